@@ -1,0 +1,234 @@
+//! Events: frames from the ring, checked and decoded in place.
+//!
+//! Decoding borrows from the frame and allocates nothing. A frame is foreign bytes: every length
+//! is checked against the frame's own, and what does not fit is an error, never a guess.
+
+use lineage_common::frame::{Close, Exec, Exit, File, Fork, Header, Kind, Socket};
+use zerocopy::{FromBytes, Immutable, KnownLayout};
+
+/// One event of the kernel, borrowed from its frame.
+#[derive(Debug, Clone, Copy)]
+pub struct Event<'a> {
+    /// Who, when, where in the CPU's numbering, with which result.
+    pub header: &'a Header,
+    /// What happened.
+    pub body: Body<'a>,
+}
+
+/// What happened, by [`Kind`].
+#[derive(Debug, Clone, Copy)]
+pub enum Body<'a> {
+    /// [`Kind::FORK`]
+    Fork(&'a Fork),
+    /// [`Kind::THREAD_START`]
+    ThreadStart(&'a Fork),
+    /// [`Kind::EXEC`]
+    Exec(ExecEvent<'a>),
+    /// [`Kind::EXIT`]
+    Exit(&'a Exit),
+    /// [`Kind::THREAD_EXIT`]
+    ThreadExit(&'a Exit),
+    /// [`Kind::FILE_OPEN`]
+    Open(FileEvent<'a>),
+    /// [`Kind::FILE_INHERIT`]
+    FileInherit(FileEvent<'a>),
+    /// [`Kind::FILE_CLOSE`]
+    FileClose(&'a Close),
+    /// [`Kind::NET_CONNECT`]
+    Connect(SocketEvent<'a>),
+    /// [`Kind::NET_ACCEPT`]
+    Accept(SocketEvent<'a>),
+    /// [`Kind::NET_BIND`]
+    Bind(SocketEvent<'a>),
+    /// [`Kind::NET_INHERIT`]
+    NetInherit(SocketEvent<'a>),
+    /// [`Kind::NET_CLOSE`]
+    NetClose(&'a Close),
+}
+
+/// An exec with its byte strings.
+#[derive(Debug, Clone, Copy)]
+pub struct ExecEvent<'a> {
+    /// The fixed part.
+    pub exec: &'a Exec,
+    /// Path of the executable.
+    pub exe: ReversedPath<'a>,
+    /// Working directory.
+    pub cwd: ReversedPath<'a>,
+    /// The name the caller gave.
+    pub filename: &'a [u8],
+    /// The interpreter of a script; empty otherwise.
+    pub interpreter: &'a [u8],
+    /// The argument block: each argument ended by NUL, the last perhaps cut.
+    pub argv: &'a [u8],
+}
+
+/// A file opened or first used, with its path: reversed when from the kernel, as written by the
+/// caller when the header says [`lineage_common::frame::Flags::CLAIMED`].
+#[derive(Debug, Clone, Copy)]
+pub struct FileEvent<'a> {
+    /// The fixed part.
+    pub file: &'a File,
+    /// The path's bytes.
+    pub path: &'a [u8],
+}
+
+/// A socket with its `AF_UNIX` names.
+#[derive(Debug, Clone, Copy)]
+pub struct SocketEvent<'a> {
+    /// The fixed part.
+    pub socket: &'a Socket,
+    /// Name of the local end; empty unless `AF_UNIX` and bound.
+    pub local: &'a [u8],
+    /// Name of the peer; empty unless `AF_UNIX` and named.
+    pub peer: &'a [u8],
+}
+
+/// A path as the probe walks it: components from the file up to the root, each ended by NUL.
+#[derive(Debug, Clone, Copy)]
+pub struct ReversedPath<'a>(pub &'a [u8]);
+
+impl ReversedPath<'_> {
+    /// Appends the path in its usual order, starting with `/`.
+    pub fn write_to(self, out: &mut Vec<u8>) {
+        let components = self.0.strip_suffix(&[0]).unwrap_or(self.0);
+        if components.is_empty() {
+            out.push(b'/');
+            return;
+        }
+        for component in components.rsplit(|byte| *byte == 0) {
+            out.push(b'/');
+            out.extend_from_slice(component);
+        }
+    }
+}
+
+/// Why a frame cannot be decoded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum FrameError {
+    /// Fewer bytes than the header or the body needs, or a byte string reaches past the end.
+    #[error("frame of kind {kind} ends after {bytes} bytes, inside {part}")]
+    Short {
+        /// The frame's kind, 0 when not even the header is there.
+        kind: u16,
+        /// The part that does not fit.
+        part: &'static str,
+        /// Bytes the frame has.
+        bytes: usize,
+    },
+    /// The header's length is not the frame's.
+    #[error("frame of {bytes} bytes says it has {said}")]
+    Length {
+        /// Bytes the frame has.
+        bytes: usize,
+        /// Bytes its header gives.
+        said: u32,
+    },
+    /// A kind this agent does not know.
+    #[error("frame of unknown kind {0}")]
+    UnknownKind(u16),
+}
+
+impl<'a> Event<'a> {
+    /// Decodes one frame.
+    ///
+    /// # Errors
+    ///
+    /// [`FrameError`] when the bytes are not exactly one well-formed frame.
+    pub fn decode(frame: &'a [u8]) -> Result<Self, FrameError> {
+        let mut rest = Cursor {
+            kind: 0,
+            frame_bytes: frame.len(),
+            rest: frame,
+        };
+        let header: &Header = rest.fixed("header")?;
+        if header.len as usize != frame.len() {
+            return Err(FrameError::Length {
+                bytes: frame.len(),
+                said: header.len,
+            });
+        }
+        rest.kind = header.kind.0;
+        let body = match header.kind {
+            Kind::FORK => Body::Fork(rest.fixed("fork")?),
+            Kind::THREAD_START => Body::ThreadStart(rest.fixed("fork")?),
+            Kind::EXEC => Body::Exec(rest.exec()?),
+            Kind::EXIT => Body::Exit(rest.fixed("exit")?),
+            Kind::THREAD_EXIT => Body::ThreadExit(rest.fixed("exit")?),
+            Kind::FILE_OPEN => Body::Open(rest.file()?),
+            Kind::FILE_INHERIT => Body::FileInherit(rest.file()?),
+            Kind::FILE_CLOSE => Body::FileClose(rest.fixed("close")?),
+            Kind::NET_CONNECT => Body::Connect(rest.socket()?),
+            Kind::NET_ACCEPT => Body::Accept(rest.socket()?),
+            Kind::NET_BIND => Body::Bind(rest.socket()?),
+            Kind::NET_INHERIT => Body::NetInherit(rest.socket()?),
+            Kind::NET_CLOSE => Body::NetClose(rest.fixed("close")?),
+            Kind(unknown) => return Err(FrameError::UnknownKind(unknown)),
+        };
+        Ok(Self { header, body })
+    }
+}
+
+/// The undecoded rest of a frame.
+struct Cursor<'a> {
+    kind: u16,
+    frame_bytes: usize,
+    rest: &'a [u8],
+}
+
+impl<'a> Cursor<'a> {
+    fn fixed<T: FromBytes + KnownLayout + Immutable>(
+        &mut self,
+        part: &'static str,
+    ) -> Result<&'a T, FrameError> {
+        let (value, rest) = T::ref_from_prefix(self.rest).map_err(|_| self.short(part))?;
+        self.rest = rest;
+        Ok(value)
+    }
+
+    fn bytes(&mut self, len: u32, part: &'static str) -> Result<&'a [u8], FrameError> {
+        let (bytes, rest) = self
+            .rest
+            .split_at_checked(len as usize)
+            .ok_or_else(|| self.short(part))?;
+        self.rest = rest;
+        Ok(bytes)
+    }
+
+    fn short(&self, part: &'static str) -> FrameError {
+        FrameError::Short {
+            kind: self.kind,
+            part,
+            bytes: self.frame_bytes,
+        }
+    }
+
+    fn exec(&mut self) -> Result<ExecEvent<'a>, FrameError> {
+        let exec: &Exec = self.fixed("exec")?;
+        Ok(ExecEvent {
+            exec,
+            exe: ReversedPath(self.bytes(exec.exe_len, "exe")?),
+            cwd: ReversedPath(self.bytes(exec.cwd_len, "cwd")?),
+            filename: self.bytes(exec.filename_len, "filename")?,
+            interpreter: self.bytes(exec.interpreter_len, "interpreter")?,
+            argv: self.bytes(exec.argv_len, "argv")?,
+        })
+    }
+
+    fn file(&mut self) -> Result<FileEvent<'a>, FrameError> {
+        let file: &File = self.fixed("file")?;
+        Ok(FileEvent {
+            file,
+            path: self.bytes(file.path_len, "path")?,
+        })
+    }
+
+    fn socket(&mut self) -> Result<SocketEvent<'a>, FrameError> {
+        let socket: &Socket = self.fixed("socket")?;
+        Ok(SocketEvent {
+            socket,
+            local: self.bytes(socket.local_len, "local name")?,
+            peer: self.bytes(socket.peer_len, "peer name")?,
+        })
+    }
+}

@@ -1,0 +1,9 @@
+//! Execution evidence for autonomous AI systems.
+//!
+//! Data moves one way: `probe` reads frames from the kernel, [`event`] decodes them, [`lineage`]
+//! gives every event its cause, [`evidence`] hashes, signs and stores the resulting records, and
+//! [`verify`] and [`review`] read them back, on any machine, trusting none of it.
+//! `ARCHITECTURE.md` is the map.
+
+pub mod event;
+pub mod evidence;

@@ -1,0 +1,3 @@
+//! The `lineage` command.
+
+fn main() {}

@@ -1,0 +1,349 @@
+//! Frames: what a probe writes into a ring buffer for one event.
+//!
+//! A frame is a [`Header`], then the body its [`Kind`] names, then the body's byte strings one
+//! after another in the order of the body's `*_len` fields, without padding or terminators. All
+//! integers are in the byte order of the host. Both sides are built from this file, and the agent
+//! refuses an object whose [`WIRE_VERSION`] differs from its own.
+
+use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
+
+use crate::limits::COMM_BYTES;
+
+/// Version of every layout in this crate; raised by any change to one of them.
+pub const WIRE_VERSION: u32 = 1;
+
+/// What happened. Also the index of a kind's counters, so values stay below [`Kind::COUNT`].
+#[repr(transparent)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, FromBytes, IntoBytes, KnownLayout, Immutable)]
+pub struct Kind(pub u16);
+
+impl Kind {
+    /// A process was created. Body: [`Fork`].
+    pub const FORK: Self = Self(1);
+    /// A thread was created in an existing process. Body: [`Fork`].
+    pub const THREAD_START: Self = Self(2);
+    /// A program was executed, or its execution failed. Body: [`Exec`].
+    pub const EXEC: Self = Self(3);
+    /// The last thread of a process ended. Body: [`Exit`].
+    pub const EXIT: Self = Self(4);
+    /// A thread ended and its process goes on. Body: [`Exit`].
+    pub const THREAD_EXIT: Self = Self(5);
+    /// A file was opened, or could not be. Body: [`File`].
+    pub const FILE_OPEN: Self = Self(6);
+    /// First use of a file descriptor that this process did not open itself. Body: [`File`].
+    pub const FILE_INHERIT: Self = Self(7);
+    /// A file descriptor was closed. Body: [`Close`].
+    pub const FILE_CLOSE: Self = Self(8);
+    /// `connect` returned. Body: [`Socket`].
+    pub const NET_CONNECT: Self = Self(9);
+    /// `accept` returned. Body: [`Socket`].
+    pub const NET_ACCEPT: Self = Self(10);
+    /// `bind` returned. Body: [`Socket`].
+    pub const NET_BIND: Self = Self(11);
+    /// First use of a socket descriptor that this process did not connect, accept or bind itself.
+    /// Body: [`Socket`].
+    pub const NET_INHERIT: Self = Self(12);
+    /// A socket descriptor was closed. Body: [`Close`].
+    pub const NET_CLOSE: Self = Self(13);
+
+    /// One more than the highest value; the length of per-kind counter arrays.
+    pub const COUNT: usize = 16;
+}
+
+/// What the probe could not do completely, and how a descriptor came to be closed.
+#[repr(transparent)]
+#[derive(
+    Clone, Copy, PartialEq, Eq, Hash, Debug, Default, FromBytes, IntoBytes, KnownLayout, Immutable,
+)]
+pub struct Flags(pub u16);
+
+impl Flags {
+    /// The path or executable was cut at a limit, or its walk met an unreadable entry.
+    pub const PATH_CUT: Self = Self(1 << 0);
+    /// The argument block was cut at [`crate::limits::ARGV_BYTES_MAX`] or could not be read whole.
+    pub const ARGV_CUT: Self = Self(1 << 1);
+    /// The working directory was cut.
+    pub const CWD_CUT: Self = Self(1 << 2);
+    /// The path or the address comes from user memory because the kernel holds none (the call
+    /// failed): claimed, not kernel truth.
+    pub const CLAIMED: Self = Self(1 << 3);
+    /// The file had no name any more when it was recorded (unlinked, or never linked).
+    pub const UNLINKED: Self = Self(1 << 4);
+    /// The path was reached from a mount that is not below the process's root (a lazy unmount, a
+    /// descriptor carried across mount namespaces): it starts at that mount.
+    pub const UNREACHABLE: Self = Self(1 << 5);
+    /// Closed by a successful exec (close-on-exec).
+    pub const BY_EXEC: Self = Self(1 << 6);
+    /// Closed because the process ended.
+    pub const BY_EXIT: Self = Self(1 << 7);
+    /// Closed because `dup2` or `dup3` put another file in its place, or because a call this
+    /// tracer does not follow did.
+    pub const BY_REPLACE: Self = Self(1 << 8);
+    /// Closed by `close_range`.
+    pub const BY_RANGE: Self = Self(1 << 9);
+    /// A dump of memory was written as the process ended.
+    pub const CORE_DUMP: Self = Self(1 << 10);
+
+    /// Whether every bit of `other` is set.
+    #[must_use]
+    pub const fn has(self, other: Self) -> bool {
+        self.0 & other.0 == other.0
+    }
+
+    /// These flags and those of `other`.
+    #[must_use]
+    pub const fn with(self, other: Self) -> Self {
+        Self(self.0 | other.0)
+    }
+}
+
+/// First part of every frame.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, FromBytes, IntoBytes, KnownLayout, Immutable)]
+pub struct Header {
+    /// Bytes of the whole frame, this header included.
+    pub len: u32,
+    /// Which body follows.
+    pub kind: Kind,
+    /// See [`Flags`].
+    pub flags: Flags,
+    /// Position among all frames this CPU produced or lost, from 0, over both rings.
+    pub number: u64,
+    /// `CLOCK_BOOTTIME` in nanoseconds, read after `number` was taken.
+    pub time: u64,
+    /// `start_boottime` of the acting process (its thread group leader), nanoseconds.
+    pub start: u64,
+    /// Result of the system call: 0 or a count or a descriptor, or a negated errno.
+    pub result: i64,
+    /// The CPU that numbered this frame.
+    pub cpu: u32,
+    /// Process (thread group) id in the initial pid namespace.
+    pub pid: u32,
+    /// Thread id in the initial pid namespace.
+    pub tid: u32,
+    /// The lineage the process belongs to; see [`crate::task::Task`].
+    pub lineage: u32,
+    /// How many execs this process had made before this event, its ancestors' not counted.
+    pub exec: u32,
+    /// Always 0.
+    pub reserved: u32,
+    /// Name of the acting thread, NUL padded.
+    pub comm: [u8; COMM_BYTES],
+}
+
+/// Body of [`Kind::FORK`] and [`Kind::THREAD_START`]. The header is the creator's.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, FromBytes, IntoBytes, KnownLayout, Immutable)]
+pub struct Fork {
+    /// `start_boottime` of the new task in nanoseconds; 0 when creation failed.
+    pub child_start: u64,
+    /// Thread group id of the new task in the initial pid namespace; 0 when creation failed.
+    pub child_pid: u32,
+    /// Thread id of the new task in the initial pid namespace; 0 when creation failed.
+    pub child_tid: u32,
+    /// Thread id of the new task in its own pid namespace.
+    pub child_ns_tid: u32,
+    /// Inode number of the new task's pid namespace.
+    pub child_pid_ns: u32,
+}
+
+/// Body of [`Kind::EXEC`]. The header's `exec` counts this exec already when it succeeded.
+///
+/// A failed exec has only `filename` and `argv`, both claimed; the other fields are 0.
+///
+/// Byte strings: `exe` (reversed components, see [`File`]), `cwd` (reversed components),
+/// `filename`, `interpreter`, `argv` (arguments, each ended by NUL).
+#[repr(C)]
+#[derive(Clone, Copy, Debug, FromBytes, IntoBytes, KnownLayout, Immutable)]
+pub struct Exec {
+    /// Inode number of the executable (of the interpreter when a script ran).
+    pub ino: u64,
+    /// Control group id of the process in the unified hierarchy.
+    pub cgroup: u64,
+    /// Bytes the whole argument block has, kept or not.
+    pub argv_bytes: u64,
+    /// Device of the executable in the kernel's encoding (`MKDEV`, 12 bits major, 20 minor).
+    pub dev: u32,
+    /// Mode of the executable's inode.
+    pub mode: u32,
+    /// Number of arguments the kernel counted.
+    pub argc: u32,
+    /// Real user id, initial user namespace.
+    pub uid: u32,
+    /// Real group id.
+    pub gid: u32,
+    /// Effective user id.
+    pub euid: u32,
+    /// Effective group id.
+    pub egid: u32,
+    /// Inode number of the pid namespace the process runs in.
+    pub pid_ns: u32,
+    /// Inode number of the mount namespace.
+    pub mnt_ns: u32,
+    /// Inode number of the network namespace.
+    pub net_ns: u32,
+    /// Inode number of the user namespace of the credentials.
+    pub user_ns: u32,
+    /// Process id in its own pid namespace.
+    pub ns_pid: u32,
+    /// Bytes of the executable's path.
+    pub exe_len: u32,
+    /// Bytes of the working directory.
+    pub cwd_len: u32,
+    /// Bytes of the name the caller gave, as the kernel copied it.
+    pub filename_len: u32,
+    /// Bytes of the interpreter's name; 0 unless a script ran.
+    pub interpreter_len: u32,
+    /// Bytes of the argument block kept.
+    pub argv_len: u32,
+    /// Always 0.
+    pub reserved: u32,
+}
+
+/// Body of [`Kind::EXIT`] and [`Kind::THREAD_EXIT`].
+#[repr(C)]
+#[derive(Clone, Copy, Debug, FromBytes, IntoBytes, KnownLayout, Immutable)]
+pub struct Exit {
+    /// Exit status given to `exit`, 0–255; 0 when a signal ended it.
+    pub code: u32,
+    /// Signal that ended it; 0 when it exited.
+    pub signal: u32,
+}
+
+/// Body of [`Kind::FILE_OPEN`] and [`Kind::FILE_INHERIT`].
+///
+/// Byte string: the path. A path from the kernel is stored as its components from the file up to
+/// the root of the process, each ended by NUL, so that the probe need not move bytes; a claimed
+/// path is stored as the caller wrote it. An unnamed object (pipe, anonymous inode) has the single
+/// component its dentry holds, or none; `fs_magic` tells what it is.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, FromBytes, IntoBytes, KnownLayout, Immutable)]
+pub struct File {
+    /// Inode number; 0 when the call failed.
+    pub ino: u64,
+    /// Magic number of the file system (`include/uapi/linux/magic.h`); 0 when the call failed.
+    pub fs_magic: u64,
+    /// Device in the kernel's encoding.
+    pub dev: u32,
+    /// Mode of the inode: type and permissions; for a failed call the mode asked for.
+    pub mode: u32,
+    /// Open flags of the file description, or the flags asked for when the call failed.
+    pub flags: u32,
+    /// Descriptor; −1 when the call failed.
+    pub fd: i32,
+    /// The directory descriptor the claimed path is relative to (`AT_FDCWD` = −100).
+    pub dirfd: i32,
+    /// Bytes of the path.
+    pub path_len: u32,
+}
+
+/// Body of [`Kind::FILE_CLOSE`] and [`Kind::NET_CLOSE`].
+///
+/// Totals are what this process moved through this descriptor. Everything but `fd` is 0 when the
+/// call failed or when the descriptor was never used by this process (see [`Kind::FILE_INHERIT`]).
+#[repr(C)]
+#[derive(Clone, Copy, Debug, FromBytes, IntoBytes, KnownLayout, Immutable)]
+pub struct Close {
+    /// Bytes read or received.
+    pub bytes_read: u64,
+    /// Bytes written or sent.
+    pub bytes_written: u64,
+    /// Inode number.
+    pub ino: u64,
+    /// `number` of the frame that recorded the open, accept, connect, bind or first use.
+    pub opened_number: u64,
+    /// `cpu` of that frame; [`NO_CPU`] when there is none.
+    pub opened_cpu: u32,
+    /// Device in the kernel's encoding.
+    pub dev: u32,
+    /// Descriptor.
+    pub fd: i32,
+    /// Always 0.
+    pub reserved: u32,
+}
+
+/// `opened_cpu` when no frame recorded the open.
+pub const NO_CPU: u32 = u32::MAX;
+
+/// Body of the network kinds but [`Kind::NET_CLOSE`].
+///
+/// Byte strings: the local, then the peer `AF_UNIX` name as the kernel holds it (an abstract name
+/// starts with NUL). A claimed peer name comes without its trailing NULs.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, FromBytes, IntoBytes, KnownLayout, Immutable)]
+pub struct Socket {
+    /// Inode number of the socket; with the descriptor's `close` it identifies it.
+    pub ino: u64,
+    /// Local address in network order; IPv4 uses the first four bytes.
+    pub local_addr: [u8; 16],
+    /// Peer address in network order; IPv4 uses the first four bytes.
+    pub peer_addr: [u8; 16],
+    /// Address family (`AF_*`).
+    pub family: u16,
+    /// Socket type (`SOCK_*`).
+    pub socket_type: u16,
+    /// Protocol (`IPPROTO_*`).
+    pub protocol: u16,
+    /// Local port in host order.
+    pub local_port: u16,
+    /// Peer port in host order.
+    pub peer_port: u16,
+    /// Which of the four addresses the kernel held; see [`Held`].
+    pub held: Held,
+    /// Descriptor.
+    pub fd: i32,
+    /// Bytes of the local `AF_UNIX` name.
+    pub local_len: u32,
+    /// Bytes of the peer `AF_UNIX` name.
+    pub peer_len: u32,
+}
+
+/// Which ends of a [`Socket`] have an address: an unconnected socket has no peer.
+#[repr(transparent)]
+#[derive(
+    Clone, Copy, PartialEq, Eq, Hash, Debug, Default, FromBytes, IntoBytes, KnownLayout, Immutable,
+)]
+pub struct Held(pub u16);
+
+impl Held {
+    /// The local end has an address.
+    pub const LOCAL: u16 = 1;
+    /// The peer has an address.
+    pub const PEER: u16 = 2;
+}
+
+/// What one CPU produced and lost, in a map the agent reads in place.
+///
+/// `number = Σ produced + Σ lost` whenever no probe is between the two on that CPU, which is how
+/// the agent knows that it has seen everything up to a moment.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, FromBytes, IntoBytes, KnownLayout, Immutable)]
+pub struct CpuCounters {
+    /// Frames numbered so far: the next frame's number.
+    pub number: u64,
+    /// Frames put into a ring, by kind.
+    pub produced: [u64; Kind::COUNT],
+    /// Frames for which the ring had no room, by kind.
+    pub lost: [u64; Kind::COUNT],
+    /// Probe runs that found this CPU's scratch buffer in use and could not even count a frame.
+    pub busy: u64,
+    /// Descriptors whose totals could not be kept because the table was full.
+    pub descriptors_full: u64,
+    /// Processes that could not be tracked because the table was full.
+    pub tasks_full: u64,
+    /// 32-bit compatibility system calls of tracked processes, which are not decoded.
+    pub compat: u64,
+    /// Always 0; fills a pair of cache lines so that CPUs do not share one.
+    pub reserved: [u64; 11],
+}
+
+const _: () = {
+    assert!(size_of::<Header>() == 80);
+    assert!(size_of::<Fork>() == 24);
+    assert!(size_of::<Exec>() == 96);
+    assert!(size_of::<Exit>() == 8);
+    assert!(size_of::<File>() == 40);
+    assert!(size_of::<Close>() == 48);
+    assert!(size_of::<Socket>() == 64);
+    assert!(size_of::<CpuCounters>() == 384);
+};

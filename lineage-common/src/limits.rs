@@ -1,0 +1,39 @@
+//! Upper bounds of everything that crosses the kernel boundary. Nothing is unbounded.
+
+/// Largest frame in bytes: header, body and byte strings together.
+///
+/// A per-CPU scratch buffer of twice this size lets the verifier prove every masked offset.
+pub const FRAME_BYTES_MAX: usize = 64 * 1024;
+
+/// Longest argument block kept from an exec, in bytes; the rest is cut and flagged.
+pub const ARGV_BYTES_MAX: usize = 32 * 1024;
+
+/// Longest path kept, in bytes: what `PATH_MAX` (`include/uapi/linux/limits.h`) allows a caller.
+pub const PATH_BYTES_MAX: usize = 4096;
+
+/// Most components walked for one path: a path of `PATH_MAX` bytes has no more than half as many.
+pub const PATH_COMPONENTS_MAX: usize = 2048;
+
+/// Longest single path component, `NAME_MAX` (`include/uapi/linux/limits.h`).
+pub const NAME_BYTES_MAX: usize = 255;
+
+/// Longest `sun_path` of an `AF_UNIX` address (`include/uapi/linux/un.h`).
+pub const UNIX_PATH_BYTES_MAX: usize = 108;
+
+/// Length of a task's name with its NUL, `TASK_COMM_LEN` (`include/linux/sched.h`).
+pub const COMM_BYTES: usize = 16;
+
+/// Processes that can be tracked at one time.
+pub const TASKS_MAX: u32 = 262_144;
+
+/// Descriptors whose totals are kept at one time, over all tracked processes.
+pub const DESCRIPTORS_MAX: u32 = 131_072;
+
+/// Default size of the control ring (fork, exec, exit) in bytes.
+pub const CONTROL_RING_BYTES: u32 = 4 * 1024 * 1024;
+
+/// Default size of the bulk ring (files, network) in bytes.
+pub const BULK_RING_BYTES: u32 = 16 * 1024 * 1024;
+
+/// CPUs the counters have room for: `NR_CPUS` of the distributions' kernels.
+pub const CPUS_MAX: u32 = 8192;

@@ -1,0 +1,61 @@
+//! What the kernel side remembers of each tracked process and descriptor.
+
+use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
+
+/// Value of the task map, keyed by process (thread group) id in the initial pid namespace.
+///
+/// Set by the agent at attach or launch, inherited by the fork probe, removed at the last thread's
+/// exit.
+#[repr(C)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, FromBytes, IntoBytes, KnownLayout, Immutable)]
+pub struct Task {
+    /// `start_boottime` of the thread group leader in nanoseconds: tells reused ids apart.
+    pub start: u64,
+    /// The lineage: which `record` root or match rule this process descends from.
+    pub lineage: u32,
+    /// Successful execs of this process since it was created or attached.
+    pub exec: u32,
+}
+
+/// Key of the descriptor map. It never repeats within a boot.
+#[repr(C)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, FromBytes, IntoBytes, KnownLayout, Immutable)]
+pub struct DescriptorKey {
+    /// `start_boottime` of the process.
+    pub start: u64,
+    /// Process id in the initial pid namespace.
+    pub pid: u32,
+    /// The descriptor.
+    pub fd: i32,
+}
+
+/// Value of the descriptor map: one open descriptor of one process, and what went through it.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, FromBytes, IntoBytes, KnownLayout, Immutable)]
+pub struct Descriptor {
+    /// Kernel address of the `struct file`, to notice that the descriptor was replaced. Never
+    /// leaves the kernel.
+    pub file: u64,
+    /// Bytes read or received.
+    pub bytes_read: u64,
+    /// Bytes written or sent.
+    pub bytes_written: u64,
+    /// Inode number.
+    pub ino: u64,
+    /// `number` of the frame that recorded the open or first use.
+    pub opened_number: u64,
+    /// `cpu` of that frame, or [`crate::frame::NO_CPU`].
+    pub opened_cpu: u32,
+    /// Device in the kernel's encoding.
+    pub dev: u32,
+    /// 1 for a socket, else 0.
+    pub socket: u32,
+    /// Always 0.
+    pub reserved: u32,
+}
+
+const _: () = {
+    assert!(size_of::<Task>() == 16);
+    assert!(size_of::<DescriptorKey>() == 16);
+    assert!(size_of::<Descriptor>() == 56);
+};
