@@ -2,4 +2,5 @@
 //!
 //! `docs/evidence-format.md` is the specification of everything in this folder.
 
+pub mod kinds;
 pub mod schema;
