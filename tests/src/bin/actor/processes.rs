@@ -1,0 +1,217 @@
+//! Verbs for processes and threads.
+
+use std::ffi::{CStr, c_char};
+use std::ptr;
+use std::sync::Mutex;
+use std::thread::JoinHandle;
+
+use crate::sys::Arg::{In, Int, Out, Text};
+use crate::sys::{call, exit};
+use crate::words::{Failure, Words};
+use crate::{Actor, Known, finish};
+
+/// A running thread and how its script ends.
+type Running = JoinHandle<Result<(), Failure>>;
+
+/// Threads started, `None` once joined; their numbers are positions.
+static THREADS: Mutex<Vec<Option<Running>>> = Mutex::new(Vec::new());
+
+unsafe extern "C" {
+    /// The environment the process was given (`environ(7)`).
+    static environ: *const *const c_char;
+}
+
+impl Actor {
+    /// Everything about processes.
+    pub(crate) fn process(&mut self, verb: &CStr, words: &mut Words) -> Known {
+        match verb.to_bytes() {
+            b"fork" | b"vfork" | b"clone3" => {
+                let name = words.name()?;
+                let block = words.block()?;
+                let pid = create(verb.to_bytes())?;
+                if pid == 0 {
+                    let end = self.run(block);
+                    exit(finish(&end));
+                }
+                self.store(name, pid);
+            }
+            b"spawn" => {
+                let name = words.name()?;
+                let file = words.next("a file")?;
+                let pid = spawn(file, words.arguments())?;
+                self.store(name, pid);
+            }
+            b"wait" => wait(words.number(self)?)?,
+            b"exec" => {
+                let file = words.next("a file")?;
+                exec(i64::from(libc::AT_FDCWD), file, words.arguments(), 0)?;
+            }
+            b"exec-fd" => {
+                let fd = words.number(self)?;
+                exec(fd, c"", words.arguments(), libc::AT_EMPTY_PATH)?;
+            }
+            b"thread" => {
+                let name = words.name()?;
+                let block = words.block()?;
+                let mut actor = self.clone();
+                let mut threads = THREADS.lock().map_err(|_| poisoned())?;
+                threads.push(Some(std::thread::spawn(move || actor.run(block))));
+                self.store(name, i64::try_from(threads.len()).unwrap_or(0) - 1);
+            }
+            b"join" => join(words.number(self)?)?,
+            _ => return self.identity(verb, words),
+        }
+        Ok(true)
+    }
+
+    /// Ending, signalling and being someone else.
+    fn identity(&mut self, verb: &CStr, words: &mut Words) -> Known {
+        match verb.to_bytes() {
+            b"exit" => {
+                let status = words.number(self)?;
+                exit(i32::try_from(status).unwrap_or(124));
+            }
+            b"pause" => loop {
+                // Ends only with the process: `ppoll` on nothing, without a timeout.
+                let _ = call("ppoll", libc::SYS_ppoll, &mut []);
+            },
+            b"kill" => {
+                let pid = words.number(self)?;
+                let signal = words.number(self)?;
+                call("kill", libc::SYS_kill, &mut [Int(pid), Int(signal)])?;
+            }
+            b"name" => {
+                let name = words.next("a name")?;
+                let args = &mut [Int(libc::PR_SET_NAME.into()), Text(name)];
+                call("prctl", libc::SYS_prctl, args)?;
+            }
+            b"setuid" => {
+                let id = words.number(self)?;
+                call("setuid", libc::SYS_setuid, &mut [Int(id)])?;
+            }
+            b"setgid" => {
+                let id = words.number(self)?;
+                call("setgid", libc::SYS_setgid, &mut [Int(id)])?;
+            }
+            _ => return Ok(false),
+        }
+        Ok(true)
+    }
+}
+
+/// Creates a child that goes on where this process is, with its own copy of the memory.
+fn create(verb: &[u8]) -> Result<i64, Failure> {
+    let signal = i64::from(libc::SIGCHLD);
+    match verb {
+        b"clone3" => {
+            // struct clone_args (include/uapi/linux/sched.h): the fifth word is exit_signal.
+            let words = [0, 0, 0, 0, signal, 0, 0, 0];
+            let args: Vec<u8> = words.iter().flat_map(|word| word.to_ne_bytes()).collect();
+            call("clone3", libc::SYS_clone3, &mut [In(&args), Int(64)])
+        }
+        b"vfork" => {
+            let flags = i64::from(libc::CLONE_VFORK) | signal;
+            call(
+                "clone",
+                libc::SYS_clone,
+                &mut [Int(flags), Int(0), Int(0), Int(0), Int(0)],
+            )
+        }
+        _ => call(
+            "clone",
+            libc::SYS_clone,
+            &mut [Int(signal), Int(0), Int(0), Int(0), Int(0)],
+        ),
+    }
+}
+
+/// Waits for a child. One that failed as an actor fails this one too.
+fn wait(pid: i64) -> Result<(), Failure> {
+    let mut status = [0; 4];
+    call(
+        "wait4",
+        libc::SYS_wait4,
+        &mut [Int(pid), Out(&mut status), Int(0), Int(0)],
+    )?;
+    let status = i32::from_ne_bytes(status);
+    match libc::WEXITSTATUS(status) {
+        code @ (124 | 125) if libc::WIFEXITED(status) => Err(Failure::Child(code)),
+        _ => Ok(()),
+    }
+}
+
+fn join(index: i64) -> Result<(), Failure> {
+    let thread = {
+        let mut threads = THREADS.lock().map_err(|_| poisoned())?;
+        let slot = usize::try_from(index)
+            .ok()
+            .and_then(|index| threads.get_mut(index));
+        slot.and_then(Option::take)
+    };
+    let thread = thread.ok_or(Failure::Unexpected("no such thread"))?;
+    thread.join().map_err(|_| poisoned())?
+}
+
+fn poisoned() -> Failure {
+    Failure::Unexpected("a thread panicked")
+}
+
+/// The pointers `execve` wants, the last one null.
+fn pointers(arguments: &[&CStr]) -> Vec<*const c_char> {
+    let mut pointers: Vec<_> = arguments.iter().map(|word| word.as_ptr()).collect();
+    pointers.push(ptr::null());
+    pointers
+}
+
+/// Executes a file; returns only when that fails.
+fn exec(directory: i64, file: &CStr, arguments: &[&CStr], flags: i32) -> Result<(), Failure> {
+    let argv = pointers(arguments);
+    let plain = directory == i64::from(libc::AT_FDCWD);
+    // SAFETY: the file and every argument are NUL-terminated and live on; both pointer arrays end
+    // with a null pointer; `environ` is only written by functions this program never calls.
+    unsafe {
+        if plain {
+            libc::syscall(libc::SYS_execve, file.as_ptr(), argv.as_ptr(), environ);
+        } else {
+            let number = libc::SYS_execveat;
+            libc::syscall(
+                number,
+                directory,
+                file.as_ptr(),
+                argv.as_ptr(),
+                environ,
+                flags,
+            );
+        }
+    }
+    let errno = std::io::Error::last_os_error().raw_os_error().unwrap_or(0);
+    Err(Failure::Call {
+        name: "execve",
+        errno,
+    })
+}
+
+/// Starts a file with `posix_spawn`, which shares memory with the child until it execs.
+fn spawn(file: &CStr, arguments: &[&CStr]) -> Result<i64, Failure> {
+    let argv = pointers(arguments);
+    let mut pid = 0;
+    // SAFETY: as for `exec`; no file actions and no attributes are given; `posix_spawn` does not
+    // change the strings its `char *const` pointers name.
+    let errno = unsafe {
+        libc::posix_spawn(
+            &raw mut pid,
+            file.as_ptr(),
+            ptr::null(),
+            ptr::null(),
+            argv.as_ptr().cast(),
+            environ.cast(),
+        )
+    };
+    if errno != 0 {
+        return Err(Failure::Call {
+            name: "posix_spawn",
+            errno,
+        });
+    }
+    Ok(pid.into())
+}

@@ -1,0 +1,71 @@
+//! System calls without a library between.
+
+use std::ffi::{CStr, c_long};
+
+use crate::words::Failure;
+
+/// An argument of a system call.
+pub(crate) enum Arg<'a> {
+    /// An integer, or nothing: 0.
+    Int(i64),
+    /// A NUL-terminated string.
+    Text(&'a CStr),
+    /// Memory the call reads.
+    In(&'a [u8]),
+    /// Memory the call may write.
+    Out(&'a mut [u8]),
+}
+
+/// Makes one system call.
+///
+/// # Errors
+///
+/// The errno, with the call's name.
+pub(crate) fn call(
+    name: &'static str,
+    number: c_long,
+    args: &mut [Arg<'_>],
+) -> Result<i64, Failure> {
+    let mut words: [c_long; 6] = [0; 6];
+    for (word, arg) in words.iter_mut().zip(args) {
+        *word = match arg {
+            Arg::Int(value) => *value,
+            Arg::Text(text) => text.as_ptr() as c_long,
+            Arg::In(bytes) => bytes.as_ptr() as c_long,
+            Arg::Out(bytes) => bytes.as_mut_ptr() as c_long,
+        };
+    }
+    let [a, b, c, d, e, f] = words;
+    // SAFETY: every pointer comes from a borrow that lives until the call returns, and the verbs
+    // pass the length of what they borrowed; none of the calls used changes other memory of ours.
+    let result = unsafe { libc::syscall(number, a, b, c, d, e, f) };
+    if result < 0 {
+        let errno = std::io::Error::last_os_error().raw_os_error().unwrap_or(0);
+        return Err(Failure::Call { name, errno });
+    }
+    Ok(result)
+}
+
+/// Writes all bytes to a descriptor.
+///
+/// # Errors
+///
+/// As [`call`].
+pub(crate) fn write_all(fd: i64, mut bytes: &[u8]) -> Result<(), Failure> {
+    while !bytes.is_empty() {
+        let mut args = [
+            Arg::Int(fd),
+            Arg::In(bytes),
+            Arg::Int(bytes.len().cast_signed() as i64),
+        ];
+        let written = call("write", libc::SYS_write, &mut args)?;
+        bytes = &bytes[usize::try_from(written).unwrap_or(0)..];
+    }
+    Ok(())
+}
+
+/// Ends the process at once, without the C library's exit handlers.
+pub(crate) fn exit(status: i32) -> ! {
+    // SAFETY: ends the process; nothing runs after it.
+    unsafe { libc::_exit(status) }
+}
