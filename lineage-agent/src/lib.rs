@@ -7,3 +7,5 @@
 
 pub mod event;
 pub mod evidence;
+#[cfg(feature = "record")]
+pub mod host;

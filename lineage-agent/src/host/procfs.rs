@@ -1,0 +1,378 @@
+//! Processes as procfs shows them: what `process.snapshot` records are made of.
+//!
+//! Every reading of a process goes through one descriptor of its `/proc/PID` directory. Such a
+//! descriptor belongs to that process for ever: when the process ends, readings fail, and they never
+//! reach another process that was given the same id. A process that ends meanwhile is therefore not
+//! an error; it is absent. Links such as `exe` are read as text, or followed by the kernel straight
+//! to the inode (`/proc`'s own links); no path in them is ever walked from the wrong root.
+
+mod cgroup;
+mod link;
+mod parse;
+#[cfg(test)]
+mod tests;
+
+use std::collections::{BTreeMap, VecDeque};
+use std::os::fd::OwnedFd;
+
+use lineage_common::limits::ARGV_BYTES_MAX;
+use rustix::fs::{CWD, Dir, Mode, OFlags, openat, readlinkat};
+use rustix::io::Errno;
+
+pub use self::link::LinkedPath;
+pub use self::parse::StartTime;
+
+use self::cgroup::Cgroups;
+use self::parse::{Stat, Status};
+
+/// Largest `stat` or `status` file read, in bytes; the kernel's own are below 4 KiB, but `status`
+/// lists the supplementary groups (up to 65,536).
+const STATUS_BYTES_MAX: usize = 1024 * 1024;
+
+/// Readings taken until two in a row agree: a process may exec between two files of its directory.
+const READINGS_MAX: usize = 5;
+
+/// Inode number of the initial pid namespace (`PROC_PID_INIT_INO`, include/uapi/linux/nsfs.h).
+const INITIAL_PID_NS: u32 = 0xEFFF_FFFC;
+
+/// A mounted procfs.
+#[derive(Debug)]
+pub struct Procfs {
+    root: OwnedFd,
+    cgroups: Option<Cgroups>,
+}
+
+/// A process as it was at one moment.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Snapshot {
+    /// Process id in the initial pid namespace.
+    pub pid: u32,
+    /// The parent's process id: who created it or, when that one has ended, who adopted it.
+    pub ppid: u32,
+    /// When it started.
+    pub start: StartTime,
+    /// Its threads, ascending.
+    pub tids: Vec<u32>,
+    /// Name of its first living thread, at most 15 bytes.
+    pub comm: Vec<u8>,
+    /// Its executable; absent for kernel threads and where reading is not permitted.
+    pub exe: Option<LinkedPath>,
+    /// Its working directory; absent for kernel threads and where reading is not permitted.
+    pub cwd: Option<LinkedPath>,
+    /// Its arguments, each ended by NUL, as they are in its memory now.
+    pub argv: Vec<u8>,
+    /// Whether `argv` was cut at [`ARGV_BYTES_MAX`].
+    pub argv_cut: bool,
+    /// Real user id.
+    pub uid: u32,
+    /// Effective user id.
+    pub euid: u32,
+    /// Real group id.
+    pub gid: u32,
+    /// Effective group id.
+    pub egid: u32,
+    /// Process id in its own pid namespace.
+    pub ns_pid: u32,
+    /// Its namespaces.
+    pub namespaces: Namespaces,
+    /// Id of its control group in the unified hierarchy; absent without one, or when it is outside
+    /// what this process's cgroup namespace shows.
+    pub cgroup: Option<u64>,
+}
+
+/// Inode numbers of a process's namespaces; absent where the kernel has none or reading is not
+/// permitted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Namespaces {
+    /// The pid namespace it runs in (not the one its children would get).
+    pub pid: Option<u32>,
+    /// Mount namespace.
+    pub mnt: Option<u32>,
+    /// Network namespace.
+    pub net: Option<u32>,
+    /// User namespace of its credentials.
+    pub user: Option<u32>,
+}
+
+/// One process and its parent, as a scan of procfs gives them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Relation {
+    /// Process id.
+    pub pid: u32,
+    /// The parent's process id.
+    pub ppid: u32,
+    /// When the process started.
+    pub start: StartTime,
+}
+
+/// Why procfs cannot be read.
+#[derive(Debug, thiserror::Error)]
+pub enum ProcfsError {
+    /// A file that must be there cannot be read.
+    #[error("read {path}: {source}")]
+    Read {
+        /// The file, relative to procfs or absolute.
+        path: String,
+        /// What the kernel answered.
+        source: Errno,
+    },
+    /// A file does not look as proc(5) says.
+    #[error("understand {path}: no {what}")]
+    Malformed {
+        /// The file.
+        path: String,
+        /// The part that is missing.
+        what: &'static str,
+    },
+    /// Its process ids are not the ones the kernel side sees.
+    #[error("use /proc: it shows a pid namespace of its own, recording needs the host's")]
+    PidNamespace,
+    /// Its clock is not the one the kernel side reads.
+    #[error(
+        "use this time namespace: its boot-time clock is shifted by {seconds} s, recording needs the host's"
+    )]
+    TimeNamespace {
+        /// Offset of `CLOCK_BOOTTIME`.
+        seconds: i64,
+    },
+}
+
+impl Procfs {
+    /// Opens `/proc` and makes sure that its process ids and times are the kernel's own.
+    ///
+    /// # Errors
+    ///
+    /// [`ProcfsError`] when procfs is not mounted or belongs to a pid or time namespace that is not
+    /// the initial one.
+    pub fn open() -> Result<Self, ProcfsError> {
+        let procfs = Self::at("/proc")?;
+        procfs.require_initial_namespaces()?;
+        Ok(procfs)
+    }
+
+    fn at(path: &str) -> Result<Self, ProcfsError> {
+        let root = openat(CWD, path, DIRECTORY, Mode::empty())
+            .map_err(|source| read_error(path, source))?;
+        let cgroups = Cgroups::find(&root);
+        Ok(Self { root, cgroups })
+    }
+
+    fn require_initial_namespaces(&self) -> Result<(), ProcfsError> {
+        let me = self
+            .directory("self")?
+            .ok_or_else(|| read_error("/proc/self", Errno::NOENT))?;
+        let status = read_status(&me).map_err(|source| read_error("/proc/self/status", source))?;
+        let status = Status::parse(&status).map_err(|what| malformed("/proc/self/status", what))?;
+        if status.ns_pids != 1 || namespace(&me, "ns/pid") != Some(INITIAL_PID_NS) {
+            return Err(ProcfsError::PidNamespace);
+        }
+        // Absent on kernels without time namespaces, which are all initial.
+        if let Ok(offsets) = parse::read_file(&me, "timens_offsets", STATUS_BYTES_MAX) {
+            let seconds = parse::boottime_offset(&offsets);
+            if seconds != 0 {
+                return Err(ProcfsError::TimeNamespace { seconds });
+            }
+        }
+        Ok(())
+    }
+
+    /// The process with this id as it is now; `None` when there is none (any more). A process
+    /// whose threads have all ended and that only waits for its parent is none.
+    ///
+    /// # Errors
+    ///
+    /// [`ProcfsError`] when a file that every process has cannot be read or understood.
+    pub fn snapshot(&self, pid: u32) -> Result<Option<Snapshot>, ProcfsError> {
+        let Some(process) = self.directory(&pid.to_string())? else {
+            return Ok(None);
+        };
+        vanished_is_none(self.read_snapshot(pid, &process))
+    }
+
+    /// Every process there is, in the order procfs lists them. One created during the scan may be
+    /// missing: who must not miss any scans until nothing new appears.
+    ///
+    /// # Errors
+    ///
+    /// [`ProcfsError`] when `/proc` cannot be listed or a `stat` file cannot be understood.
+    pub fn processes(&self) -> Result<Vec<Relation>, ProcfsError> {
+        let mut found = Vec::new();
+        for pid in numbers(&self.root).map_err(|source| read_error("/proc", source))? {
+            let path = format!("{pid}/stat");
+            let Some(stat) = vanished_is_none(read_stat(&self.root, &path))? else {
+                continue;
+            };
+            found.push(Relation {
+                pid,
+                ppid: stat.ppid,
+                start: stat.start,
+            });
+        }
+        Ok(found)
+    }
+
+    /// All descendants of a process, each after its parent; the process itself is not among them.
+    /// Descendants whose parents have ended were adopted by others and are not found this way.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::processes`].
+    pub fn descendants(&self, pid: u32) -> Result<Vec<Relation>, ProcfsError> {
+        let mut children: BTreeMap<u32, Vec<Relation>> = BTreeMap::new();
+        for process in self.processes()? {
+            children.entry(process.ppid).or_default().push(process);
+        }
+        let mut found = Vec::new();
+        let mut parents = VecDeque::from([pid]);
+        while let Some(parent) = parents.pop_front() {
+            // Taken out, so that ids reused during the scan cannot lead in a circle.
+            for child in children.remove(&parent).unwrap_or_default() {
+                parents.push_back(child.pid);
+                found.push(child);
+            }
+        }
+        Ok(found)
+    }
+
+    fn directory(&self, name: &str) -> Result<Option<OwnedFd>, ProcfsError> {
+        let opened = openat(&self.root, name, DIRECTORY, Mode::empty());
+        vanished_is_none(opened.map_err(|source| read_error(&format!("/proc/{name}"), source)))
+    }
+
+    fn read_snapshot(&self, pid: u32, process: &OwnedFd) -> Result<Snapshot, ProcfsError> {
+        let mut last = self.read_once(pid, process)?;
+        for _ in 1..READINGS_MAX {
+            let next = self.read_once(pid, process)?;
+            let settled = next.0 == last.0 && next.1.exe == last.1.exe;
+            last = next;
+            if settled {
+                break;
+            }
+        }
+        Ok(last.1)
+    }
+
+    /// One reading, with what tells one program image of the process from the next.
+    fn read_once(
+        &self,
+        pid: u32,
+        process: &OwnedFd,
+    ) -> Result<(parse::Image, Snapshot), ProcfsError> {
+        let tids = numbers_sorted(process)?;
+        let leader = read_stat(process, "stat")?;
+        // When the first thread has ended the others go on, but only they have the files.
+        let (thread, stat) = living_thread(process, &tids)?;
+        let status = read_status(&thread).map_err(|source| read_error("status", source))?;
+        let status = Status::parse(&status).map_err(|what| malformed("status", what))?;
+        let mut argv = parse::read_file(&thread, "cmdline", ARGV_BYTES_MAX + 1).unwrap_or_default();
+        let argv_cut = argv.len() > ARGV_BYTES_MAX;
+        argv.truncate(ARGV_BYTES_MAX);
+        let snapshot = Snapshot {
+            pid,
+            ppid: leader.ppid,
+            start: leader.start,
+            tids,
+            comm: stat.comm,
+            exe: link::read(&thread, "exe"),
+            cwd: link::read(&thread, "cwd"),
+            argv,
+            argv_cut,
+            uid: status.uid,
+            euid: status.euid,
+            gid: status.gid,
+            egid: status.egid,
+            ns_pid: status.ns_pid,
+            namespaces: Namespaces {
+                pid: namespace(&thread, "ns/pid"),
+                mnt: namespace(&thread, "ns/mnt"),
+                net: namespace(&thread, "ns/net"),
+                user: namespace(&thread, "ns/user"),
+            },
+            cgroup: self.cgroups.as_ref().and_then(|all| all.id_of(&thread)),
+        };
+        Ok((stat.image, snapshot))
+    }
+}
+
+const DIRECTORY: OFlags = OFlags::RDONLY
+    .union(OFlags::DIRECTORY)
+    .union(OFlags::CLOEXEC);
+
+/// The first thread that has not ended, with its directory; the process has vanished without one.
+fn living_thread(process: &OwnedFd, tids: &[u32]) -> Result<(OwnedFd, Stat), ProcfsError> {
+    for tid in tids {
+        let path = format!("task/{tid}");
+        let opened = openat(process, &path, DIRECTORY, Mode::empty());
+        let Some(thread) = vanished_is_none(opened.map_err(|source| read_error(&path, source)))?
+        else {
+            continue;
+        };
+        match vanished_is_none(read_stat(&thread, "stat"))? {
+            Some(stat) if !stat.ended => return Ok((thread, stat)),
+            _ => {}
+        }
+    }
+    Err(read_error("task", Errno::SRCH))
+}
+
+fn numbers_sorted(process: &OwnedFd) -> Result<Vec<u32>, ProcfsError> {
+    let task = openat(process, "task", DIRECTORY, Mode::empty())
+        .map_err(|source| read_error("task", source))?;
+    let mut tids = numbers(&task).map_err(|source| read_error("task", source))?;
+    tids.sort_unstable();
+    Ok(tids)
+}
+
+/// The names in a directory that are numbers.
+fn numbers(directory: &OwnedFd) -> Result<Vec<u32>, Errno> {
+    let mut found = Vec::new();
+    for entry in Dir::read_from(directory)? {
+        let entry = entry?;
+        let name = entry.file_name().to_str().unwrap_or_default();
+        found.extend(name.parse::<u32>());
+    }
+    Ok(found)
+}
+
+fn read_stat(directory: &OwnedFd, path: &str) -> Result<Stat, ProcfsError> {
+    let bytes = parse::read_file(directory, path, STATUS_BYTES_MAX)
+        .map_err(|source| read_error(path, source))?;
+    Stat::parse(&bytes).map_err(|what| malformed(path, what))
+}
+
+fn read_status(directory: &OwnedFd) -> Result<Vec<u8>, Errno> {
+    parse::read_file(directory, "status", STATUS_BYTES_MAX)
+}
+
+/// The inode number in a namespace link, such as `pid:[4026531836]`.
+fn namespace(process: &OwnedFd, link: &str) -> Option<u32> {
+    let text = readlinkat(process, link, Vec::new()).ok()?;
+    let text = text.to_str().ok()?;
+    text.split_once('[')?.1.strip_suffix(']')?.parse().ok()
+}
+
+/// A process that ended while it was read is absent, not an error.
+fn vanished_is_none<T>(result: Result<T, ProcfsError>) -> Result<Option<T>, ProcfsError> {
+    match result {
+        Ok(value) => Ok(Some(value)),
+        Err(ProcfsError::Read {
+            source: Errno::NOENT | Errno::SRCH,
+            ..
+        }) => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+fn read_error(path: &str, source: Errno) -> ProcfsError {
+    ProcfsError::Read {
+        path: path.to_owned(),
+        source,
+    }
+}
+
+fn malformed(path: &str, what: &'static str) -> ProcfsError {
+    ProcfsError::Malformed {
+        path: path.to_owned(),
+        what,
+    }
+}
