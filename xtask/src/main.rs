@@ -1,3 +1,56 @@
-//! Developer tasks: `cargo xtask help`.
+//! Developer tasks, run as `cargo xtask TASK`.
+//!
+//! Each task does all of its own set-up, says what it does and why, is quick the second time, and
+//! keeps everything it makes under `target/`. One file holds one task; `sh`, `paths` and `packages`
+//! are what the tasks share.
 
-fn main() {}
+mod build;
+mod ci;
+mod packages;
+mod paths;
+mod setup;
+mod sh;
+mod test;
+
+use std::process::ExitCode;
+
+use anyhow::{Result, bail};
+
+const HELP: &str = "\
+Usage: cargo xtask TASK [OPTIONS]
+
+  setup    find or install what the probes need to be compiled
+  build    probes and agent; leaves the binary at target/release/lineage
+  test     every test, on the live kernel; needs root. `-- ARGS` go to cargo test
+  ci       formatting, lints, documentation, then the tests
+
+Everything a task makes, downloads or logs is under target/.";
+
+fn main() -> ExitCode {
+    let args: Vec<String> = std::env::args().skip(1).collect();
+    match run(&args) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(args: &[String]) -> Result<()> {
+    let Some((task, rest)) = args.split_first() else {
+        println!("{HELP}");
+        return Ok(());
+    };
+    match task.as_str() {
+        "setup" => setup::run(rest),
+        "build" => build::run(rest),
+        "test" => test::run(rest),
+        "ci" => ci::run(rest),
+        "help" | "--help" | "-h" => {
+            println!("{HELP}");
+            Ok(())
+        }
+        other => bail!("no task is named `{other}`; `cargo xtask help` lists them"),
+    }
+}

@@ -1,0 +1,114 @@
+//! `cargo xtask test`: every test there is, on the live kernel and on the supported ones.
+//!
+//! The kernel tests load the probes, so the whole task needs root. It refuses to run without,
+//! because a run that leaves them out would look like one that passed.
+
+use std::fs;
+use std::process::Command;
+
+use anyhow::{Context, Result, bail};
+
+use crate::{build, packages, paths, sh};
+
+const REQUIREMENTS: &str = "tests/independent/requirements.txt";
+
+const NEEDS_ROOT: &str = "\
+the tests need root: those in tests/kernel load programs into the kernel and record processes.
+    sudo -E env \"PATH=$PATH\" cargo xtask test       runs them all
+    cargo test --package lineage-agent --lib        runs some that need neither root nor a kernel";
+
+/// The task. What follows `--` goes to `cargo test`.
+pub(crate) fn run(args: &[String]) -> Result<()> {
+    let split = args
+        .iter()
+        .position(|arg| arg == "--")
+        .unwrap_or(args.len());
+    sh::no_arguments(&args[..split])?;
+    let for_cargo = args.get(split + 1..).unwrap_or_default();
+    require_root()?;
+    build::all()?;
+    packages::programs(
+        "the tests compare with it or run it",
+        &[("git", "git"), ("strace", "strace"), ("python3", "python3")],
+    )?;
+    venv()?;
+    live(for_cargo)
+}
+
+/// Refuses to go on without root.
+pub(crate) fn require_root() -> Result<()> {
+    if sh::is_root() {
+        Ok(())
+    } else {
+        bail!("{NEEDS_ROOT}")
+    }
+}
+
+/// All tests of the workspace on this machine's kernel. The runner's own lines end the output.
+fn live(for_cargo: &[String]) -> Result<()> {
+    sh::say("Testing", "on this machine's kernel");
+    let mut cargo = sh::cargo([
+        "test",
+        "--workspace",
+        "--exclude",
+        "lineage-ebpf",
+        "--no-fail-fast",
+    ]);
+    cargo.args(for_cargo);
+    environment(&mut cargo);
+    sh::loud(cargo)
+}
+
+/// Where the tests find what they run.
+fn environment(command: &mut Command) {
+    command
+        .env("LINEAGE_BIN", paths::lineage())
+        .env("LINEAGE_PYTHON", paths::target("venv/bin/python"));
+}
+
+/// A Python environment under `target/` with the independent verifier's libraries.
+fn venv() -> Result<()> {
+    let wanted = paths::root().join(REQUIREMENTS);
+    let wanted =
+        fs::read_to_string(&wanted).with_context(|| format!("cannot read {}", wanted.display()))?;
+    let stamp = paths::target("venv/stamp");
+    if fs::read_to_string(&stamp).is_ok_and(|old| old == wanted) {
+        return Ok(());
+    }
+    sh::say(
+        "Installing",
+        "Python libraries of the independent verifier in target/venv",
+    );
+    create_venv()?;
+    let pip = sh::command(
+        paths::target("venv/bin/python"),
+        [
+            "-m",
+            "pip",
+            "install",
+            "--disable-pip-version-check",
+            "--requirement",
+            REQUIREMENTS,
+        ],
+    );
+    sh::quiet("pip", pip)?;
+    sh::write_if_changed(&stamp, wanted.as_bytes())?;
+    Ok(())
+}
+
+fn create_venv() -> Result<()> {
+    let create = || sh::command("python3", ["-m", "venv", "--clear", "target/venv"]);
+    if sh::quiet("venv", create()).is_ok() {
+        return Ok(());
+    }
+    // Debian keeps the module in a package of its own.
+    if packages::have_apt() {
+        packages::install("Python's venv module", &["python3-venv"])?;
+        return sh::quiet("venv", create());
+    }
+    sh::quiet(
+        "venv",
+        sh::command("virtualenv", ["--clear", "target/venv"]),
+    )
+    .context("neither `python3 -m venv` nor `virtualenv` works; install one of them")
+}
