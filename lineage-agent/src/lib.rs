@@ -9,3 +9,5 @@ pub mod event;
 pub mod evidence;
 #[cfg(feature = "record")]
 pub mod host;
+pub mod names;
+pub mod review;

@@ -1,0 +1,257 @@
+//! Which records to show.
+
+use crate::evidence::kinds::{KINDS, Kind};
+use crate::evidence::schema::Record;
+
+/// Conditions a record must meet, all of them; an empty list is no condition.
+#[derive(Debug, Clone, Default)]
+pub struct Filter {
+    /// Kinds, any of them.
+    pub kinds: Vec<&'static Kind>,
+    /// Acting or created processes, any of them.
+    pub pids: Vec<i64>,
+    /// Files, programs or Unix sockets, any of them.
+    pub paths: Vec<Glob>,
+    /// Ends of a connection as `address:port`, any of them.
+    pub peers: Vec<Glob>,
+    /// Names of the acting thread, any of them.
+    pub comms: Vec<Glob>,
+    /// Lineages, by the beginning of their ids.
+    pub lineages: Vec<String>,
+    /// Only system calls that failed.
+    pub failed: bool,
+}
+
+/// A pattern in which `*` stands for any text (`/` included) and `?` for one character. All other
+/// characters stand for themselves, as they are shown.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Glob(Vec<char>);
+
+/// A name that is no kind.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("find a kind of record called {name:?}; there are {}", kind_names())]
+pub struct UnknownKind {
+    /// What was asked for.
+    pub name: String,
+}
+
+/// `EINPROGRESS`: a connect that goes on without its caller has not failed.
+const IN_PROGRESS: i64 = -115;
+
+/// Whether the system call behind a record failed.
+#[must_use]
+pub fn failed(record: &Record<'_>) -> bool {
+    record
+        .result
+        .is_some_and(|result| result < 0 && result != IN_PROGRESS)
+}
+
+impl Filter {
+    /// Whether to show this record.
+    #[must_use]
+    pub fn matches(&self, record: &Record<'_>) -> bool {
+        (!self.failed || failed(record))
+            && any(&self.kinds, |kind| record.kind == Some(kind.name))
+            && any(&self.pids, |pid| {
+                record.pid == Some(*pid) || record.child_pid == Some(*pid)
+            })
+            && any(&self.comms, |glob| {
+                record.comm.is_some_and(|comm| glob.matches(comm))
+            })
+            && any(&self.lineages, |start| {
+                record
+                    .lineage
+                    .is_some_and(|id| id.starts_with(start.as_str()))
+            })
+            && any(&self.paths, |glob| {
+                paths_of(record).any(|path| glob.matches(path))
+            })
+            && any(&self.peers, |glob| peer_matches(record, glob))
+    }
+}
+
+/// The kinds a name means: a whole kind (`file.open`), a group (`file`), or what happened (`open`).
+///
+/// # Errors
+///
+/// [`UnknownKind`] when it is none of these.
+pub fn kinds_named(name: &str) -> Result<Vec<&'static Kind>, UnknownKind> {
+    let wanted = name.strip_suffix(".*").unwrap_or(name);
+    let found: Vec<_> = KINDS
+        .iter()
+        .filter(|kind| {
+            let parts = kind.name.split_once('.');
+            kind.name == wanted
+                || parts.is_some_and(|(group, what)| group == wanted || what == wanted)
+        })
+        .collect();
+    if found.is_empty() {
+        Err(UnknownKind {
+            name: name.to_owned(),
+        })
+    } else {
+        Ok(found)
+    }
+}
+
+fn kind_names() -> String {
+    let names: Vec<_> = KINDS.iter().map(|kind| kind.name).collect();
+    names.join(", ")
+}
+
+fn any<T>(wanted: &[T], test: impl FnMut(&T) -> bool) -> bool {
+    wanted.is_empty() || wanted.iter().any(test)
+}
+
+/// What the record is about, not who acts.
+fn paths_of<'a>(record: &Record<'a>) -> impl Iterator<Item = &'a str> {
+    let program = record.filename.and(record.exe);
+    [
+        record.path,
+        record.filename,
+        record.interpreter,
+        program,
+        record.local_addr,
+        record.peer_addr,
+    ]
+    .into_iter()
+    .flatten()
+    .filter(|path| !path.is_empty())
+}
+
+fn peer_matches(record: &Record<'_>, glob: &Glob) -> bool {
+    let end = |addr: Option<&str>, port: Option<i64>| {
+        addr.is_some_and(|addr| glob.matches(addr) || glob.matches(&endpoint(addr, port)))
+    };
+    end(record.peer_addr, record.peer_port) || end(record.local_addr, record.local_port)
+}
+
+/// An address with its port, IPv6 in brackets.
+#[must_use]
+pub fn endpoint(addr: &str, port: Option<i64>) -> String {
+    match port {
+        Some(port) if addr.contains(':') => format!("[{addr}]:{port}"),
+        Some(port) => format!("{addr}:{port}"),
+        None => addr.to_owned(),
+    }
+}
+
+impl Glob {
+    /// The pattern in this text; every text is one.
+    #[must_use]
+    pub fn new(pattern: &str) -> Self {
+        Self(pattern.chars().collect())
+    }
+
+    /// Whether the whole text fits the pattern. Takes time proportional to the product of both
+    /// lengths at worst.
+    #[must_use]
+    pub fn matches(&self, text: &str) -> bool {
+        let mut text = text.chars();
+        let mut at = 0;
+        let mut retry = None;
+        loop {
+            // A star first takes nothing; when the rest does not fit it takes one more.
+            if self.0.get(at) == Some(&'*') {
+                at += 1;
+                retry = Some((at, text.clone()));
+                continue;
+            }
+            let next = text.next();
+            let fits = match (self.0.get(at), next) {
+                (None, None) => return true,
+                (Some('?'), Some(_)) => true,
+                (Some(wanted), Some(found)) => *wanted == found,
+                (None, Some(_)) | (Some(_), None) => false,
+            };
+            if fits {
+                at += 1;
+                continue;
+            }
+            let Some((after_star, mut longer)) = retry.take() else {
+                return false;
+            };
+            if longer.next().is_none() {
+                return false;
+            }
+            at = after_star;
+            text = longer.clone();
+            retry = Some((after_star, longer));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn globs_match_whole_texts() {
+        let cases = [
+            ("/etc/*", "/etc/ssl/certs", true),
+            ("/etc/*", "/etcetera", false),
+            ("*.py", "/a/b.py", true),
+            ("*.py", "/a/b.pyc", false),
+            ("*a*b*", "xxaxxbxx", true),
+            ("*a*b", "ab ab ba", false),
+            ("a?c", "aßc", true),
+            ("", "", true),
+            ("*", "", true),
+            ("?", "", false),
+            ("\\xff*", "\\xffx", true),
+        ];
+        for (pattern, text, expected) in cases {
+            assert_eq!(
+                Glob::new(pattern).matches(text),
+                expected,
+                "{pattern} {text}"
+            );
+        }
+    }
+
+    #[test]
+    fn kinds_are_found_by_name_group_or_verb() {
+        let names = |name| {
+            kinds_named(name)
+                .unwrap()
+                .iter()
+                .map(|kind| kind.name)
+                .collect::<Vec<_>>()
+        };
+        assert_eq!(names("file.open"), ["file.open"]);
+        assert_eq!(names("file"), ["file.open", "file.inherit", "file.close"]);
+        assert_eq!(names("file.*"), names("file"));
+        assert_eq!(names("exit"), ["thread.exit", "process.exit"]);
+        assert!(
+            kinds_named("fil")
+                .unwrap_err()
+                .to_string()
+                .contains("process.exec")
+        );
+    }
+
+    #[test]
+    fn conditions_are_all_met() {
+        let record = Record {
+            kind: Some("net.connect"),
+            pid: Some(7),
+            peer_addr: Some("::1"),
+            peer_port: Some(80),
+            result: Some(-111),
+            ..Record::default()
+        };
+        let mut filter = Filter::default();
+        assert!(filter.matches(&record));
+        filter.kinds = kinds_named("net").unwrap();
+        filter.pids = vec![6, 7];
+        filter.failed = true;
+        filter.peers = vec![Glob::new("[::1]:*")];
+        assert!(filter.matches(&record));
+        assert!(!filter.matches(&Record {
+            result: Some(IN_PROGRESS),
+            ..record
+        }));
+        filter.paths = vec![Glob::new("/etc/*")];
+        assert!(!filter.matches(&record));
+    }
+}

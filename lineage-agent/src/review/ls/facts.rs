@@ -1,0 +1,293 @@
+//! The essential facts of a record, by kind.
+
+use std::fmt::Write;
+
+use super::super::filter::{endpoint, failed};
+use super::super::line::{Fit, Line, Style};
+use super::super::text;
+use crate::evidence::kinds;
+use crate::evidence::schema::{FIELDS, Record, Value};
+use crate::names::{self, OpenFlags};
+
+/// Adds the facts of a record of this kind to the line.
+pub(super) fn push(line: &mut Line, kind: &str, record: &Record<'_>) {
+    match kind {
+        kinds::LINEAGE_START | kinds::LINEAGE_END => lineage(line, kind, record),
+        kinds::PROCESS_SNAPSHOT | kinds::PROCESS_EXEC => program(line, record),
+        kinds::PROCESS_FORK => {
+            created(line, "→", record.child_pid, record);
+        }
+        kinds::THREAD_START => {
+            created(line, "starts", record.child_tid, record);
+        }
+        kinds::PROCESS_EXIT => exit(line, record),
+        kinds::THREAD_EXIT => {
+            let tid = record.tid.unwrap_or_default();
+            line.push(Style::Dim, Fit::Keep, format!("{tid} ends"));
+            exit(line, record);
+        }
+        kinds::FILE_OPEN | kinds::FILE_INHERIT => file(line, record),
+        kinds::FILE_CLOSE | kinds::NET_CLOSE => close(line, record),
+        kinds::NET_BIND | kinds::NET_CONNECT | kinds::NET_ACCEPT | kinds::NET_INHERIT => {
+            socket(line, kind, record);
+        }
+        kinds::EVIDENCE_LOSS => loss(line, record),
+        _ => everything(line, record),
+    }
+    remarks(line, kind, record);
+}
+
+fn lineage(line: &mut Line, kind: &str, record: &Record<'_>) {
+    let id = record.lineage.unwrap_or_default();
+    let what = if kind == kinds::LINEAGE_START {
+        "starts"
+    } else {
+        "ends"
+    };
+    line.push(Style::Bold, Fit::Keep, what);
+    if let Some(argv) = record.argv {
+        line.push(
+            Style::Plain,
+            Fit::Shorten,
+            command_line(&text::arguments(argv)),
+        );
+    } else if let Some(detail) = record.detail {
+        line.push(Style::Plain, Fit::Shorten, detail);
+    }
+    line.push(Style::Dim, Fit::Drop, id);
+}
+
+/// The program and its arguments: the executable the kernel ran, then what the process was given
+/// beyond its own name.
+fn program(line: &mut Line, record: &Record<'_>) {
+    let arguments = record.argv.map(text::arguments).unwrap_or_default();
+    let program = record.exe.filter(|_| !failed(record)).or(record.filename);
+    let program = program
+        .or(arguments.first().map(String::as_str))
+        .unwrap_or("?");
+    failure(line, record);
+    line.push(Style::Bold, Fit::Shorten, text::quoted(program));
+    let own_name = arguments.first().map_or("", String::as_str);
+    if !own_name.is_empty() && base_name(own_name) != base_name(program) {
+        line.push(Style::Dim, Fit::Drop, format!("({own_name})"));
+    }
+    if arguments.len() > 1 {
+        line.push(Style::Plain, Fit::Shorten, command_line(&arguments[1..]));
+    }
+    if let Some(cwd) = record.cwd {
+        line.push(Style::Dim, Fit::Drop, format!("in {cwd}"));
+    }
+}
+
+fn base_name(path: &str) -> &str {
+    path.rsplit_once('/').map_or(path, |(_, name)| name)
+}
+
+fn command_line(arguments: &[String]) -> String {
+    let mut line = String::new();
+    for argument in arguments {
+        if !line.is_empty() {
+            line.push(' ');
+        }
+        line.push_str(&text::quoted(argument));
+    }
+    line
+}
+
+fn created(line: &mut Line, how: &str, id: Option<i64>, record: &Record<'_>) {
+    failure(line, record);
+    if let Some(id) = id {
+        line.push(Style::Dim, Fit::Keep, how);
+        line.push(Style::Plain, Fit::Keep, id.to_string());
+    }
+}
+
+fn exit(line: &mut Line, record: &Record<'_>) {
+    if let Some(signal) = record.exit_signal.filter(|signal| *signal != 0) {
+        let name = names::signal(signal).map_or_else(|| format!("signal {signal}"), str::to_owned);
+        line.push(Style::Bad, Fit::Keep, name);
+    } else if let Some(code) = record.exit_code {
+        let style = if code == 0 {
+            Style::Dim
+        } else {
+            Style::Notable
+        };
+        line.push(style, Fit::Keep, format!("status {code}"));
+    }
+}
+
+fn file(line: &mut Line, record: &Record<'_>) {
+    failure(line, record);
+    let flags = record.flags.map(OpenFlags);
+    let changes = flags.is_some_and(|flags| flags.writes() || flags.creates());
+    let style = if changes && !failed(record) {
+        Style::Change
+    } else {
+        Style::Plain
+    };
+    line.push(style, Fit::Shorten, record.path.unwrap_or("?"));
+    if let Some(flags) = flags {
+        let fit = if changes { Fit::Keep } else { Fit::Drop };
+        line.push(Style::Dim, fit, flags.to_string());
+    }
+    descriptor(line, record);
+}
+
+fn close(line: &mut Line, record: &Record<'_>) {
+    failure(line, record);
+    if let Some(path) = record.path {
+        line.push(Style::Plain, Fit::Shorten, path);
+    } else if record.peer_addr.is_some() || record.local_addr.is_some() {
+        ends(line, record);
+    } else if let Some(fd) = record.fd {
+        line.push(Style::Plain, Fit::Keep, format!("fd {fd}"));
+    }
+    let moved = |count: Option<u64>| count.filter(|count| *count > 0).map(text::bytes);
+    if let Some(read) = moved(record.bytes_read) {
+        line.push(Style::Dim, Fit::Keep, "read");
+        line.push(Style::Plain, Fit::Keep, read);
+    }
+    if let Some(written) = moved(record.bytes_written) {
+        line.push(Style::Dim, Fit::Keep, "wrote");
+        line.push(Style::Change, Fit::Keep, written);
+    }
+    if let Some(by) = record.closed_by.filter(|by| *by != "close") {
+        line.push(Style::Dim, Fit::Drop, format!("by {by}"));
+    }
+    if let Some(opened) = record.opened {
+        line.push(Style::Dim, Fit::Drop, format!("since {opened}"));
+    }
+}
+
+fn socket(line: &mut Line, kind: &str, record: &Record<'_>) {
+    failure(line, record);
+    match kind {
+        kinds::NET_BIND => address(
+            line,
+            "on",
+            Fit::Shorten,
+            record.local_addr,
+            record.local_port,
+        ),
+        kinds::NET_ACCEPT => {
+            address(line, "←", Fit::Shorten, record.peer_addr, record.peer_port);
+            address(line, "on", Fit::Drop, record.local_addr, record.local_port);
+        }
+        _ => ends(line, record),
+    }
+    if let Some(transport) = record.transport {
+        line.push(Style::Dim, Fit::Drop, transport);
+    }
+    if !failed(record) {
+        descriptor(line, record);
+    }
+}
+
+/// Both ends, the other one first.
+fn ends(line: &mut Line, record: &Record<'_>) {
+    if record.peer_addr.is_some() {
+        address(line, "→", Fit::Shorten, record.peer_addr, record.peer_port);
+        address(
+            line,
+            "from",
+            Fit::Drop,
+            record.local_addr,
+            record.local_port,
+        );
+    } else {
+        address(
+            line,
+            "on",
+            Fit::Shorten,
+            record.local_addr,
+            record.local_port,
+        );
+    }
+}
+
+fn address(line: &mut Line, how: &str, fit: Fit, addr: Option<&str>, port: Option<i64>) {
+    let Some(addr) = addr.filter(|addr| !addr.is_empty()) else {
+        return;
+    };
+    let end = endpoint(addr, port);
+    if fit == Fit::Drop {
+        line.push(Style::Dim, fit, format!("{how} {end}"));
+    } else {
+        line.push(Style::Dim, Fit::Keep, how);
+        line.push(Style::Net, fit, end);
+    }
+}
+
+fn descriptor(line: &mut Line, record: &Record<'_>) {
+    if let Some(fd) = record.fd.filter(|fd| *fd >= 0) {
+        line.push(Style::Dim, Fit::Drop, format!("= {fd}"));
+    }
+}
+
+/// Why the call failed, first, so that it is always seen.
+fn failure(line: &mut Line, record: &Record<'_>) {
+    let Some(result) = record.result.filter(|result| *result < 0) else {
+        return;
+    };
+    let number = result.saturating_neg();
+    let name = names::errno(number).map_or_else(|| format!("error {number}"), str::to_owned);
+    let style = if failed(record) {
+        Style::Bad
+    } else {
+        Style::Dim
+    };
+    line.push(style, Fit::Keep, name);
+}
+
+fn loss(line: &mut Line, record: &Record<'_>) {
+    let mut what = format!("{} frames", record.lost_count.unwrap_or_default());
+    if let Some(cpu) = record.cpu {
+        let _ = write!(what, " of CPU {cpu}");
+    }
+    if let Some(first) = record.lost_first {
+        let _ = write!(what, ", from number {first}");
+    }
+    line.push(Style::Bad, Fit::Keep, what);
+    if let Some(detail) = record.detail {
+        line.push(Style::Plain, Fit::Shorten, detail);
+    }
+}
+
+/// What should not be overlooked: how far the facts can be trusted and what is missing.
+fn remarks(line: &mut Line, kind: &str, record: &Record<'_>) {
+    if let Some(origin) = record.origin.filter(|origin| *origin == "claimed") {
+        line.push(Style::Dim, Fit::Drop, origin);
+    }
+    if let Some(notes) = record.notes {
+        line.push(Style::Notable, Fit::Keep, format!("[{notes}]"));
+    }
+    if let Some(fields) = record.truncated {
+        line.push(Style::Notable, Fit::Drop, format!("[cut: {fields}]"));
+    }
+    let other_thread = record.tid.filter(|tid| record.pid != Some(*tid));
+    if let Some(tid) = other_thread.filter(|_| kind != kinds::THREAD_EXIT) {
+        line.push(Style::Dim, Fit::Drop, format!("tid {tid}"));
+    }
+}
+
+/// All fields of a kind this version does not know.
+fn everything(line: &mut Line, record: &Record<'_>) {
+    record.visit(|id, value| {
+        let Some(field) = FIELDS.iter().find(|field| field.id == id) else {
+            return;
+        };
+        if kinds::COMMON.contains(&field.name) || kinds::ACTOR.contains(&field.name) {
+            return;
+        }
+        let value = match value {
+            Value::U64(number) => number.to_string(),
+            Value::I64(number) => number.to_string(),
+            Value::Text(text) => text.to_owned(),
+        };
+        line.push(
+            Style::Plain,
+            Fit::Shorten,
+            format!("{}={value}", field.name),
+        );
+    });
+}

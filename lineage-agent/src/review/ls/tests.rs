@@ -1,0 +1,44 @@
+//! Lines of single records; whole listings are in the golden tests of the command.
+
+use super::*;
+
+fn listed(columns: usize, records: &[Record<'_>]) -> String {
+    let screen = Screen {
+        columns: Some(columns),
+        colour: false,
+    };
+    let mut ls = Ls::new(Vec::new(), screen);
+    for record in records {
+        ls.record(record).unwrap();
+    }
+    String::from_utf8(ls.into_inner()).unwrap()
+}
+
+fn acting(kind: &'static str) -> Record<'static> {
+    Record {
+        seq: Some(7),
+        time: Some(1_795_500_000_123_456),
+        kind: Some(kind),
+        pid: Some(4711),
+        tid: Some(4711),
+        comm: Some("sh"),
+        ..Record::default()
+    }
+}
+
+#[test]
+fn the_date_is_said_once() {
+    let first = acting(kinds::PROCESS_EXIT);
+    let next_day = Record {
+        time: first.time.map(|time| time + DAY_US),
+        ..first
+    };
+    assert_eq!(
+        listed(80, &[first, first, next_day]),
+        "2026-11-24 UTC\n  \
+           7 06:00:00.123  4711 sh      exit\n  \
+           7 06:00:00.123  4711 sh      exit\n\
+         2026-11-25 UTC\n  \
+           7 06:00:00.123  4711 sh      exit\n"
+    );
+}

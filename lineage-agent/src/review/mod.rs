@@ -1,0 +1,11 @@
+//! What a person sees of stored evidence.
+//!
+//! Needs no kernel, no root and no Linux. What is shown comes from files that anyone may have
+//! written, so nothing in it reaches a terminal that the terminal would obey (see [`text`]), and
+//! everything is streamed or bounded.
+
+pub mod filter;
+pub mod line;
+pub mod ls;
+pub mod ndjson;
+pub mod text;
