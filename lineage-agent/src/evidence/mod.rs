@@ -2,5 +2,18 @@
 //!
 //! `docs/evidence-format.md` is the specification of everything in this folder.
 
+pub mod checkpoint;
+pub mod counters;
+pub mod epoch;
+pub mod error;
+pub mod escape;
+pub mod files;
+pub mod keys;
 pub mod kinds;
+pub mod manifest;
+pub mod note;
+pub mod origin;
+pub mod record;
 pub mod schema;
+pub mod text;
+pub mod tree;

@@ -1,0 +1,262 @@
+//! The key directory on disk: exclusive, private, erased when done.
+
+use std::fmt;
+use std::io::{Seek as _, Write as _};
+use std::os::unix::fs::MetadataExt as _;
+use std::path::Path;
+
+use ed25519_dalek::SigningKey;
+use ed25519_dalek::pkcs8::spki::der::pem::LineEnding;
+use ed25519_dalek::pkcs8::{DecodePrivateKey as _, EncodePrivateKey as _, KeypairBytes};
+use zeroize::Zeroizing;
+
+use super::super::files::Dir;
+use super::super::text::{Lines, hex};
+use super::error::KeyError;
+
+pub(super) const HOST_KEY: &str = "host.key";
+pub(super) const HOST_PUBLIC: &str = "host.pub";
+pub(super) const ENROLMENT: &str = "enrolment";
+pub(super) const EPOCH_KEYS: &str = "epochs.pub";
+pub(super) const MASTER: &str = "seed";
+pub(super) const LOGS: &str = "logs";
+
+const SECRET_BYTES_MAX: u64 = 4096;
+const PUBLIC_BYTES_MAX: u64 = 64 << 20;
+const SEED: &str = "lineage v1 seed";
+const RATCHET: &str = "lineage v1 epoch ratchet";
+const SIGNING: &str = "lineage v1 epoch signing key";
+
+/// 32 secret bytes, wiped when dropped.
+pub(super) type Secret = Zeroizing<[u8; 32]>;
+
+/// A place in the ratchet.
+pub(super) struct SeedState {
+    /// The epoch the seed is of.
+    pub(super) epoch: u32,
+    seed: Secret,
+}
+
+impl fmt::Debug for SeedState {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(out, "SeedState(epoch {})", self.epoch)
+    }
+}
+
+impl SeedState {
+    pub(super) fn new(epoch: u32, seed: Secret) -> Self {
+        Self { epoch, seed }
+    }
+
+    /// Goes forward to `epoch`; never back.
+    pub(super) fn advance(&mut self, epoch: u32) {
+        while self.epoch < epoch {
+            self.seed = Zeroizing::new(blake3::derive_key(RATCHET, &*self.seed));
+            self.epoch += 1;
+        }
+    }
+
+    /// This state's secret key.
+    pub(super) fn secret(&self) -> Secret {
+        Zeroizing::new(blake3::derive_key(SIGNING, &*self.seed))
+    }
+
+    /// Another copy, for looking ahead.
+    pub(super) fn copy(&self) -> Self {
+        Self::new(self.epoch, self.seed.clone())
+    }
+
+    pub(super) fn text(&self) -> Zeroizing<String> {
+        let seed = Zeroizing::new(hex(&*self.seed));
+        Zeroizing::new(format!("{SEED}\nepoch {}\nseed {}\n", self.epoch, *seed))
+    }
+
+    /// Reads a state, finishing an interrupted [`SeedState::replace`].
+    pub(super) fn read(dir: &Dir, name: &str) -> Result<Self, KeyError> {
+        erase(dir, &staged(name))?;
+        let text = read_secret(dir, name)?;
+        let parse = || {
+            let mut lines = Lines::new(text.as_bytes(), SEED)?;
+            let state = Self {
+                epoch: lines.decimal32("epoch")?,
+                seed: Zeroizing::new(lines.digest("seed")?),
+            };
+            lines.end()?;
+            Ok(state)
+        };
+        parse().map_err(|_: super::super::text::TextError| KeyError::Malformed {
+            path: dir.path().join(name),
+            reason: "not a seed",
+        })
+    }
+
+    /// Puts this state in the place of an older one and erases that.
+    pub(super) fn replace(&self, dir: &Dir, name: &str) -> Result<(), KeyError> {
+        let staged = staged(name);
+        dir.stage(&staged, self.text().as_bytes(), 0o600)?;
+        dir.exchange(&staged, name)?;
+        dir.sync()?;
+        erase(dir, &staged)
+    }
+}
+
+fn staged(name: &str) -> String {
+    format!("{name}.tmp")
+}
+
+/// Overwrites and removes a secret, if it is there. Copies a file system or a drive may have made
+/// are beyond reach.
+pub(super) fn erase(dir: &Dir, name: &str) -> Result<(), KeyError> {
+    let Some(bytes) = dir.read(name, SECRET_BYTES_MAX)?.map(Zeroizing::new) else {
+        return Ok(());
+    };
+    let path = dir.path().join(name);
+    let io = |operation: &'static str| {
+        let path = path.clone();
+        move |source| KeyError::Io {
+            operation,
+            path,
+            source,
+        }
+    };
+    let mut file = std::fs::OpenOptions::new()
+        .write(true)
+        .open(&path)
+        .map_err(io("erase"))?;
+    file.rewind().map_err(io("erase"))?;
+    file.write_all(&vec![0; bytes.len()]).map_err(io("erase"))?;
+    file.sync_all().map_err(io("erase"))?;
+    dir.remove(name)?;
+    dir.sync()?;
+    Ok(())
+}
+
+/// Makes a private directory, or takes an empty private one.
+pub(super) fn create_dir(path: &Path) -> Result<Dir, KeyError> {
+    use std::os::unix::fs::DirBuilderExt as _;
+    std::fs::DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(path)
+        .map_err(|source| KeyError::Io {
+            operation: "create",
+            path: path.to_owned(),
+            source,
+        })?;
+    let dir = open_dir(path)?;
+    if dir.has(HOST_KEY)? {
+        return Err(KeyError::Exists(path.to_owned()));
+    }
+    Ok(dir)
+}
+
+/// Opens a key directory, refusing one that others could use.
+pub(super) fn open_dir(path: &Path) -> Result<Dir, KeyError> {
+    if !path.exists() {
+        return Err(KeyError::Missing(path.to_owned()));
+    }
+    let dir = Dir::open(path)?;
+    let (uid, mode) = dir.owner_and_mode()?;
+    check_private(path, uid, mode)?;
+    Ok(dir)
+}
+
+fn check_private(path: &Path, uid: u32, mode: u32) -> Result<(), KeyError> {
+    if uid != rustix::process::geteuid().as_raw() {
+        return Err(KeyError::ForeignOwner {
+            path: path.to_owned(),
+            uid,
+        });
+    }
+    if mode & 0o077 != 0 {
+        return Err(KeyError::Loose {
+            path: path.to_owned(),
+            mode,
+        });
+    }
+    Ok(())
+}
+
+/// Holds the key directory for as long as the handle lives.
+pub(super) fn lock(dir: &Dir) -> Result<Dir, KeyError> {
+    // A handle of its own: closing any handle of the same open file would release the lock.
+    let handle = Dir::open(dir.path())?;
+    handle.lock_waiting()?;
+    Ok(handle)
+}
+
+pub(super) fn read_secret(dir: &Dir, name: &str) -> Result<Zeroizing<String>, KeyError> {
+    let path = dir.path().join(name);
+    let Some(file) = dir.open_file(name, SECRET_BYTES_MAX)? else {
+        return Err(KeyError::Missing(path));
+    };
+    let metadata = file.metadata().map_err(|source| KeyError::Io {
+        operation: "stat",
+        path: path.clone(),
+        source,
+    })?;
+    check_private(&path, metadata.uid(), metadata.mode() & 0o7777)?;
+    let bytes = dir.read(name, SECRET_BYTES_MAX)?.unwrap_or_default();
+    String::from_utf8(bytes)
+        .map(Zeroizing::new)
+        .map_err(|_| KeyError::Malformed {
+            path,
+            reason: "not text",
+        })
+}
+
+pub(super) fn read_public(dir: &Dir, name: &str) -> Result<Vec<u8>, KeyError> {
+    dir.read(name, PUBLIC_BYTES_MAX)?
+        .ok_or_else(|| KeyError::Missing(dir.path().join(name)))
+}
+
+pub(super) fn put_secret(dir: &Dir, name: &str, text: &str) -> Result<(), KeyError> {
+    put(dir, name, text.as_bytes())
+}
+
+/// Public files are private all the same: nobody else has business in this directory.
+pub(super) fn put_public(dir: &Dir, name: &str, bytes: &[u8]) -> Result<(), KeyError> {
+    put(dir, name, bytes)
+}
+
+/// Writes a file of an enrolment. What an interrupted one left is replaced: before `host.key` is
+/// there nothing can have used it.
+fn put(dir: &Dir, name: &str, bytes: &[u8]) -> Result<(), KeyError> {
+    dir.remove(name)?;
+    let staged = staged(name);
+    dir.stage(&staged, bytes, 0o600)?;
+    dir.publish(&staged, dir, name)?;
+    Ok(())
+}
+
+/// Keeps other processes of the same user, and core dumps, away from the keys in memory.
+pub(super) fn forbid_dumps() -> Result<(), KeyError> {
+    #[cfg(target_os = "linux")]
+    rustix::process::set_dumpable_behavior(rustix::process::DumpableBehavior::NotDumpable)
+        .map_err(|errno| KeyError::Io {
+            operation: "protect the memory of",
+            path: "this process".into(),
+            source: errno.into(),
+        })?;
+    Ok(())
+}
+
+pub(super) fn encode_host_key(secret: &[u8; 32]) -> Result<Zeroizing<String>, KeyError> {
+    // Without the public key: version 1 of the structure, which every OpenSSL reads.
+    let pair = KeypairBytes {
+        secret_key: *secret,
+        public_key: None,
+    };
+    pair.to_pkcs8_pem(LineEnding::LF)
+        .map_err(|_| KeyError::Malformed {
+            path: HOST_KEY.into(),
+            reason: "cannot be encoded",
+        })
+}
+
+pub(super) fn decode_host_key(pem: &str, dir: &Path) -> Result<SigningKey, KeyError> {
+    SigningKey::from_pkcs8_pem(pem).map_err(|_| KeyError::Malformed {
+        path: dir.join(HOST_KEY),
+        reason: "not an Ed25519 key in PKCS#8 PEM",
+    })
+}
