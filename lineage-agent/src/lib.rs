@@ -5,9 +5,13 @@
 //! [`verify`] and [`review`] read them back, on any machine, trusting none of it.
 //! `ARCHITECTURE.md` is the map.
 
+pub mod cli;
 pub mod event;
 pub mod evidence;
 #[cfg(feature = "record")]
 pub mod host;
 pub mod names;
 pub mod review;
+pub mod lineage;
+#[cfg(feature = "record")]
+pub mod recorder;

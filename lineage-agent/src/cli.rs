@@ -1,0 +1,271 @@
+//! The command line: what can be asked for, and the help that teaches it. Types only.
+
+use std::{ffi::OsString, path::PathBuf};
+
+use clap::{Args, Parser, Subcommand};
+
+/// Where keys are kept unless `--keys` says otherwise.
+pub const KEYS_DIR: &str = "/var/lib/lineage/keys";
+
+/// Execution evidence for autonomous AI systems.
+///
+/// Records in the kernel what a process and all its descendants do, links every event to its
+/// cause, signs it, and writes Parquet that anyone can verify offline.
+#[derive(Debug, Parser)]
+#[command(name = "lineage", version, arg_required_else_help = true, after_help = EXAMPLES)]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  lineage record -o run1 -- python3 agent.py   record a command and everything it starts
+  lineage record -o run1 -p 4242               record a running process and its descendants
+  lineage tree run1                            see at once what happened
+  lineage key root                             the root to pin, away from this host
+  lineage verify run1 --trust root:9f3c…       check it all, offline, on any machine";
+
+/// The commands.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Record a command, or running processes, and all their descendants.
+    #[cfg(feature = "record")]
+    Record(Record),
+    /// Finish evidence that a crash or power loss left unsealed.
+    Seal(Seal),
+    /// Check evidence: every record, signature and link.
+    Verify(Verify),
+    /// List records, one line each.
+    Ls(Ls),
+    /// Show the process tree with what each process did.
+    Tree(Tree),
+    /// Make and show the keys that sign evidence on this host.
+    #[command(subcommand)]
+    Key(Key),
+    /// Tell what can be recorded on this host, and what cannot.
+    #[cfg(feature = "record")]
+    Doctor(Doctor),
+}
+
+/// Where the keys are.
+#[derive(Debug, Args)]
+pub struct Keys {
+    /// Directory of the signing keys.
+    #[arg(long = "keys", value_name = "DIR", default_value = KEYS_DIR)]
+    pub dir: PathBuf,
+}
+
+/// Record a command, or running processes, and all their descendants.
+///
+/// The command runs as it would without: same terminal, same exit status (128 + N when signal N
+/// ended it). Recording goes on until the last descendant has ended; Ctrl-C stops and seals.
+/// If `lineage` itself cannot start, the exit status is 125; if the command is not executable or
+/// not found, 126 or 127.
+#[cfg(feature = "record")]
+#[derive(Debug, Args)]
+#[command(after_help = RECORD_EXAMPLES)]
+pub struct Record {
+    /// Directory for the evidence; must be new or empty [default: lineage-<UTC time>].
+    #[arg(short, long, value_name = "DIR")]
+    pub output: Option<PathBuf>,
+
+    /// Continue evidence that an earlier `record` in this directory ended cleanly or not.
+    #[arg(long, requires = "output")]
+    pub append: bool,
+
+    /// Record this running process and its descendants (may be repeated).
+    #[arg(short, long = "pid", value_name = "PID", value_parser = clap::value_parser!(u32).range(1..))]
+    pub pids: Vec<u32>,
+
+    /// Where the keys are; made on first use.
+    #[command(flatten)]
+    pub keys: Keys,
+
+    /// Stop when the command ends, even if processes it started still run.
+    #[arg(long, requires = "command")]
+    pub until_exit: bool,
+
+    /// Size of the ring for process events, bytes, a power of two.
+    #[arg(long, value_name = "BYTES", default_value_t = lineage_common::limits::CONTROL_RING_BYTES, hide_short_help = true)]
+    pub control_ring: u32,
+
+    /// Size of the ring for file and network events, bytes, a power of two.
+    #[arg(long, value_name = "BYTES", default_value_t = lineage_common::limits::BULK_RING_BYTES, hide_short_help = true)]
+    pub bulk_ring: u32,
+
+    /// Say nothing unless something is wrong.
+    #[arg(short, long)]
+    pub quiet: bool,
+
+    /// End with one line of JSON on standard error instead of the summary.
+    #[arg(long)]
+    pub json: bool,
+
+    /// Print what the probes report about themselves.
+    #[arg(long, hide_short_help = true)]
+    pub verbose_probes: bool,
+
+    /// The command and its arguments, after `--`.
+    #[arg(last = true, value_name = "CMD", required_unless_present = "pids")]
+    pub command: Vec<OsString>,
+}
+
+#[cfg(feature = "record")]
+const RECORD_EXAMPLES: &str = "\
+Examples:
+  lineage record -- make -j8
+  lineage record -o /var/evidence/run7 --until-exit -- ./agent --task task.json
+  lineage record -o attach1 -p $(pgrep -f agent.py)";
+
+/// Finish evidence that a crash or power loss left unsealed.
+///
+/// Seals every record up to the last signed commit, reports what came after it, and closes the
+/// log. Repeating it changes nothing.
+#[derive(Debug, Args)]
+pub struct Seal {
+    /// Directory of the evidence.
+    pub evidence: PathBuf,
+
+    /// Where the keys are.
+    #[command(flatten)]
+    pub keys: Keys,
+
+    /// Print one JSON object instead of text.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Check evidence: every record, signature and link.
+///
+/// Needs no root, no Linux and no network. Keys are never taken from the evidence: pin the epoch
+/// root or the host key that `lineage key root` or `lineage key show` printed on the recording
+/// host.
+///
+/// Exit status: 0 VERIFIED or VERIFIED_WITH_LOSS, 1 TAMPERED (or loss, with --require no-loss),
+/// 2 wrong usage, 3 INCOMPLETE, UNVERIFIABLE or NOTHING_VERIFIED.
+#[derive(Debug, Args)]
+pub struct Verify {
+    /// Directory of the evidence.
+    pub evidence: PathBuf,
+
+    /// What to trust: `root:<64 hex digits>`, a verifier key, or a file holding either.
+    #[arg(long, value_name = "KEY-OR-ROOT", required = true)]
+    pub trust: Vec<String>,
+
+    /// Demand more: sealed, pinned (an epoch root, not only the host key), witnessed, no-loss.
+    #[arg(long, value_name = "WHAT", value_delimiter = ',')]
+    pub require: Vec<String>,
+
+    /// Verifier key of a witness whose cosignature counts for `--require witnessed`.
+    #[arg(long, value_name = "KEY")]
+    pub witness: Vec<String>,
+
+    /// Print one JSON object instead of text.
+    #[arg(long)]
+    pub json: bool,
+
+    /// Threads to use [default: one per core].
+    #[arg(long, value_name = "N")]
+    pub threads: Option<std::num::NonZeroUsize>,
+}
+
+/// List records, one line each.
+#[derive(Debug, Args)]
+pub struct Ls {
+    /// Directory of the evidence.
+    pub evidence: PathBuf,
+
+    /// One JSON object per record, all fields.
+    #[arg(long, alias = "json")]
+    pub ndjson: bool,
+
+    /// Only these kinds: `file.open`, or all of a group with `file`.
+    #[arg(long, value_name = "KIND", value_delimiter = ',')]
+    pub kind: Vec<String>,
+
+    /// Only this process id.
+    #[arg(long, value_name = "PID")]
+    pub pid: Vec<i64>,
+
+    /// Only records whose path matches this pattern (`*` within a component, `**` across).
+    #[arg(long, value_name = "GLOB")]
+    pub path: Vec<String>,
+
+    /// Only calls that failed.
+    #[arg(long)]
+    pub failed: bool,
+
+    /// At most this many records.
+    #[arg(long, value_name = "N")]
+    pub limit: Option<u64>,
+}
+
+/// Show the process tree with what each process did.
+#[derive(Debug, Args)]
+pub struct Tree {
+    /// Directory of the evidence.
+    pub evidence: PathBuf,
+
+    /// Files and connections shown per process.
+    #[arg(long, value_name = "N", default_value_t = 5)]
+    pub most: usize,
+
+    /// Print one JSON object instead of the drawing.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Make and show the keys that sign evidence on this host.
+#[derive(Debug, Subcommand)]
+pub enum Key {
+    /// Make the keys of this host.
+    New {
+        /// Where to put them.
+        #[command(flatten)]
+        keys: Keys,
+        /// How many hourly epochs to enrol (8760 are a year).
+        #[arg(long, value_name = "N", default_value_t = 8760)]
+        epochs: u32,
+        /// Print one JSON object instead of text.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Show the host's verifier key and the epochs.
+    Show {
+        /// Where the keys are.
+        #[command(flatten)]
+        keys: Keys,
+        /// Print one JSON object instead of text.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Print the epoch root to pin off this host.
+    Root {
+        /// Where the keys are.
+        #[command(flatten)]
+        keys: Keys,
+    },
+}
+
+/// Tell what can be recorded on this host, and what cannot.
+#[cfg(feature = "record")]
+#[derive(Debug, Args)]
+pub struct Doctor {
+    /// Print one JSON object instead of text.
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+}

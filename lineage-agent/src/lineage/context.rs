@@ -1,0 +1,52 @@
+//! Context documents: everything that governed a record, under one digest.
+//!
+//! A context is canonical JSON (keys sorted, no white space) stored in the evidence by its digest.
+//! Each record names its context; the contexts of a lineage form a path through `previous`.
+
+use serde::Serialize;
+
+/// One context. Field order is the canonical order: serialisation writes fields as declared.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Context<'a> {
+    /// What decided: `observe` (nothing is denied, every decision is *ungoverned*).
+    pub enforcement: &'a str,
+    /// Digest of the environment document.
+    pub environment: &'a str,
+    /// The lineage.
+    pub lineage: &'a str,
+    /// Digest of the context before this one; none for the first.
+    pub previous: Option<&'a str>,
+    /// Why a new context began: `start`.
+    pub reason: &'a str,
+    /// Version of this document.
+    pub version: u32,
+}
+
+impl Context<'_> {
+    /// The canonical bytes, which the digest covers.
+    #[must_use]
+    pub fn to_bytes(&self) -> Vec<u8> {
+        serde_json::to_vec(self).expect("a struct of strings and numbers serialises")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keys_are_sorted_and_there_is_no_white_space() {
+        let context = Context {
+            enforcement: "observe",
+            environment: "e",
+            lineage: "l",
+            previous: None,
+            reason: "start",
+            version: 1,
+        };
+        assert_eq!(
+            String::from_utf8(context.to_bytes()).unwrap(),
+            r#"{"enforcement":"observe","environment":"e","lineage":"l","previous":null,"reason":"start","version":1}"#
+        );
+    }
+}

@@ -1,0 +1,114 @@
+//! Records of files and of descriptors being closed.
+
+use lineage_common::frame::{Close, Flags, Header, Kind, NO_CPU};
+
+use super::{Fold, Sink, net::set_ends};
+use crate::{
+    event::FileEvent,
+    evidence::schema::Record,
+    lineage::{
+        process::{Opened, What},
+        text::{some, stat_dev},
+    },
+};
+
+impl Fold {
+    pub(super) fn file<S: Sink>(
+        &mut self,
+        kind: &'static str,
+        header: &Header,
+        event: &FileEvent<'_>,
+        sink: &mut S,
+    ) -> Result<(), S::Error> {
+        let file = event.file;
+        self.scratch.set_flags(header.flags, "path");
+        self.scratch.set_file(event, header.flags);
+        let opened = header.result >= 0;
+        let seq = self.emit(header, kind, sink, |text, record| {
+            record.path = Some(&text.path);
+            record.flags = Some(i64::from(file.flags));
+            record.truncated = some(&text.truncated);
+            record.notes = some(&text.notes);
+            if opened {
+                record.fd = Some(i64::from(file.fd));
+                record.mode = Some(i64::from(file.mode));
+                record.dev = Some(stat_dev(file.dev));
+                record.ino = Some(file.ino.cast_signed());
+            }
+        })?;
+        if opened {
+            let what = What::File(self.scratch.path.as_str().into());
+            self.remember(header, file.fd, seq, what);
+        }
+        Ok(())
+    }
+
+    /// Notes which record opened a descriptor, for the record of its close.
+    pub(super) fn remember(&mut self, header: &Header, fd: i32, seq: u64, what: What) {
+        if let Some(process) = self.processes.get_mut(header.pid, header.start) {
+            let opened = Opened {
+                cpu: header.cpu,
+                number: header.number,
+                seq,
+                what,
+            };
+            process.open.insert(fd, opened);
+        }
+    }
+
+    pub(super) fn close<S: Sink>(
+        &mut self,
+        kind: &'static str,
+        header: &Header,
+        close: &Close,
+        sink: &mut S,
+    ) -> Result<(), S::Error> {
+        let known = close.opened_cpu != NO_CPU;
+        let opened = self.forget(header, close);
+        self.emit(header, kind, sink, |_, record| {
+            record.fd = Some(i64::from(close.fd));
+            record.closed_by = Some(closed_by(header.flags));
+            record.opened = opened.as_ref().map(|opened| opened.seq);
+            if known {
+                record.dev = (header.kind == Kind::FILE_CLOSE).then(|| stat_dev(close.dev));
+                record.ino = Some(close.ino.cast_signed());
+                record.bytes_read = Some(close.bytes_read);
+                record.bytes_written = Some(close.bytes_written);
+            }
+            if let Some(opened) = &opened {
+                describe(record, &opened.what);
+            }
+        })
+        .map(drop)
+    }
+
+    /// Takes back what [`Self::remember`] noted, if it is what this close names.
+    fn forget(&mut self, header: &Header, close: &Close) -> Option<Opened> {
+        let process = self.processes.get_mut(header.pid, header.start)?;
+        let opened = process.open.get(&close.fd)?;
+        if (opened.cpu, opened.number) == (close.opened_cpu, close.opened_number) {
+            process.open.remove(&close.fd)
+        } else {
+            None
+        }
+    }
+}
+
+fn describe<'a>(record: &mut Record<'a>, what: &'a What) {
+    match what {
+        What::File(path) => record.path = Some(path),
+        What::Socket(ends) => set_ends(record, ends),
+    }
+}
+
+fn closed_by(flags: Flags) -> &'static str {
+    [
+        (Flags::BY_EXEC, "exec"),
+        (Flags::BY_EXIT, "exit"),
+        (Flags::BY_REPLACE, "replace"),
+        (Flags::BY_RANGE, "close_range"),
+    ]
+    .into_iter()
+    .find_map(|(flag, name)| flags.has(flag).then_some(name))
+    .unwrap_or("close")
+}

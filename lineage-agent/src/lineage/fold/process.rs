@@ -1,0 +1,175 @@
+//! Records of processes and threads: who was created, what it runs, how it ended.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use lineage_common::frame::{Exit, Flags, Fork, Header};
+
+use super::{Fold, Sink};
+use crate::{
+    event::ExecEvent,
+    evidence::kinds,
+    lineage::{
+        identity::{Birth, process_uid},
+        process::Process,
+        text::{replace, some, stat_dev},
+    },
+};
+
+impl Fold {
+    pub(super) fn fork<S: Sink>(
+        &mut self,
+        header: &Header,
+        fork: &Fork,
+        sink: &mut S,
+    ) -> Result<(), S::Error> {
+        if header.result < 0 {
+            return self
+                .emit(header, kinds::PROCESS_FORK, sink, |_, _| ())
+                .map(drop);
+        }
+        let birth = Birth {
+            start_ns: fork.child_start,
+            pid_ns: fork.child_pid_ns,
+            ns_pid: fork.child_ns_tid,
+        };
+        let child_uid: Arc<str> = process_uid(self.boot, birth).into();
+        let seq = self.emit(header, kinds::PROCESS_FORK, sink, |_, record| {
+            record.child_uid = Some(&child_uid);
+            record.child_pid = Some(i64::from(fork.child_pid));
+            record.child_tid = Some(i64::from(fork.child_tid));
+            record.ns_pid = Some(i64::from(fork.child_ns_tid));
+            record.pid_ns = Some(i64::from(fork.child_pid_ns));
+        })?;
+        let Some(parent) = self.processes.get(header.pid, header.start) else {
+            return Ok(());
+        };
+        let child = Process {
+            start_ns: fork.child_start,
+            lineage: parent.lineage,
+            uid: Some(child_uid),
+            parent_uid: parent.uid.clone(),
+            parent_pid: Some(header.pid),
+            exe: parent.exe.clone(),
+            cause: seq,
+            open: BTreeMap::new(),
+        };
+        self.processes.insert(fork.child_pid, child);
+        Ok(())
+    }
+
+    pub(super) fn thread_start<S: Sink>(
+        &mut self,
+        header: &Header,
+        fork: &Fork,
+        sink: &mut S,
+    ) -> Result<(), S::Error> {
+        self.emit(header, kinds::THREAD_START, sink, |_, record| {
+            record.child_tid = Some(i64::from(fork.child_tid));
+        })
+        .map(drop)
+    }
+
+    pub(super) fn exec<S: Sink>(
+        &mut self,
+        header: &Header,
+        event: &ExecEvent<'_>,
+        sink: &mut S,
+    ) -> Result<(), S::Error> {
+        let succeeded = header.result >= 0;
+        let exec = event.exec;
+        self.scratch
+            .set_flags(header.flags, if succeeded { "exe" } else { "filename" });
+        self.scratch.set_argv(event.argv);
+        replace(&mut self.scratch.filename, event.filename);
+        replace(&mut self.scratch.interpreter, event.interpreter);
+        if !succeeded {
+            return self
+                .emit(header, kinds::PROCESS_EXEC, sink, |text, record| {
+                    record.filename = some(&text.filename);
+                    record.path = some(&text.filename);
+                    record.argv = Some(&text.argv);
+                    record.truncated = some(&text.truncated);
+                })
+                .map(drop);
+        }
+        self.scratch.set_path(event.exe);
+        self.scratch.set_cwd(event.cwd);
+        let exe: Arc<str> = self.scratch.path.as_str().into();
+        let boot = self.boot;
+        if let Some(process) = self.processes.get_mut(header.pid, header.start) {
+            process.exe = Some(exe);
+            process.uid.get_or_insert_with(|| {
+                let birth = Birth {
+                    start_ns: header.start,
+                    pid_ns: exec.pid_ns,
+                    ns_pid: exec.ns_pid,
+                };
+                process_uid(boot, birth).into()
+            });
+        }
+        let seq = self.emit(header, kinds::PROCESS_EXEC, sink, |text, record| {
+            record.mode = Some(i64::from(exec.mode));
+            record.dev = Some(stat_dev(exec.dev));
+            record.ino = Some(exec.ino.cast_signed());
+            record.argv = Some(&text.argv);
+            record.argc = Some(i64::from(exec.argc));
+            record.cwd = Some(&text.cwd);
+            record.filename = some(&text.filename);
+            record.interpreter = some(&text.interpreter);
+            record.uid = Some(i64::from(exec.uid));
+            record.gid = Some(i64::from(exec.gid));
+            record.euid = Some(i64::from(exec.euid));
+            record.egid = Some(i64::from(exec.egid));
+            record.ns_pid = Some(i64::from(exec.ns_pid));
+            record.pid_ns = Some(i64::from(exec.pid_ns));
+            record.mnt_ns = Some(i64::from(exec.mnt_ns));
+            record.net_ns = Some(i64::from(exec.net_ns));
+            record.user_ns = Some(i64::from(exec.user_ns));
+            record.cgroup = Some(exec.cgroup.cast_signed());
+            record.truncated = some(&text.truncated);
+            record.notes = some(&text.notes);
+        })?;
+        if let Some(process) = self.processes.get_mut(header.pid, header.start) {
+            process.cause = seq;
+        }
+        Ok(())
+    }
+
+    pub(super) fn exit<S: Sink>(
+        &mut self,
+        header: &Header,
+        exit: &Exit,
+        sink: &mut S,
+    ) -> Result<(), S::Error> {
+        self.end(kinds::PROCESS_EXIT, header, exit, sink)?;
+        self.processes.remove(header.pid, header.start);
+        Ok(())
+    }
+
+    pub(super) fn thread_exit<S: Sink>(
+        &mut self,
+        header: &Header,
+        exit: &Exit,
+        sink: &mut S,
+    ) -> Result<(), S::Error> {
+        self.end(kinds::THREAD_EXIT, header, exit, sink)
+    }
+
+    fn end<S: Sink>(
+        &mut self,
+        kind: &'static str,
+        header: &Header,
+        exit: &Exit,
+        sink: &mut S,
+    ) -> Result<(), S::Error> {
+        self.scratch.set_flags(header.flags, "");
+        let killed = exit.signal != 0 || header.flags.has(Flags::CORE_DUMP);
+        self.emit(header, kind, sink, |text, record| {
+            record.result = None;
+            record.exit_code = (!killed).then_some(i64::from(exit.code));
+            record.exit_signal = killed.then_some(i64::from(exit.signal));
+            record.notes = some(&text.notes);
+        })
+        .map(drop)
+    }
+}

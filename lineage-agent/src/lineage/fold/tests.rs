@@ -1,0 +1,283 @@
+use lineage_common::frame::{Close, Exec, Exit, File, Fork, Kind, NO_CPU};
+use zerocopy::{FromZeros as _, Immutable, IntoBytes};
+
+use super::*;
+use crate::{
+    evidence::schema::Value,
+    lineage::process::{ProcessState, Snapshot},
+};
+
+/// Keeps what the fold sends, field by field.
+#[derive(Default)]
+struct Kept(Vec<Vec<(u16, String)>>);
+
+impl Sink for Kept {
+    type Error = std::convert::Infallible;
+
+    fn next_seq(&self) -> u64 {
+        self.0.len() as u64
+    }
+
+    fn append(&mut self, record: &Record<'_>) -> Result<(), Self::Error> {
+        assert_eq!(record.seq, Some(self.next_seq()));
+        let mut fields = Vec::new();
+        record.visit(|id, value| {
+            fields.push((
+                id,
+                match value {
+                    Value::U64(value) => value.to_string(),
+                    Value::I64(value) => value.to_string(),
+                    Value::Text(value) => value.to_owned(),
+                },
+            ));
+        });
+        self.0.push(fields);
+        Ok(())
+    }
+}
+
+impl Kept {
+    fn get(&self, record: usize, field: &str) -> Option<&str> {
+        let id = crate::evidence::schema::FIELDS
+            .iter()
+            .find(|entry| entry.name == field)?
+            .id;
+        self.0[record]
+            .iter()
+            .find(|(other, _)| *other == id)
+            .map(|(_, value)| value.as_str())
+    }
+}
+
+struct Frames {
+    fold: Fold,
+    kept: Kept,
+    number: u64,
+}
+
+impl Frames {
+    /// A fold that knows one lineage and its root, process 10 started at 1000.
+    fn started() -> Self {
+        let mut fold = Fold::new(BootId([7; 16]));
+        let mut kept = Kept::default();
+        fold.set_utc_offset(1_000_000_000);
+        let start = LineageStart {
+            uid: "L",
+            context: "C",
+            time_ns: 1,
+            detail: "{}",
+        };
+        fold.start_lineage(&start, &mut kept).unwrap();
+        let snapshot = Snapshot {
+            time_ns: 2,
+            pid: 10,
+            start_ns: 1000,
+            namespace: Some((1, 10)),
+            state: Some(ProcessState {
+                comm: b"sh".to_vec(),
+                argv: b"sh\0-c\0".to_vec(),
+                ..ProcessState::default()
+            }),
+            ..Snapshot::default()
+        };
+        fold.snapshot(0, &snapshot, &mut kept).unwrap();
+        Self {
+            fold,
+            kept,
+            number: 0,
+        }
+    }
+
+    fn send<T: IntoBytes + Immutable>(
+        &mut self,
+        kind: Kind,
+        (pid, start): (u32, u64),
+        result: i64,
+        body: &T,
+        text: &[u8],
+    ) -> usize {
+        self.send_flagged(kind, Flags::default(), (pid, start), result, body, text)
+    }
+
+    fn send_flagged<T: IntoBytes + Immutable>(
+        &mut self,
+        kind: Kind,
+        flags: Flags,
+        (pid, start): (u32, u64),
+        result: i64,
+        body: &T,
+        text: &[u8],
+    ) -> usize {
+        let header = Header {
+            len: u32::try_from(size_of::<Header>() + size_of::<T>() + text.len()).unwrap(),
+            kind,
+            flags,
+            number: self.number,
+            time: 100 + self.number,
+            start,
+            result,
+            cpu: 0,
+            pid,
+            tid: pid,
+            lineage: 0,
+            exec: 0,
+            reserved: 0,
+            comm: *b"sh\0\0\0\0\0\0\0\0\0\0\0\0\0\0",
+        };
+        self.number += 1;
+        let bytes = [header.as_bytes(), body.as_bytes(), text].concat();
+        let mut words = vec![0u64; bytes.len().div_ceil(8)];
+        words.as_mut_bytes()[..bytes.len()].copy_from_slice(&bytes);
+        let event = Event::decode(&words.as_bytes()[..bytes.len()]).unwrap();
+        let record = self.kept.0.len();
+        self.fold.event(&event, &mut self.kept).unwrap();
+        record
+    }
+
+    fn fork(&mut self, parent: (u32, u64), child: (u32, u64)) -> usize {
+        let body = Fork {
+            child_start: child.1,
+            child_pid: child.0,
+            child_tid: child.0,
+            child_ns_tid: child.0,
+            child_pid_ns: 1,
+        };
+        self.send(Kind::FORK, parent, 0, &body, b"")
+    }
+
+    fn open(&mut self, process: (u32, u64), fd: i32, path: &[u8]) -> usize {
+        let body = File {
+            ino: 5,
+            fs_magic: 0xef53,
+            dev: 8 << 20 | 1,
+            mode: 0o100_644,
+            flags: 0,
+            fd,
+            dirfd: -100,
+            path_len: u32::try_from(path.len()).unwrap(),
+        };
+        self.send(Kind::FILE_OPEN, process, i64::from(fd), &body, path)
+    }
+}
+
+fn exec(exe: &[u8], argv: &[u8]) -> (Exec, Vec<u8>) {
+    let mut body = Exec::new_zeroed();
+    body.exe_len = u32::try_from(exe.len()).unwrap();
+    body.argv_len = u32::try_from(argv.len()).unwrap();
+    (body, [exe, argv].concat())
+}
+
+#[test]
+fn every_record_names_what_caused_it() {
+    let mut frames = Frames::started();
+    let (root, child) = ((10, 1000), (11, 2000));
+    let fork = frames.fork(root, child);
+    let before = frames.open(child, 3, b"a\0tmp\0");
+    let (body, text) = exec(b"ls\0bin\0", b"ls\0-l\0");
+    let ran = frames.send(Kind::EXEC, child, 0, &body, &text);
+    let after = frames.open(child, 4, b"b\0tmp\0");
+    let kept = &frames.kept;
+    assert_eq!(
+        kept.get(1, "cause"),
+        Some("0"),
+        "the snapshot by the start of the lineage"
+    );
+    assert_eq!(
+        kept.get(fork, "cause"),
+        Some("1"),
+        "the fork by the snapshot of its creator"
+    );
+    assert_eq!(
+        kept.get(before, "cause"),
+        Some("2"),
+        "what the child did first by the fork"
+    );
+    assert_eq!(kept.get(ran, "cause"), Some("2"), "the exec by the fork");
+    assert_eq!(
+        kept.get(after, "cause"),
+        Some("4"),
+        "what the program did by its exec"
+    );
+    assert_eq!(kept.get(after, "exe"), Some("/bin/ls"));
+    assert_eq!(kept.get(after, "path"), Some("/tmp/b"));
+    assert_eq!(kept.get(after, "process_uid"), kept.get(fork, "child_uid"));
+    assert_eq!(kept.get(after, "parent_uid"), kept.get(fork, "process_uid"));
+    assert_eq!(kept.get(after, "lineage_seq"), Some("5"));
+    assert_eq!(kept.get(ran, "argv"), Some(r#"["ls","-l"]"#));
+}
+
+#[test]
+fn a_close_names_the_open_only_if_it_is_the_same() {
+    let mut frames = Frames::started();
+    let root = (10, 1000);
+    let opened = frames.open(root, 3, b"a\0");
+    let number = frames.number - 1;
+    let mut body = Close {
+        bytes_read: 7,
+        bytes_written: 0,
+        ino: 5,
+        opened_number: number,
+        opened_cpu: 0,
+        dev: 8 << 20 | 1,
+        fd: 3,
+        reserved: 0,
+    };
+    let closed = frames.send(Kind::FILE_CLOSE, root, 0, &body, b"");
+    let again = frames.send(Kind::FILE_CLOSE, root, 0, &body, b"");
+    body.opened_cpu = NO_CPU;
+    let unused = frames.send_flagged(Kind::FILE_CLOSE, Flags::BY_EXIT, root, 0, &body, b"");
+    let kept = &frames.kept;
+    assert_eq!(
+        kept.get(closed, "opened"),
+        Some(opened.to_string().as_str())
+    );
+    assert_eq!(kept.get(closed, "path"), Some("/a"));
+    assert_eq!(kept.get(closed, "bytes_read"), Some("7"));
+    assert_eq!(kept.get(again, "opened"), None);
+    assert_eq!(kept.get(unused, "bytes_read"), None);
+    assert_eq!(kept.get(unused, "closed_by"), Some("exit"));
+}
+
+#[test]
+fn a_process_whose_fork_was_lost_is_caused_by_the_loss() {
+    let mut frames = Frames::started();
+    let loss = Loss {
+        cpu: 1,
+        first: 4,
+        count: 2,
+        time: 90,
+    };
+    frames.fold.loss(&loss, &mut frames.kept).unwrap();
+    let record = frames.open((99, 5000), 3, b"a\0");
+    let kept = &frames.kept;
+    assert_eq!(kept.get(2, "kind"), Some("evidence.loss"));
+    assert_eq!(kept.get(2, "lost_count"), Some("2"));
+    assert_eq!(kept.get(record, "cause"), Some("2"));
+    assert_eq!(
+        kept.get(record, "process_uid"),
+        None,
+        "its namespace is not guessed"
+    );
+}
+
+#[test]
+fn a_reused_process_id_is_another_process() {
+    let mut frames = Frames::started();
+    let root = (10, 1000);
+    frames.fork(root, (11, 2000));
+    frames.send(Kind::EXIT, (11, 2000), 0, &Exit { code: 3, signal: 0 }, b"");
+    assert_eq!(frames.fold.live_processes(), 1);
+    frames.fork(root, (11, 2_000_000_000));
+    let record = frames.open((11, 2_000_000_000), 3, b"a\0");
+    let kept = &frames.kept;
+    assert_eq!(kept.get(3, "exit_code"), Some("3"));
+    assert_ne!(kept.get(record, "process_uid"), kept.get(3, "process_uid"));
+}
+
+#[test]
+fn times_are_utc() {
+    let mut frames = Frames::started();
+    let record = frames.open((10, 1000), 3, b"a\0");
+    assert_eq!(frames.kept.get(record, "time_ns"), Some("1000000100"));
+    assert_eq!(frames.kept.get(record, "time"), Some("1000000"));
+}

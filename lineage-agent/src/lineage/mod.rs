@@ -1,0 +1,11 @@
+//! Lineage: every event gets its place in time, its process and its cause.
+//!
+//! Pure: no file, clock, randomness or thread. The same frames in the same order give the same
+//! records, byte for byte.
+
+pub mod context;
+pub mod fold;
+pub mod identity;
+pub mod order;
+pub mod process;
+mod text;

@@ -1,0 +1,184 @@
+//! The table of tracked processes: what each is, what made it so, and what it holds open.
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::Arc,
+};
+
+use super::identity::Birth;
+
+/// One live process, as the records so far tell.
+#[derive(Debug, Clone)]
+pub struct Process {
+    /// `start_boottime`: tells a reused id apart.
+    pub start_ns: u64,
+    /// Index of its lineage in the fold.
+    pub lineage: u32,
+    /// `process_uid`; absent when the frame that told its namespace was lost.
+    pub uid: Option<Arc<str>>,
+    /// `process_uid` of its creator.
+    pub parent_uid: Option<Arc<str>>,
+    /// Process id of its creator.
+    pub parent_pid: Option<u32>,
+    /// Path of its executable; absent until a record tells.
+    pub exe: Option<Arc<str>>,
+    /// `seq` of the record that made it what it is: exec, fork, snapshot or loss.
+    pub cause: u64,
+    /// Descriptors a record opened, by number.
+    pub open: BTreeMap<i32, Opened>,
+}
+
+/// An open descriptor and the record that opened it.
+#[derive(Debug, Clone)]
+pub struct Opened {
+    /// CPU of the frame that recorded the open.
+    pub cpu: u32,
+    /// Number of that frame.
+    pub number: u64,
+    /// `seq` of the record it became.
+    pub seq: u64,
+    /// What was opened, as that record describes it.
+    pub what: What,
+}
+
+/// What a descriptor stands for.
+#[derive(Debug, Clone)]
+pub enum What {
+    /// A file, by path.
+    File(Box<str>),
+    /// A socket, by its ends.
+    Socket(Box<Ends>),
+}
+
+/// Transport and addresses of a socket, as text.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Ends {
+    /// See the field `transport`.
+    pub transport: String,
+    /// The local end.
+    pub local: End,
+    /// The peer.
+    pub peer: End,
+}
+
+/// One end of a socket. Absent parts are unknown or do not apply.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct End {
+    /// Address, escaped.
+    pub addr: Option<String>,
+    /// Port.
+    pub port: Option<u16>,
+}
+
+/// What procfs shows of a process at launch or attach. Byte strings are as the kernel holds them.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Snapshot {
+    /// Boot time in nanoseconds at which it was taken.
+    pub time_ns: u64,
+    /// Process id in the initial pid namespace.
+    pub pid: u32,
+    /// `start_boottime` in nanoseconds, as the task map holds it.
+    pub start_ns: u64,
+    /// Execs since tracking began.
+    pub exec: u32,
+    /// The namespace it was created in, and its id there; absent when it was gone already.
+    pub namespace: Option<(u32, u32)>,
+    /// Its parent at that moment.
+    pub parent: Option<ParentSnapshot>,
+    /// What only a process that still lives shows.
+    pub state: Option<ProcessState>,
+}
+
+/// The parent of a process in a snapshot.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ParentSnapshot {
+    /// Process id in the initial pid namespace.
+    pub pid: u32,
+    /// Its identity, when procfs still showed it.
+    pub birth: Option<Birth>,
+}
+
+/// The part of a snapshot read from a living process.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ProcessState {
+    /// Name of the main thread.
+    pub comm: Vec<u8>,
+    /// The executable; absent for a kernel thread.
+    pub exe: Option<ExecutableState>,
+    /// Arguments, each ended by NUL, as the process shows them now.
+    pub argv: Vec<u8>,
+    /// Whether `argv` was cut at a limit.
+    pub argv_cut: bool,
+    /// Working directory.
+    pub cwd: Option<Vec<u8>>,
+    /// Real user, real group, effective user, effective group.
+    pub credentials: [u32; 4],
+    /// Inode numbers of the mount, network and user namespace, where procfs shows them.
+    pub namespaces: [Option<u32>; 3],
+    /// Control group id in the unified hierarchy.
+    pub cgroup: Option<u64>,
+}
+
+/// The executable of a process in a snapshot.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ExecutableState {
+    /// Its path.
+    pub path: Vec<u8>,
+    /// Device (`st_dev`), inode and mode.
+    pub inode: Option<(u64, u64, u32)>,
+    /// Its name was removed.
+    pub unlinked: bool,
+    /// The path does not start at the root of the process that took the snapshot.
+    pub unreachable: bool,
+}
+
+/// All live processes by id in the initial pid namespace.
+#[derive(Debug, Default)]
+pub struct Processes(HashMap<u32, Process>);
+
+impl Processes {
+    /// The process with this id, if it is the one that started then.
+    #[must_use]
+    pub fn get(&self, pid: u32, start_ns: u64) -> Option<&Process> {
+        self.0
+            .get(&pid)
+            .filter(|process| process.start_ns == start_ns)
+    }
+
+    /// The same, to change it.
+    pub fn get_mut(&mut self, pid: u32, start_ns: u64) -> Option<&mut Process> {
+        self.0
+            .get_mut(&pid)
+            .filter(|process| process.start_ns == start_ns)
+    }
+
+    /// The process that has this id now.
+    #[must_use]
+    pub fn by_pid(&self, pid: u32) -> Option<&Process> {
+        self.0.get(&pid)
+    }
+
+    /// Adds a process; one whose end was not seen and whose id it reuses gives way.
+    pub fn insert(&mut self, pid: u32, process: Process) {
+        self.0.insert(pid, process);
+    }
+
+    /// Removes a process that ended.
+    pub fn remove(&mut self, pid: u32, start_ns: u64) {
+        if self.get(pid, start_ns).is_some() {
+            self.0.remove(&pid);
+        }
+    }
+
+    /// How many are alive.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// Whether none is alive.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+}

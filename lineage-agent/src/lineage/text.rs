@@ -1,0 +1,229 @@
+//! Kernel values as the text and numbers that columns hold.
+
+use std::net::{Ipv4Addr, Ipv6Addr};
+
+use lineage_common::frame::{Flags, Held};
+
+use super::process::{End, Ends};
+use crate::{
+    event::{FileEvent, ReversedPath, SocketEvent},
+    evidence::escape::{escape_into, escape_list_into},
+};
+
+/// Magic numbers of file systems whose files have no path (`include/uapi/linux/magic.h`).
+mod magic {
+    pub(super) const PIPEFS: u64 = 0x5049_5045;
+    pub(super) const SOCKFS: u64 = 0x534f_434b;
+    pub(super) const ANON_INODE_FS: u64 = 0x0904_1934;
+    pub(super) const NSFS: u64 = 0x6e73_6673;
+}
+
+/// Address families and socket types (`include/linux/socket.h`, `include/linux/net.h`).
+const AF_UNIX: u16 = 1;
+const AF_INET: u16 = 2;
+const AF_INET6: u16 = 10;
+const SOCK_STREAM: u16 = 1;
+const SOCK_DGRAM: u16 = 2;
+const SOCK_SEQPACKET: u16 = 5;
+const IPPROTO_TCP: u16 = 6;
+const IPPROTO_UDP: u16 = 17;
+
+/// The kernel's device number as stat(2) shows it (`new_encode_dev`, `include/linux/kdev_t.h`).
+pub(super) fn stat_dev(dev: u32) -> i64 {
+    let (major, minor) = (u64::from(dev >> 20), u64::from(dev & 0xf_ffff));
+    let encoded = minor & 0xff | (major & 0xfff) << 8 | (minor & !0xff) << 12;
+    i64::try_from(encoded).expect("32 bits fit")
+}
+
+/// Buffers reused for every record, so that text costs no allocation.
+#[derive(Debug, Default)]
+pub(super) struct Scratch {
+    bytes: Vec<u8>,
+    /// The main text of a record: path, executable.
+    pub(super) path: String,
+    /// Working directory.
+    pub(super) cwd: String,
+    /// Name given to exec.
+    pub(super) filename: String,
+    /// Interpreter of a script.
+    pub(super) interpreter: String,
+    /// Arguments as JSON.
+    pub(super) argv: String,
+    /// Name of the thread.
+    pub(super) comm: String,
+    /// Names of cut fields.
+    pub(super) truncated: String,
+    /// Remarks.
+    pub(super) notes: String,
+}
+
+impl Scratch {
+    /// Fills `comm` from the NUL padded name.
+    pub(super) fn set_comm(&mut self, comm: &[u8]) {
+        let end = comm
+            .iter()
+            .position(|byte| *byte == 0)
+            .unwrap_or(comm.len());
+        replace(&mut self.comm, &comm[..end]);
+    }
+
+    /// Fills `truncated` and `notes` from the frame's flags; `path_field` is what its path is.
+    pub(super) fn set_flags(&mut self, flags: Flags, path_field: &str) {
+        list(
+            &mut self.truncated,
+            &[
+                (flags.has(Flags::PATH_CUT), path_field),
+                (flags.has(Flags::ARGV_CUT), "argv"),
+                (flags.has(Flags::CWD_CUT), "cwd"),
+            ],
+        );
+        list(
+            &mut self.notes,
+            &[
+                (flags.has(Flags::UNLINKED), "unlinked"),
+                (flags.has(Flags::UNREACHABLE), "unreachable"),
+                (flags.has(Flags::CORE_DUMP), "core-dump"),
+            ],
+        );
+    }
+
+    /// Fills `path` with what a file event names.
+    pub(super) fn set_file(&mut self, event: &FileEvent<'_>, flags: Flags) {
+        if flags.has(Flags::CLAIMED) {
+            return replace(&mut self.path, event.path);
+        }
+        self.path.clear();
+        let ino = event.file.ino;
+        match event.file.fs_magic {
+            magic::PIPEFS => self.path = format!("pipe:[{ino}]"),
+            magic::SOCKFS => self.path = format!("socket:[{ino}]"),
+            magic::NSFS => self.path = format!("nsfs:[{ino}]"),
+            magic::ANON_INODE_FS => {
+                self.path.push_str("anon_inode:");
+                escape_into(
+                    event.path.strip_suffix(&[0]).unwrap_or(event.path),
+                    &mut self.path,
+                );
+            }
+            _ => self.set_path(ReversedPath(event.path)),
+        }
+    }
+
+    /// Fills `path` from reversed components.
+    pub(super) fn set_path(&mut self, path: ReversedPath<'_>) {
+        self.bytes.clear();
+        path.write_to(&mut self.bytes);
+        replace(&mut self.path, &self.bytes);
+    }
+
+    /// Fills `cwd` from reversed components.
+    pub(super) fn set_cwd(&mut self, path: ReversedPath<'_>) {
+        self.bytes.clear();
+        path.write_to(&mut self.bytes);
+        replace(&mut self.cwd, &self.bytes);
+    }
+
+    /// Fills `argv` from an argument block: a JSON array of escaped strings.
+    pub(super) fn set_argv(&mut self, block: &[u8]) {
+        self.argv.clear();
+        let block = block.strip_suffix(&[0]).unwrap_or(block);
+        escape_list_into(block.split(|byte| *byte == 0), &mut self.argv);
+    }
+}
+
+/// Replaces text by escaped bytes.
+pub(super) fn replace(text: &mut String, bytes: &[u8]) {
+    text.clear();
+    escape_into(bytes, text);
+}
+
+/// Replaces text by the names whose condition holds, comma separated.
+fn list(text: &mut String, names: &[(bool, &str)]) {
+    text.clear();
+    for (_, name) in names.iter().filter(|(holds, _)| *holds) {
+        if !text.is_empty() {
+            text.push(',');
+        }
+        text.push_str(name);
+    }
+}
+
+/// Text as a field: absent when empty.
+pub(super) fn some(text: &str) -> Option<&str> {
+    (!text.is_empty()).then_some(text)
+}
+
+/// Transport and both ends of a socket.
+pub(super) fn ends(event: &SocketEvent<'_>) -> Ends {
+    let socket = event.socket;
+    let held = |bit| socket.held.0 & bit != 0;
+    Ends {
+        transport: transport(socket.family, socket.socket_type, socket.protocol),
+        local: end(
+            socket.family,
+            held(Held::LOCAL),
+            socket.local_addr,
+            socket.local_port,
+            event.local,
+        ),
+        peer: end(
+            socket.family,
+            held(Held::PEER),
+            socket.peer_addr,
+            socket.peer_port,
+            event.peer,
+        ),
+    }
+}
+
+fn transport(family: u16, socket_type: u16, protocol: u16) -> String {
+    match (family, socket_type, protocol) {
+        (AF_INET | AF_INET6, _, IPPROTO_TCP) => "tcp".to_owned(),
+        (AF_INET | AF_INET6, _, IPPROTO_UDP) => "udp".to_owned(),
+        (AF_UNIX, SOCK_STREAM, _) => "unix-stream".to_owned(),
+        (AF_UNIX, SOCK_DGRAM, _) => "unix-dgram".to_owned(),
+        (AF_UNIX, SOCK_SEQPACKET, _) => "unix-seqpacket".to_owned(),
+        _ => format!("{family}/{socket_type}/{protocol}"),
+    }
+}
+
+fn end(family: u16, held: bool, addr: [u8; 16], port: u16, name: &[u8]) -> End {
+    let [a, b, c, d, ..] = addr;
+    match family {
+        AF_INET if held => End {
+            addr: Some(Ipv4Addr::new(a, b, c, d).to_string()),
+            port: Some(port),
+        },
+        AF_INET6 if held => End {
+            addr: Some(Ipv6Addr::from(addr).to_string()),
+            port: Some(port),
+        },
+        AF_UNIX if held && !name.is_empty() => End {
+            addr: Some(unix_name(name)),
+            port: None,
+        },
+        _ => End::default(),
+    }
+}
+
+/// A Unix socket's name: a path, or `@` and the rest of an abstract name (unix(7)). The `@` of a
+/// path that starts with one is escaped, so the two cannot be confused.
+fn unix_name(name: &[u8]) -> String {
+    let mut text = String::new();
+    let path = name.split(|byte| *byte == 0).next().unwrap_or(name);
+    match (name.split_first(), path.strip_prefix(b"@")) {
+        (Some((0, rest)), _) => {
+            text.push('@');
+            escape_into(rest, &mut text);
+        }
+        (_, Some(rest)) => {
+            text.push_str("\\x40");
+            escape_into(rest, &mut text);
+        }
+        _ => escape_into(path, &mut text),
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests;

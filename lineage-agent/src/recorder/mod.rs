@@ -1,0 +1,4 @@
+//! Records: from the kernel's rings to sealed evidence.
+
+pub mod launch;
+pub mod snapshot;
