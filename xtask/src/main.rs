@@ -11,6 +11,7 @@ mod paths;
 mod setup;
 mod sh;
 mod test;
+mod vm;
 
 use std::process::ExitCode;
 
@@ -21,7 +22,10 @@ Usage: cargo xtask TASK [OPTIONS]
 
   setup    find or install what the probes need to be compiled
   build    probes and agent; leaves the binary at target/release/lineage
-  test     every test, on the live kernel; needs root. `-- ARGS` go to cargo test
+  test     every test, on the live kernel and in virtual machines; needs root
+             [--no-vm] [-- CARGO TEST ARGUMENTS]
+  vm       the kernel tests on the supported kernels, in QEMU
+             [--kernel 6.1|6.12|newest]... [--arch x86_64|aarch64] [-- TEST ARGUMENTS]
   ci       formatting, lints, documentation, then the tests
 
 Everything a task makes, downloads or logs is under target/.";
@@ -46,6 +50,7 @@ fn run(args: &[String]) -> Result<()> {
         "setup" => setup::run(rest),
         "build" => build::run(rest),
         "test" => test::run(rest),
+        "vm" => vm::run(rest),
         "ci" => ci::run(rest),
         "help" | "--help" | "-h" => {
             println!("{HELP}");

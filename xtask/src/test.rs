@@ -8,7 +8,7 @@ use std::process::Command;
 
 use anyhow::{Context, Result, bail};
 
-use crate::{build, packages, paths, sh};
+use crate::{build, packages, paths, sh, vm};
 
 const REQUIREMENTS: &str = "tests/independent/requirements.txt";
 
@@ -17,13 +17,17 @@ the tests need root: those in tests/kernel load programs into the kernel and rec
     sudo -E env \"PATH=$PATH\" cargo xtask test       runs them all
     cargo test --package lineage-agent --lib        runs some that need neither root nor a kernel";
 
-/// The task. What follows `--` goes to `cargo test`.
+/// The task: `[--no-vm] [-- CARGO TEST ARGUMENTS]`.
 pub(crate) fn run(args: &[String]) -> Result<()> {
     let split = args
         .iter()
         .position(|arg| arg == "--")
         .unwrap_or(args.len());
-    sh::no_arguments(&args[..split])?;
+    let with_vm = match &args[..split] {
+        [] => true,
+        [flag] if flag == "--no-vm" => false,
+        [other, ..] => bail!("`{other}` is not an option of this task"),
+    };
     let for_cargo = args.get(split + 1..).unwrap_or_default();
     require_root()?;
     build::all()?;
@@ -32,7 +36,14 @@ pub(crate) fn run(args: &[String]) -> Result<()> {
         &[("git", "git"), ("strace", "strace"), ("python3", "python3")],
     )?;
     venv()?;
-    live(for_cargo)
+    // The live tests run also when a machine failed: whoever waits for both wants to know both.
+    let machines = if with_vm {
+        vm::matrix(&vm::Options::default())
+    } else {
+        Ok(())
+    };
+    live(for_cargo)?;
+    machines
 }
 
 /// Refuses to go on without root.
@@ -46,7 +57,10 @@ pub(crate) fn require_root() -> Result<()> {
 
 /// All tests of the workspace on this machine's kernel. The runner's own lines end the output.
 fn live(for_cargo: &[String]) -> Result<()> {
-    sh::say("Testing", "on this machine's kernel");
+    sh::say(
+        "Testing",
+        format!("on this machine's kernel, {}", kernel_release()),
+    );
     let mut cargo = sh::cargo([
         "test",
         "--workspace",
@@ -54,9 +68,18 @@ fn live(for_cargo: &[String]) -> Result<()> {
         "lineage-ebpf",
         "--no-fail-fast",
     ]);
+    // As for the virtual machines, so that everything is compiled once.
+    vm::linked_statically(&mut cargo, std::env::consts::ARCH);
     cargo.args(for_cargo);
     environment(&mut cargo);
     sh::loud(cargo)
+}
+
+fn kernel_release() -> String {
+    fs::read_to_string("/proc/sys/kernel/osrelease")
+        .unwrap_or_default()
+        .trim()
+        .to_owned()
 }
 
 /// Where the tests find what they run.

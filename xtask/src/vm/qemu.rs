@@ -1,0 +1,158 @@
+//! One boot of a virtual machine: its console is read line by line, its tests are counted, and it is
+//! killed when it takes too long.
+
+use std::fs::File;
+use std::io::{BufRead, BufReader, Write};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail};
+
+/// Marks the lines of the machine's `init`; the rest is output of the tests and the kernel.
+const MARK: &str = "@vm ";
+
+/// How one boot ended.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(crate) struct Outcome {
+    /// Programs that ended with status 0.
+    pub(crate) passed: u32,
+    /// Programs that did not, with their status.
+    pub(crate) failed: Vec<(String, String)>,
+    /// Whether `init` reached its end. A machine that died has no say in the result.
+    pub(crate) finished: bool,
+}
+
+impl Outcome {
+    /// Whether everything ran and passed. A machine in which nothing ran has proven nothing.
+    pub(crate) fn good(&self) -> bool {
+        self.finished && self.failed.is_empty() && self.passed > 0
+    }
+
+    fn note(&mut self, line: &str) {
+        let Some(mark) = line.strip_prefix(MARK) else {
+            return;
+        };
+        match mark.split(' ').collect::<Vec<_>>()[..] {
+            ["end", name, "0"] => {
+                let _ = name;
+                self.passed += 1;
+            }
+            ["end", name, status] => self.failed.push((name.to_owned(), status.to_owned())),
+            ["done"] => self.finished = true,
+            _ => {}
+        }
+    }
+}
+
+/// Boots and waits for the machine to power off. The whole console goes to `log`.
+pub(crate) fn boot(mut qemu: Command, log: &Path, limit: Duration) -> Result<Outcome> {
+    let mut log_file =
+        File::create(log).with_context(|| format!("cannot write {}", log.display()))?;
+    let mut child = qemu
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::inherit())
+        .spawn()
+        .context("cannot start qemu")?;
+    let lines = console(&mut child)?;
+    let deadline = Instant::now() + limit;
+    let mut outcome = Outcome::default();
+    loop {
+        match lines.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
+            Ok(line) => {
+                // A full disk must not hide the result; the log is for reading afterwards.
+                let _ = writeln!(log_file, "{line}");
+                if worth_showing(&line) {
+                    eprintln!("             {line}");
+                }
+                outcome.note(&line);
+            }
+            Err(RecvTimeoutError::Disconnected) => break,
+            Err(RecvTimeoutError::Timeout) => {
+                let _ = child.kill();
+                let _ = child.wait();
+                bail!(
+                    "the machine ran longer than {} s; see {}",
+                    limit.as_secs(),
+                    log.display()
+                );
+            }
+        }
+    }
+    let status = child.wait().context("cannot wait for qemu")?;
+    if !status.success() {
+        bail!("qemu failed ({status}); see {}", log.display());
+    }
+    Ok(outcome)
+}
+
+fn console(child: &mut Child) -> Result<Receiver<String>> {
+    let stdout = child.stdout.take().context("the console is a pipe")?;
+    let (sender, receiver) = mpsc::channel();
+    thread::spawn(move || {
+        let mut reader = BufReader::new(stdout);
+        let mut line = Vec::new();
+        while reader
+            .read_until(b'\n', &mut line)
+            .is_ok_and(|count| count > 0)
+        {
+            let text = String::from_utf8_lossy(&line).trim_end().to_owned();
+            line.clear();
+            if sender.send(text).is_err() {
+                break;
+            }
+        }
+    });
+    Ok(receiver)
+}
+
+/// Results and failures, not the kernel's and the firmware's talk.
+fn worth_showing(line: &str) -> bool {
+    [
+        "test ",
+        "test result",
+        "---- ",
+        "thread '",
+        "error",
+        "  left:",
+        " right:",
+        "Kernel panic",
+    ]
+    .iter()
+    .any(|start| line.starts_with(start))
+        || line.contains(" panicked at ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn outcome(lines: &[&str]) -> Outcome {
+        let mut outcome = Outcome::default();
+        for line in lines {
+            outcome.note(line);
+        }
+        outcome
+    }
+
+    #[test]
+    fn a_machine_that_died_is_not_good() {
+        assert!(!outcome(&["@vm end exec 0"]).good());
+        assert!(outcome(&["@vm end exec 0", "@vm done"]).good());
+    }
+
+    #[test]
+    fn a_machine_that_ran_nothing_is_not_good() {
+        assert!(!outcome(&["@vm done"]).good());
+    }
+
+    #[test]
+    fn any_status_but_zero_is_a_failure() {
+        let outcome = outcome(&["@vm end exec 0", "@vm end file signal-9", "@vm done"]);
+        assert_eq!(outcome.failed, [("file".to_owned(), "signal-9".to_owned())]);
+        assert!(!outcome.good());
+    }
+}
