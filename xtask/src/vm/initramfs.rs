@@ -21,14 +21,15 @@ pub(crate) struct Archive {
 }
 
 impl Archive {
-    /// Starts an archive with the console, which the kernel opens before it runs anything, and a
-    /// `/tmp` for everybody.
+    /// Starts an archive with a `/tmp` for everybody and the console, which the kernel opens before
+    /// it runs anything.
     pub(crate) fn new() -> Result<Self> {
         let mut archive = Self {
             bytes: Vec::new(),
-            directories: BTreeSet::new(),
+            directories: BTreeSet::from(["tmp".into()]),
             inodes: 0,
         };
+        archive.entry("tmp", SHARED_DIRECTORY, (0, 0), &[])?;
         archive.directory(Path::new("/dev"))?;
         archive.entry("dev/console", CONSOLE, (5, 1), &[])?;
         Ok(archive)
