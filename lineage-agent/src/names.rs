@@ -35,6 +35,12 @@ const ACCESS: i64 = 0o3;
 const LARGEFILE: i64 = 0o100_000;
 
 impl OpenFlags {
+    /// Whether the file may be read through the descriptor.
+    #[must_use]
+    pub fn reads(self) -> bool {
+        matches!(self.0 & ACCESS, 0 | 2) && self.0 & PATH == 0
+    }
+
     /// Whether the file may be written through the descriptor.
     #[must_use]
     pub fn writes(self) -> bool {
@@ -45,6 +51,12 @@ impl OpenFlags {
     #[must_use]
     pub fn creates(self) -> bool {
         self.0 & CREAT != 0
+    }
+
+    /// Whether only a directory would do.
+    #[must_use]
+    pub fn directory(self) -> bool {
+        self.0 & DIRECTORY != 0 && self.0 & TMPFILE != TMPFILE
     }
 }
 
@@ -71,10 +83,12 @@ const ACCESS_NAMES: [&str; 4] = ["O_RDONLY", "O_WRONLY", "O_RDWR", "O_ACCMODE"];
 
 const CREAT: i64 = 0o100;
 const PATH: i64 = 0o10_000_000;
+const DIRECTORY: i64 = 0o200_000;
+const TMPFILE: i64 = 0o20_200_000;
 
 /// Those made of several bits come before their parts.
 const OPEN_FLAGS: &[(i64, &str)] = &[
-    (0o20_200_000, "O_TMPFILE"),
+    (TMPFILE, "O_TMPFILE"),
     (CREAT, "O_CREAT"),
     (0o200, "O_EXCL"),
     (0o400, "O_NOCTTY"),
@@ -85,7 +99,7 @@ const OPEN_FLAGS: &[(i64, &str)] = &[
     (0o10_000, "O_DSYNC"),
     (0o20_000, "O_ASYNC"),
     (0o40_000, "O_DIRECT"),
-    (0o200_000, "O_DIRECTORY"),
+    (DIRECTORY, "O_DIRECTORY"),
     (0o400_000, "O_NOFOLLOW"),
     (0o1_000_000, "O_NOATIME"),
     (0o2_000_000, "O_CLOEXEC"),

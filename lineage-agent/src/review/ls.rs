@@ -127,7 +127,7 @@ pub(super) fn date(day: i64) -> String {
 }
 
 /// `HH:MM:SS.mmm`.
-fn time_of_day(time: i64) -> String {
+pub(super) fn time_of_day(time: i64) -> String {
     let us = time.rem_euclid(DAY_US);
     let (seconds, ms) = (us / 1_000_000, us / 1000 % 1000);
     let (hour, minute, second) = (seconds / 3600, seconds / 60 % 60, seconds % 60);

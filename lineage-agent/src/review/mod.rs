@@ -9,3 +9,4 @@ pub mod line;
 pub mod ls;
 pub mod ndjson;
 pub mod text;
+pub mod tree;

@@ -1,0 +1,295 @@
+//! `lineage tree`: the processes of the evidence as a tree, with what each of them did.
+//!
+//! Records are taken one by one and folded into one [`Process`] each for the first
+//! [`PROCESSES_MAX`] processes; what is kept of a process is bounded too, and what is left out is
+//! counted and said. So the size of the evidence does not matter.
+
+mod draw;
+mod notable;
+mod process;
+#[cfg(test)]
+mod tests;
+
+use std::collections::HashMap;
+use std::io::{self, Write};
+
+use self::process::{Ending, Files, Handle, Process, Program, Sockets};
+use super::filter::failed;
+use super::line::Screen;
+use super::text;
+use crate::evidence::kinds;
+use crate::evidence::schema::Record;
+
+/// Processes kept; records of further ones are only counted.
+const PROCESSES_MAX: usize = 100_000;
+
+/// Open descriptors remembered at one time, to give their bytes to the right file.
+const HANDLES_MAX: usize = 262_144;
+
+/// Microseconds of a day.
+const DAY_US: i64 = 86_400_000_000;
+
+/// How much to show.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct TreeOptions {
+    /// Files shown of each process.
+    pub files_max: usize,
+    /// Connections shown of each process.
+    pub sockets_max: usize,
+    /// Children shown of each process, alike ones counting as one.
+    pub children_max: usize,
+    /// Levels shown below a root.
+    pub depth_max: usize,
+    /// Show like siblings one by one, and files of the system too.
+    pub all: bool,
+}
+
+impl Default for TreeOptions {
+    fn default() -> Self {
+        Self {
+            files_max: 6,
+            sockets_max: 6,
+            children_max: 40,
+            depth_max: 40,
+            all: false,
+        }
+    }
+}
+
+impl TreeOptions {
+    /// Shows all that is kept.
+    #[must_use]
+    pub fn all() -> Self {
+        Self {
+            files_max: usize::MAX,
+            sockets_max: usize::MAX,
+            children_max: usize::MAX,
+            depth_max: 1000,
+            all: true,
+        }
+    }
+}
+
+/// The processes of the records taken so far.
+#[derive(Debug)]
+pub struct Tree {
+    options: TreeOptions,
+    processes: Vec<Process>,
+    by_uid: HashMap<Box<str>, usize>,
+    lineages: Vec<Lineage>,
+    /// By `seq` of the record that opened a descriptor.
+    handles: HashMap<u64, (usize, Handle)>,
+    /// Frames the kernel lost.
+    lost: u64,
+}
+
+/// What is known of one lineage as a whole.
+#[derive(Debug, Default)]
+struct Lineage {
+    id: Box<str>,
+    roots: Vec<usize>,
+    /// First and last time, in microseconds.
+    span: Option<(i64, i64)>,
+    records: u64,
+    processes: u64,
+    opens: u64,
+    connections: u64,
+    failures: u64,
+    /// Records of processes beyond [`PROCESSES_MAX`].
+    skipped: u64,
+}
+
+impl Tree {
+    /// An empty tree.
+    #[must_use]
+    pub fn new(options: TreeOptions) -> Self {
+        Self {
+            options,
+            processes: Vec::new(),
+            by_uid: HashMap::new(),
+            lineages: Vec::new(),
+            handles: HashMap::new(),
+            lost: 0,
+        }
+    }
+
+    /// Takes one record, in the order of the evidence.
+    pub fn record(&mut self, record: &Record<'_>) {
+        let kind = record.kind.unwrap_or_default();
+        if kind == kinds::EVIDENCE_LOSS {
+            self.lost += record.lost_count.unwrap_or_default();
+        }
+        let Some(lineage) = self.lineage(record) else {
+            return;
+        };
+        if record.process_uid.is_none() || kind == kinds::LINEAGE_START {
+            return;
+        }
+        let Some(acting) = self.acting(record, lineage) else {
+            self.lineages[lineage].skipped += 1;
+            return;
+        };
+        match kind {
+            kinds::PROCESS_FORK => self.fork(record, acting, lineage),
+            kinds::PROCESS_SNAPSHOT | kinds::PROCESS_EXEC => self.program(record, acting),
+            kinds::PROCESS_EXIT => {
+                let process = &mut self.processes[acting];
+                process.ended = record.time;
+                process.ending = Some(Ending::of(record));
+            }
+            kinds::THREAD_START if !failed(record) => self.processes[acting].threads += 1,
+            kinds::FILE_OPEN | kinds::FILE_INHERIT => self.file(record, acting),
+            kinds::NET_BIND | kinds::NET_CONNECT | kinds::NET_ACCEPT | kinds::NET_INHERIT => {
+                self.socket(record, acting);
+            }
+            kinds::FILE_CLOSE | kinds::NET_CLOSE => self.close(record),
+            _ => {}
+        }
+    }
+
+    /// Draws the tree.
+    ///
+    /// # Errors
+    ///
+    /// What the writer returns.
+    pub fn write(&self, out: &mut impl Write, screen: Screen) -> io::Result<()> {
+        draw::write(self, out, screen)
+    }
+
+    /// The lineage the record belongs to, with the record counted.
+    fn lineage(&mut self, record: &Record<'_>) -> Option<usize> {
+        let id = record.lineage?;
+        let known = self.lineages.iter().position(|lineage| *lineage.id == *id);
+        let index = known.unwrap_or_else(|| {
+            self.lineages.push(Lineage {
+                id: id.into(),
+                ..Lineage::default()
+            });
+            self.lineages.len() - 1
+        });
+        let lineage = &mut self.lineages[index];
+        lineage.records += 1;
+        if let Some(time) = record.time {
+            let (first, last) = lineage.span.unwrap_or((time, time));
+            lineage.span = Some((first.min(time), last.max(time)));
+        }
+        lineage.failures += u64::from(failed(record));
+        match record.kind.unwrap_or_default() {
+            kinds::FILE_OPEN => lineage.opens += 1,
+            kinds::NET_CONNECT | kinds::NET_ACCEPT => lineage.connections += 1,
+            _ => {}
+        }
+        Some(index)
+    }
+
+    /// The process that acts.
+    fn acting(&mut self, record: &Record<'_>, lineage: usize) -> Option<usize> {
+        let uid = record.process_uid?;
+        let known = self.by_uid.get(uid).copied();
+        let index = known.or_else(|| {
+            let parent = record.parent_uid.and_then(|uid| self.by_uid.get(uid));
+            let parent = parent.copied();
+            self.add(uid, record.pid, parent, lineage)
+        })?;
+        if let Some(comm) = record.comm {
+            self.processes[index].name(comm);
+        }
+        Some(index)
+    }
+
+    fn add(
+        &mut self,
+        uid: &str,
+        pid: Option<i64>,
+        parent: Option<usize>,
+        lineage: usize,
+    ) -> Option<usize> {
+        self.lineages[lineage].processes += 1;
+        let index = self.processes.len();
+        if index == PROCESSES_MAX {
+            return None;
+        }
+        self.processes.push(Process {
+            pid,
+            ..Process::default()
+        });
+        self.by_uid.insert(uid.into(), index);
+        match parent {
+            Some(parent) => self.processes[parent].children.push(index),
+            None => self.lineages[lineage].roots.push(index),
+        }
+        Some(index)
+    }
+
+    fn fork(&mut self, record: &Record<'_>, parent: usize, lineage: usize) {
+        let Some(uid) = record.child_uid else {
+            self.processes[parent].failures += 1;
+            return;
+        };
+        if self.by_uid.contains_key(uid) {
+            return;
+        }
+        let Some(child) = self.add(uid, record.child_pid, Some(parent), lineage) else {
+            return;
+        };
+        let comm = self.processes[parent].comm.clone();
+        let child = &mut self.processes[child];
+        child.started = record.time;
+        child.comm = comm;
+    }
+
+    fn program(&mut self, record: &Record<'_>, acting: usize) {
+        let process = &mut self.processes[acting];
+        if failed(record) {
+            process.failed_execs += 1;
+            return;
+        }
+        if record.kind == Some(kinds::PROCESS_SNAPSHOT) {
+            process.found_running = true;
+        } else if process.started.is_none() {
+            process.started = record.time;
+        }
+        let arguments = record.argv.map(text::arguments).unwrap_or_default();
+        process.become_program(Program::new(record.exe, &arguments));
+    }
+
+    fn file(&mut self, record: &Record<'_>, acting: usize) {
+        let process = &mut self.processes[acting];
+        process.opens += u64::from(record.kind == Some(kinds::FILE_OPEN));
+        process.failures += u64::from(failed(record));
+        if let Some(file) = process.files.add(record, self.options.all) {
+            self.remember(record, acting, Handle::File(file));
+        }
+    }
+
+    fn socket(&mut self, record: &Record<'_>, acting: usize) {
+        let process = &mut self.processes[acting];
+        process.failures += u64::from(failed(record));
+        if let Some(socket) = process.sockets.add(record) {
+            self.remember(record, acting, Handle::Socket(socket));
+        }
+    }
+
+    fn remember(&mut self, record: &Record<'_>, acting: usize, handle: Handle) {
+        if let Some(seq) = record
+            .seq
+            .filter(|_| !failed(record) && self.handles.len() < HANDLES_MAX)
+        {
+            self.handles.insert(seq, (acting, handle));
+        }
+    }
+
+    fn close(&mut self, record: &Record<'_>) {
+        let opened = record.opened.and_then(|seq| self.handles.remove(&seq));
+        let Some((process, handle)) = opened else {
+            return;
+        };
+        let process = &mut self.processes[process];
+        let read = record.bytes_read.unwrap_or_default();
+        let written = record.bytes_written.unwrap_or_default();
+        match handle {
+            Handle::File(index) => Files::moved(&mut process.files, index, read, written),
+            Handle::Socket(index) => Sockets::moved(&mut process.sockets, index, read, written),
+        }
+    }
+}

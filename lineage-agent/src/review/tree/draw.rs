@@ -1,0 +1,357 @@
+//! The tree as lines.
+
+use std::io::{self, Write};
+
+use super::super::line::{Fit, Line, Screen, Style};
+use super::super::ls::{date, time_of_day};
+use super::super::text;
+use super::notable::Class;
+use super::process::{Ending, FileUse, Process, Program, SocketUse};
+use super::{Lineage, Tree};
+use crate::names;
+
+/// Writes all lineages, one after the other.
+pub(super) fn write(tree: &Tree, out: &mut impl Write, screen: Screen) -> io::Result<()> {
+    let mut drawing = Drawing {
+        tree,
+        out,
+        screen,
+        line: Line::default(),
+    };
+    for (index, lineage) in tree.lineages.iter().enumerate() {
+        if index > 0 {
+            writeln!(drawing.out)?;
+        }
+        drawing.lineage(lineage)?;
+    }
+    if tree.lost > 0 {
+        let lost = format!(
+            "{} frames were lost: what they said is not in this tree",
+            tree.lost
+        );
+        drawing.line.push(Style::Bad, Fit::Keep, lost);
+        drawing.end()?;
+    }
+    Ok(())
+}
+
+struct Drawing<'t, 'o, W> {
+    tree: &'t Tree,
+    out: &'o mut W,
+    screen: Screen,
+    line: Line,
+}
+
+/// A part of the tree still to be drawn.
+struct Pending<'t> {
+    /// Lines of the levels above, such as `│  │  `.
+    above: String,
+    depth: usize,
+    last: bool,
+    what: What<'t>,
+}
+
+enum What<'t> {
+    /// One process, or several that are alike and have nothing below them.
+    Processes(Vec<&'t Process>),
+    /// So many further processes.
+    More(usize),
+}
+
+impl<'t, W: Write> Drawing<'t, '_, W> {
+    fn end(&mut self) -> io::Result<()> {
+        self.line.write(self.out, self.screen)
+    }
+
+    fn lineage(&mut self, lineage: &'t Lineage) -> io::Result<()> {
+        self.line.push(Style::Dim, Fit::Keep, "lineage");
+        self.line.push(Style::Bold, Fit::Keep, &lineage.id);
+        if let Some((first, last)) = lineage.span {
+            let day = date(first.div_euclid(super::DAY_US));
+            let start = format!(" {day} {} UTC", time_of_day(first));
+            self.line.push(Style::Dim, Fit::Drop, start);
+            let span = last.saturating_sub(first).saturating_mul(1000);
+            self.line.push(Style::Dim, Fit::Drop, text::duration(span));
+        }
+        self.end()?;
+        let counts = counted(&[
+            (lineage.processes, "process", "processes"),
+            (lineage.opens, "open", "opens"),
+            (lineage.connections, "connection", "connections"),
+            (lineage.failures, "failed call", "failed calls"),
+            (lineage.records, "record", "records"),
+        ]);
+        self.line.push(Style::Dim, Fit::Shorten, counts);
+        self.end()?;
+        for root in &lineage.roots {
+            self.root(&self.tree.processes[*root])?;
+        }
+        if lineage.skipped > 0 {
+            let text = format!("… {} records of further processes", lineage.skipped);
+            self.line.push(Style::Notable, Fit::Keep, text);
+            self.end()?;
+        }
+        Ok(())
+    }
+
+    /// Draws a process and all below it. What is still to be drawn waits in a list, not on the
+    /// stack: nothing bounds how deep processes nest.
+    fn root(&mut self, root: &'t Process) -> io::Result<()> {
+        let mut pending = vec![Pending {
+            above: String::new(),
+            depth: 0,
+            last: true,
+            what: What::Processes(vec![root]),
+        }];
+        while let Some(next) = pending.pop() {
+            self.node(next, &mut pending)?;
+        }
+        Ok(())
+    }
+
+    fn node(&mut self, node: Pending<'t>, pending: &mut Vec<Pending<'t>>) -> io::Result<()> {
+        let (branch, bar) = match (node.depth, node.last) {
+            (0, _) => ("", ""),
+            (_, false) => ("├─ ", "│  "),
+            (_, true) => ("└─ ", "   "),
+        };
+        self.line
+            .push(Style::Dim, Fit::Keep, format!("{}{branch}", node.above));
+        let processes = match node.what {
+            What::Processes(processes) => processes,
+            What::More(count) => {
+                self.line
+                    .join(Style::Dim, Fit::Keep, format!("… {count} more"));
+                return self.end();
+            }
+        };
+        let process = processes[0];
+        self.head(process, processes.len());
+        self.end()?;
+        let mut children = self.children(process, node.depth);
+        let below = format!("{}{bar}", node.above);
+        let above_details = if children.is_empty() { "  " } else { "│ " };
+        self.details(process, &format!("{below}{above_details}"))?;
+        let mut last = true;
+        while let Some(what) = children.pop() {
+            pending.push(Pending {
+                above: below.clone(),
+                depth: node.depth + 1,
+                last,
+                what,
+            });
+            last = false;
+        }
+        Ok(())
+    }
+
+    /// The children of a process to draw: like ones together, and no more than wanted.
+    fn children(&self, process: &'t Process, depth: usize) -> Vec<What<'t>> {
+        let options = self.tree.options;
+        if depth >= options.depth_max {
+            let count = self.descendants(process);
+            return if count == 0 {
+                vec![]
+            } else {
+                vec![What::More(count)]
+            };
+        }
+        let mut groups: Vec<Vec<&Process>> = Vec::new();
+        for child in &process.children {
+            let child = &self.tree.processes[*child];
+            match groups.last_mut() {
+                Some(group) if !options.all && alike(group[0], child) => group.push(child),
+                _ => groups.push(vec![child]),
+            }
+        }
+        let hidden = groups.split_off(groups.len().min(options.children_max));
+        let mut shown: Vec<_> = groups.into_iter().map(What::Processes).collect();
+        if !hidden.is_empty() {
+            let with_theirs = |process: &&'t Process| 1 + self.descendants(process);
+            shown.push(What::More(hidden.iter().flatten().map(with_theirs).sum()));
+        }
+        shown
+    }
+
+    fn descendants(&self, process: &'t Process) -> usize {
+        let mut count = 0;
+        let mut pending = vec![process];
+        while let Some(process) = pending.pop() {
+            count += process.children.len();
+            pending.extend(
+                process
+                    .children
+                    .iter()
+                    .map(|child| &self.tree.processes[*child]),
+            );
+        }
+        count
+    }
+
+    /// Program, id, time and end of a process, or of several that are alike.
+    fn head(&mut self, process: &Process, count: usize) {
+        match process.programs.first() {
+            Some(program) => self.program(program),
+            None => self
+                .line
+                .join(Style::Plain, Fit::Keep, format!("({})", process.comm)),
+        }
+        if count > 1 {
+            self.line
+                .push(Style::Notable, Fit::Keep, format!("×{count}"));
+        }
+        if let Some(pid) = process.pid {
+            self.line.push(Style::Dim, Fit::Keep, pid.to_string());
+        }
+        if let (Some(started), Some(ended)) = (process.started, process.ended) {
+            let span = ended.saturating_sub(started).saturating_mul(1000);
+            self.line.push(Style::Dim, Fit::Drop, text::duration(span));
+        }
+        match process.ending {
+            Some(ending @ Ending::Status(0)) => {
+                self.line.push(Style::Dim, Fit::Drop, ending.shown());
+            }
+            Some(ending) => self.line.push(Style::Bad, Fit::Keep, ending.shown()),
+            None => self.line.push(Style::Notable, Fit::Keep, "running"),
+        }
+        if process.found_running {
+            self.line.push(Style::Notable, Fit::Drop, "(there before)");
+        }
+        let counts = counted(&[
+            (process.opens, "open", "opens"),
+            (process.failures, "failed", "failed"),
+            (process.failed_execs, "failed exec", "failed execs"),
+            (process.threads, "thread", "threads"),
+        ]);
+        if !counts.is_empty() {
+            self.line.push(Style::Dim, Fit::Drop, format!(" {counts}"));
+        }
+    }
+
+    fn program(&mut self, program: &Program) {
+        self.line.join(Style::Good, Fit::Keep, &program.name);
+        if let Some(called) = &program.called {
+            self.line.push(Style::Dim, Fit::Drop, format!("({called})"));
+        }
+        if !program.arguments.is_empty() {
+            self.line
+                .push(Style::Plain, Fit::Shorten, &program.arguments);
+        }
+    }
+
+    /// What a process became and did, one line each.
+    fn details(&mut self, process: &Process, above: &str) -> io::Result<()> {
+        for program in process.programs.iter().skip(1) {
+            self.line.push(Style::Dim, Fit::Keep, format!("{above}⇒ "));
+            self.program(program);
+            self.end()?;
+        }
+        if process.more_programs > 0 {
+            self.more(above, process.more_programs, "programs")?;
+        }
+        let options = self.tree.options;
+        for socket in process.sockets.named.iter().take(options.sockets_max) {
+            self.line.push(Style::Dim, Fit::Keep, above);
+            self.socket(socket);
+            self.end()?;
+        }
+        let unnamed = process
+            .sockets
+            .named
+            .len()
+            .saturating_sub(options.sockets_max) as u64;
+        if unnamed + process.sockets.more > 0 {
+            self.more(above, unnamed + process.sockets.more, "connections")?;
+        }
+        let mut files: Vec<_> = process.files.named.iter().collect();
+        // Stable: within a class they stay in the order of their first use.
+        files.sort_by_key(|file| std::cmp::Reverse(file.class));
+        for file in files.iter().take(options.files_max) {
+            self.line.push(Style::Dim, Fit::Keep, above);
+            self.file(file);
+            self.end()?;
+        }
+        let unnamed = files.len().saturating_sub(options.files_max) as u64;
+        if unnamed + process.files.more > 0 {
+            self.more(above, unnamed + process.files.more, "files")?;
+        }
+        Ok(())
+    }
+
+    fn more(&mut self, above: &str, count: u64, what: &str) -> io::Result<()> {
+        self.line.push(
+            Style::Dim,
+            Fit::Keep,
+            format!("{above}… {count} more {what}"),
+        );
+        self.end()
+    }
+
+    fn file(&mut self, file: &FileUse) {
+        let how = match (file.error, file.reads, file.writes) {
+            (_, true, true) => "rw",
+            (_, false, true) => "w ",
+            (_, true, false) => "r ",
+            (Some(_), false, false) => "✗ ",
+            (None, false, false) => "· ",
+        };
+        let style = match file.class {
+            Class::Sensitive => Style::Notable,
+            _ if file.writes => Style::Change,
+            _ => Style::Plain,
+        };
+        self.line.join(style, Fit::Keep, how);
+        self.line.push(style, Fit::Shorten, &file.path);
+        self.usage(file.error, file.times, file.bytes_read, file.bytes_written);
+    }
+
+    fn socket(&mut self, socket: &SocketUse) {
+        self.line
+            .join(Style::Net, Fit::Keep, format!("{:<2}", socket.direction));
+        self.line.push(Style::Net, Fit::Shorten, &socket.end);
+        self.line.push(Style::Dim, Fit::Drop, &socket.transport);
+        self.usage(
+            socket.error,
+            socket.times,
+            socket.bytes_read,
+            socket.bytes_written,
+        );
+    }
+
+    fn usage(&mut self, error: Option<i64>, times: u64, read: u64, written: u64) {
+        if let Some(result) = error {
+            let number = result.saturating_neg();
+            let name =
+                names::errno(number).map_or_else(|| format!("error {number}"), str::to_owned);
+            self.line.push(Style::Bad, Fit::Keep, name);
+        }
+        if times > 1 {
+            self.line.push(Style::Dim, Fit::Keep, format!("×{times}"));
+        }
+        for (bytes, what) in [(read, "read"), (written, "wrote")] {
+            if bytes > 0 {
+                let moved = format!("{what} {}", text::bytes(bytes));
+                self.line.push(Style::Dim, Fit::Drop, moved);
+            }
+        }
+    }
+}
+
+/// Whether two siblings can stand in one line.
+fn alike(one: &Process, other: &Process) -> bool {
+    one.is_plain()
+        && other.is_plain()
+        && one.programs == other.programs
+        && one.ending == other.ending
+        && one.comm == other.comm
+}
+
+/// `3 opens, 1 thread`: what is not 0.
+fn counted(counts: &[(u64, &str, &str)]) -> String {
+    let some = counts.iter().filter(|(count, ..)| *count > 0);
+    let words = some.map(|(count, one, many)| {
+        let what = if *count == 1 { one } else { many };
+        format!("{count} {what}")
+    });
+    words.collect::<Vec<_>>().join(", ")
+}

@@ -1,0 +1,196 @@
+//! Which files a reviewer wants to see by name.
+//!
+//! A program opens dozens of libraries, locales and devices before it does anything of its own.
+//! These are counted; what is changed, what is somebody's data and what smells of a secret is named.
+//! This orders a display and nothing else: nothing is left out of the evidence by it.
+
+use crate::names::OpenFlags;
+
+/// How much a file is worth naming, least first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Class {
+    /// Part of the system, or not there.
+    Ordinary,
+    /// Data read.
+    Data,
+    /// Written, or access was refused.
+    Notable,
+    /// By its name it may hold secrets or power.
+    Sensitive,
+}
+
+/// Below these everything that is only read is part of the system.
+const SYSTEM: &[&str] = &[
+    "/usr/",
+    "/lib/",
+    "/lib32/",
+    "/lib64/",
+    "/bin/",
+    "/sbin/",
+    "/opt/",
+    "/nix/store/",
+    "/proc/",
+    "/sys/",
+    "/dev/",
+    "/etc/",
+    "/var/lib/",
+    "/var/cache/",
+    "/run/",
+];
+
+/// Objects without a place in the file system, and devices that keep nothing.
+const NOT_FILES: &[&str] = &[
+    "pipe:",
+    "socket:",
+    "anon_inode:",
+    "/dev/null",
+    "/dev/zero",
+    "/dev/tty",
+    "/dev/pts/",
+    "/dev/urandom",
+    "/dev/random",
+    "/dev/full",
+];
+
+/// Parts of paths that hold secrets or power.
+const SENSITIVE: &[&str] = &[
+    "/etc/shadow",
+    "/etc/gshadow",
+    "/etc/sudoers",
+    "/.ssh/",
+    "/etc/ssh/ssh_host_",
+    "/.aws/",
+    "/.gnupg/",
+    "/.kube/",
+    "/.docker/config",
+    "/.netrc",
+    "/.git-credentials",
+    "/.npmrc",
+    "/.pypirc",
+    "/.pgpass",
+    "/secrets/",
+    "secret",
+    "credential",
+    "password",
+    "passwd.",
+    "token",
+    "private_key",
+    "api_key",
+    "apikey",
+    "/.env",
+    "docker.sock",
+    "/environ",
+    "/etc/machine-id",
+    "/var/run/secrets",
+];
+
+/// Ends of names of keys.
+const KEY_ENDS: &[&str] = &[
+    ".pem",
+    ".key",
+    ".p12",
+    ".pfx",
+    ".kdbx",
+    "id_rsa",
+    "id_ed25519",
+    "id_ecdsa",
+];
+
+/// `EPERM` and `EACCES`: somebody said no.
+const REFUSED: [i64; 2] = [-1, -13];
+
+/// Type bits of `st_mode`, and a directory's (stat(2)).
+const TYPE: i64 = 0o170_000;
+const DIRECTORY: i64 = 0o040_000;
+
+/// The class of one use of a file.
+pub(super) fn class(path: &str, mode: i64, flags: OpenFlags, error: Option<i64>) -> Class {
+    let starts = |list: &[&str]| list.iter().any(|start| path.starts_with(start));
+    if starts(NOT_FILES) {
+        return Class::Ordinary;
+    }
+    let refused = error.is_some_and(|error| REFUSED.contains(&error));
+    if error.is_some() && !refused {
+        return Class::Ordinary;
+    }
+    let directory = mode & TYPE == DIRECTORY || flags.directory();
+    let system = starts(SYSTEM);
+    if !directory && is_sensitive(path, system) {
+        return Class::Sensitive;
+    }
+    if refused || flags.writes() {
+        return Class::Notable;
+    }
+    if system || directory || is_library(path) {
+        return Class::Ordinary;
+    }
+    Class::Data
+}
+
+/// Code of the system is full of words such as `token`; there only exact places count.
+fn is_sensitive(path: &str, system: bool) -> bool {
+    let lower = path.to_ascii_lowercase();
+    let parts = SENSITIVE
+        .iter()
+        .any(|part| (!system || part.starts_with('/')) && lower.contains(part));
+    parts || (!system && KEY_ENDS.iter().any(|end| lower.ends_with(end)))
+}
+
+fn is_library(path: &str) -> bool {
+    path.ends_with(".so")
+        || path.contains(".so.")
+        || path.ends_with(".pyc")
+        || path.contains("/site-packages/")
+        || path.contains("/node_modules/")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_changed_or_secret_is_named_and_the_system_is_not() {
+        let file = 0o100_644;
+        let read = OpenFlags(0);
+        let write = OpenFlags(0o1101);
+        let cases = [
+            (
+                "/usr/lib/x86_64-linux-gnu/libc.so.6",
+                file,
+                read,
+                None,
+                Class::Ordinary,
+            ),
+            (
+                "/usr/lib/python3/token.py",
+                file,
+                read,
+                None,
+                Class::Ordinary,
+            ),
+            ("/home/u/report.csv", file, read, None, Class::Data),
+            (
+                "/home/u/venv/x/site-packages/a.py",
+                file,
+                read,
+                None,
+                Class::Ordinary,
+            ),
+            ("/home/u", 0o040_755, read, None, Class::Ordinary),
+            ("/home/u/report.csv", file, write, None, Class::Notable),
+            ("/etc/passwd", file, write, None, Class::Notable),
+            ("/etc/shadow", file, read, None, Class::Sensitive),
+            ("/etc/shadow", 0, read, Some(-13), Class::Sensitive),
+            ("/etc/hidden", 0, read, Some(-13), Class::Notable),
+            ("/home/u/.ssh/id_rsa", file, read, None, Class::Sensitive),
+            ("/home/u/.ssh/id_rsa", 0, read, Some(-2), Class::Ordinary),
+            ("/srv/app/API_Key.txt", file, read, None, Class::Sensitive),
+            ("/proc/12/environ", file, read, None, Class::Sensitive),
+            ("/dev/null", 0o020_666, write, None, Class::Ordinary),
+            ("pipe:[1234]", 0o010_600, write, None, Class::Ordinary),
+        ];
+        for (path, mode, flags, error, expected) in cases {
+            assert_eq!(class(path, mode, flags, error), expected, "{path}");
+        }
+    }
+}

@@ -1,0 +1,176 @@
+//! Trees of made-up records; whole trees of real evidence are in the golden tests of the command.
+
+use super::*;
+
+/// Builds records with ascending `seq` and time.
+struct Story {
+    tree: Tree,
+    seq: u64,
+}
+
+impl Story {
+    fn new(options: TreeOptions) -> Self {
+        Self {
+            tree: Tree::new(options),
+            seq: 0,
+        }
+    }
+
+    /// Takes a record by the process with this id; returns its `seq`.
+    fn tell(&mut self, kind: &'static str, pid: i64, record: Record<'_>) -> u64 {
+        let uid = format!("uid-{pid}");
+        let seq = self.seq;
+        self.seq += 1;
+        self.tree.record(&Record {
+            seq: Some(seq),
+            time: Some(1_795_500_000_000_000 + seq as i64 * 1000),
+            kind: Some(kind),
+            lineage: Some("5f0c9a3e-0000-4000-8000-000000000000"),
+            process_uid: Some(&uid),
+            pid: Some(pid),
+            comm: Some("sh"),
+            ..record
+        });
+        seq
+    }
+
+    fn fork(&mut self, pid: i64, child: i64) {
+        let uid = format!("uid-{child}");
+        let record = Record {
+            child_uid: Some(&uid),
+            child_pid: Some(child),
+            ..Record::default()
+        };
+        self.tell(kinds::PROCESS_FORK, pid, record);
+    }
+
+    fn exec(&mut self, pid: i64, exe: &str, argv: &str) {
+        let record = Record {
+            exe: Some(exe),
+            argv: Some(argv),
+            result: Some(0),
+            ..Record::default()
+        };
+        self.tell(kinds::PROCESS_EXEC, pid, record);
+    }
+
+    fn exit(&mut self, pid: i64, code: i64, signal: i64) {
+        let record = Record {
+            exit_code: Some(code),
+            exit_signal: Some(signal),
+            ..Record::default()
+        };
+        self.tell(kinds::PROCESS_EXIT, pid, record);
+    }
+
+    fn drawn(&self) -> String {
+        let mut out = Vec::new();
+        self.tree.write(&mut out, Screen::default()).unwrap();
+        String::from_utf8(out).unwrap()
+    }
+}
+
+#[test]
+fn a_tree_shows_programs_ends_files_and_connections() {
+    let mut story = Story::new(TreeOptions::default());
+    story.exec(10, "/usr/bin/dash", r#"["sh","-c","a; b"]"#);
+    story.fork(10, 11);
+    story.exec(11, "/usr/bin/curl", r#"["curl","-s","http://[::1]:80/"]"#);
+    let connect = Record {
+        peer_addr: Some("::1"),
+        peer_port: Some(80),
+        transport: Some("tcp"),
+        result: Some(0),
+        ..Record::default()
+    };
+    let opened = story.tell(kinds::NET_CONNECT, 11, connect);
+    let close = Record {
+        opened: Some(opened),
+        bytes_read: Some(12),
+        bytes_written: Some(34_567),
+        ..Record::default()
+    };
+    story.tell(kinds::NET_CLOSE, 11, close);
+    story.exit(11, 7, 0);
+    story.fork(10, 12);
+    let open = |path, flags, result| Record {
+        path: Some(path),
+        flags: Some(flags),
+        result: Some(result),
+        ..Record::default()
+    };
+    story.tell(kinds::FILE_OPEN, 12, open("/srv/out.txt", 0o1101, 3));
+    story.tell(kinds::FILE_OPEN, 12, open("/etc/shadow", 0, -13));
+    story.tell(kinds::FILE_OPEN, 12, open("/usr/lib/libc.so.6", 0, 3));
+    story.exit(12, 0, 9);
+    assert_eq!(
+        story.drawn(),
+        "\
+lineage 5f0c9a3e-0000-4000-8000-000000000000  2026-11-24 06:00:00.000 UTC 10.0 ms
+3 processes, 3 opens, 1 connection, 1 failed call, 11 records
+dash (sh) -c 'a; b' 10 running
+├─ curl -s 'http://[::1]:80/' 11 4.00 ms exit 7
+│    →  [::1]:80 tcp read 12 B wrote 34.6 kB
+└─ (sh) 12 4.00 ms SIGKILL  3 opens, 1 failed
+     ✗  /etc/shadow EACCES
+     w  /srv/out.txt
+"
+    );
+}
+
+#[test]
+fn like_siblings_stand_in_one_line() {
+    let mut story = Story::new(TreeOptions {
+        children_max: 2,
+        ..TreeOptions::default()
+    });
+    story.exec(1, "/bin/sh", r#"["sh"]"#);
+    for pid in 2..1002 {
+        story.fork(1, pid);
+        story.exec(pid, "/bin/true", r#"["true"]"#);
+        story.exit(pid, 0, 0);
+    }
+    for pid in [2000, 2001, 2002] {
+        story.fork(1, pid);
+        story.exit(pid, pid, 0);
+    }
+    let drawn = story.drawn();
+    let lines: Vec<_> = drawn.lines().skip(2).collect();
+    assert_eq!(
+        lines,
+        [
+            "sh 1 running",
+            "├─ true ×1000 2 2.00 ms exit 0",
+            "├─ (sh) 2000 1.00 ms exit 2000",
+            "└─ … 2 more"
+        ]
+    );
+}
+
+#[test]
+fn depth_is_bounded_and_what_is_below_is_counted() {
+    let mut story = Story::new(TreeOptions::default());
+    for pid in 1..100_050 {
+        story.fork(pid, pid + 1);
+    }
+    let drawn = story.drawn();
+    let last = drawn.lines().rev().nth(1).unwrap();
+    assert!(last.trim_start().starts_with("└─ … 99959 more"), "{last}");
+    assert!(drawn.lines().count() < 50);
+}
+
+#[test]
+fn what_is_kept_of_a_process_is_bounded() {
+    let mut story = Story::new(TreeOptions::default());
+    for number in 0..1000 {
+        let path = format!("/srv/{number}");
+        let record = Record {
+            path: Some(&path),
+            flags: Some(1),
+            result: Some(3),
+            ..Record::default()
+        };
+        story.tell(kinds::FILE_OPEN, 1, record);
+    }
+    assert!(story.drawn().contains("\n  … 994 more files\n"));
+}
