@@ -1,1 +1,12 @@
-//! Tests of the whole: see `hermetic/` and `kernel/`.
+//! What the tests of the whole share: running the real binary, and reading what it recorded.
+//!
+//! `hermetic/` needs no kernel and no privileges; `kernel/` records on the running kernel, as root;
+//! `oracle/` compares with strace.
+
+pub mod evidence;
+pub mod invariants;
+pub mod programs;
+pub mod recorder;
+pub mod rows;
+pub mod terminal;
+pub mod wait;

@@ -20,6 +20,8 @@
 //! - `fails ERRNO STEP`: the step must fail with this errno, which is then not an error.
 //! - `repeat N [ … ]`
 //! - `print WORD`: writes the word, or the number it names, and a newline to standard output.
+//! - `report`: writes a line with the process id and the time, in nanoseconds since 1970, to standard
+//!   output, in one call.
 //! - `exit N`, `pause` (until a signal ends the process), `kill PID SIGNAL`
 //!
 //! **Files**
@@ -121,6 +123,10 @@ impl Actor {
                 };
                 line.push(b'\n');
                 sys::write_all(1, &line)?;
+            }
+            b"report" => {
+                let line = format!("{} {}\n", std::process::id(), sys::now()?);
+                sys::write_all(1, line.as_bytes())?;
             }
             _ => return Ok(false),
         }

@@ -64,6 +64,25 @@ pub(crate) fn write_all(fd: i64, mut bytes: &[u8]) -> Result<(), Failure> {
     Ok(())
 }
 
+/// The time: nanoseconds since 1970.
+///
+/// # Errors
+///
+/// As [`call`].
+pub(crate) fn now() -> Result<i64, Failure> {
+    let mut time = [0; 16];
+    let args = &mut [Arg::Int(libc::CLOCK_REALTIME.into()), Arg::Out(&mut time)];
+    call("clock_gettime", libc::SYS_clock_gettime, args)?;
+    let time = u128::from_ne_bytes(time);
+    // struct timespec: seconds, nanoseconds.
+    let (seconds, nanoseconds) = if cfg!(target_endian = "little") {
+        (time as i64, (time >> 64) as i64)
+    } else {
+        ((time >> 64) as i64, time as i64)
+    };
+    Ok(seconds * 1_000_000_000 + nanoseconds)
+}
+
 /// Ends the process at once, without the C library's exit handlers.
 pub(crate) fn exit(status: i32) -> ! {
     // SAFETY: ends the process; nothing runs after it.

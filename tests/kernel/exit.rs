@@ -1,0 +1,46 @@
+//! `process.exit` and `thread.exit`: how each ended, and what the recorder passes on.
+
+use lineage_tests::recorder::Recorder;
+use serde_json::json;
+
+#[test]
+fn the_status_is_recorded_and_passed_on() {
+    for status in [0, 1, 3, 255] {
+        let run = Recorder::new().script(&format!("exit {status}"));
+        assert_eq!(run.output.status.code(), Some(status));
+        let exit = run.rows.only("process.exit", &json!({}));
+        exit.expect(&json!({ "exit_code": status, "exit_signal": null }));
+    }
+}
+
+#[test]
+fn a_signal_is_recorded_and_passed_on_like_a_shell_does() {
+    for signal in [1, 9, 15] {
+        let run = Recorder::new().script(&format!("kill self {signal} pause"));
+        assert_eq!(run.output.status.code(), Some(128 + signal));
+        let exit = run.rows.only("process.exit", &json!({}));
+        exit.expect(&json!({ "exit_code": null, "exit_signal": signal }));
+    }
+}
+
+#[test]
+fn a_thread_can_end_the_process() {
+    let run = Recorder::new().script("thread @t [ exit 6 ] pause");
+    assert_eq!(run.output.status.code(), Some(6));
+    run.rows.only("process.exit", &json!({ "exit_code": 6 }));
+}
+
+#[test]
+fn recording_goes_on_until_the_last_descendant_ends() {
+    let recorder = Recorder::new();
+    let path = recorder.path("late").display().to_string();
+    // The command ends at once; its child lives on until the pipe to it is closed by that end.
+    let run = recorder.script(&format!(
+        "pipe @r @w fork @c [ close @w read @r 1 open @f {path} O_WRONLY|O_CREAT exit 8 ] exit 2"
+    ));
+    assert_eq!(run.output.status.code(), Some(2));
+    let late = run.rows.only("file.open", &json!({ "path": path }));
+    let command = run.rows.only("process.exit", &json!({ "exit_code": 2 }));
+    assert!(late.int("seq") > command.int("seq"));
+    run.rows.only("process.exit", &json!({ "exit_code": 8 }));
+}

@@ -1,0 +1,19 @@
+//! What the running kernel does, found again in the evidence: one module per probe, and some for what
+//! only shows in the whole. Every test records for real, as root, and asserts the exact records.
+
+mod accept;
+mod attach;
+mod bind;
+mod bytes;
+mod close;
+mod connect;
+mod crash;
+mod exec;
+mod exit;
+mod fork;
+mod inherit;
+mod loss;
+mod open;
+mod refusals;
+mod signals;
+mod terminal;

@@ -1,0 +1,158 @@
+//! What cannot work is refused in one sentence, with a status of its own and nothing half-written.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::os::unix::process::CommandExt;
+use std::path::Path;
+use std::process::{Command, Output};
+
+use lineage_tests::programs::ACTOR;
+use lineage_tests::recorder::Recorder;
+
+/// Fails unless the output is a refusal: one line that has these words, and this status.
+fn assert_refused(output: &Output, status: i32, words: &[&str]) {
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(status), "{stderr}");
+    assert_eq!(stderr.trim_end().lines().count(), 1, "not one sentence: {stderr}");
+    assert!(stderr.starts_with("lineage: "), "{stderr}");
+    for word in words {
+        assert!(stderr.contains(word), "no {word:?} in: {stderr}");
+    }
+    assert!(output.stdout.is_empty(), "{output:?}");
+}
+
+/// Runs the actor under the recorder; it would create `proof`.
+fn attempt(recorder: &Recorder, command: &mut Command) -> Output {
+    let proof = recorder.path("proof");
+    command.arg("--").arg(&*ACTOR).arg("mkdir").arg(&proof);
+    let output = command.output().expect("the lineage binary runs");
+    assert!(!proof.exists(), "the command ran all the same");
+    output
+}
+
+/// Fails if there is anything in the directory, or the directory itself is new.
+fn assert_nothing_written(directory: &Path) {
+    let entries = fs::read_dir(directory).map_or(0, Iterator::count);
+    assert_eq!(entries, 0, "{} has entries", directory.display());
+}
+
+#[test]
+fn without_root() {
+    let recorder = Recorder::new();
+    fs::set_permissions(recorder.path(""), fs::Permissions::from_mode(0o777)).expect("ours");
+    let output = attempt(&recorder, recorder.command().uid(65534).gid(65534));
+    assert_refused(&output, 125, &["root"]);
+    assert!(!recorder.path("evidence").exists());
+    assert!(!recorder.path("keys").exists());
+}
+
+#[test]
+fn no_such_process() {
+    let recorder = Recorder::new();
+    // Above the largest process id there can be.
+    let output = recorder.command().args(["-p", "4194305"]).output().expect("the binary runs");
+    assert_refused(&output, 125, &["4194305", "no such process"]);
+    assert!(!recorder.path("evidence").exists());
+}
+
+#[test]
+fn no_such_command() {
+    let recorder = Recorder::new();
+    let mut command = recorder.command();
+    let output = command.args(["--", "no-such-command"]).output().expect("the binary runs");
+    assert_refused(&output, 127, &["no-such-command", "not found"]);
+    assert!(!recorder.path("evidence").exists());
+}
+
+#[test]
+fn a_command_that_is_no_program() {
+    let recorder = Recorder::new();
+    let file = recorder.file("file", "");
+    let output = recorder.command().arg("--").arg(&file).output().expect("the binary runs");
+    assert_refused(&output, 126, &["file", "permission denied"]);
+    assert!(!recorder.path("evidence").exists());
+}
+
+#[test]
+fn a_directory_that_is_not_empty() {
+    let recorder = Recorder::new();
+    fs::create_dir(recorder.path("evidence")).expect("writable");
+    let other = recorder.file("evidence/other", "precious");
+    let output = attempt(&recorder, &mut recorder.command());
+    assert_refused(&output, 125, &["evidence", "not empty"]);
+    assert_eq!(fs::read(other).expect("it is there"), b"precious");
+    assert_eq!(fs::read_dir(recorder.path("evidence")).expect("it is there").count(), 1);
+}
+
+#[test]
+fn a_file_in_the_way() {
+    let recorder = Recorder::new();
+    let file = recorder.file("evidence", "precious");
+    let output = attempt(&recorder, &mut recorder.command());
+    assert_refused(&output, 125, &["evidence", "not a directory"]);
+    assert_eq!(fs::read(file).expect("it is there"), b"precious");
+}
+
+#[test]
+fn a_directory_that_cannot_be_made() {
+    let recorder = Recorder::new();
+    let mut command = Command::new(&*lineage_tests::programs::LINEAGE);
+    command.args(["record", "-o", "/proc/evidence", "--keys"]).arg(recorder.path("keys"));
+    let output = attempt(&recorder, &mut command);
+    assert_refused(&output, 125, &["/proc/evidence"]);
+}
+
+#[test]
+fn keys_that_others_can_read() {
+    let recorder = Recorder::new().script("exit 0").recorder;
+    fs::remove_dir_all(recorder.path("evidence")).expect("our own");
+    let keys = recorder.path("keys");
+    for (path, mode, good) in [(keys.clone(), 0o755, 0o700), (keys.join("host.key"), 0o644, 0o600)] {
+        fs::set_permissions(&path, fs::Permissions::from_mode(mode)).expect("ours");
+        let output = attempt(&recorder, &mut recorder.command());
+        assert_refused(&output, 125, &[path.to_str().expect("UTF-8")]);
+        assert!(!recorder.path("evidence").exists());
+        fs::set_permissions(&path, fs::Permissions::from_mode(good)).expect("ours");
+    }
+}
+
+/// A small file system in memory at a path, gone at the end.
+struct Small<'a>(&'a Path);
+
+impl<'a> Small<'a> {
+    fn mount(path: &'a Path, options: &str) -> Self {
+        fs::create_dir(path).expect("writable");
+        let status = Command::new("mount")
+            .args(["-t", "tmpfs", "-o", options, "small"])
+            .arg(path)
+            .status();
+        assert!(status.expect("mount runs").success(), "cannot mount {options}");
+        Self(path)
+    }
+}
+
+impl Drop for Small<'_> {
+    fn drop(&mut self) {
+        // Lazily: a failing test may have left a process inside.
+        let _ = Command::new("umount").arg("-l").arg(self.0).status();
+    }
+}
+
+#[test]
+fn a_file_system_that_is_read_only() {
+    let recorder = Recorder::new();
+    let path = recorder.path("evidence");
+    let _small = Small::mount(&path, "ro,size=1m");
+    let output = attempt(&recorder, &mut recorder.command());
+    assert_refused(&output, 125, &["evidence", "ead-only"]);
+    assert_nothing_written(&path);
+}
+
+#[test]
+fn a_disk_that_is_full_from_the_beginning() {
+    let recorder = Recorder::new();
+    let path = recorder.path("evidence");
+    let _small = Small::mount(&path, "size=8k");
+    let output = attempt(&recorder, &mut recorder.command());
+    assert_refused(&output, 125, &["evidence", "space"]);
+}

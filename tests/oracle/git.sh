@@ -1,0 +1,23 @@
+# A git workload: everything a coding agent does in an hour, in two seconds.
+set -e
+git init -q -b main project
+cd project
+cp ../data .
+git add data
+git commit -q -m first
+git switch -q -c topic
+echo west 950 >> data
+git commit -q -a -m second
+git diff main topic > ../difference
+git switch -q main
+git merge -q topic
+git tag -a -m release v1
+git log --oneline --stat > ../log
+git stash list
+git gc -q
+cd ..
+git clone -q project clone 2>&1
+cd clone
+git status --short
+git rev-parse no-such-branch 2> /dev/null || true
+git grep -n south

@@ -1,0 +1,150 @@
+//! Reading evidence through the real binary and through the library, which must agree.
+
+use std::path::PathBuf;
+use std::process::{Command, Output};
+
+use serde_json::Value;
+
+use crate::programs::LINEAGE;
+use crate::rows::{Row, Rows};
+
+/// An evidence directory and the key directory it was recorded with.
+pub struct Evidence {
+    /// The evidence.
+    pub directory: PathBuf,
+    /// The keys.
+    pub keys: PathBuf,
+}
+
+/// The verdicts of `lineage verify`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Verdict {
+    /// `VERIFIED`
+    Verified,
+    /// `VERIFIED_WITH_LOSS`
+    VerifiedWithLoss,
+    /// `TAMPERED`
+    Tampered,
+    /// `INCOMPLETE`
+    Incomplete,
+    /// `UNVERIFIABLE`
+    Unverifiable,
+    /// `NOTHING_VERIFIED`
+    NothingVerified,
+}
+
+/// What `lineage verify --json` said.
+#[derive(Debug)]
+pub struct Report {
+    /// The verdict.
+    pub verdict: Verdict,
+    /// Its exit status.
+    pub status: i32,
+    /// The whole document.
+    pub document: Value,
+}
+
+impl Evidence {
+    /// Names the two directories.
+    #[must_use]
+    pub fn new(directory: PathBuf, keys: PathBuf) -> Self {
+        Self { directory, keys }
+    }
+
+    /// The epoch root to trust, from the keys and not from the evidence.
+    #[must_use]
+    pub fn trust(&self) -> String {
+        let output = lineage(["key", "root", "--keys"], &self.keys);
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        let text = String::from_utf8(output.stdout).expect("text");
+        text.trim().to_owned()
+    }
+
+    /// Runs `lineage verify`.
+    #[must_use]
+    pub fn verify(&self) -> Report {
+        let output = Command::new(&*LINEAGE)
+            .args(["verify", "--json", "--trust", &self.trust()])
+            .arg(&self.directory)
+            .output()
+            .expect("the lineage binary runs");
+        let stderr = String::from_utf8_lossy(&output.stderr);
+        let document: Value = serde_json::from_slice(&output.stdout)
+            .unwrap_or_else(|error| panic!("no JSON from verify: {error}\n{stderr}"));
+        let verdict = match document["verdict"].as_str() {
+            Some("VERIFIED") => Verdict::Verified,
+            Some("VERIFIED_WITH_LOSS") => Verdict::VerifiedWithLoss,
+            Some("TAMPERED") => Verdict::Tampered,
+            Some("INCOMPLETE") => Verdict::Incomplete,
+            Some("UNVERIFIABLE") => Verdict::Unverifiable,
+            Some("NOTHING_VERIFIED") => Verdict::NothingVerified,
+            other => panic!("unknown verdict {other:?}"),
+        };
+        let status = output.status.code().expect("verify is not killed");
+        Report { verdict, status, document }
+    }
+
+    /// All records, as `lineage ls --ndjson` prints them; those in the Parquet files must be the same.
+    #[must_use]
+    pub fn rows(&self) -> Rows {
+        let printed = self.so_far().expect("`lineage ls` succeeds");
+        let stored = self.stored();
+        assert_eq!(printed.0.len(), stored.0.len(), "ls and Parquet differ in length");
+        for (printed, stored) in printed.0.iter().zip(&stored.0) {
+            assert_eq!(printed, stored, "ls and Parquet differ");
+        }
+        printed
+    }
+
+    /// The records that can be read while recording goes on; none when there is no evidence yet.
+    #[must_use]
+    pub fn so_far(&self) -> Option<Rows> {
+        let mut command = Command::new(&*LINEAGE);
+        let output = command.arg("ls").arg(&self.directory).arg("--ndjson").output();
+        let output = output.expect("the lineage binary runs");
+        let text = String::from_utf8(output.stdout).ok()?;
+        output.status.success().then(|| Rows(text.lines().map(printed_row).collect()))
+    }
+
+}
+
+/// One line of `--ndjson`, `time` as the microseconds it stands for.
+fn printed_row(line: &str) -> Row {
+    let Ok(Value::Object(mut fields)) = serde_json::from_str(line) else {
+        panic!("not a JSON object: {line}")
+    };
+    if let Some(time) = fields.get_mut("time") {
+        *time = micros(time.as_str().expect("text")).into();
+    }
+    Row(fields)
+}
+
+/// Microseconds since 1970 of `2026-11-24T12:03:04.512345Z`.
+fn micros(time: &str) -> i64 {
+    let number = |range| time.get(range).and_then(|digits: &str| digits.parse::<i64>().ok());
+    let part = |range| number(range).unwrap_or_else(|| panic!("not a time: {time}"));
+    // Days of the Gregorian calendar, years beginning in March so that the leap day is the last.
+    let (year, month, day) = (part(0..4), part(5..7), part(8..10));
+    let (years, months) = if month > 2 { (year, month - 3) } else { (year - 1, month + 9) };
+    let days = 365 * years + years / 4 - years / 100 + years / 400 + (153 * months + 2) / 5 + day;
+    let seconds = part(11..13) * 3600 + part(14..16) * 60 + part(17..19);
+    // 719,469 of these days end with 1970-01-01.
+    ((days - 719_469) * 86_400 + seconds) * 1_000_000 + part(20..26)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_are_understood() {
+        assert_eq!(micros("1970-01-01T00:00:00.000000Z"), 0);
+        assert_eq!(micros("2024-02-29T23:59:59.000001Z"), 1_709_251_199_000_001);
+        assert_eq!(micros("2026-11-24T12:03:04.512345Z"), 1_795_521_784_512_345);
+    }
+}
+
+fn lineage<const N: usize>(words: [&str; N], last: &PathBuf) -> Output {
+    let output = Command::new(&*LINEAGE).args(words).arg(last).output();
+    output.expect("the lineage binary runs")
+}

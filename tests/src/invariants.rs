@@ -1,0 +1,98 @@
+//! What is true of every complete recording, whatever was recorded.
+
+use std::collections::{HashMap, HashSet};
+
+use serde_json::Value;
+
+use crate::rows::{Row, Rows};
+
+/// Kinds that make a process what it is: what the other records of a process have as their cause.
+const MAKERS: [&str; 4] =
+    ["process.fork", "process.exec", "process.snapshot", "evidence.loss"];
+
+/// Fails when a record contradicts another.
+pub fn check(rows: &Rows) {
+    positions(rows);
+    causes(rows);
+    lives(rows);
+    descriptors(rows);
+}
+
+/// `seq` and `lineage_seq` have no gaps, and time does not run backwards.
+fn positions(rows: &Rows) {
+    let mut lineages: HashMap<&str, i64> = HashMap::new();
+    let mut latest = i64::MIN;
+    for (index, row) in rows.0.iter().enumerate() {
+        assert_eq!(usize::try_from(row.int("seq")).ok(), Some(index), "{row:?}");
+        assert_eq!(row.int("time_ns").div_euclid(1000), row.int("time"), "{row:?}");
+        if let Some(lineage) = row.get("lineage").as_str() {
+            let next = lineages.entry(lineage).or_insert(0);
+            assert_eq!(row.int("lineage_seq"), *next, "{row:?}");
+            *next += 1;
+        }
+        if row.get("origin") == "kernel" || row.get("origin") == "claimed" {
+            assert!(row.int("time_ns") >= latest, "earlier than the record before: {row:?}");
+            latest = row.int("time_ns");
+        }
+    }
+}
+
+/// Every record but the registration of a lineage has an earlier cause, and following causes leads
+/// there.
+fn causes(rows: &Rows) {
+    for row in &rows.0 {
+        match row.text("kind") {
+            "lineage.start" => assert_eq!(row.get("cause"), &Value::Null, "{row:?}"),
+            "evidence.loss" => {}
+            _ => {
+                let cause = rows.cause(row);
+                assert!(cause.int("seq") < row.int("seq"), "{row:?} before {cause:?}");
+                assert_eq!(cause.get("lineage"), row.get("lineage"), "{row:?} {cause:?}");
+            }
+        }
+    }
+}
+
+/// A process acts only between its beginning and its end, and its records are caused by what last
+/// made it what it is.
+fn lives(rows: &Rows) {
+    let mut made_by: HashMap<&str, &Row> = HashMap::new();
+    let mut ended: HashSet<&str> = HashSet::new();
+    for row in &rows.0 {
+        let kind = row.text("kind");
+        let Some(process) = row.get("process_uid").as_str() else { continue };
+        assert!(!ended.contains(process), "after the end of its process: {row:?}");
+        if kind == "process.snapshot" {
+            made_by.insert(process, row);
+            continue;
+        }
+        let maker = made_by.get(process);
+        let maker = maker.unwrap_or_else(|| panic!("nothing made this process: {row:?}"));
+        assert_eq!(row.int("cause"), maker.int("seq"), "{row:?} made by {maker:?}");
+        assert!(MAKERS.contains(&maker.text("kind")), "{maker:?}");
+        match (kind, row.get("child_uid").as_str()) {
+            ("process.fork", Some(child)) => {
+                made_by.insert(child, row);
+            }
+            ("process.exec", _) if row.int("result") == 0 => {
+                made_by.insert(process, row);
+            }
+            ("process.exit", _) => {
+                ended.insert(process);
+            }
+            _ => {}
+        }
+    }
+}
+
+/// What a close says was opened is what the record it names opened, in the same process.
+fn descriptors(rows: &Rows) {
+    for close in &rows.0 {
+        let Some(opened) = close.get("opened").as_i64() else { continue };
+        let open = rows.at(opened);
+        for field in ["process_uid", "fd", "ino", "path", "transport"] {
+            assert_eq!(open.get(field), close.get(field), "{field}: {close:?} {open:?}");
+        }
+        assert!(opened < close.int("seq"), "{close:?} {open:?}");
+    }
+}

@@ -1,0 +1,46 @@
+//! Where the programs under test are.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::LazyLock;
+
+/// The program that does what its arguments say; see its own documentation.
+pub static ACTOR: LazyLock<PathBuf> = LazyLock::new(|| existing(directory().join("actor")));
+
+/// The `lineage` binary: the one `LINEAGE_BIN` names (`cargo xtask test` does), else one built now
+/// when Cargo runs the tests, else the one beside the tests (in a virtual machine).
+pub static LINEAGE: LazyLock<PathBuf> = LazyLock::new(|| {
+    if let Some(path) = std::env::var_os("LINEAGE_BIN") {
+        return existing(path.into());
+    }
+    if let Some(cargo) = std::env::var_os("CARGO") {
+        build(Path::new(&cargo));
+    }
+    existing(directory().join("lineage"))
+});
+
+/// Where Cargo puts programs of this profile: the tests themselves are in `deps/` below it.
+fn directory() -> PathBuf {
+    let tests = std::env::current_exe().expect("procfs is mounted");
+    let parent = tests.parent().expect("an executable is in a directory");
+    if parent.ends_with("deps") {
+        parent.parent().unwrap_or(parent).to_path_buf()
+    } else {
+        parent.to_path_buf()
+    }
+}
+
+fn build(cargo: &Path) {
+    let mut command = Command::new(cargo);
+    command.args(["build", "--quiet", "--package", "lineage-agent", "--bin", "lineage"]);
+    if directory().ends_with("release") {
+        command.arg("--release");
+    }
+    let status = command.status().expect("cargo runs");
+    assert!(status.success(), "cannot build the lineage binary");
+}
+
+fn existing(path: PathBuf) -> PathBuf {
+    assert!(path.exists(), "{} is missing", path.display());
+    path.canonicalize().expect("it exists")
+}

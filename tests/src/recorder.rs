@@ -1,0 +1,189 @@
+//! Running `lineage record`, and what must be true of every recording.
+
+use std::ffi::{OsStr, OsString};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+
+use serde_json::json;
+use tempfile::TempDir;
+
+use crate::evidence::{Evidence, Verdict};
+use crate::programs::{ACTOR, LINEAGE};
+use crate::rows::Rows;
+use crate::wait;
+
+/// A place to record in: a new directory that goes away with it.
+pub struct Recorder {
+    directory: TempDir,
+    options: Vec<OsString>,
+    expected: Verdict,
+}
+
+/// A recording that has ended and was verified.
+pub struct Recorded {
+    /// What the recorder printed, and how it ended.
+    pub output: Output,
+    /// The evidence.
+    pub evidence: Evidence,
+    /// Its records.
+    pub rows: Rows,
+    /// Where the test's files are; removed with this.
+    pub recorder: Recorder,
+}
+
+impl Default for Recorder {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Recorder {
+    /// A new directory.
+    #[must_use]
+    pub fn new() -> Self {
+        assert!(
+            rustix::process::geteuid().is_root(),
+            "tests that record need root: run `cargo xtask test` as root"
+        );
+        let directory = tempfile::Builder::new().prefix("lineage-").tempdir();
+        Self {
+            directory: directory.expect("a temporary directory"),
+            options: Vec::new(),
+            expected: Verdict::Verified,
+        }
+    }
+
+    /// Adds an option of `lineage record`.
+    #[must_use]
+    pub fn option(mut self, option: impl AsRef<OsStr>) -> Self {
+        self.options.push(option.as_ref().to_owned());
+        self
+    }
+
+    /// Expects this verdict instead of `VERIFIED`.
+    #[must_use]
+    pub fn expect(mut self, verdict: Verdict) -> Self {
+        self.expected = verdict;
+        self
+    }
+
+    /// A path in the directory.
+    #[must_use]
+    pub fn path(&self, name: impl AsRef<Path>) -> PathBuf {
+        self.directory.path().join(name)
+    }
+
+    /// Writes a file in the directory; gives its path.
+    #[must_use]
+    pub fn file(&self, name: &str, contents: impl AsRef<[u8]>) -> PathBuf {
+        let path = self.path(name);
+        std::fs::write(&path, contents).expect("writable");
+        path
+    }
+
+    /// The evidence directory.
+    #[must_use]
+    pub fn evidence(&self) -> Evidence {
+        Evidence::new(self.path("evidence"), self.path("keys"))
+    }
+
+    /// `lineage record -o … --keys …` with the options, ready for `-p` or `--`.
+    #[must_use]
+    pub fn command(&self) -> Command {
+        let mut command = Command::new(&*LINEAGE);
+        command.arg("record");
+        command.arg("-o").arg(self.path("evidence"));
+        command.arg("--keys").arg(self.path("keys"));
+        command.args(&self.options);
+        command
+    }
+
+    /// Starts recording a command, its input and output connected to the test.
+    #[must_use]
+    pub fn start<I: AsRef<OsStr>>(&self, words: impl IntoIterator<Item = I>) -> Child {
+        let mut command = self.command();
+        command.arg("--").args(words);
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        command.spawn().expect("the lineage binary runs")
+    }
+
+    /// Starts recording running processes; returns once it sees what they do.
+    #[must_use]
+    pub fn attach(&self, pids: &[u32]) -> Child {
+        let mut command = self.command();
+        for pid in pids {
+            command.arg("-p").arg(pid.to_string());
+        }
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = command.spawn().expect("the lineage binary runs");
+        let evidence = self.evidence();
+        wait::until("the recorder to attach", || {
+            let ended = child.try_wait().expect("our own child");
+            assert!(ended.is_none(), "the recorder ended: {ended:?}");
+            let rows = evidence.so_far()?;
+            (!rows.all("process.snapshot", &json!({})).is_empty()).then_some(())
+        });
+        child
+    }
+
+    /// Records a command until it and its descendants have ended.
+    #[must_use]
+    pub fn run<I: AsRef<OsStr>>(self, words: impl IntoIterator<Item = I>) -> Recorded {
+        let output = self.command().arg("--").args(words).stdin(Stdio::null()).output();
+        self.finish(output.expect("the lineage binary runs"))
+    }
+
+    /// Records the actor with these arguments.
+    #[must_use]
+    pub fn actor<I: AsRef<OsStr>>(self, words: impl IntoIterator<Item = I>) -> Recorded {
+        let actor = ACTOR.as_os_str().to_owned();
+        let words = words.into_iter().map(|word| word.as_ref().to_owned());
+        let recorded = self.run(std::iter::once(actor).chain(words));
+        let status = recorded.output.status.code();
+        assert!(!matches!(status, Some(124 | 125)), "{}", recorded.stderr());
+        recorded
+    }
+
+    /// Records the actor with a script of words without spaces in them.
+    #[must_use]
+    pub fn script(self, script: &str) -> Recorded {
+        self.actor(script.split_whitespace())
+    }
+
+    /// Verifies and reads what was recorded.
+    #[must_use]
+    pub fn finish(self, output: Output) -> Recorded {
+        let evidence = self.evidence();
+        let stderr = String::from_utf8_lossy(&output.stderr);
+        let report = evidence.verify();
+        assert_eq!(report.verdict, self.expected, "{report:?}\n{stderr}");
+        let rows = evidence.rows();
+        crate::invariants::check(&rows);
+        Recorded { output, evidence, rows, recorder: self }
+    }
+}
+
+impl Recorded {
+    /// What the recorder and what it ran printed to standard error.
+    #[must_use]
+    pub fn stderr(&self) -> String {
+        String::from_utf8_lossy(&self.output.stderr).into_owned()
+    }
+
+    /// Fails if a control character reaches a person's terminal through `ls` or `tree`.
+    pub fn assert_nothing_raw(&self) {
+        for command in ["ls", "tree"] {
+            let output = Command::new(&*LINEAGE).arg(command).arg(&self.evidence.directory).output();
+            let shown = output.expect("the lineage binary runs").stdout;
+            let shown = String::from_utf8(shown).expect("readable text");
+            let raw = shown.chars().find(|c| (c.is_control() && *c != '\n') || *c == '\u{202e}');
+            assert_eq!(raw, None, "{command} prints it");
+        }
+    }
+
+    /// What the recorded command printed.
+    #[must_use]
+    pub fn stdout(&self) -> String {
+        String::from_utf8_lossy(&self.output.stdout).into_owned()
+    }
+}

@@ -1,0 +1,140 @@
+//! Records as the tests look at them: by field name, with failures that show what was there.
+
+use std::fmt;
+
+use serde_json::{Map, Value};
+
+/// One record.
+#[derive(Clone, PartialEq)]
+pub struct Row(pub Map<String, Value>);
+
+impl Row {
+    /// A field's value; `Null` when the record does not have it.
+    #[must_use]
+    pub fn get(&self, field: &str) -> &Value {
+        self.0.get(field).unwrap_or(&Value::Null)
+    }
+
+    /// A text field the record must have.
+    #[must_use]
+    pub fn text(&self, field: &str) -> &str {
+        self.get(field)
+            .as_str()
+            .unwrap_or_else(|| panic!("no text {field} in {self:?}"))
+    }
+
+    /// A number the record must have.
+    #[must_use]
+    pub fn int(&self, field: &str) -> i64 {
+        self.get(field)
+            .as_i64()
+            .unwrap_or_else(|| panic!("no number {field} in {self:?}"))
+    }
+
+    /// Whether the record has exactly these values; `Null` means that a field must be absent.
+    #[must_use]
+    pub fn has(&self, expected: &Value) -> bool {
+        pairs(expected).all(|(field, value)| self.get(field) == value)
+    }
+
+    /// Fails unless the record has exactly these values.
+    pub fn expect(&self, expected: &Value) {
+        for (field, value) in pairs(expected) {
+            assert_eq!(self.get(field), value, "{field} of {self:?}");
+        }
+    }
+
+    /// The arguments as bytes.
+    #[must_use]
+    pub fn argv(&self) -> Vec<Vec<u8>> {
+        let list = self.get("argv").as_array();
+        let list = list.unwrap_or_else(|| panic!("no argv in {self:?}"));
+        list.iter().map(|argument| unescape(argument.as_str().expect("a string"))).collect()
+    }
+
+    /// A text field as the kernel's bytes.
+    #[must_use]
+    pub fn bytes(&self, field: &str) -> Vec<u8> {
+        unescape(self.text(field))
+    }
+}
+
+impl fmt::Debug for Row {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(&Value::Object(self.0.clone()).to_string())
+    }
+}
+
+/// All records of one recording, by ascending `seq`.
+pub struct Rows(pub Vec<Row>);
+
+impl Rows {
+    /// All records of this kind with these values.
+    #[must_use]
+    pub fn all(&self, kind: &str, values: &Value) -> Vec<&Row> {
+        let found = self.0.iter().filter(|row| row.get("kind") == kind);
+        found.filter(|row| row.has(values)).collect()
+    }
+
+    /// The only record of this kind with these values.
+    #[must_use]
+    pub fn only(&self, kind: &str, values: &Value) -> &Row {
+        let found = self.all(kind, values);
+        match found.as_slice() {
+            [row] => row,
+            others => panic!(
+                "{} records {kind} with {values}; of this kind there are {:#?}",
+                others.len(),
+                self.all(kind, &Value::Object(Map::new()))
+            ),
+        }
+    }
+
+    /// Fails if there is a record of this kind with these values.
+    pub fn none(&self, kind: &str, values: &Value) {
+        let found = self.all(kind, values);
+        assert!(found.is_empty(), "unexpected: {found:#?}");
+    }
+
+    /// The record at this position.
+    #[must_use]
+    pub fn at(&self, seq: i64) -> &Row {
+        let row = usize::try_from(seq).ok().and_then(|seq| self.0.get(seq));
+        row.unwrap_or_else(|| panic!("no record {seq}"))
+    }
+
+    /// The record that caused this one.
+    #[must_use]
+    pub fn cause(&self, row: &Row) -> &Row {
+        self.at(row.int("cause"))
+    }
+}
+
+fn pairs(values: &Value) -> impl Iterator<Item = (&String, &Value)> {
+    values.as_object().expect("expected values are an object").iter()
+}
+
+/// Takes back the escape of `docs/evidence-format.md`, independently of the agent's own.
+fn unescape(text: &str) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    let mut rest = text.as_bytes();
+    while let Some((first, tail)) = rest.split_first() {
+        rest = match (first, tail) {
+            (b'\\', [b'\\', tail @ ..]) => {
+                bytes.push(b'\\');
+                tail
+            }
+            (b'\\', [b'x', high, low, tail @ ..]) => {
+                let digit = |byte: &u8| char::from(*byte).to_digit(16).expect("a hex digit");
+                bytes.push(u8::try_from(digit(high) * 16 + digit(low)).expect("two digits"));
+                tail
+            }
+            (b'\\', _) => panic!("malformed escape in {text}"),
+            (byte, tail) => {
+                bytes.push(*byte);
+                tail
+            }
+        };
+    }
+    bytes
+}
