@@ -14,9 +14,10 @@ fn exchange(family: &str, kind: &str, address: &str) -> Recorded {
 
 #[test]
 fn tcp_seen_from_both_ends() {
-    for (family, address, shown) in
-        [("inet", "127.0.0.1:0", "127.0.0.1"), ("inet6", "[::1]:0", "::1")]
-    {
+    for (family, address, shown) in [
+        ("inet", "127.0.0.1:0", "127.0.0.1"),
+        ("inet6", "[::1]:0", "::1"),
+    ] {
         let run = exchange(family, "stream", address);
         let accept = run.rows.only("net.accept", &json!({}));
         let connect = run.rows.only("net.connect", &json!({}));
@@ -27,10 +28,12 @@ fn tcp_seen_from_both_ends() {
         assert_eq!(accept.int("fd"), accept.int("result"));
         assert_ne!(accept.text("process_uid"), connect.text("process_uid"));
         for (row, read, written) in [(accept, 5, 3), (connect, 3, 5)] {
-            run.rows.only("net.close", &json!({ "opened": row.int("seq") })).expect(&json!({
-                "bytes_read": read, "bytes_written": written, "closed_by": "close",
-                "local_port": row.int("local_port"), "peer_port": row.int("peer_port"),
-            }));
+            run.rows
+                .only("net.close", &json!({ "opened": row.int("seq") }))
+                .expect(&json!({
+                    "bytes_read": read, "bytes_written": written, "closed_by": "close",
+                    "local_port": row.int("local_port"), "peer_port": row.int("peer_port"),
+                }));
         }
     }
 }
@@ -45,9 +48,11 @@ fn unix_seen_from_both_ends() {
         "transport": "unix-stream", "local_addr": shown, "peer_addr": null, "local_port": null,
     }));
     run.rows.only("net.connect", &json!({ "peer_addr": shown }));
-    run.rows.only("net.close", &json!({ "opened": accept.int("seq") })).expect(&json!({
-        "bytes_read": 5, "bytes_written": 3,
-    }));
+    run.rows
+        .only("net.close", &json!({ "opened": accept.int("seq") }))
+        .expect(&json!({
+            "bytes_read": 5, "bytes_written": 3,
+        }));
 }
 
 #[test]
@@ -56,7 +61,11 @@ fn failures_have_their_errno() {
         "socket @l inet stream bind @l 127.0.0.1:0 listen @l nonblock @l fails EAGAIN accept @s @l \
          fails EBADF accept @s 99",
     );
-    let results: Vec<i64> =
-        run.rows.all("net.accept", &json!({})).iter().map(|row| row.int("result")).collect();
+    let results: Vec<i64> = run
+        .rows
+        .all("net.accept", &json!({}))
+        .iter()
+        .map(|row| row.int("result"))
+        .collect();
     assert_eq!(results, [-11, -9]);
 }

@@ -14,7 +14,10 @@ use serde_json::json;
 /// The actor, not recorded yet.
 fn unrecorded(script: &str) -> Child {
     let mut command = Command::new(&*ACTOR);
-    command.args(script.split_whitespace()).stdin(Stdio::piped()).stdout(Stdio::piped());
+    command
+        .args(script.split_whitespace())
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped());
     command.spawn().expect("the actor runs")
 }
 
@@ -30,14 +33,25 @@ fn a_process_and_its_descendants_are_found_and_followed() {
     let mut lines = BufReader::new(actor.stdout.take().expect("piped"));
     wait::line(&mut lines, "ready", |line| line == "ready");
     let attached = recorder.attach(&[actor.id()]);
-    actor.stdin.take().expect("piped").write_all(b"g").expect("it reads");
+    actor
+        .stdin
+        .take()
+        .expect("piped")
+        .write_all(b"g")
+        .expect("it reads");
     let status = wait::exit("the actor", &mut actor);
     assert_eq!(status.code(), Some(6));
     let output = attached.wait_with_output().expect("our own child");
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    assert!(
+        output.status.success(),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
     let run = recorder.finish(output);
 
-    let parent = run.rows.only("process.snapshot", &json!({ "pid": actor.id() }));
+    let parent = run
+        .rows
+        .only("process.snapshot", &json!({ "pid": actor.id() }));
     let file = fs::metadata(&*ACTOR).expect("it is there");
     parent.expect(&json!({
         "origin": "snapshot", "exe": *ACTOR, "comm": "actor", "uid": 0, "euid": 0, "gid": 0,
@@ -45,7 +59,9 @@ fn a_process_and_its_descendants_are_found_and_followed() {
         "cwd": std::env::current_dir().expect("a directory"),
     }));
     assert_eq!(parent.argv()[1..3], [b"open".to_vec(), b"@f".to_vec()]);
-    let child = run.rows.only("process.snapshot", &json!({ "ppid": actor.id() }));
+    let child = run
+        .rows
+        .only("process.snapshot", &json!({ "ppid": actor.id() }));
     child.expect(&json!({
         "cause": parent.int("seq"), "parent_uid": parent.text("process_uid"), "exe": *ACTOR,
     }));
@@ -55,11 +71,14 @@ fn a_process_and_its_descendants_are_found_and_followed() {
     }));
     // Opened before, used after.
     let used = run.rows.only("file.inherit", &json!({ "path": held }));
-    run.rows.only("file.close", &json!({ "opened": used.int("seq") })).expect(&json!({
-        "bytes_read": 2, "process_uid": child.text("process_uid"),
-    }));
+    run.rows
+        .only("file.close", &json!({ "opened": used.int("seq") }))
+        .expect(&json!({
+            "bytes_read": 2, "process_uid": child.text("process_uid"),
+        }));
     for (pid, code) in [(parent.int("pid"), 6), (child.int("pid"), 5)] {
-        run.rows.only("process.exit", &json!({ "pid": pid, "exit_code": code }));
+        run.rows
+            .only("process.exit", &json!({ "pid": pid, "exit_code": code }));
     }
 }
 
@@ -81,7 +100,10 @@ fn nothing_escapes_from_a_tree_that_forks_hard() {
     }
     let reader = std::thread::spawn(move || {
         use std::io::BufRead;
-        lines.lines().map(|line| line.expect("text")).collect::<Vec<_>>()
+        lines
+            .lines()
+            .map(|line| line.expect("text"))
+            .collect::<Vec<_>>()
     });
     let attached = recorder.attach(&[actor.id()]);
     assert!(wait::exit("the actor", &mut actor).success());
@@ -95,7 +117,12 @@ fn nothing_escapes_from_a_tree_that_forks_hard() {
         .all("process.fork", &json!({}))
         .iter()
         .map(|row| row.int("child_pid"))
-        .chain(run.rows.all("process.snapshot", &json!({})).iter().map(|row| row.int("pid")))
+        .chain(
+            run.rows
+                .all("process.snapshot", &json!({}))
+                .iter()
+                .map(|row| row.int("pid")),
+        )
         .collect();
     let after: Vec<(i64, i64)> = reports
         .iter()
@@ -103,9 +130,21 @@ fn nothing_escapes_from_a_tree_that_forks_hard() {
         .map(|(pid, time)| (pid.parse().expect("a pid"), time.parse().expect("a time")))
         .filter(|(_, time)| *time > began)
         .collect();
-    assert!(after.len() > 500, "the tree was nearly over: {}", after.len());
-    let missing: Vec<_> = after.iter().filter(|(pid, _)| !known.contains(pid)).collect();
-    assert!(missing.is_empty(), "{} of {}: {missing:?}", missing.len(), after.len());
+    assert!(
+        after.len() > 500,
+        "the tree was nearly over: {}",
+        after.len()
+    );
+    let missing: Vec<_> = after
+        .iter()
+        .filter(|(pid, _)| !known.contains(pid))
+        .collect();
+    assert!(
+        missing.is_empty(),
+        "{} of {}: {missing:?}",
+        missing.len(),
+        after.len()
+    );
 }
 
 #[test]
@@ -127,6 +166,9 @@ fn several_processes_are_one_recording() {
     }
     let run = recorder.finish(attached.wait_with_output().expect("our own child"));
     for (actor, code) in actors.iter().zip([7, 8]) {
-        run.rows.only("process.exit", &json!({ "pid": actor.id(), "exit_code": code }));
+        run.rows.only(
+            "process.exit",
+            &json!({ "pid": actor.id(), "exit_code": code }),
+        );
     }
 }

@@ -11,13 +11,23 @@ fn any_free_port_becomes_a_real_one() {
         "socket @a inet stream bind @a 127.0.0.1:0 socket @b inet6 dgram bind @b [::1]:0 \
          socket @c inet stream bind @c 0.0.0.0:0 listen @c socket @d inet stream connect @d @c",
     );
-    let binds = run.rows.all("net.bind", &json!({ "result": 0, "origin": "kernel" }));
-    let [tcp, udp, any] = binds.as_slice() else { panic!("{binds:#?}") };
+    let binds = run
+        .rows
+        .all("net.bind", &json!({ "result": 0, "origin": "kernel" }));
+    let [tcp, udp, any] = binds.as_slice() else {
+        panic!("{binds:#?}")
+    };
     tcp.expect(&json!({ "transport": "tcp", "local_addr": "127.0.0.1", "peer_addr": null }));
     udp.expect(&json!({ "transport": "udp", "local_addr": "::1", "peer_addr": null }));
     any.expect(&json!({ "transport": "tcp", "local_addr": "0.0.0.0" }));
-    assert!(binds.iter().all(|row| row.int("local_port") > 0), "{binds:#?}");
-    run.rows.only("net.connect", &json!({ "peer_port": any.int("local_port") }));
+    assert!(
+        binds.iter().all(|row| row.int("local_port") > 0),
+        "{binds:#?}"
+    );
+    run.rows.only(
+        "net.connect",
+        &json!({ "peer_port": any.int("local_port") }),
+    );
 }
 
 #[test]
@@ -28,8 +38,14 @@ fn unix_names() {
     let run = recorder.script(&format!(
         "socket @a unix dgram bind @a unix:{path} socket @b unix stream bind @b unix:{name}"
     ));
-    run.rows.only("net.bind", &json!({ "transport": "unix-dgram", "local_addr": path }));
-    run.rows.only("net.bind", &json!({ "transport": "unix-stream", "local_addr": name }));
+    run.rows.only(
+        "net.bind",
+        &json!({ "transport": "unix-dgram", "local_addr": path }),
+    );
+    run.rows.only(
+        "net.bind",
+        &json!({ "transport": "unix-stream", "local_addr": name }),
+    );
 }
 
 #[test]
@@ -41,8 +57,10 @@ fn failures_have_their_errno_and_what_was_asked_for() {
          fails EADDRNOTAVAIL bind @a 203.0.113.1:{port}"
     ));
     for (result, address) in [(-98, "127.0.0.1"), (-99, "203.0.113.1")] {
-        run.rows.only("net.bind", &json!({ "result": result })).expect(&json!({
-            "origin": "claimed", "local_addr": address, "local_port": port,
-        }));
+        run.rows
+            .only("net.bind", &json!({ "result": result }))
+            .expect(&json!({
+                "origin": "claimed", "local_addr": address, "local_port": port,
+            }));
     }
 }

@@ -7,7 +7,9 @@ use serde_json::json;
 /// The close of the only descriptor opened on this path.
 fn close_of<'a>(run: &'a Recorded, path: &str) -> &'a Row {
     let open = run.rows.only("file.open", &json!({ "path": path }));
-    let close = run.rows.only("file.close", &json!({ "opened": open.int("seq") }));
+    let close = run
+        .rows
+        .only("file.close", &json!({ "opened": open.int("seq") }));
     close.expect(&json!({
         "path": path, "fd": open.int("fd"), "dev": open.int("dev"), "ino": open.int("ino"),
         "result": 0, "process_uid": open.text("process_uid"),

@@ -8,14 +8,14 @@ use serde_json::json;
 /// The close of the only descriptor opened on this path.
 fn close_of<'a>(run: &'a Recorded, path: &str) -> &'a Row {
     let open = run.rows.only("file.open", &json!({ "path": path }));
-    run.rows.only("file.close", &json!({ "opened": open.int("seq") }))
+    run.rows
+        .only("file.close", &json!({ "opened": open.int("seq") }))
 }
 
 #[test]
 fn by_dup2_and_dup3_in_its_place() {
     let recorder = Recorder::new();
-    let [a, b, c] =
-        ["a", "b", "c"].map(|name| recorder.file(name, "12345").display().to_string());
+    let [a, b, c] = ["a", "b", "c"].map(|name| recorder.file(name, "12345").display().to_string());
     let run = recorder.script(&format!(
         "open @a {a} O_RDONLY open @b {b} O_RDONLY open @c {c} O_RDONLY read @b 2 read @c 3 \
          dup2 @a @b dup3 @a @c read @b 1"
@@ -24,7 +24,9 @@ fn by_dup2_and_dup3_in_its_place() {
     close_of(&run, &c).expect(&json!({ "closed_by": "replace", "bytes_read": 3 }));
     // What `@b` names since then is the first file, by a descriptor nobody opened.
     let duplicate = run.rows.only("file.inherit", &json!({ "path": a }));
-    let end = run.rows.only("file.close", &json!({ "opened": duplicate.int("seq") }));
+    let end = run
+        .rows
+        .only("file.close", &json!({ "opened": duplicate.int("seq") }));
     end.expect(&json!({ "closed_by": "exit", "bytes_read": 1 }));
 }
 
@@ -57,8 +59,12 @@ fn by_an_exec_that_was_told_to() {
     }
     close_of(&run, &gone).expect(&json!({ "bytes_read": 5 }));
     // The one that was kept goes on under the new program, with one total.
-    let duplicate = run.rows.only("file.inherit", &json!({ "path": kept, "fd": 50 }));
-    let close = run.rows.only("file.close", &json!({ "opened": duplicate.int("seq") }));
+    let duplicate = run
+        .rows
+        .only("file.inherit", &json!({ "path": kept, "fd": 50 }));
+    let close = run
+        .rows
+        .only("file.close", &json!({ "opened": duplicate.int("seq") }));
     close.expect(&json!({ "closed_by": "exit", "bytes_read": 3 }));
 }
 
@@ -85,9 +91,11 @@ fn by_the_end_of_the_process() {
 #[test]
 fn a_close_that_fails_is_recorded_too() {
     let run = Recorder::new().script("fails EBADF close 777");
-    run.rows.only("file.close", &json!({ "fd": 777 })).expect(&json!({
-        "result": -9, "opened": null, "path": null, "bytes_read": null,
-    }));
+    run.rows
+        .only("file.close", &json!({ "fd": 777 }))
+        .expect(&json!({
+            "result": -9, "opened": null, "path": null, "bytes_read": null,
+        }));
 }
 
 #[test]

@@ -12,7 +12,9 @@ fn tcp_over_ipv4_and_ipv6() {
         let bound = listener.local_addr().expect("bound");
         let family = if bound.is_ipv4() { "inet" } else { "inet6" };
         let recorder = Recorder::new();
-        let run = recorder.script(&format!("socket @s {family} stream connect @s {bound} send @s 9 close @s"));
+        let run = recorder.script(&format!(
+            "socket @s {family} stream connect @s {bound} send @s 9 close @s"
+        ));
         let (_, peer) = listener.accept().expect("it connected");
         let connect = run.rows.only("net.connect", &json!({}));
         connect.expect(&json!({
@@ -20,7 +22,9 @@ fn tcp_over_ipv4_and_ipv6() {
             "local_addr": address, "local_port": peer.port(),
             "peer_addr": address, "peer_port": bound.port(),
         }));
-        let close = run.rows.only("net.close", &json!({ "opened": connect.int("seq") }));
+        let close = run
+            .rows
+            .only("net.close", &json!({ "opened": connect.int("seq") }));
         close.expect(&json!({
             "bytes_written": 9, "bytes_read": 0, "closed_by": "close", "ino": connect.int("ino"),
             "peer_port": bound.port(),
@@ -32,8 +36,9 @@ fn tcp_over_ipv4_and_ipv6() {
 fn an_ipv4_peer_of_an_ipv6_socket() {
     let listener = TcpListener::bind("127.0.0.1:0").expect("loopback");
     let port = listener.local_addr().expect("bound").port();
-    let run = Recorder::new()
-        .script(&format!("socket @s inet6 stream connect @s [::ffff:127.0.0.1]:{port} close @s"));
+    let run = Recorder::new().script(&format!(
+        "socket @s inet6 stream connect @s [::ffff:127.0.0.1]:{port} close @s"
+    ));
     run.rows.only("net.connect", &json!({})).expect(&json!({
         "result": 0, "peer_addr": "::ffff:127.0.0.1", "peer_port": port,
     }));
@@ -53,21 +58,30 @@ fn udp_has_a_peer_once_connected() {
     }));
     let mut letters = [0; 16];
     let (bytes, from) = socket.recv_from(&mut letters).expect("it sent");
-    assert_eq!((bytes, i64::from(from.port())), (4, connect.int("local_port")));
-    run.rows.only("net.close", &json!({ "opened": connect.int("seq") })).expect(&json!({
-        "bytes_written": 10,
-    }));
+    assert_eq!(
+        (bytes, i64::from(from.port())),
+        (4, connect.int("local_port"))
+    );
+    run.rows
+        .only("net.close", &json!({ "opened": connect.int("seq") }))
+        .expect(&json!({
+            "bytes_written": 10,
+        }));
 }
 
 #[test]
 fn a_datagram_without_connecting_is_a_first_use() {
     let socket = UdpSocket::bind("127.0.0.1:0").expect("loopback");
     let bound = socket.local_addr().expect("bound");
-    let run = Recorder::new().script(&format!("socket @s inet dgram sendto @s 7 {bound} close @s"));
+    let run = Recorder::new().script(&format!(
+        "socket @s inet dgram sendto @s 7 {bound} close @s"
+    ));
     let used = run.rows.only("net.inherit", &json!({ "transport": "udp" }));
-    run.rows.only("net.close", &json!({ "opened": used.int("seq") })).expect(&json!({
-        "bytes_written": 7,
-    }));
+    run.rows
+        .only("net.close", &json!({ "opened": used.int("seq") }))
+        .expect(&json!({
+            "bytes_written": 7,
+        }));
 }
 
 #[test]
@@ -82,9 +96,11 @@ fn unix_sockets_by_path_and_by_abstract_name() {
     run.rows.only("net.connect", &json!({ "transport": "unix-stream" })).expect(&json!({
         "peer_addr": path, "peer_port": null, "local_addr": null, "result": 0, "origin": "kernel",
     }));
-    run.rows.only("net.connect", &json!({ "transport": "unix-seqpacket" })).expect(&json!({
-        "peer_addr": format!("@{name}"), "result": 0,
-    }));
+    run.rows
+        .only("net.connect", &json!({ "transport": "unix-seqpacket" }))
+        .expect(&json!({
+            "peer_addr": format!("@{name}"), "result": 0,
+        }));
 }
 
 #[test]
@@ -100,10 +116,22 @@ fn failures_have_their_errno_and_what_was_asked_for() {
          socket @c unix stream fails ENOENT connect @c unix:{path} fails EBADF connect 99 127.0.0.1:{port}"
     ));
     let asked = [
-        (json!({ "fd": 3 }), json!({ "result": -111, "peer_addr": "127.0.0.1", "peer_port": port })),
-        (json!({ "fd": 4 }), json!({ "result": -111, "peer_addr": "::1", "peer_port": port })),
-        (json!({ "fd": 5 }), json!({ "result": -2, "peer_addr": path })),
-        (json!({ "result": -9 }), json!({ "peer_addr": "127.0.0.1", "peer_port": port })),
+        (
+            json!({ "fd": 3 }),
+            json!({ "result": -111, "peer_addr": "127.0.0.1", "peer_port": port }),
+        ),
+        (
+            json!({ "fd": 4 }),
+            json!({ "result": -111, "peer_addr": "::1", "peer_port": port }),
+        ),
+        (
+            json!({ "fd": 5 }),
+            json!({ "result": -2, "peer_addr": path }),
+        ),
+        (
+            json!({ "result": -9 }),
+            json!({ "peer_addr": "127.0.0.1", "peer_port": port }),
+        ),
     ];
     for (which, expected) in asked {
         let connect = run.rows.only("net.connect", &which);

@@ -19,7 +19,11 @@ fn start(recorder: &Recorder, script: &str) -> Child {
 fn seal(recorder: &Recorder) -> std::process::Output {
     let evidence = recorder.evidence();
     let mut command = Command::new(&*LINEAGE);
-    command.arg("seal").arg(&evidence.directory).arg("--keys").arg(&evidence.keys);
+    command
+        .arg("seal")
+        .arg(&evidence.directory)
+        .arg("--keys")
+        .arg(&evidence.keys);
     command.output().expect("the lineage binary runs")
 }
 
@@ -44,7 +48,11 @@ fn what_was_committed_survives_a_kill() {
     let before = evidence.verify();
     assert_ne!(before.verdict, Verdict::Tampered, "{before:?}");
     let sealed = seal(&recorder);
-    assert!(sealed.status.success(), "{}", String::from_utf8_lossy(&sealed.stderr));
+    assert!(
+        sealed.status.success(),
+        "{}",
+        String::from_utf8_lossy(&sealed.stderr)
+    );
     let after = evidence.verify();
     assert!(
         matches!(after.verdict, Verdict::Verified | Verdict::VerifiedWithLoss),
@@ -52,7 +60,11 @@ fn what_was_committed_survives_a_kill() {
     );
     let rows = evidence.rows();
     for kind in ["file.open", "file.close"] {
-        assert_eq!(rows.all(kind, &json!({ "path": path })).len(), 500, "{kind}");
+        assert_eq!(
+            rows.all(kind, &json!({ "path": path })).len(),
+            500,
+            "{kind}"
+        );
     }
     // A second seal finds nothing to do and changes nothing.
     assert!(seal(&recorder).status.success());
@@ -81,16 +93,27 @@ fn a_kill_at_any_moment_never_looks_like_tampering() {
         drop((child.stdin.take(), lines));
 
         let before = evidence.verify();
-        assert_ne!(before.verdict, Verdict::Tampered, "after {moment} ticks: {before:?}");
+        assert_ne!(
+            before.verdict,
+            Verdict::Tampered,
+            "after {moment} ticks: {before:?}"
+        );
         let sealed = seal(&recorder);
-        assert!(sealed.status.success(), "{}", String::from_utf8_lossy(&sealed.stderr));
+        assert!(
+            sealed.status.success(),
+            "{}",
+            String::from_utf8_lossy(&sealed.stderr)
+        );
         let after = evidence.verify();
         assert!(
             matches!(after.verdict, Verdict::Verified | Verdict::VerifiedWithLoss),
             "after {moment} ticks: {after:?}"
         );
         let kept = evidence.rows().0.len();
-        assert!(kept >= committed, "{committed} were committed, {kept} are left");
+        assert!(
+            kept >= committed,
+            "{committed} were committed, {kept} are left"
+        );
     }
 }
 
@@ -105,13 +128,26 @@ fn recording_goes_on_after_a_crash_in_the_same_directory() {
     let _ = child.stdin.take().expect("piped").write_all(b"g");
     let actor = ACTOR.to_str().expect("UTF-8");
     let mut command = recorder.command();
-    let output = command.args(["--append", "--", actor, "exit", "9"]).output();
+    let output = command
+        .args(["--append", "--", actor, "exit", "9"])
+        .output();
     let output = output.expect("the lineage binary runs");
-    assert_eq!(output.status.code(), Some(9), "{}", String::from_utf8_lossy(&output.stderr));
+    assert_eq!(
+        output.status.code(),
+        Some(9),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
     let report = recorder.evidence().verify();
     assert!(
-        matches!(report.verdict, Verdict::Verified | Verdict::VerifiedWithLoss),
+        matches!(
+            report.verdict,
+            Verdict::Verified | Verdict::VerifiedWithLoss
+        ),
         "{report:?}"
     );
-    recorder.evidence().rows().only("process.exit", &json!({ "exit_code": 9 }));
+    recorder
+        .evidence()
+        .rows()
+        .only("process.exit", &json!({ "exit_code": 9 }));
 }

@@ -12,9 +12,15 @@ fn every_way_to_create_a_process() {
          spawn @d {actor} spawned exit 14 ; wait @d \
          print @a print @b print @c print @d"
     ));
-    let pids: Vec<i64> =
-        run.stdout().lines().map(|line| line.parse().expect("a process id")).collect();
-    let parent = run.rows.only("process.exec", &json!({ "exec": 1, "ppid": std::process::id() }));
+    let pids: Vec<i64> = run
+        .stdout()
+        .lines()
+        .map(|line| line.parse().expect("a process id"))
+        .collect();
+    let parent = run.rows.only(
+        "process.exec",
+        &json!({ "exec": 1, "ppid": std::process::id() }),
+    );
     for (pid, status) in pids.into_iter().zip(11..) {
         let fork = run.rows.only("process.fork", &json!({ "child_pid": pid }));
         fork.expect(&json!({
@@ -41,7 +47,9 @@ fn an_orphan_keeps_its_creator() {
         "pipe @r @w fork @middle [ fork @orphan [ close @r open @f {path} O_WRONLY|O_CREAT ] exit 0 ] \
          wait @middle close @w read @r 1"
     ));
-    let open = run.rows.only("file.open", &json!({ "path": path.to_string() }));
+    let open = run
+        .rows
+        .only("file.open", &json!({ "path": path.to_string() }));
     let fork = run.rows.cause(open);
     fork.expect(&json!({
         "kind": "process.fork", "child_uid": open.text("process_uid"),
@@ -66,10 +74,12 @@ fn threads_are_told_apart_from_processes() {
     }));
     assert_ne!(open.int("pid"), open.int("tid"));
     // The file was the process's, whichever thread opened it.
-    run.rows.only("file.close", &json!({ "opened": open.int("seq") }));
+    run.rows
+        .only("file.close", &json!({ "opened": open.int("seq") }));
     let child = run.rows.only("process.exit", &json!({ "exit_code": 5 }));
     child.expect(&json!({ "parent_uid": start.text("process_uid"), "ppid": start.int("pid") }));
-    run.rows.only("thread.exit", &json!({ "tid": start.int("child_tid") }));
+    run.rows
+        .only("thread.exit", &json!({ "tid": start.int("child_tid") }));
 }
 
 #[test]
@@ -80,5 +90,8 @@ fn a_storm_of_processes_is_complete() {
     let forks = run.rows.all("process.fork", &json!({}));
     assert_eq!(forks.len(), 4 + 4 * 100 * 2);
     // The command's own end, too.
-    assert_eq!(run.rows.all("process.exit", &json!({})).len(), forks.len() + 1);
+    assert_eq!(
+        run.rows.all("process.exit", &json!({})).len(),
+        forks.len() + 1
+    );
 }

@@ -16,25 +16,35 @@ fn a_child_counts_its_own_bytes() {
         "fd": open.int("fd"), "dev": open.int("dev"), "ino": open.int("ino"),
         "parent_uid": open.text("process_uid"), "origin": "kernel",
     }));
-    run.rows.only("file.close", &json!({ "opened": inherit.int("seq") })).expect(&json!({
-        "bytes_read": 4, "process_uid": inherit.text("process_uid"),
-    }));
-    run.rows.only("file.close", &json!({ "opened": open.int("seq") })).expect(&json!({
-        "bytes_read": 3,
-    }));
+    run.rows
+        .only("file.close", &json!({ "opened": inherit.int("seq") }))
+        .expect(&json!({
+            "bytes_read": 4, "process_uid": inherit.text("process_uid"),
+        }));
+    run.rows
+        .only("file.close", &json!({ "opened": open.int("seq") }))
+        .expect(&json!({
+            "bytes_read": 3,
+        }));
 }
 
 #[test]
 fn what_a_child_never_uses_it_did_not_touch() {
     let recorder = Recorder::new();
     let path = recorder.file("file", "0123456789").display().to_string();
-    let run = recorder
-        .script(&format!("open @f {path} O_RDONLY fork @c [ close @f exit 3 ] wait @c read @f 1"));
+    let run = recorder.script(&format!(
+        "open @f {path} O_RDONLY fork @c [ close @f exit 3 ] wait @c read @f 1"
+    ));
     run.rows.none("file.inherit", &json!({ "path": path }));
-    let child = run.rows.only("process.exit", &json!({ "exit_code": 3 })).text("process_uid");
-    run.rows.only("file.close", &json!({ "process_uid": child })).expect(&json!({
-        "opened": null, "bytes_read": null, "bytes_written": null,
-    }));
+    let child = run
+        .rows
+        .only("process.exit", &json!({ "exit_code": 3 }))
+        .text("process_uid");
+    run.rows
+        .only("file.close", &json!({ "process_uid": child }))
+        .expect(&json!({
+            "opened": null, "bytes_read": null, "bytes_written": null,
+        }));
 }
 
 #[test]
@@ -42,30 +52,48 @@ fn a_pipe_is_seen_at_both_ends() {
     let run = Recorder::new().script(
         "pipe @r @w fork @c [ close @r write @w 6 close @w exit 4 ] wait @c close @w read @r 6 close @r",
     );
-    let child = run.rows.only("process.exit", &json!({ "exit_code": 4 })).text("process_uid");
+    let child = run
+        .rows
+        .only("process.exit", &json!({ "exit_code": 4 }))
+        .text("process_uid");
     let uses = run.rows.all("file.inherit", &json!({}));
-    let uses: Vec<_> = uses.iter().filter(|row| row.text("path").starts_with("pipe:[")).collect();
-    let [write, read] = uses.as_slice() else { panic!("{uses:#?}") };
+    let uses: Vec<_> = uses
+        .iter()
+        .filter(|row| row.text("path").starts_with("pipe:["))
+        .collect();
+    let [write, read] = uses.as_slice() else {
+        panic!("{uses:#?}")
+    };
     assert_eq!(write.text("process_uid"), child);
-    assert_eq!((write.int("ino"), write.text("path")), (read.int("ino"), read.text("path")));
-    run.rows.only("file.close", &json!({ "opened": write.int("seq") })).expect(&json!({
-        "bytes_written": 6, "bytes_read": 0,
-    }));
-    run.rows.only("file.close", &json!({ "opened": read.int("seq") })).expect(&json!({
-        "bytes_written": 0, "bytes_read": 6,
-    }));
+    assert_eq!(
+        (write.int("ino"), write.text("path")),
+        (read.int("ino"), read.text("path"))
+    );
+    run.rows
+        .only("file.close", &json!({ "opened": write.int("seq") }))
+        .expect(&json!({
+            "bytes_written": 6, "bytes_read": 0,
+        }));
+    run.rows
+        .only("file.close", &json!({ "opened": read.int("seq") }))
+        .expect(&json!({
+            "bytes_written": 0, "bytes_read": 6,
+        }));
 }
 
 #[test]
 fn an_unlinked_file_is_still_the_same() {
     let recorder = Recorder::new();
     let path = recorder.file("file", "0123456789").display().to_string();
-    let run = recorder
-        .script(&format!("open @f {path} O_RDONLY unlink {path} fork @c [ read @f 5 ] wait @c"));
+    let run = recorder.script(&format!(
+        "open @f {path} O_RDONLY unlink {path} fork @c [ read @f 5 ] wait @c"
+    ));
     let open = run.rows.only("file.open", &json!({ "path": path }));
-    run.rows.only("file.inherit", &json!({ "path": path })).expect(&json!({
-        "notes": "unlinked", "ino": open.int("ino"), "dev": open.int("dev"),
-    }));
+    run.rows
+        .only("file.inherit", &json!({ "path": path }))
+        .expect(&json!({
+            "notes": "unlinked", "ino": open.int("ino"), "dev": open.int("dev"),
+        }));
 }
 
 #[test]
@@ -76,28 +104,45 @@ fn a_connection_handed_to_a_child() {
     );
     let connect = run.rows.only("net.connect", &json!({}));
     let inherit = run.rows.only("net.inherit", &json!({}));
-    for field in ["ino", "local_addr", "local_port", "peer_addr", "peer_port", "transport", "fd"] {
+    for field in [
+        "ino",
+        "local_addr",
+        "local_port",
+        "peer_addr",
+        "peer_port",
+        "transport",
+        "fd",
+    ] {
         assert_eq!(inherit.get(field), connect.get(field), "{field}");
     }
-    run.rows.only("net.close", &json!({ "opened": inherit.int("seq") })).expect(&json!({
-        "bytes_written": 10, "bytes_read": 0,
-    }));
-    run.rows.only("net.close", &json!({ "opened": connect.int("seq") })).expect(&json!({
-        "bytes_written": 0, "bytes_read": 0,
-    }));
+    run.rows
+        .only("net.close", &json!({ "opened": inherit.int("seq") }))
+        .expect(&json!({
+            "bytes_written": 10, "bytes_read": 0,
+        }));
+    run.rows
+        .only("net.close", &json!({ "opened": connect.int("seq") }))
+        .expect(&json!({
+            "bytes_written": 0, "bytes_read": 0,
+        }));
 }
 
 #[test]
 fn a_socket_pair_has_no_addresses() {
-    let run = Recorder::new()
-        .script("socketpair @a @b stream send @a 3 recv @b 3 sendmsg @b 5 recvmsg @a 5 close @a close @b");
-    let uses = run.rows.all("net.inherit", &json!({ "transport": "unix-stream" }));
+    let run = Recorder::new().script(
+        "socketpair @a @b stream send @a 3 recv @b 3 sendmsg @b 5 recvmsg @a 5 close @a close @b",
+    );
+    let uses = run
+        .rows
+        .all("net.inherit", &json!({ "transport": "unix-stream" }));
     assert_eq!(uses.len(), 2, "{uses:#?}");
     let totals = [(5, 3), (3, 5)];
     for (row, (read, written)) in uses.into_iter().zip(totals) {
         row.expect(&json!({ "local_addr": null, "peer_addr": null, "local_port": null }));
-        run.rows.only("net.close", &json!({ "opened": row.int("seq") })).expect(&json!({
-            "bytes_read": read, "bytes_written": written, "closed_by": "close",
-        }));
+        run.rows
+            .only("net.close", &json!({ "opened": row.int("seq") }))
+            .expect(&json!({
+                "bytes_read": read, "bytes_written": written, "closed_by": "close",
+            }));
     }
 }

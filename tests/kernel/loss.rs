@@ -14,7 +14,11 @@ fn nothing_is_lost_with_the_default_rings() {
     let run = recorder.script(&format!("repeat 2 [ {branch} ] repeat 2 [ wait -1 ]"));
     run.rows.none("evidence.loss", &json!({}));
     for kind in ["file.open", "file.close"] {
-        assert_eq!(run.rows.all(kind, &json!({ "path": path })).len(), 40_000, "{kind}");
+        assert_eq!(
+            run.rows.all(kind, &json!({ "path": path })).len(),
+            40_000,
+            "{kind}"
+        );
     }
 }
 
@@ -38,10 +42,16 @@ fn a_ring_far_too_small_loses_and_says_how_much() {
     let kept = run.rows.all("file.open", &json!({ "path": path })).len()
         + run.rows.all("file.close", &json!({ "path": path })).len();
     let missing: i64 = counted.values().sum();
-    assert!(missing > 0 && kept < 80_000, "the ring was large enough after all");
+    assert!(
+        missing > 0 && kept < 80_000,
+        "the ring was large enough after all"
+    );
     let kept = i64::try_from(kept).expect("small");
     // Other files of the three processes are a few dozen.
-    assert!((80_000..80_200).contains(&(kept + missing)), "{kept} + {missing}");
+    assert!(
+        (80_000..80_200).contains(&(kept + missing)),
+        "{kept} + {missing}"
+    );
     // The control ring is a ring of its own: no process is unknown.
     assert_eq!(run.rows.all("process.exit", &json!({})).len(), 3);
 }

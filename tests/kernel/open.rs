@@ -31,12 +31,19 @@ fn created_read_and_written() {
         new.display(),
         old.display()
     ));
-    let fds: Vec<i64> = run.stdout().lines().map(|line| line.parse().expect("a number")).collect();
+    let fds: Vec<i64> = run
+        .stdout()
+        .lines()
+        .map(|line| line.parse().expect("a number"))
+        .collect();
     let flags = |row: &Row| row.int("flags") & !O_LARGEFILE;
     let open = open_of(&run, &new);
     assert_eq!(open.int("fd"), fds[0]);
     // The kernel forgets how a file came about: O_CREAT and O_EXCL are not flags of an open file.
-    assert_eq!(flags(open), i64::from(libc::O_RDWR | libc::O_CLOEXEC) & flags(open));
+    assert_eq!(
+        flags(open),
+        i64::from(libc::O_RDWR | libc::O_CLOEXEC) & flags(open)
+    );
     assert_eq!(flags(open) & 3, i64::from(libc::O_RDWR));
     let open = open_of(&run, &old);
     assert_eq!((open.int("fd"), flags(open)), (fds[1], 0));
@@ -47,12 +54,18 @@ fn by_every_call_and_every_name() {
     let recorder = Recorder::new();
     let root = recorder.path("").canonicalize().expect("it is there");
     fs::create_dir_all(root.join("a/b")).expect("writable");
-    for name in ["plain", "relative", "dots", "target", "at", "two", "legacy", "created", "path"] {
+    for name in [
+        "plain", "relative", "dots", "target", "at", "two", "legacy", "created", "path",
+    ] {
         fs::write(root.join("a/b").join(name), name).expect("writable");
     }
     symlink("b", root.join("a/link")).expect("writable");
     symlink("target", root.join("a/b/link")).expect("writable");
-    let legacy = if cfg!(target_arch = "x86_64") { "open-old" } else { "open" };
+    let legacy = if cfg!(target_arch = "x86_64") {
+        "open-old"
+    } else {
+        "open"
+    };
     let shown = root.display();
     let run = recorder.script(&format!(
         "open @x {shown}/a/b/plain O_RDONLY chdir {shown}/a \
@@ -60,7 +73,9 @@ fn by_every_call_and_every_name() {
          open @dir b O_RDONLY|O_DIRECTORY openat @x @dir at O_RDONLY openat2 @x b/two O_RDWR \
          {legacy} @x b/legacy O_RDONLY open @x b/path O_PATH"
     ));
-    for name in ["plain", "relative", "dots", "target", "at", "two", "legacy", "path"] {
+    for name in [
+        "plain", "relative", "dots", "target", "at", "two", "legacy", "path",
+    ] {
         open_of(&run, &root.join("a/b").join(name));
     }
     let directory = open_of(&run, &root.join("a/b"));
@@ -87,9 +102,11 @@ fn failures_have_their_errno_and_what_was_asked_for() {
         ("nowhere".to_owned(), -2, libc::O_RDWR),
     ];
     for (path, result, flags) in asked {
-        run.rows.only("file.open", &json!({ "path": path, "result": result })).expect(&json!({
-            "origin": "claimed", "fd": null, "dev": null, "ino": null, "flags": flags,
-        }));
+        run.rows
+            .only("file.open", &json!({ "path": path, "result": result }))
+            .expect(&json!({
+                "origin": "claimed", "fd": null, "dev": null, "ino": null, "flags": flags,
+            }));
     }
 }
 
@@ -97,20 +114,33 @@ fn failures_have_their_errno_and_what_was_asked_for() {
 fn names_survive_byte_for_byte() {
     use std::os::unix::ffi::{OsStrExt, OsStringExt};
     let recorder = Recorder::new();
-    let names: [&[u8]; 4] = [b"\xff\xfe\x80", b"\x1b[2J\x07\n\t", b"a\\x41\\", "\u{202e}é".as_bytes()];
+    let names: [&[u8]; 4] = [
+        b"\xff\xfe\x80",
+        b"\x1b[2J\x07\n\t",
+        b"a\\x41\\",
+        "\u{202e}é".as_bytes(),
+    ];
     let paths = names.map(|name| {
         let path = recorder.path(std::ffi::OsStr::from_bytes(name));
         fs::write(&path, "").expect("writable");
         path
     });
     let words = paths.iter().flat_map(|path| {
-        ["open".into(), "@x".into(), path.clone().into_os_string(), "O_RDONLY".into()]
+        [
+            "open".into(),
+            "@x".into(),
+            path.clone().into_os_string(),
+            "O_RDONLY".into(),
+        ]
     });
     let run = recorder.actor(words.collect::<Vec<std::ffi::OsString>>());
     for path in paths {
         let bytes = path.into_os_string().into_vec();
         let found = run.rows.all("file.open", &json!({}));
-        let found = found.iter().filter(|row| row.bytes("path") == bytes).count();
+        let found = found
+            .iter()
+            .filter(|row| row.bytes("path") == bytes)
+            .count();
         assert_eq!(found, 1, "{}", bytes.escape_ascii());
     }
     run.assert_nothing_raw();
@@ -152,7 +182,10 @@ fn a_path_beyond_the_limit_is_cut_and_says_so() {
     ));
     let open = run.rows.only("file.open", &json!({ "truncated": "path" }));
     // What is kept is the end: the file and the directories next to it.
-    assert!(open.text("path").ends_with(&format!("/{one}/{two}/leaf")), "{open:?}");
+    assert!(
+        open.text("path").ends_with(&format!("/{one}/{two}/leaf")),
+        "{open:?}"
+    );
 }
 
 #[test]
@@ -168,9 +201,11 @@ fn through_a_bind_mount_as_the_process_sees_it() {
         "unshare CLONE_NEWNS mount-bind {shown} {inside} open @x {inside}/file O_RDONLY"
     ));
     let facts = fs::metadata(&file).expect("it is there");
-    run.rows.only("file.open", &json!({ "path": target.join("file") })).expect(&json!({
-        "dev": facts.dev(), "ino": facts.ino(), "origin": "kernel",
-    }));
+    run.rows
+        .only("file.open", &json!({ "path": target.join("file") }))
+        .expect(&json!({
+            "dev": facts.dev(), "ino": facts.ino(), "origin": "kernel",
+        }));
 }
 
 #[test]
@@ -207,8 +242,12 @@ fn a_file_without_a_name_says_so() {
         "open @a {file} O_RDONLY print @a unlink {file} dup2 @a 9 \
          open @again /proc/self/fd/9 O_RDONLY open @t {shown} O_TMPFILE|O_RDWR"
     ));
-    let again = run.rows.only("file.open", &json!({ "path": file, "notes": "unlinked" }));
-    let first = run.rows.only("file.open", &json!({ "path": file, "notes": null }));
+    let again = run
+        .rows
+        .only("file.open", &json!({ "path": file, "notes": "unlinked" }));
+    let first = run
+        .rows
+        .only("file.open", &json!({ "path": file, "notes": null }));
     assert_eq!(again.int("ino"), first.int("ino"));
     let unnamed = run.rows.all("file.open", &json!({ "notes": "unlinked" }));
     assert_eq!(unnamed.len(), 2, "{unnamed:#?}");

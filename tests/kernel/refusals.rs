@@ -13,7 +13,11 @@ use lineage_tests::recorder::Recorder;
 fn assert_refused(output: &Output, status: i32, words: &[&str]) {
     let stderr = String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.status.code(), Some(status), "{stderr}");
-    assert_eq!(stderr.trim_end().lines().count(), 1, "not one sentence: {stderr}");
+    assert_eq!(
+        stderr.trim_end().lines().count(),
+        1,
+        "not one sentence: {stderr}"
+    );
     assert!(stderr.starts_with("lineage: "), "{stderr}");
     for word in words {
         assert!(stderr.contains(word), "no {word:?} in: {stderr}");
@@ -50,7 +54,11 @@ fn without_root() {
 fn no_such_process() {
     let recorder = Recorder::new();
     // Above the largest process id there can be.
-    let output = recorder.command().args(["-p", "4194305"]).output().expect("the binary runs");
+    let output = recorder
+        .command()
+        .args(["-p", "4194305"])
+        .output()
+        .expect("the binary runs");
     assert_refused(&output, 125, &["4194305", "no such process"]);
     assert!(!recorder.path("evidence").exists());
 }
@@ -59,7 +67,10 @@ fn no_such_process() {
 fn no_such_command() {
     let recorder = Recorder::new();
     let mut command = recorder.command();
-    let output = command.args(["--", "no-such-command"]).output().expect("the binary runs");
+    let output = command
+        .args(["--", "no-such-command"])
+        .output()
+        .expect("the binary runs");
     assert_refused(&output, 127, &["no-such-command", "not found"]);
     assert!(!recorder.path("evidence").exists());
 }
@@ -68,7 +79,12 @@ fn no_such_command() {
 fn a_command_that_is_no_program() {
     let recorder = Recorder::new();
     let file = recorder.file("file", "");
-    let output = recorder.command().arg("--").arg(&file).output().expect("the binary runs");
+    let output = recorder
+        .command()
+        .arg("--")
+        .arg(&file)
+        .output()
+        .expect("the binary runs");
     assert_refused(&output, 126, &["file", "permission denied"]);
     assert!(!recorder.path("evidence").exists());
 }
@@ -81,7 +97,12 @@ fn a_directory_that_is_not_empty() {
     let output = attempt(&recorder, &mut recorder.command());
     assert_refused(&output, 125, &["evidence", "not empty"]);
     assert_eq!(fs::read(other).expect("it is there"), b"precious");
-    assert_eq!(fs::read_dir(recorder.path("evidence")).expect("it is there").count(), 1);
+    assert_eq!(
+        fs::read_dir(recorder.path("evidence"))
+            .expect("it is there")
+            .count(),
+        1
+    );
 }
 
 #[test]
@@ -97,7 +118,9 @@ fn a_file_in_the_way() {
 fn a_directory_that_cannot_be_made() {
     let recorder = Recorder::new();
     let mut command = Command::new(&*lineage_tests::programs::LINEAGE);
-    command.args(["record", "-o", "/proc/evidence", "--keys"]).arg(recorder.path("keys"));
+    command
+        .args(["record", "-o", "/proc/evidence", "--keys"])
+        .arg(recorder.path("keys"));
     let output = attempt(&recorder, &mut command);
     assert_refused(&output, 125, &["/proc/evidence"]);
 }
@@ -107,7 +130,10 @@ fn keys_that_others_can_read() {
     let recorder = Recorder::new().script("exit 0").recorder;
     fs::remove_dir_all(recorder.path("evidence")).expect("our own");
     let keys = recorder.path("keys");
-    for (path, mode, good) in [(keys.clone(), 0o755, 0o700), (keys.join("host.key"), 0o644, 0o600)] {
+    for (path, mode, good) in [
+        (keys.clone(), 0o755, 0o700),
+        (keys.join("host.key"), 0o644, 0o600),
+    ] {
         fs::set_permissions(&path, fs::Permissions::from_mode(mode)).expect("ours");
         let output = attempt(&recorder, &mut recorder.command());
         assert_refused(&output, 125, &[path.to_str().expect("UTF-8")]);
@@ -126,7 +152,10 @@ impl<'a> Small<'a> {
             .args(["-t", "tmpfs", "-o", options, "small"])
             .arg(path)
             .status();
-        assert!(status.expect("mount runs").success(), "cannot mount {options}");
+        assert!(
+            status.expect("mount runs").success(),
+            "cannot mount {options}"
+        );
         Self(path)
     }
 }

@@ -26,6 +26,9 @@ fn the_recorder_stops_cleanly_while_what_it_recorded_goes_on() {
         let output = child.wait_with_output().expect("our own child");
         let run = recorder.finish(output);
         run.rows.only("lineage.end", &json!({}));
-        assert_eq!(run.rows.all("file.open", &json!({ "path": path })).len(), 100);
+        assert_eq!(
+            run.rows.all("file.open", &json!({ "path": path })).len(),
+            100
+        );
     }
 }

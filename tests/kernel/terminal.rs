@@ -10,7 +10,11 @@ fn a_shell_with_job_control() {
     let recorder = Recorder::new();
     let mut command = recorder.command();
     // No start-up files: they would be the machine's, and some change the prompt.
-    command.env("PS1", "ready> ").env("ENV", "").env("TERM", "dumb").env("HISTFILE", "");
+    command
+        .env("PS1", "ready> ")
+        .env("ENV", "")
+        .env("TERM", "dumb")
+        .env("HISTFILE", "");
     command.args(["--quiet", "--", "/bin/sh", "-i"]);
     let actor = programs::ACTOR.display();
     let mut terminal = Terminal::run(command).expect("a terminal");
@@ -30,14 +34,18 @@ fn a_shell_with_job_control() {
     terminal.until("running\r\n");
     terminal.type_in("\x1a");
     terminal.until("ready> ");
-    terminal.type_in("jobs; kill -9 %1; wait; echo gone\n");
+    terminal.type_in("jobs; kill -9 %1; wait; echo go''ne\n");
     terminal.until("Stopped");
     terminal.until("gone\r\n");
     terminal.type_in("exit 5\n");
     let status = wait::exit("the recorder", &mut terminal.child);
     assert_eq!(status.code(), Some(5));
 
-    let output = std::process::Output { status, stdout: Vec::new(), stderr: Vec::new() };
+    let output = std::process::Output {
+        status,
+        stdout: Vec::new(),
+        stderr: Vec::new(),
+    };
     let run = recorder.finish(output);
     run.rows.only("process.exit", &json!({ "exit_signal": 2 }));
     run.rows.only("process.exit", &json!({ "exit_signal": 9 }));

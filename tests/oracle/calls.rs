@@ -43,7 +43,10 @@ fn of_row(row: &Row) -> Option<Call> {
 fn arguments(row: &Row) -> Vec<String> {
     let argv: Vec<String> = row.argv().iter().map(|argument| name(argument)).collect();
     let own = match row.get("interpreter").as_str() {
-        Some(_) => argv.iter().position(|argument| *argument == row.text("filename")).unwrap_or(0),
+        Some(_) => argv
+            .iter()
+            .position(|argument| *argument == row.text("filename"))
+            .unwrap_or(0),
         None => 0,
     };
     argv.into_iter().skip(own + 1).collect()
@@ -54,7 +57,10 @@ fn arguments(row: &Row) -> Vec<String> {
 pub(crate) fn name(bytes: &[u8]) -> String {
     let text = bytes.escape_ascii().to_string();
     let parts = text.split('/').enumerate().map(|(index, part)| {
-        if index == 2 && text.starts_with("/proc/") && part.bytes().all(|byte| byte.is_ascii_digit()) {
+        if index == 2
+            && text.starts_with("/proc/")
+            && part.bytes().all(|byte| byte.is_ascii_digit())
+        {
             "PID"
         } else if part.starts_with("tmp_obj_") {
             "tmp_obj_RANDOM"
@@ -74,11 +80,17 @@ pub(crate) fn name(bytes: &[u8]) -> String {
 /// The executable of every successful exec is the file its name leads to.
 pub(crate) fn check_executables(rows: &Rows) {
     for exec in rows.all("process.exec", &serde_json::json!({ "result": 0 })) {
-        let program = exec.get("interpreter").as_str().unwrap_or(exec.text("filename"));
+        let program = exec
+            .get("interpreter")
+            .as_str()
+            .unwrap_or(exec.text("filename"));
         if let Ok(file) = Path::new(exec.text("cwd")).join(program).canonicalize() {
             // An interpreter may be a script itself; its own interpreter then is what runs.
             let script = std::fs::read(&file).is_ok_and(|bytes| bytes.starts_with(b"#!"));
-            assert!(script || file.to_str() == Some(exec.text("exe")), "{exec:?}");
+            assert!(
+                script || file.to_str() == Some(exec.text("exe")),
+                "{exec:?}"
+            );
         }
     }
 }

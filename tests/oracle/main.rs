@@ -31,7 +31,12 @@ fn compare(program: &str, name: &str, text: &str) {
     let script = recorder.file(name, text);
     let work = recorder.path("work");
     let servers = Servers::start(&recorder.path("socket"));
-    let words = [program, script.to_str().expect("UTF-8"), &servers.port, &servers.path];
+    let words = [
+        program,
+        script.to_str().expect("UTF-8"),
+        &servers.port,
+        &servers.path,
+    ];
 
     prepare(&work);
     let traced = strace::run(&recorder.path("traces"), |command| {
@@ -41,8 +46,15 @@ fn compare(program: &str, name: &str, text: &str) {
     prepare(&work);
     let mut command = recorder.command();
     environment(command.arg("--").args(words), &work);
-    let output = command.stdin(Stdio::null()).output().expect("the lineage binary runs");
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let output = command
+        .stdin(Stdio::null())
+        .output()
+        .expect("the lineage binary runs");
+    assert!(
+        output.status.success(),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
     let run = recorder.finish(output);
 
     calls::check_executables(&run.rows);
@@ -86,8 +98,15 @@ fn prepare(work: &Path) {
 /// The same surroundings for both runs; threads and housekeeping that would make descriptors and
 /// names depend on the moment are off.
 fn environment(command: &mut Command, work: &Path) {
-    command.current_dir(work).env_clear().env("PATH", PATH).env("HOME", work).env("LC_ALL", "C");
-    command.env("PYTHONDONTWRITEBYTECODE", "1").env("PYTHONHASHSEED", "0");
+    command
+        .current_dir(work)
+        .env_clear()
+        .env("PATH", PATH)
+        .env("HOME", work)
+        .env("LC_ALL", "C");
+    command
+        .env("PYTHONDONTWRITEBYTECODE", "1")
+        .env("PYTHONHASHSEED", "0");
     let settings = [
         ("GIT_CONFIG_NOSYSTEM", "1"),
         ("GIT_AUTHOR_NAME", "A"),
@@ -122,7 +141,10 @@ impl Servers {
         let unix = UnixListener::bind(path).expect("writable");
         std::thread::spawn(move || tcp.incoming().for_each(drop));
         std::thread::spawn(move || unix.incoming().for_each(drop));
-        Self { port, path: path.display().to_string() }
+        Self {
+            port,
+            path: path.display().to_string(),
+        }
     }
 }
 

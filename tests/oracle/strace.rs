@@ -12,16 +12,39 @@ pub(crate) fn run(traces: &Path, complete: impl FnOnce(&mut Command)) -> Vec<Cal
     let mut command = Command::new("strace");
     // One file per process, so that no line is interrupted; strings in hexadecimal, so that none
     // needs guessing; paths of descriptors resolved; nothing cut.
-    command.args(["-ff", "-qq", "-y", "-xx", "-v", "-s", "1000000", "-e", "signal=none"]);
-    command.args(["-e", "trace=execve,execveat,open,openat,openat2,creat,connect"]);
+    command.args([
+        "-ff",
+        "-qq",
+        "-y",
+        "-xx",
+        "-v",
+        "-s",
+        "1000000",
+        "-e",
+        "signal=none",
+    ]);
+    command.args([
+        "-e",
+        "trace=execve,execveat,open,openat,openat2,creat,connect",
+    ]);
     command.arg("-o").arg(traces.join("trace")).arg("--");
     complete(&mut command);
-    let output = command.stdin(Stdio::null()).output().expect("strace is installed");
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let output = command
+        .stdin(Stdio::null())
+        .output()
+        .expect("strace is installed");
+    assert!(
+        output.status.success(),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
     let mut calls = Vec::new();
     for entry in fs::read_dir(traces).expect("readable") {
         let text = fs::read_to_string(entry.expect("readable").path()).expect("ASCII");
-        calls.extend(text.lines().map(|line| call(line).unwrap_or_else(|| panic!("what is {line}"))));
+        calls.extend(
+            text.lines()
+                .map(|line| call(line).unwrap_or_else(|| panic!("what is {line}"))),
+        );
     }
     calls
 }
@@ -40,7 +63,10 @@ fn call(line: &str) -> Option<Call> {
         "open" | "creat" | "openat" | "openat2" => {
             let resolved = end.split_once('<').map(|(_, path)| path);
             let asked = arguments.split('"').nth(1)?;
-            Call::Open(name(&hex(if result < 0 { asked } else { resolved? })?), result)
+            Call::Open(
+                name(&hex(if result < 0 { asked } else { resolved? })?),
+                result,
+            )
         }
         "connect" => Call::Connect(address(arguments)?, result),
         _ => return None,
@@ -74,7 +100,11 @@ fn address(arguments: &str) -> Option<String> {
     let quoted = || hex(arguments.split('"').nth(1)?);
     let text = || String::from_utf8(quoted()?).ok();
     if arguments.contains("AF_UNIX") {
-        let hidden = if arguments.contains("sun_path=@") { "@" } else { "" };
+        let hidden = if arguments.contains("sun_path=@") {
+            "@"
+        } else {
+            ""
+        };
         return Some(format!("{hidden}{}", text()?));
     }
     let (_, port) = arguments.split_once("htons(")?;
@@ -92,5 +122,9 @@ fn hex(text: &str) -> Option<Vec<u8>> {
     let text = text.trim_start_matches('"');
     let end = text.find(|c: char| c != '\\' && c != 'x' && !c.is_ascii_hexdigit());
     let digits = &text[..end.unwrap_or(text.len())];
-    digits.split("\\x").skip(1).map(|byte| u8::from_str_radix(byte, 16).ok()).collect()
+    digits
+        .split("\\x")
+        .skip(1)
+        .map(|byte| u8::from_str_radix(byte, 16).ok())
+        .collect()
 }

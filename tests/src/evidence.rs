@@ -1,9 +1,14 @@
-//! Reading evidence through the real binary and through the library, which must agree.
+//! Reading evidence through the real binary, and the Parquet files and manifests without it: they
+//! must agree.
 
-use std::path::PathBuf;
-use std::process::{Command, Output};
+use std::collections::BTreeMap;
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
+use std::process::Command;
 
-use serde_json::Value;
+use parquet::file::reader::{FileReader, SerializedFileReader};
+use parquet::record::{Field, Row as StoredRow};
+use serde_json::{Map, Value};
 
 use crate::programs::LINEAGE;
 use crate::rows::{Row, Rows};
@@ -54,8 +59,17 @@ impl Evidence {
     /// The epoch root to trust, from the keys and not from the evidence.
     #[must_use]
     pub fn trust(&self) -> String {
-        let output = lineage(["key", "root", "--keys"], &self.keys);
-        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        let mut command = Command::new(&*LINEAGE);
+        let output = command
+            .args(["key", "root", "--keys"])
+            .arg(&self.keys)
+            .output();
+        let output = output.expect("the lineage binary runs");
+        assert!(
+            output.status.success(),
+            "{}",
+            String::from_utf8_lossy(&output.stderr)
+        );
         let text = String::from_utf8(output.stdout).expect("text");
         text.trim().to_owned()
     }
@@ -81,7 +95,11 @@ impl Evidence {
             other => panic!("unknown verdict {other:?}"),
         };
         let status = output.status.code().expect("verify is not killed");
-        Report { verdict, status, document }
+        Report {
+            verdict,
+            status,
+            document,
+        }
     }
 
     /// All records, as `lineage ls --ndjson` prints them; those in the Parquet files must be the same.
@@ -89,23 +107,115 @@ impl Evidence {
     pub fn rows(&self) -> Rows {
         let printed = self.so_far().expect("`lineage ls` succeeds");
         let stored = self.stored();
-        assert_eq!(printed.0.len(), stored.0.len(), "ls and Parquet differ in length");
+        assert_eq!(
+            printed.0.len(),
+            stored.0.len(),
+            "ls and Parquet differ in length"
+        );
         for (printed, stored) in printed.0.iter().zip(&stored.0) {
             assert_eq!(printed, stored, "ls and Parquet differ");
         }
         printed
     }
 
+    /// The rows of all Parquet files, read without the agent's reader.
+    fn stored(&self) -> Rows {
+        let mut files = Vec::new();
+        for host in self.hosts() {
+            for date in entries(&host.join("events")) {
+                files.extend(entries(&date));
+            }
+        }
+        files.sort_by_key(|file| file.file_name().map(std::ffi::OsStr::to_os_string));
+        let rows = files.iter().flat_map(|file| {
+            let file = File::open(file).expect("readable");
+            let reader = SerializedFileReader::new(file).expect("a Parquet file");
+            let rows = reader.get_row_iter(None).expect("rows");
+            rows.map(|row| stored_row(&row.expect("a row")))
+                .collect::<Vec<_>>()
+        });
+        Rows(rows.collect())
+    }
+
+    /// Frames the kernel counted as lost, by CPU, as the newest manifest has them; CPUs without any
+    /// are left out.
+    #[must_use]
+    pub fn lost_by_cpu(&self) -> BTreeMap<i64, i64> {
+        let mut lost = BTreeMap::new();
+        for host in self.hosts() {
+            let newest = entries(&host.join("manifests"))
+                .into_iter()
+                .max()
+                .expect("a manifest");
+            let manifest = fs::read_to_string(newest).expect("text");
+            for line in manifest.lines() {
+                let words: Vec<&str> = line.split(' ').collect();
+                let ["cpu", cpu, _, _, _, _, _, kinds @ ..] = words.as_slice() else {
+                    continue;
+                };
+                let number = |word: &str| word.parse::<i64>().expect("a number");
+                // Of each kind: its name, frames produced, frames lost.
+                let frames: i64 = kinds.chunks(3).map(|kind| number(kind[2])).sum();
+                if frames > 0 {
+                    lost.insert(number(cpu), frames);
+                }
+            }
+        }
+        lost
+    }
+
+    /// The directories of the hosts in the evidence.
+    fn hosts(&self) -> Vec<PathBuf> {
+        let entries = entries(&self.directory).into_iter();
+        entries
+            .filter(|path| path.to_string_lossy().contains("/host="))
+            .collect()
+    }
+
     /// The records that can be read while recording goes on; none when there is no evidence yet.
     #[must_use]
     pub fn so_far(&self) -> Option<Rows> {
         let mut command = Command::new(&*LINEAGE);
-        let output = command.arg("ls").arg(&self.directory).arg("--ndjson").output();
+        let output = command
+            .arg("ls")
+            .arg(&self.directory)
+            .arg("--ndjson")
+            .output();
         let output = output.expect("the lineage binary runs");
         let text = String::from_utf8(output.stdout).ok()?;
-        output.status.success().then(|| Rows(text.lines().map(printed_row).collect()))
+        output
+            .status
+            .success()
+            .then(|| Rows(text.lines().map(printed_row).collect()))
     }
+}
 
+/// What is in a directory; nothing when it is not there.
+fn entries(directory: &Path) -> Vec<PathBuf> {
+    let Ok(entries) = fs::read_dir(directory) else {
+        return Vec::new();
+    };
+    entries
+        .map(|entry| entry.expect("readable").path())
+        .collect()
+}
+
+/// One row of a Parquet file, with what is JSON in a column as JSON.
+fn stored_row(row: &StoredRow) -> Row {
+    let mut fields = Map::new();
+    for (name, field) in row.get_column_iter() {
+        let value = match field {
+            Field::Null => continue,
+            Field::Long(number) | Field::TimestampMicros(number) => Value::from(*number),
+            Field::Str(text) if name == "argv" || name == "detail" => {
+                serde_json::from_str(text).unwrap_or_else(|_| Value::from(text.as_str()))
+            }
+            Field::Str(text) => Value::from(text.as_str()),
+            other => panic!("a column of another type: {name} {other:?}"),
+        };
+        fields.insert(name.clone(), value);
+    }
+    Row(fields)
 }
 
 /// One line of `--ndjson`, `time` as the microseconds it stands for.
@@ -121,11 +231,18 @@ fn printed_row(line: &str) -> Row {
 
 /// Microseconds since 1970 of `2026-11-24T12:03:04.512345Z`.
 fn micros(time: &str) -> i64 {
-    let number = |range| time.get(range).and_then(|digits: &str| digits.parse::<i64>().ok());
+    let number = |range| {
+        time.get(range)
+            .and_then(|digits: &str| digits.parse::<i64>().ok())
+    };
     let part = |range| number(range).unwrap_or_else(|| panic!("not a time: {time}"));
     // Days of the Gregorian calendar, years beginning in March so that the leap day is the last.
     let (year, month, day) = (part(0..4), part(5..7), part(8..10));
-    let (years, months) = if month > 2 { (year, month - 3) } else { (year - 1, month + 9) };
+    let (years, months) = if month > 2 {
+        (year, month - 3)
+    } else {
+        (year - 1, month + 9)
+    };
     let days = 365 * years + years / 4 - years / 100 + years / 400 + (153 * months + 2) / 5 + day;
     let seconds = part(11..13) * 3600 + part(14..16) * 60 + part(17..19);
     // 719,469 of these days end with 1970-01-01.
@@ -142,9 +259,4 @@ mod tests {
         assert_eq!(micros("2024-02-29T23:59:59.000001Z"), 1_709_251_199_000_001);
         assert_eq!(micros("2026-11-24T12:03:04.512345Z"), 1_795_521_784_512_345);
     }
-}
-
-fn lineage<const N: usize>(words: [&str; N], last: &PathBuf) -> Output {
-    let output = Command::new(&*LINEAGE).args(words).arg(last).output();
-    output.expect("the lineage binary runs")
 }

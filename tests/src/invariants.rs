@@ -7,8 +7,12 @@ use serde_json::Value;
 use crate::rows::{Row, Rows};
 
 /// Kinds that make a process what it is: what the other records of a process have as their cause.
-const MAKERS: [&str; 4] =
-    ["process.fork", "process.exec", "process.snapshot", "evidence.loss"];
+const MAKERS: [&str; 4] = [
+    "process.fork",
+    "process.exec",
+    "process.snapshot",
+    "evidence.loss",
+];
 
 /// Fails when a record contradicts another.
 pub fn check(rows: &Rows) {
@@ -24,14 +28,21 @@ fn positions(rows: &Rows) {
     let mut latest = i64::MIN;
     for (index, row) in rows.0.iter().enumerate() {
         assert_eq!(usize::try_from(row.int("seq")).ok(), Some(index), "{row:?}");
-        assert_eq!(row.int("time_ns").div_euclid(1000), row.int("time"), "{row:?}");
+        assert_eq!(
+            row.int("time_ns").div_euclid(1000),
+            row.int("time"),
+            "{row:?}"
+        );
         if let Some(lineage) = row.get("lineage").as_str() {
             let next = lineages.entry(lineage).or_insert(0);
             assert_eq!(row.int("lineage_seq"), *next, "{row:?}");
             *next += 1;
         }
         if row.get("origin") == "kernel" || row.get("origin") == "claimed" {
-            assert!(row.int("time_ns") >= latest, "earlier than the record before: {row:?}");
+            assert!(
+                row.int("time_ns") >= latest,
+                "earlier than the record before: {row:?}"
+            );
             latest = row.int("time_ns");
         }
     }
@@ -46,8 +57,15 @@ fn causes(rows: &Rows) {
             "evidence.loss" => {}
             _ => {
                 let cause = rows.cause(row);
-                assert!(cause.int("seq") < row.int("seq"), "{row:?} before {cause:?}");
-                assert_eq!(cause.get("lineage"), row.get("lineage"), "{row:?} {cause:?}");
+                assert!(
+                    cause.int("seq") < row.int("seq"),
+                    "{row:?} before {cause:?}"
+                );
+                assert_eq!(
+                    cause.get("lineage"),
+                    row.get("lineage"),
+                    "{row:?} {cause:?}"
+                );
             }
         }
     }
@@ -60,15 +78,24 @@ fn lives(rows: &Rows) {
     let mut ended: HashSet<&str> = HashSet::new();
     for row in &rows.0 {
         let kind = row.text("kind");
-        let Some(process) = row.get("process_uid").as_str() else { continue };
-        assert!(!ended.contains(process), "after the end of its process: {row:?}");
+        let Some(process) = row.get("process_uid").as_str() else {
+            continue;
+        };
+        assert!(
+            !ended.contains(process),
+            "after the end of its process: {row:?}"
+        );
         if kind == "process.snapshot" {
             made_by.insert(process, row);
             continue;
         }
         let maker = made_by.get(process);
         let maker = maker.unwrap_or_else(|| panic!("nothing made this process: {row:?}"));
-        assert_eq!(row.int("cause"), maker.int("seq"), "{row:?} made by {maker:?}");
+        assert_eq!(
+            row.int("cause"),
+            maker.int("seq"),
+            "{row:?} made by {maker:?}"
+        );
         assert!(MAKERS.contains(&maker.text("kind")), "{maker:?}");
         match (kind, row.get("child_uid").as_str()) {
             ("process.fork", Some(child)) => {
@@ -88,10 +115,16 @@ fn lives(rows: &Rows) {
 /// What a close says was opened is what the record it names opened, in the same process.
 fn descriptors(rows: &Rows) {
     for close in &rows.0 {
-        let Some(opened) = close.get("opened").as_i64() else { continue };
+        let Some(opened) = close.get("opened").as_i64() else {
+            continue;
+        };
         let open = rows.at(opened);
         for field in ["process_uid", "fd", "ino", "path", "transport"] {
-            assert_eq!(open.get(field), close.get(field), "{field}: {close:?} {open:?}");
+            assert_eq!(
+                open.get(field),
+                close.get(field),
+                "{field}: {close:?} {open:?}"
+            );
         }
         assert!(opened < close.int("seq"), "{close:?} {open:?}");
     }

@@ -5,18 +5,18 @@ use std::process::Command;
 use std::sync::LazyLock;
 
 /// The program that does what its arguments say; see its own documentation.
-pub static ACTOR: LazyLock<PathBuf> = LazyLock::new(|| existing(directory().join("actor")));
+pub static ACTOR: LazyLock<PathBuf> = LazyLock::new(|| existing(&directory().join("actor")));
 
 /// The `lineage` binary: the one `LINEAGE_BIN` names (`cargo xtask test` does), else one built now
 /// when Cargo runs the tests, else the one beside the tests (in a virtual machine).
 pub static LINEAGE: LazyLock<PathBuf> = LazyLock::new(|| {
     if let Some(path) = std::env::var_os("LINEAGE_BIN") {
-        return existing(path.into());
+        return existing(Path::new(&path));
     }
     if let Some(cargo) = std::env::var_os("CARGO") {
         build(Path::new(&cargo));
     }
-    existing(directory().join("lineage"))
+    existing(&directory().join("lineage"))
 });
 
 /// Where Cargo puts programs of this profile: the tests themselves are in `deps/` below it.
@@ -32,7 +32,14 @@ fn directory() -> PathBuf {
 
 fn build(cargo: &Path) {
     let mut command = Command::new(cargo);
-    command.args(["build", "--quiet", "--package", "lineage-agent", "--bin", "lineage"]);
+    command.args([
+        "build",
+        "--quiet",
+        "--package",
+        "lineage-agent",
+        "--bin",
+        "lineage",
+    ]);
     if directory().ends_with("release") {
         command.arg("--release");
     }
@@ -40,7 +47,7 @@ fn build(cargo: &Path) {
     assert!(status.success(), "cannot build the lineage binary");
 }
 
-fn existing(path: PathBuf) -> PathBuf {
+fn existing(path: &Path) -> PathBuf {
     assert!(path.exists(), "{} is missing", path.display());
     path.canonicalize().expect("it exists")
 }

@@ -103,7 +103,10 @@ impl Recorder {
     pub fn start<I: AsRef<OsStr>>(&self, words: impl IntoIterator<Item = I>) -> Child {
         let mut command = self.command();
         command.arg("--").args(words);
-        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        command
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped());
         command.spawn().expect("the lineage binary runs")
     }
 
@@ -114,7 +117,10 @@ impl Recorder {
         for pid in pids {
             command.arg("-p").arg(pid.to_string());
         }
-        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        command
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped());
         let mut child = command.spawn().expect("the lineage binary runs");
         let evidence = self.evidence();
         wait::until("the recorder to attach", || {
@@ -129,7 +135,12 @@ impl Recorder {
     /// Records a command until it and its descendants have ended.
     #[must_use]
     pub fn run<I: AsRef<OsStr>>(self, words: impl IntoIterator<Item = I>) -> Recorded {
-        let output = self.command().arg("--").args(words).stdin(Stdio::null()).output();
+        let output = self
+            .command()
+            .arg("--")
+            .args(words)
+            .stdin(Stdio::null())
+            .output();
         self.finish(output.expect("the lineage binary runs"))
     }
 
@@ -159,7 +170,12 @@ impl Recorder {
         assert_eq!(report.verdict, self.expected, "{report:?}\n{stderr}");
         let rows = evidence.rows();
         crate::invariants::check(&rows);
-        Recorded { output, evidence, rows, recorder: self }
+        Recorded {
+            output,
+            evidence,
+            rows,
+            recorder: self,
+        }
     }
 }
 
@@ -173,10 +189,15 @@ impl Recorded {
     /// Fails if a control character reaches a person's terminal through `ls` or `tree`.
     pub fn assert_nothing_raw(&self) {
         for command in ["ls", "tree"] {
-            let output = Command::new(&*LINEAGE).arg(command).arg(&self.evidence.directory).output();
+            let output = Command::new(&*LINEAGE)
+                .arg(command)
+                .arg(&self.evidence.directory)
+                .output();
             let shown = output.expect("the lineage binary runs").stdout;
             let shown = String::from_utf8(shown).expect("readable text");
-            let raw = shown.chars().find(|c| (c.is_control() && *c != '\n') || *c == '\u{202e}');
+            let raw = shown
+                .chars()
+                .find(|c| (c.is_control() && *c != '\n') || *c == '\u{202e}');
             assert_eq!(raw, None, "{command} prints it");
         }
     }

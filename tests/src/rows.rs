@@ -49,7 +49,9 @@ impl Row {
     pub fn argv(&self) -> Vec<Vec<u8>> {
         let list = self.get("argv").as_array();
         let list = list.unwrap_or_else(|| panic!("no argv in {self:?}"));
-        list.iter().map(|argument| unescape(argument.as_str().expect("a string"))).collect()
+        list.iter()
+            .map(|argument| unescape(argument.as_str().expect("a string")))
+            .collect()
     }
 
     /// A text field as the kernel's bytes.
@@ -76,8 +78,7 @@ impl Rows {
         found.filter(|row| row.has(values)).collect()
     }
 
-    /// The only record of this kind with these values.
-    #[must_use]
+    /// The only record of this kind with these values. Fails if there is none or another.
     pub fn only(&self, kind: &str, values: &Value) -> &Row {
         let found = self.all(kind, values);
         match found.as_slice() {
@@ -111,7 +112,10 @@ impl Rows {
 }
 
 fn pairs(values: &Value) -> impl Iterator<Item = (&String, &Value)> {
-    values.as_object().expect("expected values are an object").iter()
+    values
+        .as_object()
+        .expect("expected values are an object")
+        .iter()
 }
 
 /// Takes back the escape of `docs/evidence-format.md`, independently of the agent's own.

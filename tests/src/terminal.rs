@@ -51,12 +51,19 @@ impl Terminal {
         }
         let child = command.spawn()?;
         let keyboard = File::from(controller.try_clone()?);
-        Ok(Self { child, keyboard, screen: watch(controller), shown: Vec::new() })
+        Ok(Self {
+            child,
+            keyboard,
+            screen: watch(controller),
+            shown: Vec::new(),
+        })
     }
 
     /// Types.
     pub fn type_in(&mut self, text: &str) {
-        self.keyboard.write_all(text.as_bytes()).expect("the terminal is open");
+        self.keyboard
+            .write_all(text.as_bytes())
+            .expect("the terminal is open");
     }
 
     /// Waits until the text is shown; gives all that was shown up to and with it.
