@@ -52,29 +52,52 @@ fn arguments(row: &Row) -> Vec<String> {
     argv.into_iter().skip(own + 1).collect()
 }
 
-/// Text for a name, with what differs from run to run by design replaced: process ids below
-/// `/proc`, and the random ends of git's temporary files.
+/// How git begins the names of its temporary files, which end with six random letters.
+const TEMPORARY: [&str; 7] = [
+    "tmp_obj_",
+    "tmp_pack_",
+    "tmp_idx_",
+    "tmp_rev_",
+    "refs_",
+    "packs_",
+    // What `git init` tries symbolic links with.
+    "t",
+];
+
+/// Text for a name, with what differs from run to run by design replaced: process ids, and the random
+/// ends of git's temporary files.
 pub(crate) fn name(bytes: &[u8]) -> String {
     let text = bytes.escape_ascii().to_string();
-    let parts = text.split('/').enumerate().map(|(index, part)| {
-        if index == 2
-            && text.starts_with("/proc/")
-            && part.bytes().all(|byte| byte.is_ascii_digit())
-        {
-            "PID"
-        } else if part.starts_with("tmp_obj_") {
-            "tmp_obj_RANDOM"
-        } else if part.starts_with("tmp_pack_") {
-            "tmp_pack_RANDOM"
-        } else if part.starts_with("tmp_idx_") {
-            "tmp_idx_RANDOM"
-        } else if part.starts_with("tmp_rev_") {
-            "tmp_rev_RANDOM"
+    let in_proc = text.starts_with("/proc/");
+    let in_git = text.contains(".git/");
+    let parts = text.split('/').map(|part| {
+        if in_proc && !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit()) {
+            return "PID".to_owned();
+        }
+        if in_git {
+            without_chance(part)
         } else {
-            part
+            part.to_owned()
         }
     });
     parts.collect::<Vec<_>>().join("/")
+}
+
+/// A part of a path below `.git` without a process id or random letters.
+fn without_chance(part: &str) -> String {
+    // Packs in the making: `.tmp-<process id>-pack…`.
+    if let Some((_, rest)) = part
+        .strip_prefix(".tmp-")
+        .and_then(|part| part.split_once('-'))
+    {
+        return format!(".tmp-PID-{rest}");
+    }
+    let random =
+        |rest: &str| rest.len() == 6 && rest.bytes().all(|byte| byte.is_ascii_alphanumeric());
+    let prefix = TEMPORARY
+        .iter()
+        .find(|prefix| part.strip_prefix(**prefix).is_some_and(random));
+    prefix.map_or_else(|| part.to_owned(), |prefix| format!("{prefix}RANDOM"))
 }
 
 /// The executable of every successful exec is the file its name leads to.
