@@ -7,7 +7,7 @@ use std::path::Path;
 use anyhow::Result;
 
 use crate::setup::{self, Toolchain};
-use crate::{build, packages, sh, test};
+use crate::{build, packages, sh, test, tidy};
 
 /// The task.
 pub(crate) fn run(args: &[String]) -> Result<()> {
@@ -16,6 +16,7 @@ pub(crate) fn run(args: &[String]) -> Result<()> {
     components()?;
     sh::say("Checking", "the formatting");
     sh::loud(sh::cargo(["fmt", "--all", "--check"]))?;
+    tidy::run(&[])?;
     let toolchain = setup::ensure()?;
     build::probes(&toolchain)?;
     lint_probes(&toolchain)?;

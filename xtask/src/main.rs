@@ -6,11 +6,13 @@
 
 mod build;
 mod ci;
+mod demo;
 mod packages;
 mod paths;
 mod setup;
 mod sh;
 mod test;
+mod tidy;
 mod vm;
 
 use std::process::ExitCode;
@@ -22,10 +24,12 @@ Usage: cargo xtask TASK [OPTIONS]
 
   setup    find or install what the probes need to be compiled
   build    probes and agent; leaves the binary at target/release/lineage
+  demo     record an AI agent, show what it did, verify the evidence; needs root
   test     every test, on the live kernel and in virtual machines; needs root
              [--no-vm] [-- CARGO TEST ARGUMENTS]
   vm       the kernel tests on the supported kernels, in QEMU
              [--kernel 6.1|6.12|newest]... [--arch x86_64|aarch64] [-- TEST ARGUMENTS]
+  tidy     what the compiler does not check: layers, sizes, links
   ci       formatting, lints, documentation, then the tests
 
 Everything a task makes, downloads or logs is under target/.";
@@ -49,6 +53,8 @@ fn run(args: &[String]) -> Result<()> {
     match task.as_str() {
         "setup" => setup::run(rest),
         "build" => build::run(rest),
+        "demo" => demo::run(rest),
+        "tidy" => tidy::run(rest),
         "test" => test::run(rest),
         "vm" => vm::run(rest),
         "ci" => ci::run(rest),
