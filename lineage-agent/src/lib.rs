@@ -15,3 +15,5 @@ pub mod review;
 pub mod lineage;
 #[cfg(feature = "record")]
 pub mod recorder;
+#[cfg(feature = "record")]
+pub mod probe;

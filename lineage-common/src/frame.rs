@@ -12,6 +12,9 @@ use crate::limits::COMM_BYTES;
 /// Version of every layout in this crate; raised by any change to one of them.
 pub const WIRE_VERSION: u32 = 1;
 
+/// Precedes [`WIRE_VERSION`] in the object's read-only data, for the agent to find it.
+pub const WIRE_MARK: [u8; 16] = *b"lineage frames:\0";
+
 /// What happened. Also the index of a kind's counters, so values stay below [`Kind::COUNT`].
 #[repr(transparent)]
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, FromBytes, IntoBytes, KnownLayout, Immutable)]

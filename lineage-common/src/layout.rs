@@ -1,1 +1,272 @@
 //! Where the fields of kernel structures are, on the kernel that is running.
+//!
+//! A probe written in Rust has no field relocations, so the agent resolves every field by name
+//! from the kernel's own type information before it loads the probes, and hands them this table as
+//! a read-only global. The verifier folds it to constants: it costs nothing at run time.
+//!
+//! One list below is both the struct the probes read and the table of names the agent resolves, so
+//! the two cannot disagree.
+
+use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
+
+/// Value of a field that the running kernel does not have. Never 0, which is a real offset.
+pub const ABSENT: u32 = u32::MAX;
+
+/// A member of a kernel structure, by name.
+#[derive(Clone, Copy, Debug)]
+pub struct Field {
+    /// The structure's tag, for example `task_struct`.
+    pub owner: &'static str,
+    /// The member, with dots to descend into named members. Alternatives for kernels that renamed
+    /// it are separated by `|`, the newest name first.
+    pub member: &'static str,
+    /// Whether the probes cannot work without it.
+    pub required: bool,
+}
+
+macro_rules! required {
+    () => {
+        true
+    };
+    (optional) => {
+        false
+    };
+}
+
+macro_rules! kernel_layout {
+    ($($name:ident: $owner:literal $member:literal $($optional:ident)?;)*) => {
+        /// Byte offsets of the members in [`FIELDS`], in that order, and what follows from them.
+        #[repr(C)]
+        #[derive(Clone, Copy, PartialEq, Eq, Debug, FromBytes, IntoBytes, KnownLayout, Immutable)]
+        pub struct KernelLayout {
+            $(
+                #[doc = concat!("`", $owner, "`: `", $member, "`")]
+                pub $name: u32,
+            )*
+            /// The rest, which is not an offset of a single member.
+            pub derived: Derived,
+        }
+
+        /// Every member the probes use, in the order of [`KernelLayout`].
+        pub const FIELDS: &[Field] = &[
+            $(Field {
+                owner: $owner,
+                member: $member,
+                required: required!($($optional)?),
+            },)*
+        ];
+
+        impl KernelLayout {
+            /// A layout in which nothing is known.
+            pub const UNKNOWN: Self = Self {
+                $($name: ABSENT,)*
+                derived: Derived::UNKNOWN,
+            };
+        }
+    };
+}
+
+kernel_layout! {
+    task_mm: "task_struct" "mm";
+    task_exit_code: "task_struct" "exit_code";
+    task_flags: "task_struct" "flags";
+    task_pid: "task_struct" "pid";
+    task_tgid: "task_struct" "tgid";
+    task_real_parent: "task_struct" "real_parent";
+    task_group_leader: "task_struct" "group_leader";
+    task_children: "task_struct" "children";
+    task_sibling: "task_struct" "sibling";
+    task_thread_pid: "task_struct" "thread_pid";
+    task_start_boottime: "task_struct" "start_boottime|real_start_time";
+    task_cred: "task_struct" "cred";
+    task_comm: "task_struct" "comm";
+    task_fs: "task_struct" "fs";
+    task_files: "task_struct" "files";
+    task_nsproxy: "task_struct" "nsproxy";
+    task_signal: "task_struct" "signal";
+    signal_live: "signal_struct" "live.counter";
+    signal_flags: "signal_struct" "flags";
+    signal_group_exit_code: "signal_struct" "group_exit_code";
+    files_count: "files_struct" "count.counter";
+    files_fdt: "files_struct" "fdt";
+    fdtable_max_fds: "fdtable" "max_fds";
+    fdtable_fd: "fdtable" "fd";
+    fs_root_mnt: "fs_struct" "root.mnt";
+    fs_root_dentry: "fs_struct" "root.dentry";
+    fs_pwd_mnt: "fs_struct" "pwd.mnt";
+    fs_pwd_dentry: "fs_struct" "pwd.dentry";
+    file_inode: "file" "f_inode";
+    file_flags: "file" "f_flags";
+    file_mnt: "file" "f_path.mnt";
+    file_dentry: "file" "f_path.dentry";
+    file_private_data: "file" "private_data";
+    inode_mode: "inode" "i_mode";
+    inode_ino: "inode" "i_ino";
+    inode_sb: "inode" "i_sb";
+    super_dev: "super_block" "s_dev";
+    super_magic: "super_block" "s_magic";
+    dentry_hash_pprev: "dentry" "d_hash.pprev";
+    dentry_parent: "dentry" "d_parent";
+    dentry_name_len: "dentry" "d_name.len";
+    dentry_name: "dentry" "d_name.name";
+    vfsmount_root: "vfsmount" "mnt_root";
+    mount_vfsmount: "mount" "mnt";
+    mount_parent: "mount" "mnt_parent";
+    mount_mountpoint: "mount" "mnt_mountpoint";
+    mount_ns: "mount" "mnt_ns";
+    mm_arg_start: "mm_struct" "arg_start";
+    mm_arg_end: "mm_struct" "arg_end";
+    mm_exe_file: "mm_struct" "exe_file";
+    bprm_argc: "linux_binprm" "argc";
+    bprm_filename: "linux_binprm" "filename";
+    bprm_interp: "linux_binprm" "interp";
+    cred_uid: "cred" "uid.val";
+    cred_gid: "cred" "gid.val";
+    cred_euid: "cred" "euid.val";
+    cred_egid: "cred" "egid.val";
+    cred_user_ns: "cred" "user_ns";
+    user_ns_inum: "user_namespace" "ns.inum";
+    nsproxy_mnt_ns: "nsproxy" "mnt_ns";
+    nsproxy_net_ns: "nsproxy" "net_ns";
+    mnt_ns_inum: "mnt_namespace" "ns.inum";
+    net_inum: "net" "ns.inum";
+    pid_ns_inum: "pid_namespace" "ns.inum";
+    pid_level: "pid" "level";
+    pid_numbers: "pid" "numbers";
+    upid_nr: "upid" "nr";
+    upid_ns: "upid" "ns";
+    socket_sk: "socket" "sk";
+    sock_family: "sock" "__sk_common.skc_family";
+    sock_daddr: "sock" "__sk_common.skc_daddr";
+    sock_rcv_saddr: "sock" "__sk_common.skc_rcv_saddr";
+    sock_dport: "sock" "__sk_common.skc_dport";
+    sock_num: "sock" "__sk_common.skc_num";
+    sock_v6_daddr: "sock" "__sk_common.skc_v6_daddr" optional;
+    sock_v6_rcv_saddr: "sock" "__sk_common.skc_v6_rcv_saddr" optional;
+    sock_type: "sock" "sk_type";
+    sock_protocol: "sock" "sk_protocol";
+    unix_addr: "unix_sock" "addr" optional;
+    unix_peer: "unix_sock" "peer" optional;
+    unix_address_len: "unix_address" "len" optional;
+    unix_address_name: "unix_address" "name" optional;
+}
+
+/// What the agent derives from types and the machine's architecture.
+#[repr(C)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, FromBytes, IntoBytes, KnownLayout, Immutable)]
+pub struct Derived {
+    /// First byte of [`FILE_WINDOW`] in `struct file`.
+    pub file_window: u32,
+    /// First byte of [`INODE_WINDOW`] in `struct inode`.
+    pub inode_window: u32,
+    /// First byte of [`SUPER_WINDOW`] in `struct super_block`.
+    pub super_window: u32,
+    /// First byte of [`DENTRY_WINDOW`] in `struct dentry`.
+    pub dentry_window: u32,
+    /// Size of `struct upid`, the step of `pid.numbers`.
+    pub upid_size: u32,
+    /// Offset in `struct pt_regs` of the system call number.
+    pub regs_number: u32,
+    /// Offsets in `struct pt_regs` of the six system call arguments as they were at entry.
+    pub regs_arguments: [u32; 6],
+    /// Offset in `struct task_struct` of the 32 bits that tell a 32-bit compatibility system call.
+    pub compat_word: u32,
+    /// The bits of that word; 0 where there are no such calls.
+    pub compat_mask: u32,
+    /// 1 when `sched_process_exit` has the argument `group_dead`.
+    pub exit_group_dead: u32,
+}
+
+impl Derived {
+    /// Nothing known.
+    pub const UNKNOWN: Self = Self {
+        file_window: ABSENT,
+        inode_window: ABSENT,
+        super_window: ABSENT,
+        dentry_window: ABSENT,
+        upid_size: ABSENT,
+        regs_number: ABSENT,
+        regs_arguments: [ABSENT; 6],
+        compat_word: ABSENT,
+        compat_mask: 0,
+        exit_group_dead: 0,
+    };
+}
+
+/// Bytes of `struct file` read at once: all `file_*` members but `private_data` lie in them.
+pub const FILE_WINDOW: usize = 64;
+
+/// Bytes of `struct inode` read at once: all `inode_*` members lie in them.
+pub const INODE_WINDOW: usize = 80;
+
+/// Bytes of `struct super_block` read at once: all `super_*` members lie in them.
+pub const SUPER_WINDOW: usize = 96;
+
+/// Bytes of `struct dentry` read at once: all `dentry_*` members lie in them.
+pub const DENTRY_WINDOW: usize = 48;
+
+/// Length of the system call table; no number of an action reaches it.
+pub const SYSCALLS_MAX: usize = 512;
+
+/// What a probe does when a system call returns: an entry of the table indexed by its number.
+///
+/// The table is read-only data set by the agent for the machine's architecture.
+#[repr(transparent)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, FromBytes, IntoBytes, KnownLayout, Immutable)]
+pub struct Action(pub u8);
+
+impl Action {
+    /// Nothing.
+    pub const NONE: Self = Self(0);
+    /// `open(path, flags, mode)`
+    pub const OPEN: Self = Self(1);
+    /// `openat(dirfd, path, flags, mode)`
+    pub const OPENAT: Self = Self(2);
+    /// `openat2(dirfd, path, how, size)`
+    pub const OPENAT2: Self = Self(3);
+    /// `creat(path, mode)`
+    pub const CREAT: Self = Self(4);
+    /// `open_by_handle_at(mount_fd, handle, flags)`
+    pub const OPEN_BY_HANDLE: Self = Self(5);
+    /// `close(fd)`
+    pub const CLOSE: Self = Self(6);
+    /// `close_range(first, last, flags)`
+    pub const CLOSE_RANGE: Self = Self(7);
+    /// `dup2(old, new)`, `dup3(old, new, flags)`
+    pub const DUP2: Self = Self(8);
+    /// A call that moved `result` bytes from the descriptor in argument 0.
+    pub const READ: Self = Self(9);
+    /// A call that moved `result` bytes into the descriptor in argument 0.
+    pub const WRITE: Self = Self(10);
+    /// `sendfile(out, in, …)`: `result` bytes from argument 1 into argument 0.
+    pub const SENDFILE: Self = Self(11);
+    /// `splice(in, …, out, …)`, `copy_file_range(in, …, out, …)`: from argument 0 into 2.
+    pub const SPLICE: Self = Self(12);
+    /// `tee(in, out, …)`: from argument 0 into 1, nothing consumed.
+    pub const TEE: Self = Self(13);
+    /// `recvmmsg(fd, messages, …)`: `result` messages, each with its own length.
+    pub const RECVMMSG: Self = Self(14);
+    /// `sendmmsg(fd, messages, …)`
+    pub const SENDMMSG: Self = Self(15);
+    /// `connect(fd, address, length)`
+    pub const CONNECT: Self = Self(16);
+    /// `accept(fd, …)`, `accept4(fd, …)`
+    pub const ACCEPT: Self = Self(17);
+    /// `bind(fd, address, length)`
+    pub const BIND: Self = Self(18);
+    /// `socket(…)`: nothing is recorded, but the close will be known as a socket's.
+    pub const SOCKET: Self = Self(19);
+    /// `execve(path, argv, envp)`: recorded here only when it failed.
+    pub const EXECVE: Self = Self(20);
+    /// `execveat(dirfd, path, argv, envp, flags)`: likewise.
+    pub const EXECVEAT: Self = Self(21);
+    /// `fork`, `vfork`, `clone`, `clone3`: recorded here only when it failed.
+    pub const FORK: Self = Self(22);
+    /// Nothing in the native table, but the number of a traced call in the 32-bit one.
+    pub const COMPAT_ONLY: Self = Self(23);
+}
+
+const _: () = {
+    assert!(size_of::<KernelLayout>() == FIELDS.len() * 4 + size_of::<Derived>());
+    assert!(size_of::<Derived>() == 60);
+};

@@ -1,3 +1,33 @@
-//! The probes.
+//! The probes: what runs in the kernel.
+//!
+//! Each event has a file in `probes/` with its entry point. An entry point decides whether the
+//! acting process is tracked ([`task`]), reads what happened from the kernel's own structures
+//! ([`path`], [`socket`]), and hands a finished frame to [`emit`]. Nothing here waits, and every
+//! loop is bounded; `lineage_common` has the layout of what goes out.
+
 #![no_std]
 #![no_main]
+#![feature(asm_experimental_arch)]
+#![allow(
+    unsafe_code,
+    reason = "every access to kernel memory and to a map is one; the verifier proves each"
+)]
+
+mod emit;
+mod maps;
+mod path;
+mod probes;
+mod read;
+mod skip;
+mod task;
+
+/// Some helpers are only for programs under a GPL-compatible licence.
+#[unsafe(no_mangle)]
+#[unsafe(link_section = "license")]
+static LICENSE: [u8; 13] = *b"Dual MIT/GPL\0";
+
+/// Never reached: the verifier refuses an object with a reachable panic.
+#[panic_handler]
+fn panic(_: &core::panic::PanicInfo<'_>) -> ! {
+    loop {}
+}

@@ -1,0 +1,181 @@
+//! Loads the object and attaches its programs.
+
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+
+use aya::{
+    Btf as AyaBtf, Ebpf, EbpfLoader, Pod, VerifierLogLevel,
+    maps::{HashMap, Map, MapData},
+    programs::BtfTracePoint,
+};
+use lineage_common::{
+    frame::{WIRE_MARK, WIRE_VERSION},
+    layout::KernelLayout,
+    task::Task,
+};
+use zerocopy::IntoBytes;
+
+use super::{
+    Options, ProbeError, catalog::PROBES, counters::Counters, reader::Reader, ring::Ring,
+    syscalls::Machine,
+};
+
+/// The object, as `cargo xtask build` left it.
+static OBJECT: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/lineage-ebpf.o"));
+
+/// A value of the task map, in the form aya wants.
+#[repr(transparent)]
+#[derive(Debug, Clone, Copy)]
+pub(super) struct TaskValue(pub(super) Task);
+
+// SAFETY: plain integers without padding.
+unsafe impl Pod for TaskValue {}
+
+/// Loaded and attached programs and the maps the agent writes.
+#[derive(Debug)]
+pub(super) struct Attached {
+    /// Owns the programs and their links: dropping it detaches them.
+    ebpf: Ebpf,
+    pub(super) tasks: HashMap<MapData, u32, TaskValue>,
+}
+
+/// The object's bytes, for the environment record.
+pub(super) fn object() -> &'static [u8] {
+    OBJECT
+}
+
+/// Loads and attaches everything.
+pub(super) fn attach(
+    options: &Options,
+    layout: &KernelLayout,
+    machine: Machine,
+) -> Result<(Attached, Reader), ProbeError> {
+    check_version()?;
+    let cpus = possible_cpus()?;
+    let table = machine.table();
+    let mut ebpf = EbpfLoader::new()
+        .override_global("LAYOUT", layout.as_bytes(), true)
+        .override_global("SYSCALLS", table.as_bytes(), true)
+        .map_max_entries("CONTROL", options.control_ring_bytes)
+        .map_max_entries("BULK", options.bulk_ring_bytes)
+        .map_max_entries("COUNTERS", cpus)
+        .map_max_entries("SCRATCH", cpus)
+        .verifier_log_level(VerifierLogLevel::DEBUG)
+        .load(OBJECT)
+        .map_err(|error| ProbeError::Load(error.into()))?;
+    let counters = Counters::new(map(&ebpf, "COUNTERS")?.fd().as_fd(), cpus as usize)
+        .map_err(ProbeError::Map)?;
+    let control = ring(&ebpf, "CONTROL", options.control_ring_bytes)?;
+    let bulk = ring(&ebpf, "BULK", options.bulk_ring_bytes)?;
+    attach_programs(&mut ebpf)?;
+    // Only now: the programs are loaded with the descriptors of the maps.
+    let tasks = ebpf
+        .take_map("TASKS")
+        .ok_or(ProbeError::Object("TASKS"))?
+        .try_into()
+        .map_err(|error: aya::maps::MapError| ProbeError::Load(error.into()))?;
+    let reader = Reader::new(control, bulk, counters);
+    Ok((Attached { ebpf, tasks }, reader))
+}
+
+impl Attached {
+    /// Runs of each program that the kernel skipped because the program was already running on
+    /// that CPU: events nobody saw.
+    pub(super) fn recursion_misses(&self) -> Result<u64, ProbeError> {
+        let mut misses = 0;
+        for probe in PROBES {
+            let program = self
+                .ebpf
+                .program(probe.name)
+                .ok_or(ProbeError::Object(probe.name))?;
+            let fd = program
+                .fd()
+                .map_err(|error| ProbeError::Load(error.into()))?;
+            misses += fd_info(fd.as_fd().as_raw_fd(), "recursion_misses:");
+        }
+        Ok(misses)
+    }
+}
+
+/// A number in `/proc/self/fdinfo`; kernels that do not have it do not skip silently either.
+fn fd_info(fd: i32, name: &str) -> u64 {
+    let text = std::fs::read_to_string(format!("/proc/self/fdinfo/{fd}")).unwrap_or_default();
+    text.lines()
+        .find_map(|line| line.strip_prefix(name))
+        .and_then(|value| value.trim().parse().ok())
+        .unwrap_or(0)
+}
+
+fn attach_programs(ebpf: &mut Ebpf) -> Result<(), ProbeError> {
+    let btf = AyaBtf::from_sys_fs().map_err(|error| ProbeError::Load(error.into()))?;
+    for probe in PROBES {
+        let refused = |error: aya::programs::ProgramError| ProbeError::Program {
+            name: probe.name,
+            source: error.into(),
+        };
+        let program: &mut BtfTracePoint = ebpf
+            .program_mut(probe.name)
+            .ok_or(ProbeError::Object(probe.name))?
+            .try_into()
+            .map_err(refused)?;
+        program.load(probe.name, &btf).map_err(refused)?;
+    }
+    // Loading all before attaching any: either everything is seen or nothing.
+    for probe in PROBES {
+        let refused = |error: aya::programs::ProgramError| ProbeError::Program {
+            name: probe.name,
+            source: error.into(),
+        };
+        let program: &mut BtfTracePoint = ebpf
+            .program_mut(probe.name)
+            .ok_or(ProbeError::Object(probe.name))?
+            .try_into()
+            .map_err(refused)?;
+        program.attach().map_err(refused)?;
+    }
+    Ok(())
+}
+
+fn map<'a>(ebpf: &'a Ebpf, name: &'static str) -> Result<&'a MapData, ProbeError> {
+    match ebpf.map(name) {
+        Some(Map::Array(data) | Map::RingBuf(data)) => Ok(data),
+        _ => Err(ProbeError::Object(name)),
+    }
+}
+
+fn ring(ebpf: &Ebpf, name: &'static str, bytes: u32) -> Result<Ring, ProbeError> {
+    let fd: OwnedFd = map(ebpf, name)?
+        .fd()
+        .as_fd()
+        .try_clone_to_owned()
+        .map_err(|error| ProbeError::Load(error.into()))?;
+    Ring::new(fd, bytes as usize).map_err(ProbeError::Map)
+}
+
+/// Refuses an object built from another version of `lineage_common`.
+fn check_version() -> Result<(), ProbeError> {
+    let found = OBJECT
+        .windows(WIRE_MARK.len() + 4)
+        .filter_map(|bytes| bytes.strip_prefix(&WIRE_MARK))
+        .find_map(|version| version.try_into().ok())
+        .map(u32::from_le_bytes);
+    if found != Some(WIRE_VERSION) {
+        return Err(ProbeError::Version {
+            expected: WIRE_VERSION,
+            found,
+        });
+    }
+    Ok(())
+}
+
+/// One more than the highest CPU the machine can have.
+fn possible_cpus() -> Result<u32, ProbeError> {
+    const PATH: &str = "/sys/devices/system/cpu/possible";
+    let text =
+        std::fs::read_to_string(PATH).map_err(|source| ProbeError::Read { path: PATH, source })?;
+    text.trim()
+        .rsplit([',', '-'])
+        .next()
+        .and_then(|last| last.parse::<u32>().ok())
+        .and_then(|last| last.checked_add(1))
+        .ok_or(ProbeError::Object(PATH))
+}

@@ -1,0 +1,272 @@
+//! Takes frames out of both rings, and knows up to which moment they are complete.
+//!
+//! Each CPU numbers its frames and counts them as produced or lost right after. To learn that
+//! every frame before a moment *W* has arrived, read the clock (*W*), then wait until on every CPU
+//! as many frames are counted as are numbered, and note how many it put into each ring. Frames
+//! numbered later have a later time; the noted ones have arrived once as many were taken from that
+//! ring. Nothing is guessed from how long a frame may take.
+
+use std::time::Duration;
+
+use lineage_common::frame::{Header, Kind};
+use rustix::{
+    event::{PollFd, PollFlags, Timespec, poll},
+    time::{ClockId, clock_gettime},
+};
+use zerocopy::{FromBytes, IntoBytes};
+
+use super::{counters::Counters, ring::Ring};
+
+/// Most bytes one [`Reader::drain`] adds to a batch, so that memory stays bounded when the rings
+/// are large and full.
+const DRAIN_BYTES_MAX: usize = 2 * 1024 * 1024;
+
+/// How far the probes' clock may be behind the system call's for an instant: theirs is readable
+/// from any context and not strictly ordered while the timekeeper is updated
+/// ([`kernel/time/timekeeping.c`](https://elixir.bootlin.com/linux/v6.12/source/kernel/time/timekeeping.c#L485)).
+const CLOCK_SLACK_NS: u64 = 100_000;
+
+/// Control and bulk.
+const RINGS: usize = 2;
+
+/// Frames taken from the rings, in the order of arrival: not yet in the order of time.
+#[derive(Debug, Default)]
+pub struct Batch {
+    /// The frames back to back, each starting at a word.
+    words: Vec<u64>,
+    /// One entry per frame.
+    index: Vec<Entry>,
+}
+
+/// Where a frame is, and what orders it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Entry {
+    /// `CLOCK_BOOTTIME` in nanoseconds.
+    pub time: u64,
+    /// The CPU that numbered it.
+    pub cpu: u32,
+    /// Its number on that CPU.
+    pub number: u64,
+    /// Its first word in the batch.
+    offset: usize,
+    /// Its length in bytes.
+    len: usize,
+}
+
+impl Batch {
+    /// An empty batch.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// The frames' order keys and places.
+    #[must_use]
+    pub fn entries(&self) -> &[Entry] {
+        &self.index
+    }
+
+    /// A frame's bytes, aligned to 8.
+    ///
+    /// # Panics
+    ///
+    /// When `entry` is of another batch.
+    #[must_use]
+    pub fn frame(&self, entry: &Entry) -> &[u8] {
+        &self.words.as_bytes()[8 * entry.offset..][..entry.len]
+    }
+
+    /// The frames' bytes in the order of arrival, each aligned to 8.
+    pub fn frames(&self) -> impl Iterator<Item = &[u8]> {
+        self.index.iter().map(|entry| self.frame(entry))
+    }
+
+    /// Bytes of all frames.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        8 * self.words.len()
+    }
+
+    /// Forgets the frames and keeps the memory.
+    pub fn clear(&mut self) {
+        self.words.clear();
+        self.index.clear();
+    }
+
+    /// Room for a frame of `len` bytes at the end.
+    fn reserve(&mut self, len: usize) -> (usize, &mut [u8]) {
+        let offset = self.words.len();
+        self.words.resize(offset + len.div_ceil(8), 0);
+        (offset, &mut self.words[offset..].as_mut_bytes()[..len])
+    }
+}
+
+/// A moment up to which everything is known.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Watermark {
+    /// Every frame with an earlier time (`CLOCK_BOOTTIME` in nanoseconds) has been delivered by
+    /// this drain or one before, or was lost.
+    pub time: u64,
+    /// By CPU: so has every frame with a number below this one.
+    pub numbers: Vec<u64>,
+}
+
+/// What a [`Reader::drain`] learned.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Drained {
+    /// `None` when this drain established no new moment.
+    pub watermark: Option<Watermark>,
+    /// Whether frames were left in a ring because the batch was full: drain again at once.
+    pub more: bool,
+}
+
+/// What a CPU had put into each ring at a moment, and the moment.
+#[derive(Debug)]
+struct Pending {
+    watermark: Watermark,
+    produced: Vec<[u64; RINGS]>,
+}
+
+/// The reading end of the probes. Can be moved to a thread of its own.
+#[derive(Debug)]
+pub struct Reader {
+    rings: [Ring; RINGS],
+    counters: Counters,
+    /// Frames taken from each ring, by the CPU that made them.
+    taken: Vec<[u64; RINGS]>,
+    pending: Option<Pending>,
+    /// Entries too short to be a frame or of a CPU that cannot be: none, unless memory is corrupt.
+    malformed: u64,
+}
+
+impl Reader {
+    pub(super) fn new(control: Ring, bulk: Ring, counters: Counters) -> Self {
+        let taken = vec![[0; RINGS]; counters.cpus()];
+        Self {
+            rings: [control, bulk],
+            counters,
+            taken,
+            pending: None,
+            malformed: 0,
+        }
+    }
+
+    /// Waits until much is unread or the timeout has passed. The probes do not wake the reader for
+    /// every frame, so the timeout is the longest a frame stays in a ring.
+    ///
+    /// # Errors
+    ///
+    /// What `poll` returns; an interruption is not an error.
+    pub fn wait(&self, timeout: Duration) -> rustix::io::Result<()> {
+        let timeout = Timespec {
+            tv_sec: i64::try_from(timeout.as_secs()).unwrap_or(i64::MAX),
+            tv_nsec: i64::from(timeout.subsec_nanos()),
+        };
+        let [control, bulk] = &self.rings;
+        let mut fds = [
+            PollFd::from_borrowed_fd(control.fd(), PollFlags::IN),
+            PollFd::from_borrowed_fd(bulk.fd(), PollFlags::IN),
+        ];
+        match poll(&mut fds, Some(&timeout)) {
+            Ok(_) | Err(rustix::io::Errno::INTR) => Ok(()),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Adds what is in the rings to `batch`.
+    pub fn drain(&mut self, batch: &mut Batch) -> Drained {
+        if self.pending.is_none() {
+            self.pending = self.look();
+        }
+        let limit = batch.bytes() + DRAIN_BYTES_MAX;
+        let mut more = false;
+        for ring in 0..RINGS {
+            more |= self.drain_ring(ring, batch, limit);
+        }
+        let watermark = self
+            .pending
+            .take_if(|pending| pending.arrived(&self.taken))
+            .map(|pending| pending.watermark);
+        Drained { watermark, more }
+    }
+
+    /// The counters of all CPUs.
+    #[must_use]
+    pub fn counters(&self) -> &Counters {
+        &self.counters
+    }
+
+    /// Ring entries that were no frame; each also shows as a gap in its CPU's numbers.
+    #[must_use]
+    pub fn malformed(&self) -> u64 {
+        self.malformed
+    }
+
+    /// Notes a moment and what every CPU had produced by then.
+    fn look(&self) -> Option<Pending> {
+        let now = clock_gettime(ClockId::Boottime);
+        let now = u64::try_from(now.tv_sec).unwrap_or(0) * 1_000_000_000
+            + u64::try_from(now.tv_nsec).unwrap_or(0);
+        let mut produced = Vec::with_capacity(self.counters.cpus());
+        let mut numbers = Vec::with_capacity(self.counters.cpus());
+        for cpu in 0..self.counters.cpus() {
+            let settled = self.counters.settled(cpu)?;
+            let mut rings = [0; RINGS];
+            for (kind, count) in settled.produced.iter().enumerate() {
+                rings[ring_of(kind)] += count;
+            }
+            produced.push(rings);
+            numbers.push(settled.number);
+        }
+        let time = now.saturating_sub(CLOCK_SLACK_NS);
+        Some(Pending {
+            watermark: Watermark { time, numbers },
+            produced,
+        })
+    }
+
+    /// Takes frames from one ring until it is empty or the batch is full; whether it was full.
+    fn drain_ring(&mut self, ring: usize, batch: &mut Batch, limit: usize) -> bool {
+        while let Some(len) = self.rings[ring].next_len() {
+            if batch.bytes() + len > limit {
+                return true;
+            }
+            let (offset, bytes) = batch.reserve(len);
+            self.rings[ring].take(bytes);
+            let Ok((header, _)) = Header::ref_from_prefix(bytes) else {
+                self.malformed += 1;
+                batch.words.truncate(offset);
+                continue;
+            };
+            let Some(taken) = self.taken.get_mut(header.cpu as usize) else {
+                self.malformed += 1;
+                batch.words.truncate(offset);
+                continue;
+            };
+            taken[ring] += 1;
+            let entry = Entry {
+                time: header.time,
+                cpu: header.cpu,
+                number: header.number,
+                offset,
+                len,
+            };
+            batch.index.push(entry);
+        }
+        false
+    }
+}
+
+impl Pending {
+    fn arrived(&self, taken: &[[u64; RINGS]]) -> bool {
+        self.produced
+            .iter()
+            .zip(taken)
+            .all(|(produced, taken)| (0..RINGS).all(|ring| taken[ring] >= produced[ring]))
+    }
+}
+
+/// The ring a kind goes to: 0 for control, 1 for bulk.
+fn ring_of(kind: usize) -> usize {
+    usize::from(kind > usize::from(Kind::THREAD_EXIT.0))
+}

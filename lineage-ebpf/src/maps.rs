@@ -1,0 +1,134 @@
+//! Every map and global of the object.
+
+use aya_ebpf::{
+    helpers::bpf_get_smp_processor_id,
+    macros::map,
+    maps::{Array, HashMap, RingBuf},
+};
+use lineage_common::{
+    frame::{CpuCounters, WIRE_MARK, WIRE_VERSION},
+    layout::{Action, KernelLayout, SYSCALLS_MAX},
+    limits::{
+        BULK_RING_BYTES, CONTROL_RING_BYTES, CPUS_MAX, DESCRIPTORS_MAX, FRAME_BYTES_MAX, TASKS_MAX,
+    },
+    task::{Descriptor, DescriptorKey, Task},
+};
+
+use crate::path::Walk;
+
+/// `BPF_F_MMAPABLE` (`include/uapi/linux/bpf.h`): the agent reads the map in place.
+const MMAPABLE: u32 = 1 << 10;
+
+/// Version of the frames this object writes, for the agent to compare.
+#[unsafe(no_mangle)]
+static LINEAGE_WIRE_VERSION: ([u8; 16], u32) = (WIRE_MARK, WIRE_VERSION);
+
+/// Where the kernel's fields are; set by the agent before loading.
+#[unsafe(no_mangle)]
+static LAYOUT: KernelLayout = KernelLayout::UNKNOWN;
+
+/// What to do at the return of each system call; set by the agent before loading.
+#[unsafe(no_mangle)]
+static SYSCALLS: [Action; SYSCALLS_MAX] = [Action::NONE; SYSCALLS_MAX];
+
+/// Address of [`LAYOUT`], for [`crate::read::offset`].
+#[inline(always)]
+pub(crate) fn layout() -> *const KernelLayout {
+    &raw const LAYOUT
+}
+
+/// The action at the return of system call `number`.
+#[inline(always)]
+pub(crate) fn action(number: u64) -> Action {
+    if number >= SYSCALLS_MAX as u64 {
+        return Action::NONE;
+    }
+    // SAFETY: the number is below the table's length; volatile because the agent replaces the
+    // table before the object is loaded.
+    unsafe {
+        (&raw const SYSCALLS)
+            .cast::<Action>()
+            .add(number as usize)
+            .read_volatile()
+    }
+}
+
+/// Fork, exec, exit.
+#[map]
+static CONTROL: RingBuf = RingBuf::with_byte_size(CONTROL_RING_BYTES, 0);
+
+/// Files and sockets.
+#[map]
+static BULK: RingBuf = RingBuf::with_byte_size(BULK_RING_BYTES, 0);
+
+/// The tracked processes.
+#[map]
+pub(crate) static TASKS: HashMap<u32, Task> = HashMap::with_max_entries(TASKS_MAX, 0);
+
+/// The open descriptors of the tracked processes.
+#[map]
+pub(crate) static DESCRIPTORS: HashMap<DescriptorKey, Descriptor> =
+    HashMap::with_max_entries(DESCRIPTORS_MAX, 0);
+
+/// Per CPU: what was produced and lost. The agent sets the size to the number of possible CPUs.
+#[map]
+static COUNTERS: Array<CpuCounters> = Array::with_max_entries(CPUS_MAX, MMAPABLE);
+
+/// Per CPU: where a frame is put together.
+#[map]
+static SCRATCH: Array<Scratch> = Array::with_max_entries(CPUS_MAX, 0);
+
+/// One CPU's workplace. Not a per-CPU map because those are limited to 32 KiB.
+#[repr(C)]
+pub(crate) struct Scratch {
+    /// 1 while a probe uses it.
+    pub(crate) busy: u64,
+    /// State of a path walk: in a map and not on the stack because the verifier then knows nothing
+    /// about the values from one step to the next, and one look at the step suffices.
+    pub(crate) walk: Walk,
+    /// The frame. Twice the largest, so that a masked offset plus a masked length stay inside.
+    pub(crate) frame: [u8; 2 * FRAME_BYTES_MAX],
+}
+
+/// Which ring a frame goes to.
+#[derive(Clone, Copy)]
+pub(crate) enum Ring {
+    Control,
+    Bulk,
+}
+
+impl Ring {
+    /// The map and an eighth of its size by default: as much unread wakes the reader.
+    #[inline(always)]
+    pub(crate) fn map(self) -> (*mut core::ffi::c_void, u64) {
+        match self {
+            Self::Control => (
+                (&raw const CONTROL).cast_mut().cast(),
+                CONTROL_RING_BYTES as u64 / 8,
+            ),
+            Self::Bulk => (
+                (&raw const BULK).cast_mut().cast(),
+                BULK_RING_BYTES as u64 / 8,
+            ),
+        }
+    }
+}
+
+/// The CPU this runs on: a probe never migrates.
+#[inline(always)]
+pub(crate) fn cpu() -> u32 {
+    // SAFETY: takes nothing and reads a per-CPU variable.
+    unsafe { bpf_get_smp_processor_id() }
+}
+
+/// This CPU's counters.
+#[inline(always)]
+pub(crate) fn counters(cpu: u32) -> Option<*mut CpuCounters> {
+    COUNTERS.get_ptr_mut(cpu)
+}
+
+/// This CPU's scratch.
+#[inline(always)]
+pub(crate) fn scratch(cpu: u32) -> Option<*mut Scratch> {
+    SCRATCH.get_ptr_mut(cpu)
+}

@@ -1,0 +1,259 @@
+//! Files and their paths, as the kernel has them.
+//!
+//! A path is walked from the file up to the root of the process, as `prepend_path` in
+//! [`fs/d_path.c`](https://elixir.bootlin.com/linux/v6.12/source/fs/d_path.c#L98) does for
+//! `/proc/PID/fd`, and stored in that order: component, NUL, component, NUL. It is right across
+//! mounts, symbolic links, `..` and chroots, because none of them are in it.
+
+use core::ffi::c_void;
+
+use aya_ebpf::helpers::generated::bpf_loop;
+use lineage_common::{
+    frame::Flags,
+    layout::{DENTRY_WINDOW, FILE_WINDOW, INODE_WINDOW, SUPER_WINDOW},
+    limits::{NAME_BYTES_MAX, PATH_BYTES_MAX, PATH_COMPONENTS_MAX},
+};
+
+use crate::{
+    maps::Scratch,
+    read::{Typed, Window, copy_kernel, follow, mask_frame, mask_name, offset, typed, untyped},
+};
+
+/// What identifies a file and how it was opened.
+#[derive(Clone, Copy)]
+pub(crate) struct FileFacts {
+    pub(crate) ino: u64,
+    pub(crate) magic: u64,
+    pub(crate) mnt: u64,
+    pub(crate) dentry: u64,
+    pub(crate) dev: u32,
+    pub(crate) mode: u32,
+    pub(crate) flags: u32,
+}
+
+impl FileFacts {
+    /// Reads the `struct file` at `file`, its inode and its super block.
+    #[inline(always)]
+    pub(crate) fn read(file: u64) -> Option<Self> {
+        let mut window = Window::<FILE_WINDOW>::new(offset!(derived.file_window));
+        if !window.fill(file) {
+            return None;
+        }
+        // SAFETY: the window is filled; `struct file` has members of these types.
+        let (inode, flags, mnt, dentry): (u64, u32, u64, u64) = unsafe {
+            (
+                window.get(offset!(file_inode)),
+                window.get(offset!(file_flags)),
+                window.get(offset!(file_mnt)),
+                window.get(offset!(file_dentry)),
+            )
+        };
+        let mut window = Window::<INODE_WINDOW>::new(offset!(derived.inode_window));
+        if !window.fill(inode) {
+            return None;
+        }
+        // SAFETY: the window is filled; `struct inode` has members of these types.
+        let (mode, ino, sb): (u16, u64, u64) = unsafe {
+            (
+                window.get(offset!(inode_mode)),
+                window.get(offset!(inode_ino)),
+                window.get(offset!(inode_sb)),
+            )
+        };
+        let mut window = Window::<SUPER_WINDOW>::new(offset!(derived.super_window));
+        if !window.fill(sb) {
+            return None;
+        }
+        // SAFETY: the window is filled; `struct super_block` has members of these types.
+        let (dev, magic): (u32, u64) = unsafe {
+            (
+                window.get(offset!(super_dev)),
+                window.get(offset!(super_magic)),
+            )
+        };
+        Some(Self {
+            ino,
+            magic,
+            mnt,
+            dentry,
+            dev,
+            mode: u32::from(mode),
+            flags,
+        })
+    }
+}
+
+/// A path walk: where it is, where it ends, what it met. Lives in [`Scratch`].
+#[repr(C)]
+pub(crate) struct Walk {
+    dentry: u64,
+    /// The `struct vfsmount` the dentry is seen through.
+    mnt: u64,
+    /// Root dentry of that mount.
+    mnt_root: u64,
+    /// Root of the process: where the walk ends.
+    root_dentry: u64,
+    root_mnt: u64,
+    /// Where in the frame the next component goes.
+    at: u64,
+    /// Where in the frame the path began.
+    start: u64,
+    /// [`Flags`] met.
+    flags: u64,
+    /// 1 when the walk has come to its end, 0 while the loop could go on.
+    ended: u64,
+}
+
+/// Sets the end of the following walks: the root of the process of `task`.
+#[inline(always)]
+pub(crate) fn set_root(scratch: *mut Scratch, task: Typed) -> Option<Typed> {
+    // SAFETY: `task` is typed, `fs_struct` has these members; the scratch is ours.
+    unsafe {
+        let fs = follow(task, offset!(task_fs))?;
+        (*scratch).walk.root_mnt = typed(fs, offset!(fs_root_mnt));
+        (*scratch).walk.root_dentry = typed(fs, offset!(fs_root_dentry));
+        Some(fs)
+    }
+}
+
+/// Appends the path of (`mnt`, `dentry`) to the frame at `at`; returns its bytes and flags.
+///
+/// [`set_root`] comes first.
+#[inline(always)]
+pub(crate) fn append(scratch: *mut Scratch, at: u64, mnt: u64, dentry: u64) -> (u64, Flags) {
+    // SAFETY: the scratch is ours until it is released.
+    unsafe {
+        let walk = &raw mut (*scratch).walk;
+        (*walk).dentry = dentry;
+        (*walk).mnt = mnt;
+        (*walk).mnt_root = untyped(mnt + offset!(vfsmount_root) as u64).unwrap_or(0);
+        (*walk).at = at;
+        (*walk).start = at;
+        (*walk).flags = 0;
+        (*walk).ended = 0;
+        let mut context = scratch;
+        bpf_loop(
+            // Every component, and for each some mounts on top of one another.
+            2 * PATH_COMPONENTS_MAX as u32,
+            step as *mut c_void,
+            (&raw mut context).cast(),
+            0,
+        );
+        let mut flags = Flags((*walk).flags as u16);
+        if (*walk).ended == 0 {
+            flags = flags.with(Flags::PATH_CUT);
+        }
+        (mask_frame((*walk).at) - at, flags)
+    }
+}
+
+/// One step of the walk: one component, or one mount crossed.
+unsafe extern "C" fn step(_index: u64, context: *mut c_void) -> i64 {
+    // SAFETY: the context is the pointer that `append` holds on its stack.
+    let scratch = unsafe { *context.cast::<*mut Scratch>() };
+    // SAFETY: the scratch is ours until it is released.
+    let walk = unsafe { &raw mut (*scratch).walk };
+    // SAFETY: as above.
+    unsafe {
+        let dentry = (*walk).dentry;
+        if dentry == (*walk).root_dentry && (*walk).mnt == (*walk).root_mnt {
+            return end(walk, Flags(0));
+        }
+        if dentry == (*walk).mnt_root {
+            return cross(walk);
+        }
+        let mut window = Window::<DENTRY_WINDOW>::new(offset!(derived.dentry_window));
+        if !window.fill(dentry) {
+            return end(walk, Flags::PATH_CUT);
+        }
+        let parent: u64 = window.get(offset!(dentry_parent));
+        let len: u32 = window.get(offset!(dentry_name_len));
+        let name: u64 = window.get(offset!(dentry_name));
+        let first = (*walk).at == (*walk).start;
+        if parent == dentry && !first {
+            // Not below its mount any more (renamed out of a bind mount).
+            return end(walk, Flags::UNREACHABLE);
+        }
+        if first && parent != dentry {
+            let hashed: u64 = window.get(offset!(dentry_hash_pprev));
+            if hashed == 0 {
+                (*walk).flags |= u64::from(Flags::UNLINKED.0);
+            }
+        }
+        if !name_append(scratch, name, u64::from(len)) {
+            return end(walk, Flags::PATH_CUT);
+        }
+        if parent == dentry {
+            // An object without a place in the tree: a pipe, a socket, an anonymous inode.
+            return end(walk, Flags(0));
+        }
+        (*walk).dentry = parent;
+        0
+    }
+}
+
+/// Appends one component; false when there is no room or it cannot be read.
+#[inline(always)]
+unsafe fn name_append(scratch: *mut Scratch, name: u64, len: u64) -> bool {
+    // SAFETY: both offsets are masked, and the frame has room for twice the mask.
+    unsafe {
+        let walk = &raw mut (*scratch).walk;
+        let at = mask_frame((*walk).at);
+        if len > NAME_BYTES_MAX as u64 || at + len - (*walk).start > PATH_BYTES_MAX as u64 {
+            return false;
+        }
+        let to = (&raw mut (*scratch).frame).cast::<u8>().add(at as usize);
+        let len = mask_name(len);
+        if !copy_kernel(to, len, name) {
+            return false;
+        }
+        *to.add(len as usize) = 0;
+        (*walk).at = at + len + 1;
+        true
+    }
+}
+
+/// From the root of a mount to the place it is mounted on.
+#[inline(always)]
+unsafe fn cross(walk: *mut Walk) -> i64 {
+    // SAFETY: the scratch is ours until it is released.
+    unsafe {
+        let mount = (*walk).mnt - offset!(mount_vfsmount) as u64;
+        let Some(parent) = untyped::<u64>(mount + offset!(mount_parent) as u64) else {
+            return end(walk, Flags::PATH_CUT);
+        };
+        if parent == mount {
+            // The root of a mount tree that is not the process's. The kernel's own mounts (of
+            // pipes, sockets, memfds) have an error for a namespace: no path was promised there.
+            let namespace = untyped::<u64>(mount + offset!(mount_ns) as u64).unwrap_or(0);
+            let internal = namespace >= 0xffff_ffff_ffff_f000;
+            let flags = if internal {
+                Flags(0)
+            } else {
+                Flags::UNREACHABLE
+            };
+            return end(walk, flags);
+        }
+        let Some(place) = untyped::<u64>(mount + offset!(mount_mountpoint) as u64) else {
+            return end(walk, Flags::PATH_CUT);
+        };
+        let mnt = parent + offset!(mount_vfsmount) as u64;
+        let Some(root) = untyped::<u64>(mnt + offset!(vfsmount_root) as u64) else {
+            return end(walk, Flags::PATH_CUT);
+        };
+        (*walk).dentry = place;
+        (*walk).mnt = mnt;
+        (*walk).mnt_root = root;
+        0
+    }
+}
+
+#[inline(always)]
+unsafe fn end(walk: *mut Walk, flags: Flags) -> i64 {
+    // SAFETY: the scratch is ours until it is released.
+    unsafe {
+        (*walk).flags |= u64::from(flags.0);
+        (*walk).ended = 1;
+    }
+    1
+}

@@ -1,0 +1,148 @@
+//! Programs executed.
+
+use aya_ebpf::{
+    helpers::generated::bpf_get_current_cgroup_id, macros::btf_tracepoint,
+    programs::BtfTracePointContext,
+};
+use lineage_common::{
+    frame::{Exec, Flags, Kind},
+    limits::{ARGV_BYTES_MAX, PATH_BYTES_MAX},
+};
+
+use crate::{
+    emit::{BODY, Frame, What},
+    maps::Ring,
+    path::{self, FileFacts},
+    read::{Typed, copy_kernel_string, copy_user, follow, offset, typed},
+    skip::Skip,
+    task::{self, Actor},
+};
+
+/// Where the byte strings of an exec begin.
+const STRINGS: u64 = BODY + size_of::<Exec>() as u64;
+
+/// `TP_PROTO(struct task_struct *p, pid_t old_pid, struct linux_binprm *bprm)`
+/// ([`include/trace/events/sched.h`](https://elixir.bootlin.com/linux/v6.12/source/include/trace/events/sched.h#L399)).
+///
+/// Runs when the new image is in place and has not run yet: the credentials, the executable and
+/// the argument block are the new ones.
+#[btf_tracepoint(function = "sched_process_exec")]
+pub(crate) fn sched_process_exec(ctx: BtfTracePointContext) -> i32 {
+    let _ = executed(&ctx);
+    0
+}
+
+#[inline(always)]
+fn executed(ctx: &BtfTracePointContext) -> Result<(), Skip> {
+    let actor = Actor::current()?;
+    let thread: Typed = ctx.arg(0);
+    let bprm: Typed = ctx.arg(2);
+    // SAFETY: the entry of a tracked process stays while one of its threads runs; the others have
+    // ended when an exec succeeds.
+    unsafe { (*actor.task).exec += 1 };
+    let frame = Frame::take(Kind::EXEC)?;
+    let Some((len, flags)) = fill(&frame, thread, bprm) else {
+        frame.release();
+        return Err(Skip::Unreadable);
+    };
+    let what = What {
+        kind: Kind::EXEC,
+        flags,
+        result: 0,
+    };
+    frame.send(Ring::Control, &actor, what, len);
+    Ok(())
+}
+
+/// Fills the body and its strings; returns the frame's length and flags.
+#[inline(always)]
+fn fill(frame: &Frame, thread: Typed, bprm: Typed) -> Option<(u64, Flags)> {
+    let scratch = frame.scratch;
+    let body = frame.body::<Exec>();
+    // SAFETY: the arguments are typed, the members have these types, the body is ours.
+    unsafe {
+        credentials(body, thread)?;
+        let mm = follow(thread, offset!(task_mm))?;
+        let exe: u64 = typed(mm, offset!(mm_exe_file));
+        let facts = FileFacts::read(exe)?;
+        (*body).ino = facts.ino;
+        (*body).dev = facts.dev;
+        (*body).mode = facts.mode;
+        (*body).argc = typed(bprm, offset!(bprm_argc));
+        (*body).cgroup = bpf_get_current_cgroup_id();
+
+        let fs = path::set_root(scratch, thread)?;
+        let mut at = STRINGS;
+        let (exe_len, mut flags) = path::append(scratch, at, facts.mnt, facts.dentry);
+        (*body).exe_len = exe_len as u32;
+        at += exe_len;
+
+        let (mnt, dentry) = (
+            typed(fs, offset!(fs_pwd_mnt)),
+            typed(fs, offset!(fs_pwd_dentry)),
+        );
+        let (cwd_len, cwd_flags) = path::append(scratch, at, mnt, dentry);
+        (*body).cwd_len = cwd_len as u32;
+        at += cwd_len;
+        if cwd_flags.has(Flags::PATH_CUT) {
+            flags = flags.with(Flags::CWD_CUT);
+        }
+
+        let filename: u64 = typed(bprm, offset!(bprm_filename));
+        let (len, cut) = copy_kernel_string(scratch, at, filename, PATH_BYTES_MAX as u64);
+        (*body).filename_len = len as u32;
+        at += len;
+        if cut {
+            flags = flags.with(Flags::PATH_CUT);
+        }
+
+        let interpreter: u64 = typed(bprm, offset!(bprm_interp));
+        (*body).interpreter_len = 0;
+        if interpreter != filename {
+            let (len, _) = copy_kernel_string(scratch, at, interpreter, PATH_BYTES_MAX as u64);
+            (*body).interpreter_len = len as u32;
+            at += len;
+        }
+
+        let start: u64 = typed(mm, offset!(mm_arg_start));
+        let end: u64 = typed(mm, offset!(mm_arg_end));
+        let all = end.saturating_sub(start);
+        let kept = all.min(ARGV_BYTES_MAX as u64);
+        let kept = if copy_user(scratch, at, start, kept) {
+            kept
+        } else {
+            0
+        };
+        (*body).argv_bytes = all;
+        (*body).argv_len = kept as u32;
+        (*body).reserved = 0;
+        if kept < all {
+            flags = flags.with(Flags::ARGV_CUT);
+        }
+        Some((at + kept, flags))
+    }
+}
+
+/// Credentials and namespaces of the process.
+#[inline(always)]
+unsafe fn credentials(body: *mut Exec, thread: Typed) -> Option<()> {
+    // SAFETY: the argument is typed and the members have these types.
+    unsafe {
+        let cred = follow(thread, offset!(task_cred))?;
+        (*body).uid = typed(cred, offset!(cred_uid));
+        (*body).gid = typed(cred, offset!(cred_gid));
+        (*body).euid = typed(cred, offset!(cred_euid));
+        (*body).egid = typed(cred, offset!(cred_egid));
+        let user_ns = follow(cred, offset!(cred_user_ns))?;
+        (*body).user_ns = typed(user_ns, offset!(user_ns_inum));
+        let nsproxy = follow(thread, offset!(task_nsproxy))?;
+        let mnt_ns = follow(nsproxy, offset!(nsproxy_mnt_ns))?;
+        (*body).mnt_ns = typed(mnt_ns, offset!(mnt_ns_inum));
+        let net_ns = follow(nsproxy, offset!(nsproxy_net_ns))?;
+        (*body).net_ns = typed(net_ns, offset!(net_inum));
+        let (ns_pid, pid_ns) = task::own_number(thread)?;
+        (*body).ns_pid = ns_pid;
+        (*body).pid_ns = pid_ns;
+    }
+    Some(())
+}

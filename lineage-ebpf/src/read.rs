@@ -1,0 +1,231 @@
+//! Reading kernel memory: the primitives everything else is built from.
+//!
+//! There are two ways. A *typed* pointer comes from a probe's arguments or from another typed
+//! pointer, and the verifier knows which structure it points to: [`typed`] and [`follow`] read it
+//! with a plain load that a fault turns into 0. Any other address is *untyped* and read through a
+//! helper: [`Window`] takes all interesting members of a structure at once, [`untyped`] one value.
+
+use core::{ffi::c_void, mem::MaybeUninit};
+
+use aya_ebpf::helpers::generated::{
+    bpf_probe_read_kernel, bpf_probe_read_kernel_str, bpf_probe_read_user, bpf_probe_read_user_str,
+};
+
+use crate::maps::Scratch;
+
+/// The offset of a member on the running kernel, a constant to the verifier.
+macro_rules! offset {
+    ($($field:tt)+) => {{
+        // SAFETY: the global lives as long as the program; volatile because the agent replaces it
+        // before the object is loaded.
+        #[allow(unused_unsafe, reason = "often used inside another unsafe block")]
+        unsafe { core::ptr::read_volatile(&raw const (*$crate::maps::layout()).$($field)+) as usize }
+    }};
+}
+pub(crate) use offset;
+
+/// Pointer to a kernel structure whose type the verifier knows.
+pub(crate) type Typed = *const u8;
+
+/// A value in a structure the verifier knows.
+///
+/// # Safety
+///
+/// `structure` is a typed pointer and not null, and `T` is what the kernel has at `offset`.
+#[inline(always)]
+pub(crate) unsafe fn typed<T: Copy>(structure: Typed, offset: usize) -> T {
+    // SAFETY: by contract; the verifier checks the type and the bounds.
+    unsafe { structure.add(offset).cast::<T>().read_volatile() }
+}
+
+/// The structure a member points to, if any.
+///
+/// # Safety
+///
+/// As [`typed`], and the member is a pointer to a structure.
+#[inline(always)]
+pub(crate) unsafe fn follow(structure: Typed, offset: usize) -> Option<Typed> {
+    // SAFETY: by contract.
+    let pointer: Typed = unsafe { typed(structure, offset) };
+    if pointer.is_null() {
+        None
+    } else {
+        Some(pointer)
+    }
+}
+
+/// A value at any kernel address.
+#[inline(always)]
+pub(crate) fn untyped<T: Copy>(address: u64) -> Option<T> {
+    let mut value = MaybeUninit::<T>::uninit();
+    // SAFETY: the destination is exactly `T` in size; the helper tolerates any source.
+    let failed = unsafe {
+        bpf_probe_read_kernel(
+            value.as_mut_ptr().cast(),
+            size_of::<T>() as u32,
+            address as *const c_void,
+        )
+    };
+    if failed != 0 {
+        return None;
+    }
+    // SAFETY: the helper wrote every byte.
+    Some(unsafe { value.assume_init() })
+}
+
+/// A value at any user address of the current process.
+#[inline(always)]
+pub(crate) fn user<T: Copy>(address: u64) -> Option<T> {
+    let mut value = MaybeUninit::<T>::uninit();
+    // SAFETY: the destination is exactly `T` in size; the helper tolerates any source.
+    let failed = unsafe {
+        bpf_probe_read_user(
+            value.as_mut_ptr().cast(),
+            size_of::<T>() as u32,
+            address as *const c_void,
+        )
+    };
+    if failed != 0 {
+        return None;
+    }
+    // SAFETY: the helper wrote every byte.
+    Some(unsafe { value.assume_init() })
+}
+
+/// Copies `len` bytes of kernel memory; false when they cannot be read.
+///
+/// # Safety
+///
+/// `to` has room for `len` bytes.
+#[inline(always)]
+pub(crate) unsafe fn copy_kernel(to: *mut u8, len: u64, from: u64) -> bool {
+    // SAFETY: by contract; the helper tolerates any source.
+    unsafe { bpf_probe_read_kernel(to.cast(), len as u32, from as *const c_void) == 0 }
+}
+
+/// Copies a string of at most `room` bytes from user memory to the frame at `at`. Returns its
+/// length without the NUL, and whether it was cut or could not be read.
+#[inline(always)]
+pub(crate) fn copy_user_string(
+    scratch: *mut Scratch,
+    at: u64,
+    from: u64,
+    room: u64,
+) -> (u64, bool) {
+    // SAFETY: the offset is masked, and the frame has room for twice the mask.
+    let copied = unsafe {
+        let to = (&raw mut (*scratch).frame)
+            .cast::<u8>()
+            .add(mask_frame(at) as usize);
+        bpf_probe_read_user_str(to.cast(), room as u32, from as *const c_void)
+    };
+    string_length(copied, room)
+}
+
+/// As [`copy_user_string`], from kernel memory.
+#[inline(always)]
+pub(crate) fn copy_kernel_string(
+    scratch: *mut Scratch,
+    at: u64,
+    from: u64,
+    room: u64,
+) -> (u64, bool) {
+    // SAFETY: the offset is masked, and the frame has room for twice the mask.
+    let copied = unsafe {
+        let to = (&raw mut (*scratch).frame)
+            .cast::<u8>()
+            .add(mask_frame(at) as usize);
+        bpf_probe_read_kernel_str(to.cast(), room as u32, from as *const c_void)
+    };
+    string_length(copied, room)
+}
+
+/// What a string helper returned, which counts the NUL and fills the room when there is more.
+#[inline(always)]
+fn string_length(copied: i64, room: u64) -> (u64, bool) {
+    if copied <= 0 {
+        return (0, true);
+    }
+    let copied = mask_frame(copied as u64);
+    (copied - 1, copied == room)
+}
+
+/// Copies `len` bytes of user memory to the frame at `at`; false when they cannot be read.
+#[inline(always)]
+pub(crate) fn copy_user(scratch: *mut Scratch, at: u64, from: u64, len: u64) -> bool {
+    // SAFETY: offset and length are masked, and the frame has room for twice the mask.
+    unsafe {
+        let to = (&raw mut (*scratch).frame)
+            .cast::<u8>()
+            .add(mask_frame(at) as usize);
+        bpf_probe_read_user(to.cast(), mask_frame(len) as u32, from as *const c_void) == 0
+    }
+}
+
+/// Part of a kernel structure, copied to the stack.
+pub(crate) struct Window<const BYTES: usize> {
+    bytes: MaybeUninit<[u8; BYTES]>,
+    start: usize,
+}
+
+impl<const BYTES: usize> Window<BYTES> {
+    /// Room for the bytes of a structure from offset `start`.
+    #[inline(always)]
+    pub(crate) fn new(start: usize) -> Self {
+        Self {
+            bytes: MaybeUninit::uninit(),
+            start,
+        }
+    }
+
+    /// Copies the bytes from the structure at `address`.
+    #[inline(always)]
+    pub(crate) fn fill(&mut self, address: u64) -> bool {
+        // SAFETY: the destination has `BYTES` bytes.
+        unsafe {
+            copy_kernel(
+                self.bytes.as_mut_ptr().cast(),
+                BYTES as u64,
+                address + self.start as u64,
+            )
+        }
+    }
+
+    /// The value at `offset` of the structure.
+    ///
+    /// # Safety
+    ///
+    /// [`Self::fill`] succeeded and `T` is what the kernel has at `offset`; that the offset lies in
+    /// the window was checked by the agent, and the verifier checks it again.
+    #[inline(always)]
+    pub(crate) unsafe fn get<T: Copy>(&self, offset: usize) -> T {
+        // SAFETY: by contract.
+        unsafe {
+            self.bytes
+                .as_ptr()
+                .cast::<u8>()
+                .add(offset - self.start)
+                .cast::<T>()
+                .read_volatile()
+        }
+    }
+}
+
+/// `value & 0xffff`, in an instruction that the compiler can neither move nor remove: it knows the
+/// value's bounds when the verifier no longer does.
+#[inline(always)]
+pub(crate) fn mask_frame(value: u64) -> u64 {
+    let mut masked = value;
+    // SAFETY: one arithmetic instruction on a register.
+    unsafe { core::arch::asm!("{0} &= 0xffff", inout(reg) masked, options(nomem, nostack)) };
+    masked
+}
+
+/// `value & 0xff`, likewise.
+#[inline(always)]
+pub(crate) fn mask_name(value: u64) -> u64 {
+    let mut masked = value;
+    // SAFETY: one arithmetic instruction on a register.
+    unsafe { core::arch::asm!("{0} &= 0xff", inout(reg) masked, options(nomem, nostack)) };
+    masked
+}

@@ -1,0 +1,81 @@
+//! The acting process.
+
+use aya_ebpf::helpers::{bpf_get_current_pid_tgid, generated::bpf_get_current_task_btf};
+use lineage_common::task::Task;
+
+use crate::{
+    maps::TASKS,
+    read::{Typed, follow, offset, typed, untyped},
+    skip::Skip,
+};
+
+/// The acting thread of a tracked process.
+#[derive(Clone, Copy)]
+pub(crate) struct Actor {
+    /// Process id in the initial pid namespace.
+    pub(crate) pid: u32,
+    /// Thread id in the initial pid namespace.
+    pub(crate) tid: u32,
+    /// What is remembered of the process.
+    pub(crate) task: *mut Task,
+}
+
+impl Actor {
+    /// The current thread, if its process is tracked.
+    #[inline(always)]
+    pub(crate) fn current() -> Result<Self, Skip> {
+        let id = bpf_get_current_pid_tgid();
+        let pid = (id >> 32) as u32;
+        match TASKS.get_ptr_mut(pid) {
+            Some(task) => Ok(Self {
+                pid,
+                tid: id as u32,
+                task,
+            }),
+            None => Err(Skip::Untracked),
+        }
+    }
+}
+
+/// The current task.
+#[inline(always)]
+pub(crate) fn current() -> Typed {
+    // SAFETY: takes nothing, and there is always a current task.
+    unsafe { bpf_get_current_task_btf() as Typed }
+}
+
+/// The `struct file` behind a descriptor of `task`.
+#[inline(always)]
+pub(crate) fn file(task: Typed, fd: i32) -> Option<u64> {
+    // SAFETY: `task` is typed; the members are pointers and integers of these types.
+    unsafe {
+        let files = follow(task, offset!(task_files))?;
+        let table = follow(files, offset!(files_fdt))?;
+        let max: u32 = typed(table, offset!(fdtable_max_fds));
+        if fd as u32 >= max {
+            return None;
+        }
+        let array: u64 = typed(table, offset!(fdtable_fd));
+        match untyped::<u64>(array + u64::from(fd as u32) * 8) {
+            Some(0) | None => None,
+            Some(file) => Some(file),
+        }
+    }
+}
+
+/// A task's number in its own pid namespace, and that namespace.
+#[inline(always)]
+pub(crate) fn own_number(task: Typed) -> Option<(u32, u32)> {
+    // SAFETY: `task` is typed; the members have these types.
+    unsafe {
+        let pid = follow(task, offset!(task_thread_pid))?;
+        let level: u32 = typed(pid, offset!(pid_level));
+        let upid = pid as u64
+            + offset!(pid_numbers) as u64
+            + u64::from(level & 63) * offset!(derived.upid_size) as u64;
+        let number: u32 = untyped(upid + offset!(upid_nr) as u64)?;
+        let namespace: u64 = untyped(upid + offset!(upid_ns) as u64)?;
+        let inum: u32 = untyped(namespace + offset!(pid_ns_inum) as u64)?;
+        Some((number, inum))
+    }
+}
