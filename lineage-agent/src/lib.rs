@@ -10,10 +10,10 @@ pub mod event;
 pub mod evidence;
 #[cfg(feature = "record")]
 pub mod host;
-pub mod names;
-pub mod review;
 pub mod lineage;
-#[cfg(feature = "record")]
-pub mod recorder;
+pub mod names;
 #[cfg(feature = "record")]
 pub mod probe;
+#[cfg(feature = "record")]
+pub mod recorder;
+pub mod review;

@@ -35,6 +35,35 @@ const ACCESS: i64 = 0o3;
 const LARGEFILE: i64 = 0o100_000;
 
 impl OpenFlags {
+    /// The flags from what a kernel of this architecture holds.
+    #[must_use]
+    pub const fn of_host(raw: u32) -> Self {
+        if cfg!(target_arch = "aarch64") {
+            Self::of_arm64(raw)
+        } else {
+            Self(raw as i64)
+        }
+    }
+
+    /// arch/arm64/include/uapi/asm/fcntl.h gives four bits other places.
+    const fn of_arm64(raw: u32) -> Self {
+        const MOVED: [(u32, u32); 4] = [
+            (0o40_000, 0o200_000),  // O_DIRECTORY
+            (0o100_000, 0o400_000), // O_NOFOLLOW
+            (0o200_000, 0o40_000),  // O_DIRECT
+            (0o400_000, 0o100_000), // O_LARGEFILE
+        ];
+        let mut generic = raw & !0o740_000;
+        let mut index = 0;
+        while index < MOVED.len() {
+            if raw & MOVED[index].0 != 0 {
+                generic |= MOVED[index].1;
+            }
+            index += 1;
+        }
+        Self(generic as i64)
+    }
+
     /// Whether the file may be read through the descriptor.
     #[must_use]
     pub fn reads(self) -> bool {
@@ -312,5 +341,14 @@ mod tests {
         assert_eq!(shown(0x4000_0000), "O_RDONLY|0o10000000000");
         assert!(OpenFlags(0o101).writes() && OpenFlags(0o101).creates());
         assert!(!OpenFlags(0).writes());
+    }
+
+    #[test]
+    fn flags_of_arm64_become_generic() {
+        let shown = |raw| OpenFlags::of_arm64(raw).to_string();
+        assert_eq!(shown(0o2_040_000), "O_RDONLY|O_DIRECTORY|O_CLOEXEC");
+        assert_eq!(shown(0o400_101), "O_WRONLY|O_CREAT");
+        assert_eq!(shown(0o300_002), "O_RDWR|O_DIRECT|O_NOFOLLOW");
+        assert_eq!(shown(0o20_040_002), "O_RDWR|O_TMPFILE");
     }
 }

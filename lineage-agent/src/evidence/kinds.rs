@@ -127,7 +127,7 @@ const fn ocsf(class: u32, activity: u32) -> Option<Ocsf> {
 
 kinds! {
     LINEAGE_START = "lineage.start", Recorder, None,
-        [pid process_uid argv argc cwd detail],
+        [detail],
         "A lineage was registered: by launching a command or by attaching to a process. The root cause of all its records.";
     PROCESS_SNAPSHOT = "process.snapshot", Process, ocsf(Ocsf::PROCESS_QUERY, 1),
         [argv argc cwd dev ino mode uid gid euid egid ns_pid pid_ns mnt_ns net_ns user_ns cgroup],
@@ -139,8 +139,8 @@ kinds! {
         [child_tid],
         "The process created a thread.";
     PROCESS_EXEC = "process.exec", Process, ocsf(Ocsf::PROCESS, 1),
-        [filename interpreter argv argc cwd dev ino mode uid gid euid egid ns_pid pid_ns mnt_ns net_ns user_ns cgroup],
-        "The process became another program, or could not. `dev`, `ino` and `mode` are the executable's.";
+        [path filename interpreter argv argc cwd dev ino mode uid gid euid egid ns_pid pid_ns mnt_ns net_ns user_ns cgroup],
+        "The process became another program, or could not. `dev`, `ino` and `mode` are the executable's; `path` is there when it failed.";
     FILE_OPEN = "file.open", File, ocsf(Ocsf::FILE, 14),
         [path fd flags mode dev ino],
         "A file was opened or created, or could not be.";

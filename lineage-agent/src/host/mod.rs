@@ -1,6 +1,8 @@
-//! What is true of this machine: its processes as procfs shows them.
+//! What is true of this machine: its processes as procfs shows them, its kernel, its clock.
 //!
-//! Everything here is read, nothing is changed, and every name stays bytes: the kernel's strings
-//! have no encoding.
+//! Everything here is read, nothing is changed, and every name stays bytes until it is escaped: the
+//! kernel's strings have no encoding.
 
+pub mod blind_spots;
+pub mod environment;
 pub mod procfs;

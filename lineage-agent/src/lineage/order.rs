@@ -121,9 +121,7 @@ impl Order {
         for (cpu, number) in (0..CPUS_MAX).zip(&watermark.numbers) {
             let expected = self.expected.get(cpu as usize).copied().unwrap_or(0);
             let lost = expected < *number && self.entries.iter().all(|entry| entry.cpu != cpu);
-            if lost
-                && let Some(loss) = missing(&mut self.expected, cpu, *number, watermark.time)
-            {
+            if lost && let Some(loss) = missing(&mut self.expected, cpu, *number, watermark.time) {
                 sink(Ordered::Loss(loss))?;
             }
         }

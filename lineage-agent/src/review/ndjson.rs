@@ -8,7 +8,7 @@
 use std::io::{self, Write};
 
 use super::ls::date;
-use super::text::is_unsafe;
+use crate::evidence::escape::is_hidden;
 use crate::evidence::schema::{FIELDS, FieldType, Record, Value};
 
 /// Prints records as JSON.
@@ -136,7 +136,7 @@ fn string(line: &mut Vec<u8>, text: &str) {
 
 /// The character, or its UTF-16 units as `\uXXXX`.
 fn escaped(line: &mut Vec<u8>, character: char) {
-    if is_unsafe(character) {
+    if is_hidden(character) {
         for unit in character.encode_utf16(&mut [0; 2]) {
             // Writing into a Vec cannot fail.
             let _ = write!(line, "\\u{unit:04x}");
@@ -180,7 +180,7 @@ fn is_string_array(text: &str) -> bool {
                 Some('"') => break,
                 Some('\\') if matches!(characters.next(), Some('"' | '\\')) => {}
                 Some('\\') | None => return false,
-                Some(character) if is_unsafe(character) => return false,
+                Some(character) if is_hidden(character) => return false,
                 Some(_) => {}
             }
         }
@@ -238,7 +238,7 @@ mod tests {
             ..Record::default()
         };
         let line = printed(&record);
-        assert!(!line.trim_end().chars().any(is_unsafe), "{line}");
+        assert!(!line.trim_end().chars().any(is_hidden), "{line}");
         let value: serde_json::Value = serde_json::from_str(&line).unwrap();
         for name in ["comm", "argv", "detail"] {
             assert_eq!(value[name], hostile);

@@ -3,28 +3,19 @@
 use std::borrow::Cow;
 use std::fmt::Write;
 
-/// Whether a terminal might obey this character instead of showing it, or show it in a place or
-/// order that misleads: controls, directional marks, invisible ones. The same characters that the
-/// evidence format escapes.
-#[must_use]
-pub fn is_unsafe(character: char) -> bool {
-    matches!(character,
-        '\0'..='\x1f' | '\x7f'..='\u{9f}' | '\u{61c}' | '\u{180e}' | '\u{200b}'..='\u{200f}'
-        | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}'
-        | '\u{e0000}'..='\u{e007f}')
-}
+use crate::evidence::escape::is_hidden;
 
-/// The text as it is when it is safe to show, which it is in evidence that verifies; otherwise with
-/// every byte of an unsafe character as `\xHH`.
+/// The text as it is when it is safe to show, which it is in evidence that verifies; otherwise escaped as
+/// the evidence format would have, backslashes excepted.
 #[must_use]
 pub fn shown(text: &str) -> Cow<'_, str> {
     let harmless = text.bytes().all(|byte| matches!(byte, b' '..=b'~'));
-    if harmless || !text.chars().any(is_unsafe) {
+    if harmless || !text.chars().any(is_hidden) {
         return Cow::Borrowed(text);
     }
     let mut out = String::with_capacity(text.len() + 16);
     for character in text.chars() {
-        if is_unsafe(character) {
+        if is_hidden(character) {
             for byte in character.encode_utf8(&mut [0; 4]).bytes() {
                 let _ = write!(out, "\\x{byte:02x}");
             }

@@ -10,6 +10,7 @@ use crate::{
         process::{Opened, What},
         text::{some, stat_dev},
     },
+    names::OpenFlags,
 };
 
 impl Fold {
@@ -26,7 +27,7 @@ impl Fold {
         let opened = header.result >= 0;
         let seq = self.emit(header, kind, sink, |text, record| {
             record.path = Some(&text.path);
-            record.flags = Some(i64::from(file.flags));
+            record.flags = Some(OpenFlags::of_host(file.flags).0);
             record.truncated = some(&text.truncated);
             record.notes = some(&text.notes);
             if opened {

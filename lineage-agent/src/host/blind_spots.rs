@@ -1,0 +1,59 @@
+//! What recording does not see, by name.
+//!
+//! The names stand in every environment document, so a reader years later knows what an absent
+//! record does not prove. A name is removed when the gap is closed, and never given to another.
+
+/// One thing that is not seen.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct BlindSpot {
+    /// Its name in environment documents.
+    pub name: &'static str,
+    /// What a process can do there without a record.
+    pub doc: &'static str,
+}
+
+/// Everything that is not seen, on every kernel.
+pub const BLIND_SPOTS: &[BlindSpot] = &[
+    BlindSpot {
+        name: "io-uring",
+        doc: "Files and sockets opened, read or written through io_uring rings.",
+    },
+    BlindSpot {
+        name: "compat-calls",
+        doc: "System calls of 32-bit programs on a 64-bit kernel: counted, not decoded.",
+    },
+    BlindSpot {
+        name: "other-processes-memory",
+        doc: "Memory of other processes written through ptrace, process_vm_writev or /proc/PID/mem.",
+    },
+    BlindSpot {
+        name: "work-by-others",
+        doc: "What a service does on request, such as a container or job started over a Unix socket: the connection is seen, the work is not.",
+    },
+    BlindSpot {
+        name: "mapped-files",
+        doc: "Bytes read or written through memory mappings: the open is seen, the bytes are not counted.",
+    },
+    BlindSpot {
+        name: "file-names",
+        doc: "Files renamed, linked, removed or truncated, and their permissions changed.",
+    },
+    BlindSpot {
+        name: "credentials",
+        doc: "Credentials and namespaces changed without an exec; each exec records those then in force.",
+    },
+    BlindSpot {
+        name: "kernel-code",
+        doc: "Kernel modules and BPF programs loaded.",
+    },
+    BlindSpot {
+        name: "before-attach",
+        doc: "What an attached process did before recording reached it.",
+    },
+];
+
+/// The names of all of them.
+#[must_use]
+pub fn names() -> Vec<&'static str> {
+    BLIND_SPOTS.iter().map(|spot| spot.name).collect()
+}
