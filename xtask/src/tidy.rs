@@ -3,6 +3,7 @@
 //! Each finding names a place and what to do about it. Exceptions are lists in the rules, with the
 //! reason beside each; there is no way to switch a rule off in the file it applies to.
 
+mod dependencies;
 mod documents;
 mod layers;
 mod rust;
@@ -54,6 +55,7 @@ pub(crate) fn run(args: &[String]) -> Result<()> {
         layers::check(source, &mut findings);
     }
     documents::check(&sources, &mut findings);
+    dependencies::check(&sources, &mut findings)?;
     findings.sort();
     for Finding { path, line, what } in &findings {
         println!("{path}:{line}: {what}");

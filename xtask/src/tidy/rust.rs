@@ -26,7 +26,11 @@ const LEFTOVERS: [(&str, &str); 5] = [
 ];
 
 /// Where a leftover is none.
-const NOT_LEFT_OVER: [(&str, &str, &str); 0] = [];
+const NOT_LEFT_OVER: [(&str, &str, &str); 1] = [(
+    "tests/src/wait.rs",
+    "thread::sleep(",
+    "the one place that looks again and again, for conditions that announce themselves in no way",
+)];
 
 /// Checks one file.
 pub(crate) fn check(source: &Source, findings: &mut Vec<Finding>) {
