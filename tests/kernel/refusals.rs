@@ -6,6 +6,7 @@ use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Command, Output};
 
+use lineage_tests::evidence::Verdict;
 use lineage_tests::programs::ACTOR;
 use lineage_tests::recorder::Recorder;
 
@@ -184,4 +185,27 @@ fn a_disk_that_is_full_from_the_beginning() {
     let _small = Small::mount(&path, "size=8k");
     let output = attempt(&recorder, &mut recorder.command());
     assert_refused(&output, 125, &["evidence", "space"]);
+}
+
+#[test]
+fn a_disk_that_fills_up_on_the_way() {
+    let recorder = Recorder::new();
+    let path = recorder.path("evidence");
+    let _small = Small::mount(&path, "size=6m");
+    let file = recorder.file("file", "").display().to_string();
+    let script = format!("repeat 100000 [ open @f {file} O_RDONLY close @f ] exit 0");
+    let actor = ACTOR.to_str().expect("UTF-8");
+    let words = std::iter::once(actor).chain(script.split_whitespace());
+    let output = recorder
+        .command()
+        .arg("--")
+        .args(words)
+        .output()
+        .expect("the binary runs");
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(125), "{stderr}");
+    assert!(stderr.contains("space"), "{stderr}");
+    let report = recorder.evidence().verify();
+    let honest = [Verdict::VerifiedWithLoss, Verdict::Incomplete];
+    assert!(honest.contains(&report.verdict), "{report:?}");
 }
