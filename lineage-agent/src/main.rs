@@ -1,3 +1,10 @@
-//! The `lineage` command.
+//! The `lineage` command: parse, run, exit code.
 
-fn main() {}
+use std::process::ExitCode;
+
+use clap::Parser as _;
+use lineage_agent::{cli::Cli, commands};
+
+fn main() -> ExitCode {
+    commands::run(Cli::parse().command)
+}

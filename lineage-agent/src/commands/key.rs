@@ -1,0 +1,91 @@
+//! `lineage key`: make the keys of this host, and show what to pin.
+
+use std::{io::Write as _, path::Path, process::ExitCode};
+
+use anyhow::Context as _;
+use jiff::Timestamp;
+use serde_json::json;
+
+use crate::{
+    cli,
+    evidence::{
+        epoch::Enrolment,
+        keys::{Keys, Plan, Secrets, read_public},
+        note::VerifierKey,
+        text::hex,
+    },
+};
+
+/// Runs `lineage key …`.
+pub(super) fn run(command: &cli::Key) -> anyhow::Result<ExitCode> {
+    match command {
+        cli::Key::New { keys, epochs, json } => {
+            let made = create(&keys.dir, *epochs)?;
+            show(&keys.dir, &made.verifier(), made.enrolment(), *json)?;
+        }
+        cli::Key::Show { keys, json } => {
+            let (verifier, enrolment) = read_public(&keys.dir).context("show the keys")?;
+            show(&keys.dir, &verifier, &enrolment, *json)?;
+        }
+        cli::Key::Root { keys } => {
+            let (_, enrolment) = read_public(&keys.dir).context("show the epoch root")?;
+            writeln!(std::io::stdout(), "{}", pin(&enrolment))?;
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Makes keys for this many hourly epochs from now on.
+pub(super) fn create(dir: &Path, epochs: u32) -> anyhow::Result<Keys> {
+    let now = u64::try_from(Timestamp::now().as_second()).context("use a clock before 1970")?;
+    let plan = Plan { count: epochs, ..Plan::hourly(now) };
+    Keys::create(dir, plan, &Secrets::random()?)
+        .with_context(|| format!("make keys in {}", dir.display()))
+}
+
+/// What an operator pins off the host, as `--trust` takes it.
+pub(super) fn pin(enrolment: &Enrolment) -> String {
+    format!("root:{}", hex(&enrolment.root))
+}
+
+fn show(
+    dir: &Path,
+    verifier: &VerifierKey,
+    enrolment: &Enrolment,
+    json: bool,
+) -> anyhow::Result<()> {
+    let mut out = std::io::stdout().lock();
+    let (_, end) = enrolment.window(enrolment.count.saturating_sub(1));
+    let (first, last) = (utc(enrolment.start)?, utc(end)?);
+    if json {
+        let object = json!({
+            "directory": dir.to_string_lossy(),
+            "host": enrolment.host.to_string(),
+            "root": pin(enrolment),
+            "verifier_key": verifier.to_string(),
+            "epochs": enrolment.count,
+            "epoch_seconds": enrolment.seconds,
+            "valid_from": first.to_string(),
+            "valid_until": last.to_string(),
+        });
+        writeln!(out, "{object}")?;
+        return Ok(());
+    }
+    writeln!(out, "host          {}", enrolment.host)?;
+    writeln!(out, "epoch root    {}", pin(enrolment))?;
+    writeln!(out, "verifier key  {verifier}")?;
+    writeln!(out, "epochs        {} of {} s, {first} to {last}", enrolment.count, enrolment.seconds)?;
+    writeln!(out, "directory     {}", dir.display())?;
+    writeln!(out)?;
+    writeln!(
+        out,
+        "Pin the epoch root away from this host: with it, whoever takes the host later cannot\n\
+         rewrite what was sealed before. The verifier key alone cannot tell that."
+    )?;
+    Ok(())
+}
+
+fn utc(seconds: u64) -> anyhow::Result<Timestamp> {
+    let seconds = i64::try_from(seconds).context("understand the enrolment's times")?;
+    Timestamp::from_second(seconds).context("understand the enrolment's times")
+}

@@ -1,0 +1,49 @@
+//! What each command does: glue between the command line and the parts that do the work.
+
+#[cfg(feature = "record")]
+mod doctor;
+mod key;
+mod ls;
+#[cfg(feature = "record")]
+mod record;
+mod seal;
+mod tree;
+mod verify;
+
+use std::{io::Write as _, process::ExitCode};
+
+use crate::cli::Command;
+
+/// Exit status of wrong usage and of everything that could not be done.
+const FAILED: u8 = 2;
+
+/// Runs one command and gives its exit status.
+#[must_use]
+pub fn run(command: Command) -> ExitCode {
+    let result = match command {
+        #[cfg(feature = "record")]
+        Command::Record(options) => return record::run(options),
+        #[cfg(feature = "record")]
+        Command::Doctor(options) => doctor::run(&options),
+        Command::Seal(options) => seal::run(&options),
+        Command::Verify(options) => verify::run(&options),
+        Command::Ls(options) => ls::run(&options),
+        Command::Tree(options) => tree::run(&options),
+        Command::Key(options) => key::run(&options),
+    };
+    result.unwrap_or_else(|error| {
+        complain(&error);
+        ExitCode::from(FAILED)
+    })
+}
+
+/// Says on standard error what could not be done, in one line with its causes.
+fn complain(error: &anyhow::Error) {
+    // Nothing can be done when standard error is gone.
+    let _ = writeln!(std::io::stderr(), "lineage: cannot {}", visible(&format!("{error:#}")));
+}
+
+/// Text that may hold foreign bytes (a path, a name) without terminal control characters.
+fn visible(text: &str) -> String {
+    crate::evidence::escape::escape(text.as_bytes()).replace("\\\\", "\\")
+}
