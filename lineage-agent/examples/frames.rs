@@ -11,8 +11,9 @@ use std::{
 
 use anyhow::Context;
 use lineage_agent::{
+    batch::Batch,
     event::{Body, Event, ReversedPath},
-    probe::{Batch, Options, Probes},
+    probe::{Options, Probes},
 };
 use lineage_common::frame::Flags;
 
@@ -42,22 +43,22 @@ fn main() -> anyhow::Result<()> {
     gate_in.write_all(&[1])?;
     let mut child = child.join().expect("the thread does not panic")?;
 
-    let mut batch = Batch::new();
+    let mut batch = Batch::default();
     let mut watermarks = 0;
     loop {
         let ended = child.try_wait()?.is_some() && probes.tracked() == 0;
         reader.wait(Duration::from_millis(50))?;
         let drained = reader.drain(&mut batch);
         watermarks += usize::from(drained.watermark.is_some());
-        let mut entries = batch.entries().to_vec();
-        entries.sort_unstable();
+        batch.sort();
+        let entries = batch.entries().to_vec();
         for entry in &entries {
             match Event::decode(batch.frame(entry)) {
                 Ok(event) => print(&event),
                 Err(error) => println!("undecodable: {error}"),
             }
         }
-        batch.clear();
+        batch.drop_first(entries.len());
         if ended && !drained.more && drained.watermark.is_some() {
             break;
         }

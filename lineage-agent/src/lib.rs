@@ -5,7 +5,9 @@
 //! [`verify`] and [`review`] read them back, on any machine, trusting none of it.
 //! `ARCHITECTURE.md` is the map.
 
+pub mod batch;
 pub mod cli;
+pub mod commands;
 pub mod event;
 pub mod evidence;
 #[cfg(feature = "record")]

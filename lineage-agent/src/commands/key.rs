@@ -38,7 +38,10 @@ pub(super) fn run(command: &cli::Key) -> anyhow::Result<ExitCode> {
 /// Makes keys for this many hourly epochs from now on.
 pub(super) fn create(dir: &Path, epochs: u32) -> anyhow::Result<Keys> {
     let now = u64::try_from(Timestamp::now().as_second()).context("use a clock before 1970")?;
-    let plan = Plan { count: epochs, ..Plan::hourly(now) };
+    let plan = Plan {
+        count: epochs,
+        ..Plan::hourly(now)
+    };
     Keys::create(dir, plan, &Secrets::random()?)
         .with_context(|| format!("make keys in {}", dir.display()))
 }
@@ -74,7 +77,11 @@ fn show(
     writeln!(out, "host          {}", enrolment.host)?;
     writeln!(out, "epoch root    {}", pin(enrolment))?;
     writeln!(out, "verifier key  {verifier}")?;
-    writeln!(out, "epochs        {} of {} s, {first} to {last}", enrolment.count, enrolment.seconds)?;
+    writeln!(
+        out,
+        "epochs        {} of {} s, {first} to {last}",
+        enrolment.count, enrolment.seconds
+    )?;
     writeln!(out, "directory     {}", dir.display())?;
     writeln!(out)?;
     writeln!(

@@ -4,17 +4,9 @@
 //! order is exact, so nothing is guessed and no window is tuned. Frames of one CPU are numbered
 //! without gaps, so a gap is exactly a range of frames the kernel had no room for.
 
-use lineage_common::{frame::Header, limits::CPUS_MAX};
-use zerocopy::{FromBytes, IntoBytes};
+use lineage_common::limits::CPUS_MAX;
 
-/// A moment up to which everything is known.
-#[derive(Debug, Clone, Default)]
-pub struct Watermark {
-    /// Every frame with a time before this one (boot time, nanoseconds) has been pushed.
-    pub time: u64,
-    /// By CPU: every frame with a number below this one has been pushed or was lost.
-    pub numbers: Vec<u64>,
-}
+use crate::batch::{Batch, Watermark};
 
 /// What comes out, in order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -38,61 +30,16 @@ pub struct Loss {
     pub time: u64,
 }
 
-/// Where a pending frame lies, and what it is sorted by.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-struct Entry {
-    time: u64,
-    cpu: u32,
-    number: u64,
-    word: usize,
-    len: usize,
-}
-
 /// Frames that have arrived and are not released yet.
 #[derive(Debug, Default)]
 pub struct Order {
-    /// Bytes of pending frames; words keep each frame aligned for decoding in place.
-    words: Vec<u64>,
-    entries: Vec<Entry>,
+    /// Where the reader puts what arrives.
+    pub arrived: Batch,
     /// By CPU: the number after the last one released or reported lost.
     expected: Vec<u64>,
 }
 
 impl Order {
-    /// Takes one frame. False when it has no whole header or names an impossible CPU: the caller
-    /// counts it.
-    pub fn push(&mut self, frame: &[u8]) -> bool {
-        let word = self.words.len();
-        self.words.resize(word + frame.len().div_ceil(8), 0);
-        let slot = &mut self.words[word..].as_mut_bytes()[..frame.len()];
-        slot.copy_from_slice(frame);
-        match Header::ref_from_prefix(slot) {
-            Ok((header, _)) if header.cpu < CPUS_MAX => {
-                let Header {
-                    time, cpu, number, ..
-                } = *header;
-                self.entries.push(Entry {
-                    time,
-                    cpu,
-                    number,
-                    word,
-                    len: frame.len(),
-                });
-                true
-            }
-            _ => {
-                self.words.truncate(word);
-                false
-            }
-        }
-    }
-
-    /// Bytes that wait for a watermark.
-    #[must_use]
-    pub fn pending_bytes(&self) -> usize {
-        self.words.len() * size_of::<u64>()
-    }
-
     /// Releases everything before the watermark, in order, and the losses it proves.
     ///
     /// # Errors
@@ -103,41 +50,26 @@ impl Order {
         watermark: &Watermark,
         mut sink: impl FnMut(Ordered<'_>) -> Result<(), E>,
     ) -> Result<(), E> {
-        self.entries.sort_unstable();
-        let ready = self
-            .entries
-            .partition_point(|entry| entry.time < watermark.time);
-        for entry in self.entries.drain(..ready) {
+        self.arrived.sort();
+        let ready = self.arrived.before(watermark.time);
+        for entry in &self.arrived.entries()[..ready] {
             if let Some(loss) = missing(&mut self.expected, entry.cpu, entry.number, entry.time) {
                 sink(Ordered::Loss(loss))?;
             }
             let next = &mut self.expected[entry.cpu as usize];
             *next = (*next).max(entry.number.saturating_add(1));
-            sink(Ordered::Frame(
-                &self.words[entry.word..].as_bytes()[..entry.len],
-            ))?;
+            sink(Ordered::Frame(self.arrived.frame(entry)))?;
         }
-        self.compact();
+        self.arrived.drop_first(ready);
         for (cpu, number) in (0..CPUS_MAX).zip(&watermark.numbers) {
             let expected = self.expected.get(cpu as usize).copied().unwrap_or(0);
-            let lost = expected < *number && self.entries.iter().all(|entry| entry.cpu != cpu);
+            let lost =
+                expected < *number && self.arrived.entries().iter().all(|entry| entry.cpu != cpu);
             if lost && let Some(loss) = missing(&mut self.expected, cpu, *number, watermark.time) {
                 sink(Ordered::Loss(loss))?;
             }
         }
         Ok(())
-    }
-
-    /// Moves the frames still pending to the front.
-    fn compact(&mut self) {
-        let mut kept = Vec::new();
-        for entry in &mut self.entries {
-            let words = &self.words[entry.word..entry.word + entry.len.div_ceil(8)];
-            entry.word = kept.len();
-            kept.extend_from_slice(words);
-        }
-        self.words.clear();
-        self.words.append(&mut kept);
     }
 }
 

@@ -26,7 +26,7 @@ mod ring;
 pub mod syscalls;
 
 pub use counters::Counters;
-pub use reader::{Batch, Drained, Entry, Reader, Watermark};
+pub use reader::{Drained, Reader};
 
 use attach::{Attached, TaskValue};
 use btf::Btf;

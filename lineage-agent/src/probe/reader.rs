@@ -8,14 +8,14 @@
 
 use std::time::Duration;
 
-use lineage_common::frame::{Header, Kind};
+use lineage_common::frame::Kind;
 use rustix::{
     event::{PollFd, PollFlags, Timespec, poll},
     time::{ClockId, clock_gettime},
 };
-use zerocopy::{FromBytes, IntoBytes};
 
 use super::{counters::Counters, ring::Ring};
+use crate::batch::{Batch, Watermark};
 
 /// Most bytes one [`Reader::drain`] adds to a batch, so that memory stays bounded when the rings
 /// are large and full.
@@ -28,88 +28,6 @@ const CLOCK_SLACK_NS: u64 = 100_000;
 
 /// Control and bulk.
 const RINGS: usize = 2;
-
-/// Frames taken from the rings, in the order of arrival: not yet in the order of time.
-#[derive(Debug, Default)]
-pub struct Batch {
-    /// The frames back to back, each starting at a word.
-    words: Vec<u64>,
-    /// One entry per frame.
-    index: Vec<Entry>,
-}
-
-/// Where a frame is, and what orders it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Entry {
-    /// `CLOCK_BOOTTIME` in nanoseconds.
-    pub time: u64,
-    /// The CPU that numbered it.
-    pub cpu: u32,
-    /// Its number on that CPU.
-    pub number: u64,
-    /// Its first word in the batch.
-    offset: usize,
-    /// Its length in bytes.
-    len: usize,
-}
-
-impl Batch {
-    /// An empty batch.
-    #[must_use]
-    pub fn new() -> Self {
-        Self::default()
-    }
-
-    /// The frames' order keys and places.
-    #[must_use]
-    pub fn entries(&self) -> &[Entry] {
-        &self.index
-    }
-
-    /// A frame's bytes, aligned to 8.
-    ///
-    /// # Panics
-    ///
-    /// When `entry` is of another batch.
-    #[must_use]
-    pub fn frame(&self, entry: &Entry) -> &[u8] {
-        &self.words.as_bytes()[8 * entry.offset..][..entry.len]
-    }
-
-    /// The frames' bytes in the order of arrival, each aligned to 8.
-    pub fn frames(&self) -> impl Iterator<Item = &[u8]> {
-        self.index.iter().map(|entry| self.frame(entry))
-    }
-
-    /// Bytes of all frames.
-    #[must_use]
-    pub fn bytes(&self) -> usize {
-        8 * self.words.len()
-    }
-
-    /// Forgets the frames and keeps the memory.
-    pub fn clear(&mut self) {
-        self.words.clear();
-        self.index.clear();
-    }
-
-    /// Room for a frame of `len` bytes at the end.
-    fn reserve(&mut self, len: usize) -> (usize, &mut [u8]) {
-        let offset = self.words.len();
-        self.words.resize(offset + len.div_ceil(8), 0);
-        (offset, &mut self.words[offset..].as_mut_bytes()[..len])
-    }
-}
-
-/// A moment up to which everything is known.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Watermark {
-    /// Every frame with an earlier time (`CLOCK_BOOTTIME` in nanoseconds) has been delivered by
-    /// this drain or one before, or was lost.
-    pub time: u64,
-    /// By CPU: so has every frame with a number below this one.
-    pub numbers: Vec<u64>,
-}
 
 /// What a [`Reader::drain`] learned.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -231,27 +149,13 @@ impl Reader {
             if batch.bytes() + len > limit {
                 return true;
             }
-            let (offset, bytes) = batch.reserve(len);
-            self.rings[ring].take(bytes);
-            let Ok((header, _)) = Header::ref_from_prefix(bytes) else {
-                self.malformed += 1;
-                batch.words.truncate(offset);
-                continue;
-            };
-            let Some(taken) = self.taken.get_mut(header.cpu as usize) else {
-                self.malformed += 1;
-                batch.words.truncate(offset);
-                continue;
-            };
-            taken[ring] += 1;
-            let entry = Entry {
-                time: header.time,
-                cpu: header.cpu,
-                number: header.number,
-                offset,
-                len,
-            };
-            batch.index.push(entry);
+            let taken = &mut self.taken;
+            let source = &mut self.rings[ring];
+            let kept = batch.push(len, |bytes| source.take(bytes));
+            match kept.and_then(|entry| taken.get_mut(entry.cpu as usize)) {
+                Some(taken) => taken[ring] += 1,
+                None => self.malformed += 1,
+            }
         }
         false
     }
