@@ -8,6 +8,7 @@
 pub mod batch;
 pub mod cli;
 pub mod commands;
+pub mod clock;
 pub mod event;
 pub mod evidence;
 #[cfg(feature = "record")]

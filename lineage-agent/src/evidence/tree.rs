@@ -121,6 +121,19 @@ impl<H: Hashing> Frontier<H> {
         self.size += 1;
     }
 
+    /// Appends a complete subtree of `level`: 2^level leaves at once. Its place must be free, which
+    /// it is when larger subtrees come first.
+    pub fn push_subtree(&mut self, level: usize, subtree: Hash) {
+        let mut hash = subtree;
+        let mut at = level;
+        while self.size >> at & 1 == 1 {
+            hash = H::node(&self.subtrees[at], &hash);
+            at += 1;
+        }
+        self.subtrees[at] = hash;
+        self.size += 1 << level;
+    }
+
     /// The root.
     #[must_use]
     pub fn root(&self) -> Hash {

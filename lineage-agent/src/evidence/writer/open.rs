@@ -1,0 +1,246 @@
+//! The open segment: encode, hash, buffer, commit.
+
+use std::fs::File;
+use std::io::Write as _;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use crate::clock::Now;
+
+use super::super::checkpoint::{Commit, Seal};
+use super::super::counters::Counters;
+use super::super::error::{Error, Result};
+use super::super::escape::escape;
+use super::super::keys::EpochSigner;
+use super::super::layout::{HostDir, spool_name};
+use super::super::manifest::{Head, Reason};
+use super::super::origin::Origin;
+use super::super::schema::Record;
+use super::super::seal::SealJob;
+use super::super::segment::registry_digest;
+use super::super::spool::{push_commit, push_header, push_record};
+use super::super::tally::Tally;
+use super::super::tree::{Hash, RecordTree};
+use super::Limits;
+
+/// Bytes collected before they go to the file.
+const BUFFER_BYTES: usize = 256 * 1024;
+
+/// Who records.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Identity {
+    /// The host's name.
+    pub hostname: Vec<u8>,
+    /// The kernel's boot id, a UUID.
+    pub boot: String,
+    /// BLAKE3 of the recorder's executable.
+    pub agent: Hash,
+    /// BLAKE3 of the probes' object file.
+    pub probes: Hash,
+}
+
+/// What distinguishes one segment's head from the next.
+pub(super) struct HeadFacts {
+    pub(super) origin: Origin,
+    pub(super) segment: u64,
+    pub(super) epoch: u32,
+    pub(super) session: u64,
+    pub(super) opened: i64,
+    pub(super) offset: i64,
+    pub(super) first: u64,
+}
+
+impl Identity {
+    pub(super) fn head(&self, facts: &HeadFacts) -> Head {
+        Head {
+            origin: facts.origin,
+            segment: facts.segment,
+            previous: [0; 32],
+            epoch: facts.epoch,
+            session: facts.session,
+            hostname: word(&self.hostname),
+            boot: word(self.boot.as_bytes()),
+            agent: self.agent,
+            probes: self.probes,
+            registry: registry_digest(),
+            opened: facts.opened,
+            offset: facts.offset,
+            first: facts.first,
+        }
+    }
+}
+
+/// A value of the manifest without spaces, at most a host name's length.
+fn word(bytes: &[u8]) -> String {
+    let bytes = &bytes[..bytes.len().min(255)];
+    if bytes.is_empty() {
+        return "unknown".to_owned();
+    }
+    escape(bytes).replace(' ', "\\x20")
+}
+
+/// A segment being written.
+pub(super) struct Segment {
+    head: Head,
+    header: Hash,
+    file: Arc<File>,
+    path: PathBuf,
+    buffer: Vec<u8>,
+    /// Bytes in file and buffer together.
+    bytes: u64,
+    tree: RecordTree,
+    tally: Tally,
+    committed: u64,
+}
+
+impl Segment {
+    /// Opens the spool of a new segment: it appears with its header whole.
+    pub(super) fn begin(dir: &HostDir, head: Head) -> Result<Self> {
+        let name = spool_name(head.segment);
+        let path = dir.spool.path().join(&name);
+        let text = head.text();
+        let mut buffer = Vec::with_capacity(BUFFER_BYTES + BUFFER_BYTES / 4);
+        push_header(&text, &mut buffer);
+        let staged = format!("{name}.tmp");
+        dir.spool.remove(&staged)?;
+        let mut file = dir.spool.create(&staged, 0o640)?;
+        file.write_all(&buffer).map_err(Error::io("write", &path))?;
+        dir.spool.publish(&staged, &dir.spool, &name)?;
+        let bytes = buffer.len() as u64;
+        buffer.clear();
+        Ok(Self {
+            header: *blake3::hash(text.as_bytes()).as_bytes(),
+            head,
+            file: Arc::new(file),
+            path,
+            buffer,
+            bytes,
+            tree: RecordTree::default(),
+            tally: Tally::default(),
+            committed: 0,
+        })
+    }
+
+    pub(super) fn number(&self) -> u64 {
+        self.head.segment
+    }
+
+    pub(super) fn offset(&self) -> i64 {
+        self.head.offset
+    }
+
+    pub(super) fn opened(&self) -> i64 {
+        self.head.opened
+    }
+
+    pub(super) fn file(&self) -> Arc<File> {
+        Arc::clone(&self.file)
+    }
+
+    #[inline]
+    pub(super) fn next_seq(&self) -> u64 {
+        self.head.first + self.tree.size()
+    }
+
+    pub(super) fn has_records(&self) -> bool {
+        self.tree.size() > 0
+    }
+
+    pub(super) fn has_uncommitted(&self) -> bool {
+        self.tree.size() > self.committed
+    }
+
+    #[inline]
+    pub(super) fn is_full_for(&self, record: &Record<'_>) -> bool {
+        self.tally.is_full_for(record)
+    }
+
+    /// Why it should be sealed now, if it should.
+    pub(super) fn is_due(&self, limits: &Limits, time: i64) -> Option<Reason> {
+        let age = self.tally.times().map_or(0, |(first, _)| {
+            time.saturating_sub(first.max(self.head.opened))
+        });
+        if self.tree.size() >= limits.records_max {
+            Some(Reason::Rows)
+        } else if self.bytes >= limits.bytes_max {
+            Some(Reason::Bytes)
+        } else if age >= limits.age_ns_max {
+            Some(Reason::Time)
+        } else {
+            None
+        }
+    }
+
+    #[inline]
+    pub(super) fn append(&mut self, record: &Record<'_>) -> Result<()> {
+        self.tally.push(record)?;
+        let before = self.buffer.len();
+        let leaf = push_record(record, &mut self.buffer)?;
+        self.bytes += (self.buffer.len() - before) as u64;
+        self.tree.push(leaf);
+        if self.buffer.len() >= BUFFER_BYTES {
+            self.flush()?;
+        }
+        Ok(())
+    }
+
+    /// Signs what is there and hands it to the operating system.
+    pub(super) fn commit(
+        &mut self,
+        signer: &EpochSigner,
+        counters: &Counters,
+        time: i64,
+        seal: Option<Seal>,
+    ) -> Result<Commit> {
+        let commit = Commit {
+            origin: self.head.origin,
+            segment: self.head.segment,
+            header: self.header,
+            count: self.tree.size(),
+            root: self.tree.root(),
+            time,
+            counters: counters.clone(),
+            seal,
+        };
+        let text = commit.text();
+        let before = self.buffer.len();
+        push_commit(&signer.sign_commit(&text), &text, &mut self.buffer);
+        self.bytes += (self.buffer.len() - before) as u64;
+        self.flush()?;
+        self.committed = commit.count;
+        Ok(commit)
+    }
+
+    /// Writes the last commit; what is left to do is sealing.
+    pub(super) fn finish(
+        &mut self,
+        signer: &EpochSigner,
+        counters: &Counters,
+        closed: i64,
+        reason: Reason,
+        now: Now,
+    ) -> Result<SealJob> {
+        let seal = Seal {
+            reason,
+            closed,
+            wall_offset: now.offset_ns(),
+        };
+        let commit = self.commit(signer, counters, closed, Some(seal))?;
+        Ok(SealJob {
+            head: self.head.clone(),
+            commit,
+            seal,
+            blocks: self.tree.clone().into_blocks(),
+            discarded: 0,
+        })
+    }
+
+    #[cold]
+    fn flush(&mut self) -> Result<()> {
+        (&*self.file)
+            .write_all(&self.buffer)
+            .map_err(Error::io("write", &self.path))?;
+        self.buffer.clear();
+        Ok(())
+    }
+}
