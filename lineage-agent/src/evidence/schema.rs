@@ -223,7 +223,7 @@ registry! {
     52 exit_code I64 Kernel "Status given to exit, 0-255.";
     53 exit_signal I64 Kernel "Signal that ended the process.";
     54 truncated Text Derived "Names of the fields of this record that were cut at a limit, comma separated.";
-    55 notes Text Derived "Conditions worth knowing, comma separated: `unlinked`, `unreachable`, `core-dump`.";
+    55 notes Text Derived "Conditions worth knowing, comma separated: `unlinked` (the file had lost its name), `unreachable` (it is not below the process's root), `core-dump`, `gone` (the process ended before it could be looked at).";
     56 detail Text Derived "For records of the agent: what they say, as JSON.";
     57 cpu I64 Derived "For `evidence.loss`: the CPU whose frames were lost.";
     58 lost_first U64 Derived "For `evidence.loss`: number of the first frame lost on that CPU.";

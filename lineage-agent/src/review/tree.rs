@@ -4,6 +4,7 @@
 //! [`PROCESSES_MAX`] processes; what is kept of a process is bounded too, and what is left out is
 //! counted and said. So the size of the evidence does not matter.
 
+mod details;
 mod draw;
 mod notable;
 mod process;

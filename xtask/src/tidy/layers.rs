@@ -69,7 +69,7 @@ const RESERVED: &[Reserved] = &[
 const PARTS: &[(&str, &[&str])] = &[
     ("cli", &[]),
     ("event", &[]),
-    ("host", &["event", "clock"]),
+    ("host", &["event", "evidence", "clock"]),
     ("probe", &["event", "clock", "probe"]),
     (
         "lineage",
