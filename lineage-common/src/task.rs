@@ -17,6 +17,18 @@ pub struct Task {
     pub exec: u32,
 }
 
+/// A process as the probes list it on request.
+#[repr(C)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, FromBytes, IntoBytes, KnownLayout, Immutable)]
+pub struct Listed {
+    /// `start_boottime` of the thread group leader in nanoseconds.
+    pub start: u64,
+    /// Process id in the initial pid namespace.
+    pub pid: u32,
+    /// Process id of its parent.
+    pub parent: u32,
+}
+
 /// Key of the descriptor map. It never repeats within a boot.
 #[repr(C)]
 #[derive(Clone, Copy, PartialEq, Eq, Debug, FromBytes, IntoBytes, KnownLayout, Immutable)]
@@ -55,6 +67,7 @@ pub struct Descriptor {
 }
 
 const _: () = {
+    assert!(size_of::<Listed>() == 16);
     assert!(size_of::<Task>() == 16);
     assert!(size_of::<DescriptorKey>() == 16);
     assert!(size_of::<Descriptor>() == 56);

@@ -6,3 +6,4 @@ mod process_exec;
 mod process_exit;
 mod process_fork;
 mod syscall;
+mod tasks;

@@ -1,0 +1,54 @@
+//! The table of processes, on request.
+
+use core::ffi::c_void;
+
+use aya_ebpf::helpers::generated::bpf_seq_write;
+use lineage_common::task::Listed;
+
+use crate::read::{Typed, follow, offset, typed};
+
+/// `struct bpf_iter__task { struct bpf_iter_meta *meta; struct task_struct *task; }`
+/// ([`kernel/bpf/task_iter.c`](https://elixir.bootlin.com/linux/v6.12/source/kernel/bpf/task_iter.c#L206)).
+///
+/// The agent reads its output like a file: one [`Listed`] per process. Unlike procfs it gives the
+/// start to the nanosecond, which is what identifies a process everywhere else.
+#[unsafe(no_mangle)]
+#[unsafe(link_section = "iter/task")]
+fn tasks(ctx: *const c_void) -> i32 {
+    // SAFETY: the context is as above; the verifier knows its types.
+    unsafe {
+        let meta = *ctx.cast::<Typed>();
+        let task = *ctx.cast::<Typed>().add(1);
+        if task.is_null() {
+            return 0;
+        }
+        list(*meta.cast(), task);
+    }
+    0
+}
+
+#[inline(always)]
+unsafe fn list(output: *mut c_void, task: Typed) -> Option<()> {
+    // SAFETY: `task` is typed and the members have these types.
+    unsafe {
+        let (pid, tid): (u32, u32) = (
+            typed(task, offset!(task_tgid)),
+            typed(task, offset!(task_pid)),
+        );
+        if pid != tid {
+            return None;
+        }
+        let parent = follow(task, offset!(task_real_parent))?;
+        let listed = Listed {
+            start: typed(task, offset!(task_start_boottime)),
+            pid,
+            parent: typed(parent, offset!(task_tgid)),
+        };
+        bpf_seq_write(
+            output.cast(),
+            (&raw const listed).cast(),
+            size_of::<Listed>() as u32,
+        );
+    }
+    Some(())
+}
