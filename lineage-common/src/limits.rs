@@ -29,6 +29,19 @@ pub const TASKS_MAX: u32 = 262_144;
 /// Descriptors whose totals are kept at one time, over all tracked processes.
 pub const DESCRIPTORS_MAX: u32 = 131_072;
 
+/// Links (see [`crate::task::Link`]) that can be noted during one attach.
+pub const LINKS_MAX: u32 = 32_768;
+
+/// Largest descriptor whose close is looked for when a process ends, executes or closes a range:
+/// the default ceiling of `fs.nr_open` (`fs/file.c`).
+pub const DESCRIPTOR_MAX: u32 = 1024 * 1024;
+
+/// Most messages one `sendmmsg` or `recvmmsg` moves, `UIO_MAXIOV` (`include/uapi/linux/uio.h`).
+pub const MESSAGES_MAX: u32 = 1024;
+
+/// Most arguments read of an exec that failed.
+pub const ARGUMENTS_MAX: u32 = 4096;
+
 /// Default size of the control ring (fork, exec, exit) in bytes.
 pub const CONTROL_RING_BYTES: u32 = 4 * 1024 * 1024;
 

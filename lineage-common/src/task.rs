@@ -15,6 +15,68 @@ pub struct Task {
     pub lineage: u32,
     /// Successful execs of this process since it was created or attached.
     pub exec: u32,
+    /// Threads that have not passed the exit probe; 0 when not known, which is so from an attach
+    /// to the next exec.
+    pub threads: u32,
+    /// Entries of this process in the descriptor map.
+    pub descriptors: u32,
+    /// All descriptors that were ever in the map, or-ed together: none is larger.
+    pub descriptor_bits: u32,
+    /// Always 0.
+    pub reserved: u32,
+}
+
+impl Task {
+    /// A process the agent begins to track.
+    #[must_use]
+    pub const fn attached(start: u64, lineage: u32) -> Self {
+        Self {
+            start,
+            lineage,
+            exec: 0,
+            threads: 0,
+            descriptors: 0,
+            descriptor_bits: 0,
+            reserved: 0,
+        }
+    }
+
+    /// A process created by a tracked one.
+    #[must_use]
+    pub const fn forked(start: u64, lineage: u32) -> Self {
+        Self {
+            threads: 1,
+            ..Self::attached(start, lineage)
+        }
+    }
+}
+
+/// Value of the map of links, keyed by process id: who created whom while the agent attaches.
+///
+/// A process that ends during the attach takes with it what procfs would have said about its
+/// children. So while the agent attaches, the probes note every fork, and at every exit the ending
+/// process and its children.
+#[repr(C)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, FromBytes, IntoBytes, KnownLayout, Immutable)]
+pub struct Link {
+    /// `start_boottime` of the process in nanoseconds.
+    pub start: u64,
+    /// Process id of its creator or parent.
+    pub parent: u32,
+    /// Always 0.
+    pub reserved: u32,
+}
+
+/// The single value of the switch map, by which the agent tells the probes that it attaches.
+#[repr(C)]
+#[derive(
+    Clone, Copy, PartialEq, Eq, Debug, Default, FromBytes, IntoBytes, KnownLayout, Immutable,
+)]
+pub struct Switch {
+    /// 1 while the agent attaches.
+    pub attaching: u32,
+    /// Links for which the map had no room, or children that could not be listed.
+    pub links_missed: u32,
 }
 
 /// A process as the probes list it on request.
@@ -68,7 +130,9 @@ pub struct Descriptor {
 
 const _: () = {
     assert!(size_of::<Listed>() == 16);
-    assert!(size_of::<Task>() == 16);
+    assert!(size_of::<Task>() == 32);
+    assert!(size_of::<Link>() == 16);
+    assert!(size_of::<Switch>() == 8);
     assert!(size_of::<DescriptorKey>() == 16);
     assert!(size_of::<Descriptor>() == 56);
 };

@@ -10,10 +10,14 @@ use aya_ebpf::{
         bpf_get_current_comm, bpf_ktime_get_boot_ns, bpf_ringbuf_output, bpf_ringbuf_query,
     },
 };
-use lineage_common::frame::{CpuCounters, Flags, Header, Kind};
+use lineage_common::{
+    frame::{CpuCounters, Flags, Header, Kind},
+    limits::COMM_BYTES,
+};
 
 use crate::{
-    maps::{self, Ring, Scratch},
+    atomic::{add, exchange, fetch_add},
+    maps::{self, Scratch},
     read::mask_frame,
     skip::Skip,
     task::Actor,
@@ -60,9 +64,9 @@ impl Frame {
         // SAFETY: map values live as long as the program.
         unsafe {
             if exchange(&raw mut (*scratch).busy, 1) != 0 {
-                add(&raw mut (*counters).busy);
-                add(&raw mut (*counters).number);
-                add(lost(counters, kind));
+                add(&raw mut (*counters).busy, 1);
+                add(&raw mut (*counters).number, 1);
+                add(by_kind(&raw mut (*counters).lost, kind), 1);
                 return Err(Skip::Lost);
             }
         }
@@ -94,54 +98,58 @@ impl Frame {
 
     /// Numbers and sends the frame, whose first `len` bytes but the header are complete.
     #[inline(always)]
-    pub(crate) fn send(self, ring: Ring, actor: &Actor, what: What, len: u64) -> Sent {
-        // SAFETY: the scratch and the counters are this CPU's; the length is masked to the room.
-        let number = unsafe {
-            let data = (&raw mut (*self.scratch).frame).cast::<u8>();
-            let header = data.cast::<Header>();
-            let len = mask_frame(len);
-            (*header).len = len as u32;
-            (*header).kind = what.kind;
-            (*header).flags = what.flags;
-            (*header).start = (*actor.task).start;
-            (*header).result = what.result;
-            (*header).cpu = self.cpu;
-            (*header).pid = actor.pid;
-            (*header).tid = actor.tid;
-            (*header).lineage = (*actor.task).lineage;
-            (*header).exec = (*actor.task).exec;
-            (*header).reserved = 0;
-            bpf_get_current_comm((&raw mut (*header).comm).cast(), 16);
-
-            let number = fetch_add(&raw mut (*self.counters).number);
-            (*header).number = number;
-            (*header).time = bpf_ktime_get_boot_ns();
-            let (map, wake_bytes) = ring.map();
-            let failed = bpf_ringbuf_output(map, data.cast(), len, wakeup(map, wake_bytes, number));
-            if failed == 0 {
-                add(produced(self.counters, what.kind));
-            } else {
-                add(lost(self.counters, what.kind));
-            }
-            number
-        };
-        let sent = Sent {
-            number,
-            cpu: self.cpu,
-        };
+    pub(crate) fn send(self, actor: &Actor, what: What, len: u64) -> Sent {
+        let cpu = self.cpu;
+        let number = deliver(&self, actor, &what, len);
         self.release();
-        sent
+        Sent { number, cpu }
+    }
+}
+
+/// Not inlined: every kind of frame comes through here.
+#[inline(never)]
+fn deliver(frame: &Frame, actor: &Actor, what: &What, len: u64) -> u64 {
+    let counters = frame.counters;
+    // SAFETY: the scratch and the counters are this CPU's; the length is masked to the room.
+    unsafe {
+        let data = (&raw mut (*frame.scratch).frame).cast::<u8>();
+        let header = data.cast::<Header>();
+        let len = mask_frame(len);
+        (*header).len = len as u32;
+        (*header).kind = what.kind;
+        (*header).flags = what.flags;
+        (*header).start = (*actor.task).start;
+        (*header).result = what.result;
+        (*header).cpu = frame.cpu;
+        (*header).pid = actor.pid;
+        (*header).tid = actor.tid;
+        (*header).lineage = (*actor.task).lineage;
+        (*header).exec = (*actor.task).exec;
+        (*header).reserved = 0;
+        bpf_get_current_comm((&raw mut (*header).comm).cast(), COMM_BYTES as u32);
+
+        let number = fetch_add(&raw mut (*counters).number, 1);
+        (*header).number = number;
+        (*header).time = bpf_ktime_get_boot_ns();
+        let (ring, wake_bytes) = maps::ring(what.kind);
+        let flags = wakeup(ring, wake_bytes, number);
+        if bpf_ringbuf_output(ring, data.cast(), len, flags) == 0 {
+            add(by_kind(&raw mut (*counters).produced, what.kind), 1);
+        } else {
+            add(by_kind(&raw mut (*counters).lost, what.kind), 1);
+        }
+        number
     }
 }
 
 /// Wakes the reader only when much is unread: a wake-up per frame costs more than the frame.
 #[inline(always)]
-unsafe fn wakeup(map: *mut core::ffi::c_void, wake_bytes: u64, number: u64) -> u64 {
+unsafe fn wakeup(ring: *mut core::ffi::c_void, wake_bytes: u64, number: u64) -> u64 {
     if number % WAKE_CHECK_FRAMES != 0 {
         return u64::from(BPF_RB_NO_WAKEUP);
     }
     // SAFETY: the map is a ring buffer.
-    let unread = unsafe { bpf_ringbuf_query(map, u64::from(BPF_RB_AVAIL_DATA)) };
+    let unread = unsafe { bpf_ringbuf_query(ring, u64::from(BPF_RB_AVAIL_DATA)) };
     if unread < wake_bytes {
         u64::from(BPF_RB_NO_WAKEUP)
     } else {
@@ -149,59 +157,13 @@ unsafe fn wakeup(map: *mut core::ffi::c_void, wake_bytes: u64, number: u64) -> u
     }
 }
 
+/// The counter of a kind.
 #[inline(always)]
-unsafe fn produced(counters: *mut CpuCounters, kind: Kind) -> *mut u64 {
+unsafe fn by_kind(counters: *mut [u64; Kind::COUNT], kind: Kind) -> *mut u64 {
     // SAFETY: kinds are below the length of the array.
     unsafe {
-        (&raw mut (*counters).produced)
+        counters
             .cast::<u64>()
             .add(usize::from(kind.0) % Kind::COUNT)
     }
-}
-
-#[inline(always)]
-unsafe fn lost(counters: *mut CpuCounters, kind: Kind) -> *mut u64 {
-    // SAFETY: kinds are below the length of the array.
-    unsafe {
-        (&raw mut (*counters).lost)
-            .cast::<u64>()
-            .add(usize::from(kind.0) % Kind::COUNT)
-    }
-}
-
-// The compiler has no atomics for this target. They are needed: on kernels where a probe can be
-// preempted, another task's probe may run on the same CPU in between.
-
-/// Adds one.
-#[inline(always)]
-unsafe fn add(word: *mut u64) {
-    // SAFETY: the caller passes an aligned word of a map.
-    unsafe {
-        core::arch::asm!("lock *(u64 *)({0} + 0) += {1}", in(reg) word, in(reg) 1u64,
-            options(nostack));
-    }
-}
-
-/// Adds one and returns what was there before.
-#[inline(always)]
-unsafe fn fetch_add(word: *mut u64) -> u64 {
-    let mut value = 1u64;
-    // SAFETY: the caller passes an aligned word of a map.
-    unsafe {
-        core::arch::asm!("{1} = atomic_fetch_add((u64 *)({0} + 0), {1})", in(reg) word,
-            inout(reg) value, options(nostack));
-    }
-    value
-}
-
-/// Replaces the value and returns what was there before.
-#[inline(always)]
-unsafe fn exchange(word: *mut u64, value: u64) -> u64 {
-    let mut value = value;
-    // SAFETY: the caller passes an aligned word of a map.
-    unsafe {
-        core::arch::asm!("{1} = xchg_64({0} + 0, {1})", in(reg) word, inout(reg) value,
-            options(nostack));
-    }
-    value
 }

@@ -13,12 +13,15 @@
     reason = "every access to kernel memory and to a map is one; the verifier proves each"
 )]
 
+mod atomic;
+mod descriptor;
 mod emit;
 mod maps;
 mod path;
 mod probes;
 mod read;
 mod skip;
+mod socket;
 mod task;
 
 /// Some helpers are only for programs under a GPL-compatible licence.

@@ -6,15 +6,16 @@ use aya_ebpf::{
     maps::{Array, HashMap, RingBuf},
 };
 use lineage_common::{
-    frame::{CpuCounters, WIRE_MARK, WIRE_VERSION},
+    frame::{CpuCounters, Kind, WIRE_MARK, WIRE_VERSION},
     layout::{Action, KernelLayout, SYSCALLS_MAX},
     limits::{
-        BULK_RING_BYTES, CONTROL_RING_BYTES, CPUS_MAX, DESCRIPTORS_MAX, FRAME_BYTES_MAX, TASKS_MAX,
+        BULK_RING_BYTES, CONTROL_RING_BYTES, CPUS_MAX, DESCRIPTORS_MAX, FRAME_BYTES_MAX, LINKS_MAX,
+        TASKS_MAX,
     },
-    task::{Descriptor, DescriptorKey, Task},
+    task::{Descriptor, DescriptorKey, Link, Switch, Task},
 };
 
-use crate::path::Walk;
+use crate::{path::Walk, probes::process_exec::Arguments};
 
 /// `BPF_F_MMAPABLE` (`include/uapi/linux/bpf.h`): the agent reads the map in place.
 const MMAPABLE: u32 = 1 << 10;
@@ -37,11 +38,22 @@ pub(crate) fn layout() -> *const KernelLayout {
     &raw const LAYOUT
 }
 
+/// Whether `number` is of the x32 table: `__X32_SYSCALL_BIT`
+/// (`arch/x86/include/uapi/asm/unistd.h`). No number is that large elsewhere; −1 is none at all.
+#[inline(always)]
+pub(crate) fn foreign(number: u64) -> bool {
+    number as u32 >> 30 == 1
+}
+
 /// The action at the return of system call `number`.
 #[inline(always)]
 pub(crate) fn action(number: u64) -> Action {
     if number >= SYSCALLS_MAX as u64 {
-        return Action::NONE;
+        return if foreign(number) {
+            Action::COMPAT_ONLY
+        } else {
+            Action::NONE
+        };
     }
     // SAFETY: the number is below the table's length; volatile because the agent replaces the
     // table before the object is loaded.
@@ -70,6 +82,14 @@ pub(crate) static TASKS: HashMap<u32, Task> = HashMap::with_max_entries(TASKS_MA
 pub(crate) static DESCRIPTORS: HashMap<DescriptorKey, Descriptor> =
     HashMap::with_max_entries(DESCRIPTORS_MAX, 0);
 
+/// Who created whom while the agent attaches.
+#[map]
+pub(crate) static LINKS: HashMap<u32, Link> = HashMap::with_max_entries(LINKS_MAX, 0);
+
+/// Whether the agent attaches.
+#[map]
+static SWITCH: Array<Switch> = Array::with_max_entries(1, 0);
+
 /// Per CPU: what was produced and lost. The agent sets the size to the number of possible CPUs.
 #[map]
 static COUNTERS: Array<CpuCounters> = Array::with_max_entries(CPUS_MAX, MMAPABLE);
@@ -86,31 +106,25 @@ pub(crate) struct Scratch {
     /// State of a path walk: in a map and not on the stack because the verifier then knows nothing
     /// about the values from one step to the next, and one look at the step suffices.
     pub(crate) walk: Walk,
+    /// State of the copying of arguments, for the same reason.
+    pub(crate) arguments: Arguments,
     /// The frame. Twice the largest, so that a masked offset plus a masked length stay inside.
     pub(crate) frame: [u8; 2 * FRAME_BYTES_MAX],
 }
 
-/// Which ring a frame goes to.
-#[derive(Clone, Copy)]
-pub(crate) enum Ring {
-    Control,
-    Bulk,
-}
-
-impl Ring {
-    /// The map and an eighth of its size by default: as much unread wakes the reader.
-    #[inline(always)]
-    pub(crate) fn map(self) -> (*mut core::ffi::c_void, u64) {
-        match self {
-            Self::Control => (
-                (&raw const CONTROL).cast_mut().cast(),
-                CONTROL_RING_BYTES as u64 / 8,
-            ),
-            Self::Bulk => (
-                (&raw const BULK).cast_mut().cast(),
-                BULK_RING_BYTES as u64 / 8,
-            ),
-        }
+/// The ring a kind goes to, and an eighth of its default size: as much unread wakes the reader.
+#[inline(always)]
+pub(crate) fn ring(kind: Kind) -> (*mut core::ffi::c_void, u64) {
+    if kind.0 <= Kind::THREAD_EXIT.0 {
+        (
+            (&raw const CONTROL).cast_mut().cast(),
+            CONTROL_RING_BYTES as u64 / 8,
+        )
+    } else {
+        (
+            (&raw const BULK).cast_mut().cast(),
+            BULK_RING_BYTES as u64 / 8,
+        )
     }
 }
 
@@ -119,6 +133,17 @@ impl Ring {
 pub(crate) fn cpu() -> u32 {
     // SAFETY: takes nothing and reads a per-CPU variable.
     unsafe { bpf_get_smp_processor_id() }
+}
+
+/// The switch, when it is on.
+#[inline(always)]
+pub(crate) fn attaching() -> Option<*mut Switch> {
+    let switch = SWITCH.get_ptr_mut(0)?;
+    // SAFETY: map values live as long as the program; the agent changes this one.
+    if unsafe { (&raw const (*switch).attaching).read_volatile() } == 0 {
+        return None;
+    }
+    Some(switch)
 }
 
 /// This CPU's counters.

@@ -174,6 +174,9 @@ unsafe extern "C" fn step(_index: u64, context: *mut c_void) -> i64 {
             // Not below its mount any more (renamed out of a bind mount).
             return end(walk, Flags::UNREACHABLE);
         }
+        if parent == dentry && len == 0 {
+            return end(walk, Flags(0));
+        }
         if first && parent != dentry {
             let hashed: u64 = window.get(offset!(dentry_hash_pprev));
             if hashed == 0 {

@@ -162,6 +162,17 @@ pub(crate) fn copy_user(scratch: *mut Scratch, at: u64, from: u64, len: u64) -> 
     }
 }
 
+/// Copies `len` bytes of user memory; false when they cannot be read.
+///
+/// # Safety
+///
+/// `to` has room for `len` bytes.
+#[inline(always)]
+pub(crate) unsafe fn copy_user_to(to: *mut u8, len: u64, from: u64) -> bool {
+    // SAFETY: by contract; the helper tolerates any source.
+    unsafe { bpf_probe_read_user(to.cast(), len as u32, from as *const c_void) == 0 }
+}
+
 /// Part of a kernel structure, copied to the stack.
 pub(crate) struct Window<const BYTES: usize> {
     bytes: MaybeUninit<[u8; BYTES]>,
@@ -227,5 +238,14 @@ pub(crate) fn mask_name(value: u64) -> u64 {
     let mut masked = value;
     // SAFETY: one arithmetic instruction on a register.
     unsafe { core::arch::asm!("{0} &= 0xff", inout(reg) masked, options(nomem, nostack)) };
+    masked
+}
+
+/// `value & 0x7f`, likewise.
+#[inline(always)]
+pub(crate) fn mask_unix(value: u64) -> u64 {
+    let mut masked = value;
+    // SAFETY: one arithmetic instruction on a register.
+    unsafe { core::arch::asm!("{0} &= 0x7f", inout(reg) masked, options(nomem, nostack)) };
     masked
 }

@@ -63,6 +63,24 @@ pub(crate) fn file(task: Typed, fd: i32) -> Option<u64> {
     }
 }
 
+/// Whether another thread can open and close descriptors of `task` at the same time.
+#[inline(always)]
+pub(crate) fn shares_files(task: Typed) -> bool {
+    // SAFETY: `task` is typed; the member is an integer.
+    unsafe {
+        follow(task, offset!(task_files))
+            .is_some_and(|files| typed::<u32>(files, offset!(files_count)) > 1)
+    }
+}
+
+/// Whether the current system call came through the 32-bit compatibility entry.
+#[inline(always)]
+pub(crate) fn compat(task: Typed) -> bool {
+    // SAFETY: `task` is typed; the agent made sure of the word.
+    let word: u32 = unsafe { typed(task, offset!(derived.compat_word)) };
+    word & offset!(derived.compat_mask) as u32 != 0
+}
+
 /// A task's number in its own pid namespace, and that namespace.
 #[inline(always)]
 pub(crate) fn own_number(task: Typed) -> Option<(u32, u32)> {

@@ -1,7 +1,8 @@
 //! Resolves where the kernel's fields are.
 
 use lineage_common::layout::{
-    ABSENT, DENTRY_WINDOW, Derived, FIELDS, FILE_WINDOW, INODE_WINDOW, KernelLayout, SUPER_WINDOW,
+    ABSENT, DENTRY_WINDOW, Derived, FIELDS, FILE_WINDOW, INODE_WINDOW, KernelLayout, SOCK_WINDOW,
+    SUPER_WINDOW,
 };
 use zerocopy::{FromBytes, IntoBytes};
 
@@ -101,6 +102,19 @@ fn derive(btf: &Btf<'_>, machine: Machine, layout: &KernelLayout) -> Result<Deri
                 (l.dentry_name, 8),
             ],
         )?,
+        sock_window: window(
+            "sock",
+            SOCK_WINDOW,
+            &[
+                (l.sock_family, 2),
+                (l.sock_daddr, 4),
+                (l.sock_rcv_saddr, 4),
+                (l.sock_dport, 2),
+                (l.sock_num, 2),
+                (present(l.sock_v6_daddr, l.sock_family), 16),
+                (present(l.sock_v6_rcv_saddr, l.sock_family), 16),
+            ],
+        )?,
         upid_size: btf.size("upid").ok_or(LayoutError::Missing {
             owner: "upid",
             member: "its size",
@@ -152,6 +166,11 @@ fn registers(btf: &Btf<'_>, machine: Machine) -> Result<(u32, [u32; 6]), LayoutE
 fn need(btf: &Btf<'_>, owner: &'static str, member: &'static str) -> Result<u32, LayoutError> {
     btf.offset(owner, member)
         .ok_or(LayoutError::Missing { owner, member })
+}
+
+/// A member's offset, or another's when the kernel has no such member.
+fn present(offset: u32, other: u32) -> u32 {
+    if offset == ABSENT { other } else { offset }
 }
 
 /// First byte of the members (offset, size), which must all lie within `limit` bytes of it.

@@ -188,11 +188,7 @@ impl Probes {
     /// full.
     pub fn track(&mut self, pid: u32, lineage: u32) -> Result<Tracked, ProbeError> {
         let (parent, start) = parent_and_start(pid)?;
-        let task = TaskValue(Task {
-            start,
-            lineage,
-            exec: 0,
-        });
+        let task = TaskValue(Task::attached(start, lineage));
         self.attached
             .tasks
             .insert(pid, task, 0)

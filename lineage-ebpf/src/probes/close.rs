@@ -1,71 +1,64 @@
 //! Descriptors closed.
 
-use lineage_common::{
-    frame::{Close, Flags, Kind, NO_CPU},
-    task::DescriptorKey,
-};
+use lineage_common::frame::Flags;
 
 use crate::{
-    emit::{BODY, Frame, What},
-    maps::{DESCRIPTORS, Ring},
+    descriptor::{self, Sweep},
+    maps::DESCRIPTORS,
     probes::syscall::{Returned, argument},
     skip::Skip,
-    task::Actor,
+    task::{self, Actor},
 };
 
 /// `-EBADF`: the only error of `close` that leaves the descriptor as it was.
 const BAD_DESCRIPTOR: i64 = -9;
 
+/// `CLOSE_RANGE_CLOEXEC` (`include/uapi/linux/close_range.h`): marks instead of closing.
+const RANGE_CLOSE_ON_EXEC: u32 = 4;
+
 /// `close(fd)`.
 #[inline(always)]
 pub(crate) fn returned(actor: &Actor, call: &Returned) -> Result<(), Skip> {
     let fd = argument!(call, 0) as i32;
-    // SAFETY: the entry of a tracked process stays while one of its threads runs.
-    let start = unsafe { (*actor.task).start };
-    let key = DescriptorKey {
-        start,
-        pid: actor.pid,
-        fd,
-    };
-    let known = if call.result == BAD_DESCRIPTOR {
-        None
-    } else {
-        DESCRIPTORS.get_ptr(&key)
-    };
-    let mut kind = Kind::FILE_CLOSE;
-    let mut close = Close {
-        bytes_read: 0,
-        bytes_written: 0,
-        ino: 0,
-        opened_number: 0,
-        opened_cpu: NO_CPU,
-        dev: 0,
-        fd,
-        reserved: 0,
-    };
-    if let Some(descriptor) = known {
-        // SAFETY: map values stay readable, and only this process's threads change this one.
-        unsafe {
-            close.bytes_read = (*descriptor).bytes_read;
-            close.bytes_written = (*descriptor).bytes_written;
-            close.ino = (*descriptor).ino;
-            close.opened_number = (*descriptor).opened_number;
-            close.opened_cpu = (*descriptor).opened_cpu;
-            close.dev = (*descriptor).dev;
-            if (*descriptor).socket != 0 {
-                kind = Kind::NET_CLOSE;
-            }
-        }
-        let _ = DESCRIPTORS.remove(&key);
+    if call.result == BAD_DESCRIPTOR || reopened(actor, fd) {
+        return descriptor::close_unknown(actor, fd, call.result);
     }
-    let frame = Frame::take(kind)?;
-    // SAFETY: the body is ours until the frame is sent.
-    unsafe { *frame.body::<Close>() = close };
-    let what = What {
-        kind,
-        flags: Flags(0),
-        result: call.result,
+    descriptor::close(actor, fd, Flags(0), call.result)
+}
+
+/// Whether another thread has opened the number again before this probe ran. Then the table has
+/// the new file there, and the old one's totals went out when it was replaced.
+#[inline(always)]
+fn reopened(actor: &Actor, fd: i32) -> bool {
+    let current = task::current();
+    if !task::shares_files(current) {
+        return false;
+    }
+    let Some(descriptor) = DESCRIPTORS.get_ptr(&descriptor::key(actor, fd)) else {
+        return false;
     };
-    frame.send(Ring::Bulk, actor, what, BODY + size_of::<Close>() as u64);
+    // SAFETY: map values stay readable.
+    task::file(current, fd) == Some(unsafe { (*descriptor).file })
+}
+
+/// `close_range(first, last, flags)`.
+#[inline(always)]
+pub(crate) fn range_returned(actor: &Actor, call: &Returned) -> Result<(), Skip> {
+    if call.result != 0 || argument!(call, 2) as u32 & RANGE_CLOSE_ON_EXEC != 0 {
+        return Err(Skip::Untraced);
+    }
+    let (first, last) = (argument!(call, 0) as u32, argument!(call, 1) as u32);
+    descriptor::sweep(actor, first, last, Sweep::Range);
     Ok(())
+}
+
+/// `dup2(old, new)`, `dup3(old, new, flags)`: what was at `new` is closed.
+#[inline(always)]
+pub(crate) fn duplicated(actor: &Actor, call: &Returned) -> Result<(), Skip> {
+    let (old, new) = (argument!(call, 0) as i32, argument!(call, 1) as i32);
+    if call.result < 0 || old == new || DESCRIPTORS.get_ptr(&descriptor::key(actor, new)).is_none()
+    {
+        return Err(Skip::Untraced);
+    }
+    descriptor::close(actor, new, Flags::BY_REPLACE, 0)
 }

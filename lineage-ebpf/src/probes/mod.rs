@@ -1,9 +1,14 @@
 //! One file per kernel event.
 
+mod accept;
+mod bind;
 mod close;
+mod connect;
 mod open;
-mod process_exec;
+pub(crate) mod process_exec;
 mod process_exit;
 mod process_fork;
+mod socket_create;
 mod syscall;
 mod tasks;
+mod transfer;

@@ -4,12 +4,11 @@ use lineage_common::{
     frame::{File, Flags, Kind},
     layout::Action,
     limits::PATH_BYTES_MAX,
-    task::{Descriptor, DescriptorKey},
 };
 
 use crate::{
+    descriptor::{self, Target},
     emit::{BODY, Frame, What},
-    maps::{DESCRIPTORS, Ring},
     path::{self, FileFacts},
     probes::syscall::{Returned, argument},
     read::{copy_user_string, user},
@@ -23,26 +22,31 @@ const PATH: u64 = BODY + size_of::<File>() as u64;
 /// `AT_FDCWD` (`include/uapi/linux/fcntl.h`).
 const AT_FDCWD: i32 = -100;
 
-/// What the caller asked for.
-struct Asked {
-    path: u64,
-    dirfd: i32,
-    flags: u32,
-    mode: u32,
-}
+/// `O_CREAT | O_WRONLY | O_TRUNC`, what `creat` means.
+const CREAT_FLAGS: u32 = 0o100 | 0o1 | 0o1000;
 
 /// A call of the open family.
 #[inline(always)]
 pub(crate) fn returned(actor: &Actor, call: &Returned, action: Action) -> Result<(), Skip> {
-    if call.result < 0 {
-        return failed(actor, call, action);
+    if call.result >= 0 {
+        let fd = call.result as i32;
+        if let Some(file) = task::file(task::current(), fd)
+            && record(actor, fd, file, Kind::FILE_OPEN) != Err(Skip::Unreadable)
+        {
+            return Ok(());
+        }
+        // Another thread has closed it already: only the caller's path is left.
     }
-    let fd = call.result as i32;
-    let current = task::current();
-    let file = task::file(current, fd).ok_or(Skip::Unreadable)?;
+    claimed(actor, call, action)
+}
+
+/// Records the file behind a descriptor and remembers it.
+#[inline(never)]
+pub(crate) fn record(actor: &Actor, fd: i32, file: u64, kind: Kind) -> Result<(), Skip> {
     let facts = FileFacts::read(file).ok_or(Skip::Unreadable)?;
-    let frame = Frame::take(Kind::FILE_OPEN)?;
-    if path::set_root(frame.scratch, current).is_none() {
+    descriptor::replace(actor, fd, file);
+    let frame = Frame::take(kind)?;
+    if path::set_root(frame.scratch, task::current()).is_none() {
         frame.release();
         return Err(Skip::Unreadable);
     }
@@ -59,36 +63,34 @@ pub(crate) fn returned(actor: &Actor, call: &Returned, action: Action) -> Result
         (*body).dirfd = AT_FDCWD;
         (*body).path_len = path_len as u32;
     }
+    let opened = kind == Kind::FILE_OPEN;
     let what = What {
-        kind: Kind::FILE_OPEN,
+        kind,
         flags,
-        result: call.result,
+        result: if opened { i64::from(fd) } else { 0 },
     };
-    let sent = frame.send(Ring::Bulk, actor, what, PATH + path_len);
-    // SAFETY: the entry of a tracked process stays while one of its threads runs.
-    let start = unsafe { (*actor.task).start };
-    let key = DescriptorKey {
-        start,
-        pid: actor.pid,
-        fd,
-    };
-    let descriptor = Descriptor {
+    let sent = frame.send(actor, what, PATH + path_len);
+    let target = Target {
         file,
-        bytes_read: 0,
-        bytes_written: 0,
         ino: facts.ino,
-        opened_number: sent.number,
-        opened_cpu: sent.cpu,
         dev: facts.dev,
-        socket: 0,
-        reserved: 0,
+        socket: false,
     };
-    let _ = DESCRIPTORS.insert(&key, &descriptor, 0);
+    descriptor::remember(actor, fd, &target, Some(sent));
     Ok(())
 }
 
-#[inline(always)]
-fn failed(actor: &Actor, call: &Returned, action: Action) -> Result<(), Skip> {
+/// What the caller asked for.
+struct Asked {
+    path: u64,
+    dirfd: i32,
+    flags: u32,
+    mode: u32,
+}
+
+/// Records what the caller asked for.
+#[inline(never)]
+fn claimed(actor: &Actor, call: &Returned, action: Action) -> Result<(), Skip> {
     let asked = asked(call, action);
     let frame = Frame::take(Kind::FILE_OPEN)?;
     let (path_len, cut) = copy_user_string(frame.scratch, PATH, asked.path, PATH_BYTES_MAX as u64);
@@ -100,7 +102,11 @@ fn failed(actor: &Actor, call: &Returned, action: Action) -> Result<(), Skip> {
         (*body).dev = 0;
         (*body).mode = asked.mode;
         (*body).flags = asked.flags;
-        (*body).fd = -1;
+        (*body).fd = if call.result < 0 {
+            -1
+        } else {
+            call.result as i32
+        };
         (*body).dirfd = asked.dirfd;
         (*body).path_len = path_len as u32;
     }
@@ -114,12 +120,9 @@ fn failed(actor: &Actor, call: &Returned, action: Action) -> Result<(), Skip> {
         flags,
         result: call.result,
     };
-    frame.send(Ring::Bulk, actor, what, PATH + path_len);
+    frame.send(actor, what, PATH + path_len);
     Ok(())
 }
-
-/// `O_CREAT | O_WRONLY | O_TRUNC`, what `creat` means.
-const CREAT_FLAGS: u32 = 0o100 | 0o1 | 0o1000;
 
 #[inline(always)]
 fn asked(call: &Returned, action: Action) -> Asked {
@@ -148,6 +151,13 @@ fn asked(call: &Returned, action: Action) -> Asked {
                 mode: mode as u32,
             }
         }
+        // A handle is no path.
+        Action::OPEN_BY_HANDLE => Asked {
+            path: 0,
+            dirfd: first as i32,
+            flags: third as u32,
+            mode: 0,
+        },
         _ => Asked {
             path: second,
             dirfd: first as i32,

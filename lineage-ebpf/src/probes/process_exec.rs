@@ -1,19 +1,25 @@
-//! Programs executed.
+//! Programs executed, and executions that failed.
+
+use core::ffi::c_void;
 
 use aya_ebpf::{
-    helpers::generated::bpf_get_current_cgroup_id, macros::btf_tracepoint,
+    helpers::generated::{bpf_get_current_cgroup_id, bpf_loop},
+    macros::btf_tracepoint,
     programs::BtfTracePointContext,
 };
 use lineage_common::{
     frame::{Exec, Flags, Kind},
-    limits::{ARGV_BYTES_MAX, PATH_BYTES_MAX},
+    layout::Action,
+    limits::{ARGUMENTS_MAX, ARGV_BYTES_MAX, PATH_BYTES_MAX},
 };
 
 use crate::{
+    descriptor::{self, Sweep},
     emit::{BODY, Frame, What},
-    maps::Ring,
+    maps::Scratch,
     path::{self, FileFacts},
-    read::{Typed, copy_kernel_string, copy_user, follow, offset, typed},
+    probes::syscall::{Returned, argument},
+    read::{Typed, copy_kernel_string, copy_user, copy_user_string, follow, offset, typed, user},
     skip::Skip,
     task::{self, Actor},
 };
@@ -37,9 +43,13 @@ fn executed(ctx: &BtfTracePointContext) -> Result<(), Skip> {
     let actor = Actor::current()?;
     let thread: Typed = ctx.arg(0);
     let bprm: Typed = ctx.arg(2);
+    descriptor::sweep(&actor, 0, u32::MAX, Sweep::Exec);
     // SAFETY: the entry of a tracked process stays while one of its threads runs; the others have
     // ended when an exec succeeds.
-    unsafe { (*actor.task).exec += 1 };
+    unsafe {
+        (*actor.task).exec += 1;
+        (*actor.task).threads = 1;
+    }
     let frame = Frame::take(Kind::EXEC)?;
     let Some((len, flags)) = fill(&frame, thread, bprm) else {
         frame.release();
@@ -50,7 +60,7 @@ fn executed(ctx: &BtfTracePointContext) -> Result<(), Skip> {
         flags,
         result: 0,
     };
-    frame.send(Ring::Control, &actor, what, len);
+    frame.send(&actor, what, len);
     Ok(())
 }
 
@@ -145,4 +155,118 @@ unsafe fn credentials(body: *mut Exec, thread: Typed) -> Option<()> {
         (*body).pid_ns = pid_ns;
     }
     Some(())
+}
+
+/// A call of the exec family that failed: all there is of it is what the caller asked for.
+#[inline(never)]
+pub(crate) fn failed(actor: &Actor, call: &Returned, action: Action) -> Result<(), Skip> {
+    if call.result >= 0 {
+        return Err(Skip::Untraced);
+    }
+    let (path, arguments) = if action == Action::EXECVE {
+        (argument!(call, 0), argument!(call, 1))
+    } else {
+        (argument!(call, 1), argument!(call, 2))
+    };
+    let frame = Frame::take(Kind::EXEC)?;
+    let scratch = frame.scratch;
+    let (filename_len, cut) = copy_user_string(scratch, STRINGS, path, PATH_BYTES_MAX as u64);
+    let (argc, argv_len, argv_cut) = argv(scratch, STRINGS + filename_len, arguments);
+    let body = frame.body::<Exec>();
+    // SAFETY: the body is ours until the frame is sent.
+    unsafe {
+        clear(body);
+        (*body).argv_bytes = argv_len;
+        (*body).argc = argc;
+        (*body).filename_len = filename_len as u32;
+        (*body).argv_len = argv_len as u32;
+    }
+    let mut flags = Flags::CLAIMED;
+    if cut {
+        flags = flags.with(Flags::PATH_CUT);
+    }
+    if argv_cut {
+        flags = flags.with(Flags::ARGV_CUT);
+    }
+    let what = What {
+        kind: Kind::EXEC,
+        flags,
+        result: call.result,
+    };
+    frame.send(actor, what, STRINGS + filename_len + argv_len);
+    Ok(())
+}
+
+#[inline(always)]
+unsafe fn clear(body: *mut Exec) {
+    // SAFETY: the caller's body: whole words, its size is a multiple of them.
+    unsafe {
+        let words = body.cast::<[u64; size_of::<Exec>() / 8]>();
+        *words = [0; size_of::<Exec>() / 8];
+    }
+}
+
+/// State of the copying of arguments. Lives in [`Scratch`], for the same reason as the walk's.
+#[repr(C)]
+pub(crate) struct Arguments {
+    /// Address of the next pointer.
+    next: u64,
+    /// Where in the frame the next argument goes.
+    at: u64,
+    /// Where the first one went.
+    start: u64,
+    count: u64,
+    /// 1 when the last argument was reached.
+    ended: u64,
+}
+
+/// Copies the caller's arguments to the frame at `at`; their number, their bytes, whether cut.
+#[inline(always)]
+fn argv(scratch: *mut Scratch, at: u64, address: u64) -> (u32, u64, bool) {
+    // SAFETY: the scratch is ours; the callback gets it by way of our stack.
+    unsafe {
+        let state = &raw mut (*scratch).arguments;
+        (*state).next = address;
+        (*state).at = at;
+        (*state).start = at;
+        (*state).count = 0;
+        (*state).ended = 0;
+        let mut context = scratch;
+        bpf_loop(
+            ARGUMENTS_MAX,
+            argument_copied as *mut c_void,
+            (&raw mut context).cast(),
+            0,
+        );
+        let len = (*state).at - (*state).start;
+        ((*state).count as u32, len, (*state).ended == 0)
+    }
+}
+
+unsafe extern "C" fn argument_copied(_index: u64, context: *mut c_void) -> i64 {
+    // SAFETY: the context is the pointer that `argv` holds on its stack.
+    let scratch = unsafe { *context.cast::<*mut Scratch>() };
+    // SAFETY: the scratch is ours until it is released.
+    unsafe {
+        let state = &raw mut (*scratch).arguments;
+        let Some(from) = user::<u64>((*state).next) else {
+            return 1;
+        };
+        if from == 0 {
+            (*state).ended = 1;
+            return 1;
+        }
+        let used = (*state).at - (*state).start;
+        if used + PATH_BYTES_MAX as u64 > ARGV_BYTES_MAX as u64 {
+            return 1;
+        }
+        let (len, cut) = copy_user_string(scratch, (*state).at, from, PATH_BYTES_MAX as u64);
+        if cut {
+            return 1;
+        }
+        (*state).at += len + 1;
+        (*state).count += 1;
+        (*state).next += 8;
+        0
+    }
 }

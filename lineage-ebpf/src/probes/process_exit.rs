@@ -1,12 +1,22 @@
 //! Processes and threads ended.
 
-use aya_ebpf::{macros::btf_tracepoint, programs::BtfTracePointContext};
-use lineage_common::frame::{Exit, Flags, Kind};
+use core::ffi::c_void;
+
+use aya_ebpf::{
+    helpers::generated::bpf_loop, macros::btf_tracepoint, programs::BtfTracePointContext,
+};
+use lineage_common::{
+    frame::{Exit, Flags, Kind},
+    limits::LINKS_MAX,
+    task::{Link, Switch},
+};
 
 use crate::{
+    atomic::fetch_add_half,
+    descriptor::{self, Sweep},
     emit::{BODY, Frame, What},
-    maps::{Ring, TASKS},
-    read::{Typed, follow, offset, typed},
+    maps::{self, LINKS, TASKS},
+    read::{Typed, follow, offset, typed, untyped},
     skip::Skip,
     task::Actor,
 };
@@ -14,33 +24,83 @@ use crate::{
 /// `SIGNAL_GROUP_EXIT` (`include/linux/sched/signal.h`): the whole group ends with one code.
 const GROUP_EXIT: u32 = 4;
 
+/// `PF_IO_WORKER` (`include/linux/sched.h`): a thread the kernel made for itself, without a
+/// creation anyone could have seen.
+const IO_WORKER: u32 = 0x10;
+
 /// `TP_PROTO(struct task_struct *p)`, since 6.16 also `bool group_dead`
 /// ([`include/trace/events/sched.h`](https://elixir.bootlin.com/linux/v6.12/source/include/trace/events/sched.h#L332)).
 ///
 /// Runs in the ending thread, before its files are closed and its children are given away.
 #[btf_tracepoint(function = "sched_process_exit")]
 pub(crate) fn sched_process_exit(ctx: BtfTracePointContext) -> i32 {
-    let _ = exited(&ctx);
+    let thread: Typed = ctx.arg(0);
+    if let Some(switch) = maps::attaching() {
+        let _ = links(thread, switch);
+    }
+    let _ = exited(thread);
     0
 }
 
 #[inline(always)]
-fn exited(ctx: &BtfTracePointContext) -> Result<(), Skip> {
+fn exited(thread: Typed) -> Result<(), Skip> {
     let actor = Actor::current()?;
-    let thread: Typed = ctx.arg(0);
     // SAFETY: the argument is a `struct task_struct`; the members have these types.
-    let (live, code) = unsafe {
+    let (live, worker) = unsafe {
         let signal = follow(thread, offset!(task_signal)).ok_or(Skip::Unreadable)?;
-        let live: i32 = typed(signal, offset!(signal_live));
+        let live: u32 = typed(signal, offset!(signal_live));
+        let flags: u32 = typed(thread, offset!(task_flags));
+        (live, flags & IO_WORKER != 0)
+    };
+    let last = last(&actor, live, worker);
+    if worker && !last {
+        return Err(Skip::Untraced);
+    }
+    if last {
+        descriptor::sweep(&actor, 0, u32::MAX, Sweep::Exit);
+    }
+    let sent = record(&actor, thread, last);
+    if last {
+        let _ = TASKS.remove(&actor.pid);
+    }
+    sent
+}
+
+/// Whether this is the last thread of its process to come by.
+///
+/// The kernel counts a thread out before this hook, so of several that end at the same time each
+/// may see that none is left; the one that brings our own count to zero is the last. After an
+/// attach that count is not known until the next exec, and the first that sees none left is taken.
+#[inline(always)]
+fn last(actor: &Actor, live: u32, worker: bool) -> bool {
+    // SAFETY: the entry of a tracked process stays while one of its threads runs.
+    unsafe {
+        if (*actor.task).threads != 0 && !worker {
+            let before = fetch_add_half(&raw mut (*actor.task).threads, u32::MAX);
+            return before == 1 && live == 0;
+        }
+        (*actor.task).threads == 0 && live == 0
+    }
+}
+
+#[inline(always)]
+fn record(actor: &Actor, thread: Typed, last: bool) -> Result<(), Skip> {
+    // SAFETY: `thread` is a `struct task_struct`; the members have these types.
+    let code = unsafe {
+        let signal = follow(thread, offset!(task_signal)).ok_or(Skip::Unreadable)?;
         let flags: u32 = typed(signal, offset!(signal_flags));
-        let code: u32 = if flags & GROUP_EXIT != 0 {
+        if flags & GROUP_EXIT != 0 {
             typed(signal, offset!(signal_group_exit_code))
         } else {
-            typed(thread, offset!(task_exit_code))
-        };
-        (live, code)
+            // A process ends with the code of its leader, whichever thread is the last.
+            let of = if last {
+                follow(thread, offset!(task_group_leader)).ok_or(Skip::Unreadable)?
+            } else {
+                thread
+            };
+            typed::<u32>(of, offset!(task_exit_code))
+        }
     };
-    let last = live == 0;
     let kind = if last { Kind::EXIT } else { Kind::THREAD_EXIT };
     let frame = Frame::take(kind)?;
     // SAFETY: the body is ours until the frame is sent.
@@ -60,9 +120,89 @@ fn exited(ctx: &BtfTracePointContext) -> Result<(), Skip> {
         flags,
         result: 0,
     };
-    frame.send(Ring::Control, &actor, what, BODY + size_of::<Exit>() as u64);
-    if last {
-        let _ = TASKS.remove(&actor.pid);
-    }
+    frame.send(actor, what, BODY + size_of::<Exit>() as u64);
     Ok(())
+}
+
+/// State of the listing of children, on the stack of [`links`].
+struct Children {
+    /// The `struct list_head` to look at next.
+    next: u64,
+    /// The list's head.
+    head: u64,
+    parent: u32,
+    /// 1 when the end of the list was reached.
+    ended: u32,
+    switch: *mut Switch,
+}
+
+/// Notes whose child this process is, and its children, before they are given to another parent.
+#[inline(never)]
+fn links(thread: Typed, switch: *mut Switch) -> Option<()> {
+    // SAFETY: `thread` is a `struct task_struct`; the members have these types.
+    unsafe {
+        let pid: u32 = typed(thread, offset!(task_tgid));
+        let leader = follow(thread, offset!(task_group_leader))?;
+        let parent = follow(leader, offset!(task_real_parent))?;
+        let start: u64 = typed(leader, offset!(task_start_boottime));
+        let parent: u32 = typed(parent, offset!(task_tgid));
+        note(switch, pid, start, parent);
+        let head = thread as u64 + offset!(task_children) as u64;
+        let mut children = Children {
+            next: untyped(head)?,
+            head,
+            parent: pid,
+            ended: 0,
+            switch,
+        };
+        bpf_loop(
+            LINKS_MAX,
+            child as *mut c_void,
+            (&raw mut children).cast(),
+            0,
+        );
+        if children.ended == 0 {
+            fetch_add_half(&raw mut (*switch).links_missed, 1);
+        }
+    }
+    Some(())
+}
+
+unsafe extern "C" fn child(_index: u64, context: *mut c_void) -> i64 {
+    // SAFETY: the context is the state that `links` holds on its stack.
+    let children = unsafe { &mut *context.cast::<Children>() };
+    let entry = children.next;
+    if entry == children.head {
+        children.ended = 1;
+        return 1;
+    }
+    let task = entry - offset!(task_sibling) as u64;
+    let (Some(pid), Some(start), Some(next)) = (
+        untyped::<u32>(task + offset!(task_tgid) as u64),
+        untyped::<u64>(task + offset!(task_start_boottime) as u64),
+        untyped::<u64>(entry),
+    ) else {
+        return 1;
+    };
+    if next == entry {
+        // Taken off the list at this moment: begin again, it is not on it any more.
+        children.next = untyped(children.head).unwrap_or(children.head);
+        return 0;
+    }
+    note(children.switch, pid, start, children.parent);
+    children.next = next;
+    0
+}
+
+#[inline(always)]
+fn note(switch: *mut Switch, pid: u32, start: u64, parent: u32) {
+    let link = Link {
+        start,
+        parent,
+        reserved: 0,
+    };
+    if LINKS.insert(&pid, &link, 0).is_err() {
+        // SAFETY: map values live as long as the program.
+        unsafe { fetch_add_half(&raw mut (*switch).links_missed, 1) };
+    }
 }

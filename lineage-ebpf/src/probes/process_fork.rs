@@ -1,18 +1,23 @@
-//! Processes and threads created.
+//! Processes and threads created, and attempts that failed.
 
 use aya_ebpf::{macros::btf_tracepoint, programs::BtfTracePointContext};
 use lineage_common::{
     frame::{Flags, Fork, Kind},
-    task::Task,
+    task::{Link, Task},
 };
 
 use crate::{
+    atomic::{add, fetch_add_half},
     emit::{BODY, Frame, What},
-    maps::{Ring, TASKS},
+    maps::{self, LINKS, TASKS},
+    probes::syscall::Returned,
     read::{Typed, offset, typed},
     skip::Skip,
     task::{self, Actor},
 };
+
+/// Length of a fork's frame.
+const LEN: u64 = BODY + size_of::<Fork>() as u64;
 
 /// `TP_PROTO(struct task_struct *parent, struct task_struct *child)`
 /// ([`include/trace/events/sched.h`](https://elixir.bootlin.com/linux/v6.12/source/include/trace/events/sched.h#L373)).
@@ -25,32 +30,42 @@ pub(crate) fn sched_process_fork(ctx: BtfTracePointContext) -> i32 {
     0
 }
 
+/// Who was created.
+struct Child {
+    start: u64,
+    pid: u32,
+    tid: u32,
+}
+
 #[inline(always)]
 fn forked(ctx: &BtfTracePointContext) -> Result<(), Skip> {
-    let actor = Actor::current()?;
+    let parent: Typed = ctx.arg(0);
     let child: Typed = ctx.arg(1);
-    // SAFETY: the argument is a `struct task_struct`; the members have these types.
-    let (pid, tid, start): (u32, u32, u64) = unsafe {
+    // SAFETY: the arguments are `struct task_struct`; the members have these types.
+    let (creator, new): (u32, Child) = unsafe {
         (
-            typed(child, offset!(task_tgid)),
-            typed(child, offset!(task_pid)),
-            typed(child, offset!(task_start_boottime)),
+            typed(parent, offset!(task_tgid)),
+            Child {
+                start: typed(child, offset!(task_start_boottime)),
+                pid: typed(child, offset!(task_tgid)),
+                tid: typed(child, offset!(task_pid)),
+            },
         )
     };
-    let thread = pid == actor.pid;
-    if !thread {
-        // SAFETY: the entry of a tracked process stays while one of its threads runs.
-        let lineage = unsafe { (*actor.task).lineage };
-        let task = Task {
-            start,
-            lineage,
-            exec: 0,
-        };
-        let _ = TASKS.insert(&pid, &task, 0);
+    if creator != new.pid {
+        link(creator, &new);
     }
-    let kind = if thread {
+    let actor = Actor::current()?;
+    let kind = if creator == new.pid {
+        // SAFETY: the entry of a tracked process stays while one of its threads runs.
+        unsafe {
+            if (*actor.task).threads != 0 {
+                fetch_add_half(&raw mut (*actor.task).threads, 1);
+            }
+        }
         Kind::THREAD_START
     } else {
+        inherit(&actor, &new);
         Kind::FORK
     };
     let (child_ns_tid, child_pid_ns) = task::own_number(child).unwrap_or((0, 0));
@@ -58,9 +73,9 @@ fn forked(ctx: &BtfTracePointContext) -> Result<(), Skip> {
     // SAFETY: the body is ours until the frame is sent.
     unsafe {
         *frame.body::<Fork>() = Fork {
-            child_start: start,
-            child_pid: pid,
-            child_tid: tid,
+            child_start: new.start,
+            child_pid: new.pid,
+            child_tid: new.tid,
             child_ns_tid,
             child_pid_ns,
         };
@@ -68,8 +83,65 @@ fn forked(ctx: &BtfTracePointContext) -> Result<(), Skip> {
     let what = What {
         kind,
         flags: Flags(0),
-        result: i64::from(tid),
+        result: i64::from(new.tid),
     };
-    frame.send(Ring::Control, &actor, what, BODY + size_of::<Fork>() as u64);
+    frame.send(&actor, what, LEN);
+    Ok(())
+}
+
+/// The child belongs to the lineage of its creator.
+#[inline(always)]
+fn inherit(actor: &Actor, child: &Child) {
+    // SAFETY: the entry of a tracked process stays while one of its threads runs.
+    let lineage = unsafe { (*actor.task).lineage };
+    let task = Task::forked(child.start, lineage);
+    if TASKS.insert(&child.pid, &task, 0).is_err()
+        && let Some(counters) = maps::counters(maps::cpu())
+    {
+        // SAFETY: map values live as long as the program.
+        unsafe { add(&raw mut (*counters).tasks_full, 1) };
+    }
+}
+
+/// Notes who created whom, while the agent attaches.
+#[inline(always)]
+fn link(creator: u32, child: &Child) {
+    let Some(switch) = maps::attaching() else {
+        return;
+    };
+    let link = Link {
+        start: child.start,
+        parent: creator,
+        reserved: 0,
+    };
+    if LINKS.insert(&child.pid, &link, 0).is_err() {
+        // SAFETY: map values live as long as the program.
+        unsafe { fetch_add_half(&raw mut (*switch).links_missed, 1) };
+    }
+}
+
+/// `fork`, `vfork`, `clone` or `clone3` that failed.
+#[inline(always)]
+pub(crate) fn failed(actor: &Actor, call: &Returned) -> Result<(), Skip> {
+    if call.result >= 0 {
+        return Err(Skip::Untraced);
+    }
+    let frame = Frame::take(Kind::FORK)?;
+    // SAFETY: the body is ours until the frame is sent.
+    unsafe {
+        *frame.body::<Fork>() = Fork {
+            child_start: 0,
+            child_pid: 0,
+            child_tid: 0,
+            child_ns_tid: 0,
+            child_pid_ns: 0,
+        };
+    }
+    let what = What {
+        kind: Kind::FORK,
+        flags: Flags(0),
+        result: call.result,
+    };
+    frame.send(actor, what, LEN);
     Ok(())
 }

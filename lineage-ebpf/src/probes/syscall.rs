@@ -4,11 +4,14 @@ use aya_ebpf::{macros::btf_tracepoint, programs::BtfTracePointContext};
 use lineage_common::layout::Action;
 
 use crate::{
+    atomic::add,
     maps,
-    probes::{close, open},
+    probes::{
+        accept, bind, close, connect, open, process_exec, process_fork, socket_create, transfer,
+    },
     read::{Typed, offset, typed},
     skip::Skip,
-    task::Actor,
+    task::{self, Actor},
 };
 
 /// A system call that returned.
@@ -57,15 +60,71 @@ fn returned(ctx: &BtfTracePointContext) -> Result<(), Skip> {
         return Err(Skip::Untraced);
     }
     let actor = Actor::current()?;
+    if task::compat(task::current()) || maps::foreign(number) {
+        return compat();
+    }
     let call = Returned {
         regs,
         result: ctx.arg(1),
     };
     match action {
-        Action::OPEN | Action::OPENAT | Action::OPENAT2 | Action::CREAT => {
-            open::returned(&actor, &call, action)
+        Action::READ if call.result >= 0 => {
+            transfer::moved(&actor, argument!(call, 0) as i32, call.result as u64, 0)
+        }
+        Action::WRITE if call.result >= 0 => {
+            transfer::moved(&actor, argument!(call, 0) as i32, 0, call.result as u64)
         }
         Action::CLOSE => close::returned(&actor, &call),
+        Action::OPEN
+        | Action::OPENAT
+        | Action::OPENAT2
+        | Action::CREAT
+        | Action::OPEN_BY_HANDLE => open::returned(&actor, &call, action),
+        _ => rare(&actor, &call, action),
+    }
+}
+
+/// What is not in the hot loops of programs.
+#[inline(never)]
+fn rare(actor: &Actor, call: &Returned, action: Action) -> Result<(), Skip> {
+    match action {
+        Action::CONNECT => connect::returned(actor, call),
+        Action::ACCEPT => accept::returned(actor, call),
+        Action::BIND => bind::returned(actor, call),
+        Action::SOCKET => socket_create::returned(actor, call),
+        Action::DUP2 => close::duplicated(actor, call),
+        Action::CLOSE_RANGE => close::range_returned(actor, call),
+        Action::SENDFILE => transfer::between(
+            actor,
+            argument!(call, 1) as i32,
+            argument!(call, 0) as i32,
+            call.result,
+        ),
+        Action::SPLICE => transfer::between(
+            actor,
+            argument!(call, 0) as i32,
+            argument!(call, 2) as i32,
+            call.result,
+        ),
+        Action::TEE => transfer::between(
+            actor,
+            argument!(call, 0) as i32,
+            argument!(call, 1) as i32,
+            call.result,
+        ),
+        Action::RECVMMSG => transfer::messages(actor, call, true),
+        Action::SENDMMSG => transfer::messages(actor, call, false),
+        Action::EXECVE | Action::EXECVEAT => process_exec::failed(actor, call, action),
+        Action::FORK => process_fork::failed(actor, call),
         _ => Err(Skip::Untraced),
     }
+}
+
+/// A call of another table than the native one: its number and arguments mean something else.
+#[inline(always)]
+fn compat() -> Result<(), Skip> {
+    let counters = maps::counters(maps::cpu()).ok_or(Skip::Unreadable)?;
+    // SAFETY: map values live as long as the program.
+    unsafe { add(&raw mut (*counters).compat, 1) };
+    Err(Skip::Untraced)
 }

@@ -1,0 +1,29 @@
+//! Sockets created: not recorded, but remembered, so that their close is known as a socket's.
+
+use crate::{
+    descriptor::{self, Target},
+    path::FileFacts,
+    probes::syscall::Returned,
+    skip::Skip,
+    task::{self, Actor},
+};
+
+/// `socket(…)`.
+#[inline(never)]
+pub(crate) fn returned(actor: &Actor, call: &Returned) -> Result<(), Skip> {
+    if call.result < 0 {
+        return Err(Skip::Untraced);
+    }
+    let fd = call.result as i32;
+    let file = task::file(task::current(), fd).ok_or(Skip::Unreadable)?;
+    let facts = FileFacts::read(file).ok_or(Skip::Unreadable)?;
+    descriptor::replace(actor, fd, file);
+    let target = Target {
+        file,
+        ino: facts.ino,
+        dev: facts.dev,
+        socket: true,
+    };
+    descriptor::recorded(actor, fd, &target, None);
+    Ok(())
+}

@@ -1,0 +1,128 @@
+//! Bytes moved through descriptors: counted, and the first use of one that was inherited recorded.
+
+use core::ffi::c_void;
+
+use aya_ebpf::helpers::generated::bpf_loop;
+use lineage_common::{
+    frame::{Kind, NO_CPU},
+    limits::MESSAGES_MAX,
+};
+
+use crate::{
+    atomic::add,
+    descriptor,
+    maps::DESCRIPTORS,
+    path::FileFacts,
+    probes::{
+        open,
+        syscall::{Returned, argument},
+    },
+    read::user,
+    skip::Skip,
+    socket::{self, Call, Claim},
+    task::{self, Actor},
+};
+
+/// Size of `struct mmsghdr` (`include/linux/socket.h`) and where its `msg_len` is.
+const MESSAGE_BYTES: u64 = 64;
+const MESSAGE_LEN: u64 = 56;
+
+/// Counts bytes at a descriptor.
+///
+/// The file behind it is compared with the one that was there when it was recorded, which shows a
+/// replacement by a call that is not followed. When another thread replaces the descriptor while
+/// the call runs, the bytes count for the new file: the kernel keeps no trace of the old one.
+#[inline(always)]
+pub(crate) fn moved(actor: &Actor, fd: i32, read: u64, written: u64) -> Result<(), Skip> {
+    let file = task::file(task::current(), fd).ok_or(Skip::Unreadable)?;
+    let key = descriptor::key(actor, fd);
+    let known = match DESCRIPTORS.get_ptr_mut(&key) {
+        // SAFETY: map values stay readable.
+        Some(known) if unsafe { (*known).file == file && (*known).opened_cpu != NO_CPU } => known,
+        _ => {
+            inherit(actor, fd, file)?;
+            DESCRIPTORS.get_ptr_mut(&key).ok_or(Skip::Unreadable)?
+        }
+    };
+    // SAFETY: map values stay writable.
+    unsafe {
+        if read > 0 {
+            add(&raw mut (*known).bytes_read, read);
+        }
+        if written > 0 {
+            add(&raw mut (*known).bytes_written, written);
+        }
+    }
+    Ok(())
+}
+
+/// Records the first use of a descriptor.
+#[inline(never)]
+fn inherit(actor: &Actor, fd: i32, file: u64) -> Result<(), Skip> {
+    let facts = FileFacts::read(file).ok_or(Skip::Unreadable)?;
+    if !socket::is_socket(&facts) {
+        return open::record(actor, fd, file, Kind::FILE_INHERIT);
+    }
+    let call = Call {
+        kind: Kind::NET_INHERIT,
+        fd,
+        result: 0,
+        done: true,
+        claim: Claim::Nothing,
+        address: 0,
+        address_len: 0,
+    };
+    socket::record(actor, &call)
+}
+
+/// A call that moved `result` bytes from one descriptor into another.
+#[inline(never)]
+pub(crate) fn between(actor: &Actor, from: i32, to: i32, result: i64) -> Result<(), Skip> {
+    if result < 0 {
+        return Err(Skip::Untraced);
+    }
+    let _ = moved(actor, from, result as u64, 0);
+    moved(actor, to, 0, result as u64)
+}
+
+/// Sum over the messages of one call, on the stack of [`messages`].
+struct Messages {
+    address: u64,
+    bytes: u64,
+}
+
+/// `sendmmsg`, `recvmmsg`: each message tells its own length, in the caller's memory.
+#[inline(never)]
+pub(crate) fn messages(actor: &Actor, call: &Returned, received: bool) -> Result<(), Skip> {
+    if call.result < 0 {
+        return Err(Skip::Untraced);
+    }
+    let mut messages = Messages {
+        address: argument!(call, 1),
+        bytes: 0,
+    };
+    let count = (call.result as u64).min(u64::from(MESSAGES_MAX));
+    // SAFETY: the callback gets the state that lives as long as the call.
+    unsafe {
+        bpf_loop(
+            count as u32,
+            message as *mut c_void,
+            (&raw mut messages).cast(),
+            0,
+        );
+    }
+    let fd = argument!(call, 0) as i32;
+    if received {
+        moved(actor, fd, messages.bytes, 0)
+    } else {
+        moved(actor, fd, 0, messages.bytes)
+    }
+}
+
+unsafe extern "C" fn message(index: u64, context: *mut c_void) -> i64 {
+    // SAFETY: the context is the state that `messages` holds on its stack.
+    let messages = unsafe { &mut *context.cast::<Messages>() };
+    let len: Option<u32> = user(messages.address + index * MESSAGE_BYTES + MESSAGE_LEN);
+    messages.bytes += u64::from(len.unwrap_or(0));
+    0
+}
