@@ -7,8 +7,8 @@
 
 pub mod batch;
 pub mod cli;
-pub mod commands;
 pub mod clock;
+pub mod commands;
 pub mod event;
 pub mod evidence;
 #[cfg(feature = "record")]

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use super::keys::KeyError;
 use super::record::RecordError;
+use super::segment::SegmentError;
 use super::text::TextError;
 
 /// Why evidence cannot be written or read.
@@ -75,13 +76,13 @@ pub enum Error {
         /// The library's answer.
         source: parquet::errors::ParquetError,
     },
-    /// The Parquet library panicked on foreign bytes.
-    #[error("the Parquet reader gave up on {}: {reason}", path.display())]
-    Reader {
+    /// A segment cannot be read.
+    #[error("{} cannot be read: {source}", path.display())]
+    Segment {
         /// The file.
         path: PathBuf,
-        /// What the panic said.
-        reason: String,
+        /// Why.
+        source: SegmentError,
     },
     /// A spool contradicts itself or the evidence before it.
     #[error("{} is damaged at byte {at}: {reason}", path.display())]

@@ -15,6 +15,7 @@ pub mod log;
 pub mod manifest;
 pub mod note;
 pub mod origin;
+pub mod reader;
 pub mod record;
 pub mod schema;
 pub mod seal;

@@ -2,6 +2,7 @@
 
 use std::fs::File;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
 
 use arrow_array::cast::AsArray as _;
 use arrow_array::types::{
@@ -9,9 +10,10 @@ use arrow_array::types::{
     TimestampSecondType,
 };
 use arrow_array::{Array as _, ArrayRef, RecordBatch};
-use arrow_schema::{DataType, TimeUnit};
+use arrow_schema::{DataType, Field as ArrowField, Schema, TimeUnit};
 use parquet::arrow::arrow_reader::{
-    ArrowReaderOptions, ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder,
+    ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReader,
+    ParquetRecordBatchReaderBuilder,
 };
 use parquet::errors::ParquetError;
 
@@ -74,9 +76,10 @@ impl SegmentFile {
     /// [`SegmentError`]
     pub fn open(file: File) -> Result<Self, SegmentError> {
         isolated(|| {
-            // The Arrow schema some engines store beside the Parquet schema could ask for any type.
-            let options = ArrowReaderOptions::new().with_skip_arrow_metadata(true);
-            let builder = ParquetRecordBatchReaderBuilder::try_new_with_options(file, options)?;
+            let builder = ParquetRecordBatchReaderBuilder::new_with_metadata(
+                file.try_clone().map_err(ParquetError::from)?,
+                metadata(&file)?,
+            );
             let rows = builder.metadata().file_metadata().num_rows();
             let rows = u64::try_from(rows).unwrap_or(u64::MAX);
             if rows > RECORDS_MAX {
@@ -142,6 +145,29 @@ impl SegmentFile {
     }
 }
 
+/// The footer, with text columns to be read as views into their pages: a dictionary with one huge
+/// value cannot be multiplied by the rows that name it.
+fn metadata(file: &File) -> Result<ArrowReaderMetadata, SegmentError> {
+    // The Arrow schema some engines store beside the Parquet schema could ask for any type.
+    let options = || ArrowReaderOptions::new().with_skip_arrow_metadata(true);
+    let found = ArrowReaderMetadata::load(file, options())?;
+    let fields: Vec<ArrowField> = found
+        .schema()
+        .fields()
+        .iter()
+        .map(|field| match field.data_type() {
+            DataType::Utf8 => field.as_ref().clone().with_data_type(DataType::Utf8View),
+            DataType::Binary => field.as_ref().clone().with_data_type(DataType::BinaryView),
+            _ => field.as_ref().clone(),
+        })
+        .collect();
+    let options = options().with_schema(Arc::new(Schema::new(fields)));
+    Ok(ArrowReaderMetadata::try_new(
+        Arc::clone(found.metadata()),
+        options,
+    )?)
+}
+
 fn external(error: arrow_schema::ArrowError) -> ParquetError {
     ParquetError::External(Box::new(error))
 }
@@ -167,8 +193,8 @@ enum Cells<'a> {
     Millis(&'a arrow_array::TimestampMillisecondArray),
     Micros(&'a arrow_array::TimestampMicrosecondArray),
     Nanos(&'a arrow_array::TimestampNanosecondArray),
-    Text(&'a arrow_array::StringArray),
-    Bytes(&'a arrow_array::BinaryArray),
+    Text(&'a arrow_array::StringViewArray),
+    Bytes(&'a arrow_array::BinaryViewArray),
 }
 
 /// The columns of the batch that hold fields, with the field's position in the registry.
@@ -203,8 +229,8 @@ fn cells<'a>(
             }
             TimeUnit::Nanosecond => Cells::Nanos(array.as_primitive::<TimestampNanosecondType>()),
         }),
-        (DataType::Utf8, FieldType::Text) => Ok(Cells::Text(array.as_string())),
-        (DataType::Binary, FieldType::Text) => Ok(Cells::Bytes(array.as_binary())),
+        (DataType::Utf8View, FieldType::Text) => Ok(Cells::Text(array.as_string_view())),
+        (DataType::BinaryView, FieldType::Text) => Ok(Cells::Bytes(array.as_binary_view())),
         (found, _) => Err(SegmentError::Type {
             column: name.to_owned(),
             found: found.to_string(),

@@ -184,6 +184,27 @@ fn what_is_written_reads_back() {
 }
 
 #[test]
+fn all_records_can_be_visited_in_order_sealed_or_not() {
+    let host = Host::new();
+    let mut writer = host.writer();
+    appended(&mut writer, &host.clock, 20);
+    writer.seal(Reason::Rows).unwrap();
+    appended(&mut writer, &host.clock, 20);
+    writer.commit(&Counters::default()).unwrap();
+    drop(writer);
+    let evidence = crate::evidence::reader::Evidence::open(&host.evidence()).unwrap();
+    let mut seen = Vec::new();
+    evidence
+        .records(|id, record| {
+            assert_eq!(id, host.keys.host_id());
+            seen.push(record.seq.unwrap());
+            ControlFlow::<()>::Continue(())
+        })
+        .unwrap();
+    assert_eq!(seen, (0..40).collect::<Vec<_>>());
+}
+
+#[test]
 fn every_epoch_ends_once_and_empty_ones_are_told() {
     let host = Host::new();
     let mut writer = host.writer();

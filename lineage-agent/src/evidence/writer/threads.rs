@@ -121,6 +121,16 @@ impl Threads {
     }
 }
 
+impl Drop for Threads {
+    /// Waits for what is queued: a seal is not to be torn apart by the program's end.
+    fn drop(&mut self) {
+        self.syncs = None;
+        self.seals = None;
+        let _ = self.syncing.take().map(JoinHandle::join);
+        let _ = self.sealing.take().map(JoinHandle::join);
+    }
+}
+
 /// Syncs files as they come; of several waiting requests for the same file one is enough.
 fn sync_all(jobs: &Receiver<Arc<File>>, failure: &Failure) {
     while let Ok(file) = jobs.recv() {
