@@ -1,6 +1,8 @@
 //! What each command does: glue between the command line and the parts that do the work.
 
 mod key;
+#[cfg(feature = "record")]
+mod record;
 
 use std::{io::Write as _, process::ExitCode};
 
@@ -13,6 +15,8 @@ const FAILED: u8 = 2;
 #[must_use]
 pub fn run(command: Command) -> ExitCode {
     let result = match command {
+        #[cfg(feature = "record")]
+        Command::Record(options) => return record::run(options),
         Command::Key(options) => key::run(&options),
         _ => Err(anyhow::anyhow!("do this yet")),
     };

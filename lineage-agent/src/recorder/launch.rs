@@ -60,6 +60,7 @@ impl LaunchError {
 #[derive(Debug)]
 pub struct Waiting {
     pid: Pid,
+    stopped: Stopped,
     executed: oneshot::Receiver<io::Result<()>>,
     ended: oneshot::Receiver<io::Result<ExitStatus>>,
 }
@@ -157,6 +158,7 @@ pub fn start(command: &[OsString]) -> Result<Waiting, LaunchError> {
     match waitid(WaitId::Pid(pid), stop) {
         Ok(Some(status)) if status.stopped() => Ok(Waiting {
             pid,
+            stopped: Stopped(Some(pid)),
             executed,
             ended,
         }),
@@ -185,8 +187,9 @@ impl Waiting {
     /// # Errors
     ///
     /// When the exec failed: the process has ended again.
-    pub async fn release(self, program: &OsString) -> Result<Running, LaunchError> {
+    pub async fn release(mut self, program: &OsString) -> Result<Running, LaunchError> {
         kill_process(self.pid, Signal::CONT).map_err(|error| LaunchError::Start(error.into()))?;
+        self.stopped.0 = None;
         match self.executed.await {
             Ok(Ok(())) => Ok(Running { ended: self.ended }),
             Ok(Err(error)) => Err(match error.kind() {
@@ -195,6 +198,19 @@ impl Waiting {
                 _ => LaunchError::Start(error),
             }),
             Err(_) => Err(LaunchError::Start(io::ErrorKind::BrokenPipe.into())),
+        }
+    }
+}
+
+/// A stopped process that goes with this value unless it is let go.
+#[derive(Debug)]
+struct Stopped(Option<Pid>);
+
+impl Drop for Stopped {
+    fn drop(&mut self) {
+        if let Some(pid) = self.0 {
+            // It has not begun: nobody misses it, and stopped it would stay for ever.
+            let _ = kill_process(pid, Signal::KILL);
         }
     }
 }

@@ -1,4 +1,176 @@
 //! Records: from the kernel's rings to sealed evidence.
+//!
+//! The caller's thread launches or attaches, then watches for the end; one thread of its own
+//! ([`engine`]) does all the work on events, so that order and numbering need no locks.
 
+mod ending;
+mod engine;
 pub mod launch;
-pub mod snapshot;
+mod registration;
+mod snapshot;
+
+use std::{
+    ffi::OsString,
+    io,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use crate::{
+    clock::{Clock as _, SystemClock},
+    evidence::{
+        error::Error as EvidenceError,
+        keys::Keys,
+        writer::{Summary, Writer},
+    },
+    host::procfs::{Procfs, ProcfsError},
+    probe::{self, ProbeError, Probes, Tracked},
+};
+
+use engine::{Begin, Engine, Finish};
+use launch::{LaunchError, Waiting};
+use registration::{Origin, Registrar};
+
+pub use ending::{Ending, Why};
+
+/// What to record, and where to.
+#[derive(Debug)]
+pub struct Request {
+    /// Directory of the evidence; new or empty.
+    pub output: PathBuf,
+    /// Keys that sign it.
+    pub keys: Arc<Keys>,
+    /// The command to launch; empty to only attach.
+    pub command: Vec<OsString>,
+    /// Processes to attach to, with their descendants.
+    pub pids: Vec<u32>,
+    /// Stop when the command ends, whatever still runs.
+    pub until_exit: bool,
+    /// Rings.
+    pub probes: probe::Options,
+}
+
+/// What came of it.
+#[derive(Debug)]
+pub struct Outcome {
+    /// The sealed log.
+    pub summary: Summary,
+    /// How it ended.
+    pub ending: Ending,
+    /// Frames the kernel had no room for.
+    pub lost: u64,
+}
+
+/// Why nothing was recorded, or why recording stopped.
+#[derive(Debug, thiserror::Error)]
+pub enum RecordError {
+    /// The command cannot be run.
+    #[error(transparent)]
+    Launch(#[from] LaunchError),
+    /// The kernel side does not work here.
+    #[error("record: {0}")]
+    Probe(#[from] ProbeError),
+    /// Evidence cannot be written.
+    #[error("write the evidence: {0}")]
+    Evidence(#[from] EvidenceError),
+    /// Processes cannot be looked at.
+    #[error(transparent)]
+    Procfs(#[from] ProcfsError),
+    /// The directory for the evidence has something in it.
+    #[error("record into {}: the directory is not empty", .0.display())]
+    NotEmpty(PathBuf),
+    /// A system call on the recorder's own behalf failed.
+    #[error("{what}: {source}")]
+    System {
+        /// What was attempted.
+        what: &'static str,
+        /// The kernel's answer.
+        source: io::Error,
+    },
+    /// The engine's thread died.
+    #[error("go on: the recording thread ended unexpectedly")]
+    Engine,
+}
+
+/// Records until what is recorded has ended or somebody stops it. `started` is called when
+/// everything is in place, just before a command is let go.
+///
+/// # Errors
+///
+/// [`RecordError`]. Before `started` was called nothing has run and no evidence is left behind;
+/// afterwards everything up to the error is in the evidence's spool.
+pub async fn record(request: &Request, started: impl FnOnce()) -> Result<Outcome, RecordError> {
+    if let Some(program) = request.command.first() {
+        launch::check(program)?;
+    }
+    require_empty(&request.output)?;
+    let procfs = Procfs::open()?;
+    let (mut probes, reader) = Probes::load(&request.probes)?;
+    let mut engine = Engine::spawn(reader)?;
+    let waiting = match request.command.as_slice() {
+        [] => None,
+        command => Some(launch::start(command)?),
+    };
+    let lineages = track(&mut probes, request, waiting.as_ref())?;
+    let registrar = Registrar::new(&probes, &procfs)?;
+    let writer = Writer::create(
+        &request.output,
+        registrar.identity(),
+        &request.keys,
+        Box::new(SystemClock),
+    )?;
+    let registrations = registrar.register(&writer, lineages)?;
+    engine.begin(Begin {
+        writer,
+        registrations,
+    })?;
+    started();
+    let ending = ending::wait(&probes, &mut engine, waiting, request).await?;
+    let misses = probes.recursion_misses()?;
+    // Detached first: what was counted then is exactly what there is to read.
+    drop(probes);
+    let time_ns = u64::try_from(SystemClock.now().boot_ns).unwrap_or(0);
+    let finish = Finish {
+        time_ns,
+        detail: ending.detail(),
+        misses,
+    };
+    let summary = engine.finish(finish).await?;
+    let lost = summary.counters.cpus.iter().flat_map(|cpu| cpu.lost).sum();
+    Ok(Outcome {
+        summary,
+        ending,
+        lost,
+    })
+}
+
+/// Tracks everything asked for: a lineage for the command, and one for each process attached.
+fn track(
+    probes: &mut Probes,
+    request: &Request,
+    waiting: Option<&Waiting>,
+) -> Result<Vec<(Origin, Vec<Tracked>)>, RecordError> {
+    let mut lineages = Vec::new();
+    if let Some(waiting) = waiting {
+        let origin = Origin::Launch(request.command.clone());
+        lineages.push((origin, vec![probes.track(waiting.pid(), 0)?]));
+    }
+    for pid in &request.pids {
+        let number = u32::try_from(lineages.len()).unwrap_or(u32::MAX);
+        lineages.push((Origin::Attach(*pid), probes.attach_tree(*pid, number)?));
+    }
+    Ok(lineages)
+}
+
+/// The output must not exist yet or be an empty directory.
+fn require_empty(output: &Path) -> Result<(), RecordError> {
+    match std::fs::read_dir(output).map(|mut entries| entries.next().is_some()) {
+        Ok(true) => Err(RecordError::NotEmpty(output.to_owned())),
+        Ok(false) => Ok(()),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        Err(source) => Err(RecordError::System {
+            what: "use the output directory",
+            source,
+        }),
+    }
+}

@@ -6,18 +6,8 @@ use crate::{
         identity::Birth,
         process::{ExecutableState, ParentSnapshot, ProcessState, Snapshot},
     },
+    probe::Tracked,
 };
-
-/// A process as the kernel's task map knows it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct TrackedProcess {
-    /// Process id in the initial pid namespace.
-    pub pid: u32,
-    /// `start_boottime`, nanoseconds.
-    pub start_ns: u64,
-    /// Execs since it is tracked.
-    pub exec: u32,
-}
 
 /// Reads what procfs shows of a process that is tracked already, so that nothing between the two
 /// is lost. One that has ended meanwhile, or whose id is another's now, is recorded as gone.
@@ -25,14 +15,14 @@ pub struct TrackedProcess {
 /// # Errors
 ///
 /// [`ProcfsError`] when procfs itself cannot be read.
-pub fn take(
+pub(super) fn take(
     procfs: &Procfs,
-    process: TrackedProcess,
+    process: Tracked,
     time_ns: u64,
 ) -> Result<Snapshot, ProcfsError> {
     let shown = procfs
         .snapshot(process.pid)?
-        .filter(|shown| shown.start.contains(process.start_ns));
+        .filter(|shown| shown.start.contains(process.start));
     let parent = match &shown {
         Some(shown) if shown.ppid != 0 => Some(ParentSnapshot {
             pid: shown.ppid,
@@ -43,8 +33,8 @@ pub fn take(
     Ok(Snapshot {
         time_ns,
         pid: process.pid,
-        start_ns: process.start_ns,
-        exec: process.exec,
+        start_ns: process.start,
+        exec: 0,
         namespace: shown
             .as_ref()
             .and_then(|shown| Some((shown.namespaces.pid?, shown.ns_pid))),

@@ -1,0 +1,175 @@
+//! `lineage record`: record a command, or running processes, and all their descendants.
+
+use std::{
+    io::Write as _,
+    path::{Path, PathBuf},
+    process::ExitCode,
+    sync::Arc,
+};
+
+use anyhow::Context as _;
+use jiff::Timestamp;
+use serde_json::json;
+
+use super::{complain, key};
+use crate::{
+    cli,
+    evidence::{
+        epoch::EPOCHS_MAX,
+        keys::{KeyError, Keys},
+    },
+    probe,
+    recorder::{Outcome, RecordError, Request, Why, record},
+};
+
+/// Exit status when recording itself failed, so that it is not taken for the command's.
+const FAILED: u8 = 125;
+/// Hourly epochs enrolled when keys are made on first use: a year.
+const EPOCHS: u32 = 8760;
+const _: () = assert!(EPOCHS <= EPOCHS_MAX);
+
+/// Runs `lineage record` and gives the exit status to end with.
+pub(super) fn run(options: cli::Record) -> ExitCode {
+    match try_run(options) {
+        Ok(status) => ExitCode::from(status),
+        Err(error) => {
+            complain(&error);
+            let launch = error
+                .downcast_ref::<RecordError>()
+                .and_then(|error| match error {
+                    RecordError::Launch(launch) => Some(launch.exit_status()),
+                    _ => None,
+                });
+            ExitCode::from(launch.unwrap_or(FAILED))
+        }
+    }
+}
+
+fn try_run(options: cli::Record) -> anyhow::Result<u8> {
+    let say = Say {
+        quiet: options.quiet || options.json,
+    };
+    let output = options.output.unwrap_or_else(default_output);
+    let request = Request {
+        keys: Arc::new(keys(&options.keys.dir, &say)?),
+        output,
+        command: options.command,
+        pids: options.pids,
+        until_exit: options.until_exit,
+        probes: probe::Options {
+            control_ring_bytes: options.control_ring,
+            bulk_ring_bytes: options.bulk_ring,
+        },
+    };
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .context("start the recorder")?;
+    let outcome = runtime.block_on(record(&request, || started(&request, &say)))?;
+    let pin = key::pin(request.keys.enrolment());
+    if options.json {
+        let _ = writeln!(
+            std::io::stderr(),
+            "{}",
+            summary(&request.output, &outcome, &pin)
+        );
+    } else {
+        say.line(&report(&request.output, &outcome, &pin));
+    }
+    Ok(outcome.ending.exit_status())
+}
+
+/// Opens the keys, or makes them on first use.
+fn keys(dir: &Path, say: &Say) -> anyhow::Result<Keys> {
+    match Keys::open(dir) {
+        Ok(keys) => Ok(keys),
+        Err(KeyError::Missing(_)) => {
+            let keys = key::create(dir, EPOCHS)?;
+            say.line(&format!(
+                "made the keys of this host in {}; pin this root elsewhere: {}",
+                dir.display(),
+                key::pin(keys.enrolment())
+            ));
+            Ok(keys)
+        }
+        Err(error) => Err(error).with_context(|| format!("use the keys in {}", dir.display())),
+    }
+}
+
+/// A directory named by the time, here.
+fn default_output() -> PathBuf {
+    PathBuf::from(format!(
+        "lineage-{}",
+        Timestamp::now().strftime("%Y%m%dT%H%M%SZ")
+    ))
+}
+
+fn started(request: &Request, say: &Say) {
+    if request.command.is_empty() {
+        say.line(&format!(
+            "recording into {}; Ctrl-C stops and seals",
+            request.output.display()
+        ));
+    }
+}
+
+/// The closing words for people.
+fn report(output: &Path, outcome: &Outcome, pin: &str) -> String {
+    let summary = &outcome.summary;
+    let mut text = format!(
+        "{} records in {} sealed segment{}: {}",
+        summary.records,
+        summary.segments,
+        if summary.segments == 1 { "" } else { "s" },
+        output.display()
+    );
+    if outcome.lost > 0 {
+        text += &format!(
+            "\nlineage: {} events LOST: the rings were full; they are counted in the evidence",
+            outcome.lost
+        );
+    }
+    if outcome.ending.running > 0 {
+        let why = match outcome.ending.why {
+            Why::Signal(_) => "stopped by a signal",
+            Why::CommandEnded => "the command has ended",
+            Why::Ended => "ended",
+        };
+        text += &format!(
+            "\nlineage: {why}; {} recorded processes still run",
+            outcome.ending.running
+        );
+    }
+    text + &format!(
+        "\nlineage: next: lineage tree {0}  |  lineage verify {0} --trust {pin}",
+        output.display()
+    )
+}
+
+/// The same for machines.
+fn summary(output: &Path, outcome: &Outcome, pin: &str) -> serde_json::Value {
+    json!({
+        "evidence": output.to_string_lossy(),
+        "log": outcome.summary.origin.to_string(),
+        "records": outcome.summary.records,
+        "segments": outcome.summary.segments,
+        "lost": outcome.lost,
+        "running": outcome.ending.running,
+        "exit_status": outcome.ending.exit_status(),
+        "root": pin,
+    })
+}
+
+/// Where remarks go: standard error, unless nobody wants them.
+struct Say {
+    quiet: bool,
+}
+
+impl Say {
+    fn line(&self, text: &str) {
+        if !self.quiet {
+            // Nothing can be done when standard error is gone.
+            let _ = writeln!(std::io::stderr(), "lineage: {text}");
+        }
+    }
+}

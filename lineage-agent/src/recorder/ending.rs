@@ -1,0 +1,193 @@
+//! When recording ends: the last process is gone, the command ended, or somebody said stop.
+//!
+//! Signals mean what they mean without us. While a command runs on a terminal, Ctrl-C is the
+//! command's affair. A signal sent to the recorder itself is passed on to the command, whose end is
+//! then recorded; a second one stops recording at once.
+
+use std::{io, os::unix::process::ExitStatusExt as _, process::ExitStatus, time::Duration};
+
+use rustix::process::{Pid, Signal, getpgrp, kill_process};
+use serde_json::json;
+use tokio::{
+    signal::unix::{SignalKind, signal},
+    sync::oneshot,
+    time::{MissedTickBehavior, interval},
+};
+
+use super::{RecordError, Request, engine::Engine, launch::Waiting};
+use crate::probe::Probes;
+
+/// How often it is checked whether anything tracked still runs.
+const LOOK_EVERY: Duration = Duration::from_millis(10);
+
+/// How recording ended.
+#[derive(Debug)]
+pub struct Ending {
+    /// Why.
+    pub why: Why,
+    /// The command's own end, when there was a command and it ended first.
+    pub status: Option<ExitStatus>,
+    /// Tracked processes that still ran.
+    pub running: usize,
+}
+
+/// Why recording ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Why {
+    /// Everything recorded has ended.
+    Ended,
+    /// The command has, and no more was asked for.
+    CommandEnded,
+    /// This signal.
+    Signal(i32),
+}
+
+impl Ending {
+    /// As JSON, for the record that ends a lineage.
+    pub(super) fn detail(&self) -> String {
+        let reason = match self.why {
+            Why::Ended => "ended",
+            Why::CommandEnded => "command-ended",
+            Why::Signal(_) => "signal",
+        };
+        json!({ "reason": reason, "running": self.running }).to_string()
+    }
+
+    /// The exit status to pass on: the command's, 128 + N when signal N ended it or us.
+    #[must_use]
+    pub fn exit_status(&self) -> u8 {
+        let by_signal = |number: i32| u8::try_from(128 + number).unwrap_or(u8::MAX);
+        match (self.status, self.why) {
+            (Some(status), _) => match (status.code(), status.signal()) {
+                (Some(code), _) => u8::try_from(code).unwrap_or(u8::MAX),
+                (None, Some(number)) => by_signal(number),
+                (None, None) => u8::MAX,
+            },
+            // Stopping is how an attachment is meant to end.
+            (None, _) => 0,
+        }
+    }
+}
+
+/// Lets the command go and waits for the end.
+pub(super) async fn wait(
+    probes: &Probes,
+    engine: &mut Engine,
+    waiting: Option<Waiting>,
+    request: &Request,
+) -> Result<Ending, RecordError> {
+    let handler = |kind| {
+        signal(kind).map_err(|source| RecordError::System {
+            what: "handle signals",
+            source,
+        })
+    };
+    let mut interrupt = handler(SignalKind::interrupt())?;
+    let mut quit = handler(SignalKind::quit())?;
+    let mut terminate = handler(SignalKind::terminate())?;
+    let mut hangup = handler(SignalKind::hangup())?;
+    let mut command = Command::new(waiting, request).await?;
+    let mut look = interval(LOOK_EVERY);
+    look.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut asked = 0;
+    loop {
+        let received = tokio::select! {
+            status = command.ended(), if command.runs() => {
+                command.note(status?);
+                if request.until_exit {
+                    return Ok(command.ending(Why::CommandEnded, probes));
+                }
+                continue;
+            }
+            _ = look.tick(), if !command.runs() => {
+                if probes.tracked() == 0 {
+                    return Ok(command.ending(Why::Ended, probes));
+                }
+                continue;
+            }
+            error = engine.failed() => return Err(error),
+            _ = interrupt.recv() => Signal::INT,
+            _ = quit.recv() => Signal::QUIT,
+            _ = terminate.recv() => Signal::TERM,
+            _ = hangup.recv() => Signal::HUP,
+        };
+        if command.runs() && matches!(received, Signal::INT | Signal::QUIT) && on_terminal() {
+            continue;
+        }
+        asked += 1;
+        if command.runs() && asked == 1 {
+            command.pass_on(received);
+        } else {
+            return Ok(command.ending(Why::Signal(received.as_raw()), probes));
+        }
+    }
+}
+
+/// Whether the terminal delivers its signals to us and the command alike.
+fn on_terminal() -> bool {
+    rustix::termios::tcgetpgrp(io::stdin()).is_ok_and(|foreground| foreground == getpgrp())
+}
+
+/// The command, if there is one.
+struct Command {
+    pid: Option<Pid>,
+    end: Option<oneshot::Receiver<io::Result<ExitStatus>>>,
+    status: Option<ExitStatus>,
+}
+
+impl Command {
+    async fn new(waiting: Option<Waiting>, request: &Request) -> Result<Self, RecordError> {
+        let (Some(waiting), Some(program)) = (waiting, request.command.first()) else {
+            return Ok(Self {
+                pid: None,
+                end: None,
+                status: None,
+            });
+        };
+        let pid = i32::try_from(waiting.pid()).ok().and_then(Pid::from_raw);
+        let running = waiting.release(program).await?;
+        Ok(Self {
+            pid,
+            end: Some(running.ended),
+            status: None,
+        })
+    }
+
+    fn runs(&self) -> bool {
+        self.end.is_some()
+    }
+
+    async fn ended(&mut self) -> Result<ExitStatus, RecordError> {
+        let wait_error = |source| RecordError::System {
+            what: "wait for the command",
+            source,
+        };
+        let Some(end) = &mut self.end else {
+            return std::future::pending().await;
+        };
+        match end.await {
+            Ok(status) => status.map_err(wait_error),
+            Err(_) => Err(wait_error(io::ErrorKind::BrokenPipe.into())),
+        }
+    }
+
+    fn note(&mut self, status: ExitStatus) {
+        self.end = None;
+        self.status = Some(status);
+    }
+
+    fn pass_on(&self, signal: Signal) {
+        if let Some(pid) = self.pid {
+            // It may have ended in this moment, which is what was wanted.
+            let _ = kill_process(pid, signal);
+        }
+    }
+
+    fn ending(&self, why: Why, probes: &Probes) -> Ending {
+        Ending {
+            why,
+            status: self.status,
+            running: probes.tracked(),
+        }
+    }
+}

@@ -1,0 +1,284 @@
+//! The thread that turns frames into records: drain, order, fold, append, commit.
+
+use std::{
+    sync::mpsc,
+    thread::{self, JoinHandle},
+    time::{Duration, Instant},
+};
+
+use tokio::sync::oneshot;
+
+use crate::{
+    event::Event,
+    evidence::{
+        counters::Counters,
+        error::Error as EvidenceError,
+        manifest::Reason,
+        schema::Record,
+        writer::{Summary, Writer},
+    },
+    lineage::{
+        fold::{Fold, LineageStart, Sink},
+        identity::BootId,
+        order::{Order, Ordered},
+    },
+    probe::Reader,
+};
+
+use super::{RecordError, registration::Registration};
+
+/// Longest a frame stays in a ring that is not filling up.
+const DRAIN_EVERY: Duration = Duration::from_millis(20);
+/// How often what was recorded is signed and made durable.
+const COMMIT_EVERY: Duration = Duration::from_millis(500);
+/// Longest the last frames are waited for: a probe run takes microseconds.
+const LAST_FRAMES: Duration = Duration::from_secs(10);
+/// Scheduling priority of the engine: it must keep up when every CPU is busy with the workload.
+const NICE: i32 = -15;
+
+/// What the engine starts with.
+pub(super) struct Begin {
+    pub(super) writer: Writer,
+    pub(super) registrations: (BootId, Vec<Registration>),
+}
+
+/// What the engine ends with.
+#[derive(Debug)]
+pub(super) struct Finish {
+    /// Boot time in nanoseconds by which everything of interest has happened.
+    pub(super) time_ns: u64,
+    /// Why, as JSON.
+    pub(super) detail: String,
+    /// Runs of the probes that the kernel skipped.
+    pub(super) misses: u64,
+}
+
+enum Control {
+    Begin(Box<Begin>),
+    Finish(Finish),
+}
+
+/// The engine, from outside.
+pub(super) struct Engine {
+    control: mpsc::Sender<Control>,
+    ended: oneshot::Receiver<Result<Option<Summary>, RecordError>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Engine {
+    /// Starts the thread. It drains the rings at once and keeps what comes until [`Self::begin`].
+    pub(super) fn spawn(reader: Reader) -> Result<Self, RecordError> {
+        let (control, commands) = mpsc::channel();
+        let (done, ended) = oneshot::channel();
+        let thread = thread::Builder::new()
+            .name("engine".to_owned())
+            .spawn(move || {
+                // Without the privilege it runs at the usual priority, and losses are counted.
+                let _ = rustix::process::setpriority_process(None, NICE);
+                let mut work = Work::new(reader);
+                // Nobody listens any more when the caller failed first.
+                let _ = done.send(work.run(&commands));
+            })
+            .map_err(|source| RecordError::System {
+                what: "start a thread",
+                source,
+            })?;
+        Ok(Self {
+            control,
+            ended,
+            thread: Some(thread),
+        })
+    }
+
+    /// Hands over the writer and the lineages; records are made from here on.
+    pub(super) fn begin(&self, begin: Begin) -> Result<(), RecordError> {
+        self.control
+            .send(Control::Begin(Box::new(begin)))
+            .map_err(|_| RecordError::Engine)
+    }
+
+    /// Ready when the engine has failed by itself.
+    pub(super) async fn failed(&mut self) -> RecordError {
+        match (&mut self.ended).await {
+            Ok(Err(error)) => error,
+            Ok(Ok(_)) | Err(_) => RecordError::Engine,
+        }
+    }
+
+    /// Records what is left, seals and closes.
+    pub(super) async fn finish(mut self, finish: Finish) -> Result<Summary, RecordError> {
+        // A failed send means that the engine has ended; its outcome says why.
+        let _ = self.control.send(Control::Finish(finish));
+        let outcome = (&mut self.ended).await.map_err(|_| RecordError::Engine)?;
+        outcome?.ok_or(RecordError::Engine)
+    }
+}
+
+impl Drop for Engine {
+    fn drop(&mut self) {
+        let (closed, _) = mpsc::channel();
+        // Without a sender the thread ends; it has no writer then, or everything is in the spool.
+        drop(std::mem::replace(&mut self.control, closed));
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
+    }
+}
+
+/// Everything the thread owns.
+struct Work {
+    reader: Reader,
+    order: Order,
+    recording: Option<Recording>,
+    committed: Instant,
+}
+
+/// A recording that has begun.
+struct Recording {
+    fold: Fold,
+    sink: Numbered,
+    lineages: u32,
+    undecodable: u64,
+}
+
+/// The writer as the fold sees it.
+struct Numbered(Writer);
+
+impl Sink for Numbered {
+    type Error = EvidenceError;
+
+    fn next_seq(&self) -> u64 {
+        self.0.next_seq()
+    }
+
+    fn append(&mut self, record: &Record<'_>) -> Result<(), EvidenceError> {
+        self.0.append(record)
+    }
+}
+
+impl Work {
+    fn new(reader: Reader) -> Self {
+        Self {
+            reader,
+            order: Order::default(),
+            recording: None,
+            committed: Instant::now(),
+        }
+    }
+
+    /// Works until told to finish; `None` when the caller went away before anything was recorded.
+    fn run(&mut self, commands: &mpsc::Receiver<Control>) -> Result<Option<Summary>, RecordError> {
+        loop {
+            match commands.try_recv() {
+                Ok(Control::Begin(begin)) => self.recording = Some(Recording::begin(*begin)?),
+                Ok(Control::Finish(finish)) => return self.finish(&finish).map(Some),
+                Err(mpsc::TryRecvError::Disconnected) => return Ok(None),
+                Err(mpsc::TryRecvError::Empty) => {}
+            }
+            let (_, more) = self.step()?;
+            if self.committed.elapsed() >= COMMIT_EVERY {
+                self.commit(0)?;
+            }
+            if !more {
+                self.reader.wait(DRAIN_EVERY).map_err(poll_error)?;
+            }
+        }
+    }
+
+    /// Drains once and records what is known to be complete: up to when, and whether more waits.
+    fn step(&mut self) -> Result<(Option<u64>, bool), RecordError> {
+        let drained = self.reader.drain(&mut self.order.arrived);
+        let (Some(recording), Some(watermark)) = (&mut self.recording, &drained.watermark) else {
+            return Ok((None, drained.more));
+        };
+        self.order
+            .release(watermark, |ordered| recording.take(&ordered))?;
+        Ok((Some(watermark.time), drained.more))
+    }
+
+    fn commit(&mut self, misses: u64) -> Result<(), RecordError> {
+        self.committed = Instant::now();
+        let Some(recording) = &mut self.recording else {
+            return Ok(());
+        };
+        let counters = self.reader.counters();
+        let cpus: Vec<_> = (0..counters.cpus()).map(|cpu| counters.read(cpu)).collect();
+        let dropped = recording.undecodable + self.reader.malformed() + misses;
+        let writer = &mut recording.sink.0;
+        writer.commit(&Counters::new(&cpus, dropped))?;
+        recording.fold.set_utc_offset(writer.offset_ns());
+        Ok(())
+    }
+
+    fn finish(&mut self, finish: &Finish) -> Result<Summary, RecordError> {
+        let started = Instant::now();
+        while started.elapsed() < LAST_FRAMES {
+            let (complete, more) = self.step()?;
+            if complete.is_some_and(|time| time > finish.time_ns) {
+                break;
+            }
+            if !more {
+                thread::sleep(Duration::from_millis(1));
+            }
+        }
+        if let Some(recording) = &mut self.recording {
+            for lineage in 0..recording.lineages {
+                let Recording { fold, sink, .. } = recording;
+                fold.end_lineage(lineage, finish.time_ns, &finish.detail, sink)?;
+            }
+        }
+        self.commit(finish.misses)?;
+        let recording = self.recording.take().ok_or(RecordError::Engine)?;
+        Ok(recording.sink.0.close(Reason::Shutdown)?)
+    }
+}
+
+impl Recording {
+    /// Registers the lineages and the processes they start with.
+    fn begin(begin: Begin) -> Result<Self, EvidenceError> {
+        let (boot, registrations) = begin.registrations;
+        let mut fold = Fold::new(boot);
+        let mut sink = Numbered(begin.writer);
+        fold.set_utc_offset(sink.0.offset_ns());
+        let mut lineages = 0;
+        for registration in &registrations {
+            let start = LineageStart {
+                uid: &registration.uid,
+                context: &registration.context,
+                time_ns: registration.time_ns,
+                detail: &registration.detail,
+            };
+            fold.start_lineage(&start, &mut sink)?;
+            for snapshot in &registration.snapshots {
+                fold.snapshot(lineages, snapshot, &mut sink)?;
+            }
+            lineages += 1;
+        }
+        Ok(Self {
+            fold,
+            sink,
+            lineages,
+            undecodable: 0,
+        })
+    }
+
+    fn take(&mut self, ordered: &Ordered<'_>) -> Result<(), EvidenceError> {
+        match ordered {
+            Ordered::Frame(frame) => match Event::decode(frame) {
+                Ok(event) => self.fold.event(&event, &mut self.sink),
+                Err(_) => {
+                    self.undecodable += 1;
+                    Ok(())
+                }
+            },
+            Ordered::Loss(loss) => self.fold.loss(loss, &mut self.sink),
+        }
+    }
+}
+
+fn poll_error(errno: rustix::io::Errno) -> RecordError {
+    RecordError::System {
+        what: "wait for the kernel",
+        source: errno.into(),
+    }
+}

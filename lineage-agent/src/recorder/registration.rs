@@ -1,0 +1,167 @@
+//! Registers lineages: their identity, context and first records.
+
+use std::ffi::OsString;
+use std::os::unix::ffi::OsStrExt as _;
+
+use serde_json::json;
+
+use crate::{
+    clock::{Clock as _, SystemClock},
+    evidence::{
+        digest,
+        escape::escape,
+        text::hex,
+        tree::Hash,
+        writer::{Identity, Writer},
+    },
+    host::{
+        blind_spots,
+        environment::{Environment, Recorder},
+        procfs::Procfs,
+    },
+    lineage::{
+        context::Context,
+        identity::{Birth, BootId, lineage_uid},
+        process::Snapshot,
+    },
+    probe::{Probes, Tracked},
+};
+
+use super::{RecordError, snapshot};
+
+/// Where the kernel tells the id of this boot.
+const BOOT_ID: &str = "/proc/sys/kernel/random/boot_id";
+
+/// How a lineage came about.
+#[derive(Debug)]
+pub(super) enum Origin {
+    /// This command was launched.
+    Launch(Vec<OsString>),
+    /// This process was attached.
+    Attach(u32),
+}
+
+/// One lineage, ready to be recorded.
+#[derive(Debug)]
+pub(super) struct Registration {
+    pub(super) uid: String,
+    pub(super) context: String,
+    pub(super) time_ns: u64,
+    pub(super) detail: String,
+    /// Its processes, parents first.
+    pub(super) snapshots: Vec<Snapshot>,
+}
+
+/// What all lineages of a recording share.
+#[derive(Debug)]
+pub(super) struct Registrar<'a> {
+    procfs: &'a Procfs,
+    boot_text: String,
+    boot: BootId,
+    agent: Hash,
+    probes: Hash,
+    layout: Hash,
+}
+
+impl<'a> Registrar<'a> {
+    pub(super) fn new(probes: &Probes, procfs: &'a Procfs) -> Result<Self, RecordError> {
+        let system = |what| move |source| RecordError::System { what, source };
+        let boot_text = std::fs::read_to_string(BOOT_ID).map_err(system("read the boot id"))?;
+        let boot_text = boot_text.trim().to_owned();
+        let boot = BootId::parse(&boot_text).ok_or(RecordError::System {
+            what: "read the boot id",
+            source: std::io::ErrorKind::InvalidData.into(),
+        })?;
+        let program = std::fs::File::open("/proc/self/exe").map_err(system("read this program"))?;
+        Ok(Self {
+            procfs,
+            boot_text,
+            boot,
+            agent: digest::of_reader(program).map_err(system("read this program"))?,
+            probes: digest::of(probes.object()),
+            layout: digest::of(probes.layout_bytes()),
+        })
+    }
+
+    pub(super) fn identity(&self) -> Identity {
+        Identity {
+            hostname: rustix::system::uname().nodename().to_bytes().to_vec(),
+            boot: self.boot_text.clone(),
+            agent: self.agent,
+            probes: self.probes,
+        }
+    }
+
+    /// Stores the documents that govern the lineages and reads what their processes are now.
+    pub(super) fn register(
+        &self,
+        writer: &Writer,
+        lineages: Vec<(Origin, Vec<Tracked>)>,
+    ) -> Result<(BootId, Vec<Registration>), RecordError> {
+        let blind_spots: Vec<&str> = blind_spots::BLIND_SPOTS
+            .iter()
+            .map(|spot| spot.name)
+            .collect();
+        let environment = Environment::read(Recorder {
+            version: env!("CARGO_PKG_VERSION"),
+            digest: &hex(&self.agent),
+            probes: &hex(&self.probes),
+            layout: &hex(&self.layout),
+            tier: "trace",
+            blind_spots: &blind_spots,
+        })
+        .to_bytes();
+        let environment = writer.artifact(&environment)?;
+        let mut registrations = Vec::new();
+        for (number, (origin, tracked)) in (0..).zip(lineages) {
+            let time_ns = u64::try_from(SystemClock.now().boot_ns).unwrap_or(0);
+            let mut snapshots = Vec::new();
+            for process in tracked {
+                snapshots.push(snapshot::take(self.procfs, process, time_ns)?);
+            }
+            let root = snapshots.first().map_or(0, |root| root.start_ns);
+            let (pid_ns, ns_pid) = snapshots
+                .first()
+                .and_then(|root| root.namespace)
+                .unwrap_or_default();
+            let birth = Birth {
+                start_ns: root,
+                pid_ns,
+                ns_pid,
+            };
+            let uid = lineage_uid(self.boot, birth, number);
+            let context = Context {
+                enforcement: "observe",
+                environment: &environment,
+                lineage: &uid,
+                previous: None,
+                reason: "start",
+                version: 1,
+            };
+            let context = writer.artifact(&context.to_bytes())?;
+            let detail = detail(&origin);
+            registrations.push(Registration {
+                uid,
+                context,
+                time_ns,
+                detail,
+                snapshots,
+            });
+        }
+        Ok((self.boot, registrations))
+    }
+}
+
+/// How a lineage came about, as JSON.
+fn detail(origin: &Origin) -> String {
+    let uid = rustix::process::getuid().as_raw();
+    let recorder = json!({ "pid": std::process::id(), "uid": uid });
+    match origin {
+        Origin::Launch(command) => {
+            let command: Vec<String> = command.iter().map(|word| escape(word.as_bytes())).collect();
+            json!({ "command": command, "how": "launch", "recorder": recorder })
+        }
+        Origin::Attach(pid) => json!({ "how": "attach", "pid": pid, "recorder": recorder }),
+    }
+    .to_string()
+}
