@@ -1,5 +1,7 @@
 //! What each command does: glue between the command line and the parts that do the work.
 
+#[cfg(feature = "record")]
+mod doctor;
 mod key;
 #[cfg(feature = "record")]
 mod record;
@@ -17,6 +19,8 @@ pub fn run(command: Command) -> ExitCode {
     let result = match command {
         #[cfg(feature = "record")]
         Command::Record(options) => return record::run(options),
+        #[cfg(feature = "record")]
+        Command::Doctor(options) => doctor::run(&options),
         Command::Key(options) => key::run(&options),
         _ => Err(anyhow::anyhow!("do this yet")),
     };
