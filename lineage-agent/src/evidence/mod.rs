@@ -18,6 +18,8 @@ pub mod note;
 pub mod origin;
 pub mod reader;
 pub mod record;
+pub mod recover;
+pub mod scan;
 pub mod schema;
 pub mod seal;
 pub mod segment;
@@ -26,3 +28,6 @@ pub mod tally;
 pub mod text;
 pub mod tree;
 pub mod writer;
+
+#[cfg(test)]
+mod testing;

@@ -69,6 +69,12 @@ impl Evidence {
         &self.hosts
     }
 
+    /// The hosts, each to be read by its own thread.
+    #[must_use]
+    pub fn into_hosts(self) -> Vec<Host> {
+        self.hosts
+    }
+
     /// Calls `visit` with every record, host by host, in order of `seq`: what is sealed, then what
     /// is in spools. Evidence that contradicts itself gives what can be read up to there.
     ///

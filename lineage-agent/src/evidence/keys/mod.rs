@@ -20,6 +20,7 @@ use super::epoch::{EPOCHS_MAX, Enrolment, EpochFile, Statement};
 use super::files::Dir;
 use super::note::{self, Signer, VerifierKey};
 use super::origin::{HostId, Origin};
+use super::text::hex;
 use super::tree::{Hash, Log, inclusion, root};
 use store::{Secret, SeedState};
 
@@ -245,6 +246,16 @@ impl Keys {
     /// [`KeyError::Missing`] when this directory has no keys for it (any more).
     pub fn resume(self: &Arc<Self>, origin: Origin) -> Result<LogKeys, KeyError> {
         LogKeys::resume(Arc::clone(self), origin)
+    }
+
+    /// Erases whatever keys a log has left. Repeating it is fine.
+    ///
+    /// # Errors
+    ///
+    /// [`KeyError::Io`]
+    pub fn erase(&self, origin: Origin) -> Result<(), KeyError> {
+        let logs = self.dir.make(store::LOGS, 0o700)?;
+        store::erase(&logs, &hex(&origin.log))
     }
 
     /// Erases the master's seeds before `epoch`; returns its state then.

@@ -7,12 +7,14 @@ mod open;
 mod threads;
 
 pub use open::Identity;
+pub(super) use open::Segment;
 
 use std::path::Path;
 use std::sync::Arc;
 
 use crate::clock::{Clock, Now};
 
+use super::checkpoint::Seal;
 use super::counters::Counters;
 use super::error::{Error, Result};
 use super::keys::{EpochSigner, Keys, LogKeys, random_bytes};
@@ -21,12 +23,12 @@ use super::log::LogWriter;
 use super::manifest::Reason;
 use super::origin::{HostId, Origin};
 use super::record::RecordError;
+use super::recover::{Gap, Left, Taken};
 use super::schema::Record;
 use super::seal::{NoSteps, Sealer, Steps, put_artifact};
 use super::segment::registry_text;
 use super::text::hex;
 use super::tree::Hash;
-use open::Segment;
 use threads::Threads;
 
 /// When a segment is full.
@@ -144,27 +146,79 @@ impl Writer {
         };
         let now = clock.now();
         let log_keys = keys.begin(origin, epoch_at(keys, now.wall_ns)?)?;
+        let (dir, log_keys) = (Arc::new(dir), Arc::new(log_keys));
+        let sealer = Sealer::new(
+            Arc::clone(&dir),
+            Arc::clone(&log_keys),
+            LogWriter::default(),
+            [0; 32],
+            options.steps,
+        );
         let start = Start {
             epoch: log_keys.epoch(),
             session: 0,
             segment: 0,
             first: 0,
             not_before: 0,
-            previous: [0; 32],
-            log: LogWriter::default(),
+            gap: None,
+            sealer,
         };
-        Self::start(dir, log_keys, identity, clock, options, start)
+        Self::start(dir, log_keys, identity, clock, options.limits, start)
+    }
+
+    /// Goes on with a log after [`Reason::Stop`] or a crash: seals what was left, tells of the gap,
+    /// and gives every epoch that has passed its end.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Absent`] when there is no log; [`Error::Closed`] when it is complete;
+    /// [`Error::Spool`] when a spool is damaged; otherwise as [`Writer::create`].
+    pub fn open(
+        evidence: &Path,
+        identity: Identity,
+        keys: &Arc<Keys>,
+        clock: Box<dyn Clock>,
+    ) -> Result<Self> {
+        Self::open_with(evidence, identity, keys, clock, Options::default())
+    }
+
+    /// [`Writer::open`] with other [`Options`].
+    ///
+    /// # Errors
+    ///
+    /// As [`Writer::open`].
+    pub fn open_with(
+        evidence: &Path,
+        identity: Identity,
+        keys: &Arc<Keys>,
+        clock: Box<dyn Clock>,
+        options: Options,
+    ) -> Result<Self> {
+        let dir = Arc::new(HostDir::open(evidence, keys.host_id())?);
+        let left = match Left::take(&dir, keys, &options.steps)? {
+            Taken::Open(left) => left,
+            Taken::Complete(_) => return Err(Error::Closed(dir.root.path().to_owned())),
+        };
+        let start = Start {
+            epoch: left.next_epoch(),
+            session: left.last.head.session + 1,
+            segment: left.last.head.segment + 1,
+            first: left.last.head.first + left.last.count,
+            not_before: left.last.closed,
+            gap: Gap::after(&left.last),
+            sealer: left.sealer,
+        };
+        Self::start(dir, left.keys, identity, clock, options.limits, start)
     }
 
     fn start(
-        dir: HostDir,
-        keys: LogKeys,
+        dir: Arc<HostDir>,
+        keys: Arc<LogKeys>,
         identity: Identity,
         clock: Box<dyn Clock>,
-        options: Options,
+        limits: Limits,
         start: Start,
     ) -> Result<Self> {
-        let (dir, keys) = (Arc::new(dir), Arc::new(keys));
         let note = keys.keys().enrolment_note();
         dir.epochs.put("enrolment", note.as_bytes(), &dir.spool)?;
         put_artifact(&dir, registry_text().as_bytes())?;
@@ -176,32 +230,34 @@ impl Writer {
             segment: start.segment,
             epoch: start.epoch,
             session: start.session,
-            opened: now.boot_ns.saturating_add(offset),
+            // The clock may be past the epoch the log is in.
+            opened: now.boot_ns.saturating_add(offset).min(window.1),
             offset,
             first: start.first,
         };
-        let segment = Segment::begin(&dir, identity.head(&head))?;
-        let sealer = Sealer::new(
-            Arc::clone(&dir),
-            Arc::clone(&keys),
-            start.log,
-            start.previous,
-            options.steps,
-        );
+        let counters = Counters::default();
+        let mut segment = Segment::stage(&dir, identity.head(&head))?;
+        if let Some(gap) = start.gap {
+            gap.append_to(&mut segment)?;
+            segment.commit(&signer, &counters, head.opened, None)?;
+        }
+        segment.flush()?;
+        segment.sync()?;
+        segment.publish(&dir)?;
+        dir.spool.sync()?;
         let mut writer = Self {
-            threads: Threads::spawn(sealer)?,
+            threads: Threads::spawn(start.sealer)?,
             dir,
             keys,
             identity,
             clock,
-            limits: options.limits,
+            limits,
             session: start.session,
             signer,
             epoch_end: window.1,
             segment,
-            counters: Counters::default(),
+            counters,
         };
-        // The clock may be past the epoch the keys are at.
         writer.follow_clock(now)?;
         Ok(writer)
     }
@@ -317,9 +373,8 @@ impl Writer {
         self.follow_clock(now)?;
         let time = self.time(now);
         let (origin, records) = (self.keys.origin(), self.segment.next_seq());
-        let job = self
-            .segment
-            .finish(&self.signer, &self.counters, time, reason, now)?;
+        let seal = seal_of(reason, time, now);
+        let job = self.segment.finish(&self.signer, &self.counters, seal)?;
         self.threads.seal(job)?;
         let (segments, root) = self.threads.finish()?;
         Ok(Summary {
@@ -377,9 +432,8 @@ impl Writer {
         let next = self.signer.epoch() + 1;
         // First: without a key for it, the epoch must not end.
         let (signer, window) = enter_epoch(&self.dir, &self.keys, next)?;
-        let job = self
-            .segment
-            .finish(&self.signer, &self.counters, end, Reason::EpochEnd, now)?;
+        let seal = seal_of(Reason::EpochEnd, end, now);
+        let job = self.segment.finish(&self.signer, &self.counters, seal)?;
         self.signer = signer;
         self.epoch_end = window.1;
         self.begin_segment(next, end, offset)?;
@@ -392,9 +446,8 @@ impl Writer {
     }
 
     fn rotate_with(&mut self, reason: Reason, closed: i64, offset: i64, now: Now) -> Result<()> {
-        let job = self
-            .segment
-            .finish(&self.signer, &self.counters, closed, reason, now)?;
+        let seal = seal_of(reason, closed, now);
+        let job = self.segment.finish(&self.signer, &self.counters, seal)?;
         self.begin_segment(self.signer.epoch(), closed, offset)?;
         self.threads.seal(job)
     }
@@ -414,6 +467,14 @@ impl Writer {
     }
 }
 
+fn seal_of(reason: Reason, closed: i64, now: Now) -> Seal {
+    Seal {
+        reason,
+        closed,
+        wall_offset: now.offset_ns(),
+    }
+}
+
 /// Where a session starts.
 struct Start {
     epoch: u32,
@@ -422,8 +483,8 @@ struct Start {
     first: u64,
     /// `closed` of the segment before.
     not_before: i64,
-    previous: Hash,
-    log: LogWriter,
+    gap: Option<Gap>,
+    sealer: Sealer,
 }
 
 /// The epoch a time falls into; the first when the clock is before all of them.
@@ -456,5 +517,7 @@ fn enter_epoch(dir: &HostDir, keys: &LogKeys, epoch: u32) -> Result<(EpochSigner
     Ok((signer, (nanoseconds(start), nanoseconds(end))))
 }
 
+#[cfg(test)]
+mod crash_tests;
 #[cfg(test)]
 mod tests;

@@ -5,8 +5,6 @@ use std::io::Write as _;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use crate::clock::Now;
-
 use super::super::checkpoint::{Commit, Seal};
 use super::super::counters::Counters;
 use super::super::error::{Error, Result};
@@ -80,7 +78,7 @@ fn word(bytes: &[u8]) -> String {
 }
 
 /// A segment being written.
-pub(super) struct Segment {
+pub(in super::super) struct Segment {
     head: Head,
     header: Hash,
     file: Arc<File>,
@@ -96,29 +94,43 @@ pub(super) struct Segment {
 impl Segment {
     /// Opens the spool of a new segment: it appears with its header whole.
     pub(super) fn begin(dir: &HostDir, head: Head) -> Result<Self> {
+        let mut segment = Self::stage(dir, head)?;
+        segment.flush()?;
+        segment.publish(dir)?;
+        Ok(segment)
+    }
+
+    /// Prepares the spool of a new segment under a temporary name.
+    pub(in super::super) fn stage(dir: &HostDir, head: Head) -> Result<Self> {
         let name = spool_name(head.segment);
-        let path = dir.spool.path().join(&name);
         let text = head.text();
         let mut buffer = Vec::with_capacity(BUFFER_BYTES + BUFFER_BYTES / 4);
         push_header(&text, &mut buffer);
-        let staged = format!("{name}.tmp");
+        let staged = staged(&name);
         dir.spool.remove(&staged)?;
-        let mut file = dir.spool.create(&staged, 0o640)?;
-        file.write_all(&buffer).map_err(Error::io("write", &path))?;
-        dir.spool.publish(&staged, &dir.spool, &name)?;
-        let bytes = buffer.len() as u64;
-        buffer.clear();
+        let file = dir.spool.create(&staged, 0o640)?;
         Ok(Self {
             header: *blake3::hash(text.as_bytes()).as_bytes(),
             head,
             file: Arc::new(file),
-            path,
+            path: dir.spool.path().join(name),
+            bytes: buffer.len() as u64,
             buffer,
-            bytes,
             tree: RecordTree::default(),
             tally: Tally::default(),
             committed: 0,
         })
+    }
+
+    /// Makes what was written durable, waiting for it.
+    pub(in super::super) fn sync(&self) -> Result<()> {
+        self.file.sync_all().map_err(Error::io("sync", &self.path))
+    }
+
+    /// Gives a prepared spool its name.
+    pub(in super::super) fn publish(&self, dir: &HostDir) -> Result<()> {
+        let name = spool_name(self.head.segment);
+        dir.spool.publish(&staged(&name), &dir.spool, &name)
     }
 
     pub(super) fn number(&self) -> u64 {
@@ -172,7 +184,7 @@ impl Segment {
     }
 
     #[inline]
-    pub(super) fn append(&mut self, record: &Record<'_>) -> Result<()> {
+    pub(in super::super) fn append(&mut self, record: &Record<'_>) -> Result<()> {
         self.tally.push(record)?;
         let before = self.buffer.len();
         let leaf = push_record(record, &mut self.buffer)?;
@@ -212,20 +224,13 @@ impl Segment {
     }
 
     /// Writes the last commit; what is left to do is sealing.
-    pub(super) fn finish(
+    pub(in super::super) fn finish(
         &mut self,
         signer: &EpochSigner,
         counters: &Counters,
-        closed: i64,
-        reason: Reason,
-        now: Now,
+        seal: Seal,
     ) -> Result<SealJob> {
-        let seal = Seal {
-            reason,
-            closed,
-            wall_offset: now.offset_ns(),
-        };
-        let commit = self.commit(signer, counters, closed, Some(seal))?;
+        let commit = self.commit(signer, counters, seal.closed, Some(seal))?;
         Ok(SealJob {
             head: self.head.clone(),
             commit,
@@ -236,11 +241,15 @@ impl Segment {
     }
 
     #[cold]
-    fn flush(&mut self) -> Result<()> {
+    pub(super) fn flush(&mut self) -> Result<()> {
         (&*self.file)
             .write_all(&self.buffer)
             .map_err(Error::io("write", &self.path))?;
         self.buffer.clear();
         Ok(())
     }
+}
+
+fn staged(name: &str) -> String {
+    format!("{name}.tmp")
 }

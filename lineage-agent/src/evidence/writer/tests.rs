@@ -1,140 +1,7 @@
 use super::*;
-use crate::evidence::keys::{Plan, Secrets};
-use crate::evidence::manifest::Manifest;
-use crate::evidence::note::Note;
-use crate::evidence::segment::SegmentFile;
+use crate::evidence::testing::{Host, SECOND, START, append, appended, snapshot};
+use crate::evidence::tree::{Records, root};
 use std::ops::ControlFlow;
-use std::path::PathBuf;
-use std::sync::atomic::{AtomicI64, Ordering};
-use zeroize::Zeroizing;
-
-/// First second of the enrolment, and the boot time that belongs to it.
-const START: i64 = 1_795_500_000;
-const SECOND: i64 = 1_000_000_000;
-
-/// A clock a test moves.
-#[derive(Clone)]
-struct TestClock(Arc<[AtomicI64; 2]>);
-
-impl TestClock {
-    fn new() -> Self {
-        let wall = START * SECOND + 7 * SECOND;
-        Self(Arc::new([
-            AtomicI64::new(1000 * SECOND),
-            AtomicI64::new(wall),
-        ]))
-    }
-
-    fn pass(&self, nanoseconds: i64) {
-        self.0
-            .iter()
-            .for_each(|clock| _ = clock.fetch_add(nanoseconds, Ordering::SeqCst));
-    }
-
-    fn step(&self, nanoseconds: i64) {
-        self.0[1].fetch_add(nanoseconds, Ordering::SeqCst);
-    }
-}
-
-impl Clock for TestClock {
-    fn now(&self) -> Now {
-        Now {
-            boot_ns: self.0[0].load(Ordering::SeqCst),
-            wall_ns: self.0[1].load(Ordering::SeqCst),
-        }
-    }
-}
-
-struct Host {
-    temp: tempfile::TempDir,
-    keys: Arc<Keys>,
-    clock: TestClock,
-}
-
-impl Host {
-    fn new() -> Self {
-        let temp = tempfile::tempdir().unwrap();
-        let plan = Plan {
-            start: START.unsigned_abs(),
-            seconds: 3600,
-            count: 24,
-        };
-        let secrets = Secrets {
-            host: Zeroizing::new([1; 32]),
-            seed: Zeroizing::new([2; 32]),
-        };
-        let keys = Keys::create(&temp.path().join("keys"), plan, &secrets).unwrap();
-        Self {
-            temp,
-            keys: Arc::new(keys),
-            clock: TestClock::new(),
-        }
-    }
-
-    fn writer(&self) -> Writer {
-        let identity = Identity {
-            hostname: b"build 7".to_vec(),
-            boot: "0b1a7b5e-6c6c-4a2e-9d2b-0d6c2c3f9f55".to_owned(),
-            agent: [3; 32],
-            probes: [4; 32],
-        };
-        let options = Options {
-            log_id: Some([5; 16]),
-            ..Options::default()
-        };
-        let clock = Box::new(self.clock.clone());
-        Writer::create_with(&self.evidence(), identity, &self.keys, clock, options).unwrap()
-    }
-
-    fn evidence(&self) -> PathBuf {
-        self.temp.path().join("evidence")
-    }
-
-    fn path(&self, below: &str) -> PathBuf {
-        let host = self.keys.host_id().directory();
-        self.evidence().join(host).join(below)
-    }
-
-    fn manifests(&self) -> Vec<Manifest> {
-        let mut paths: Vec<_> = std::fs::read_dir(self.path("manifests"))
-            .unwrap()
-            .map(|entry| entry.unwrap().path())
-            .collect();
-        paths.sort();
-        paths
-            .iter()
-            .map(|path| Manifest::parse(&std::fs::read(path).unwrap()).unwrap())
-            .collect()
-    }
-}
-
-fn append(writer: &mut Writer, clock: &TestClock) {
-    let seq = writer.next_seq();
-    let time_ns = clock.now().boot_ns + writer.offset_ns();
-    let path = format!("/data/{seq}");
-    writer
-        .append(&Record {
-            seq: Some(seq),
-            time: Some(time_ns.div_euclid(1000)),
-            time_ns: Some(time_ns),
-            kind: Some("file.open"),
-            lineage: Some("5f0c9a3e-0d0e-4f57-8f1e-3c7a41f0b7aa"),
-            lineage_seq: Some(seq),
-            cause: seq.checked_sub(1),
-            path: Some(&path),
-            fd: Some(-1),
-            bytes_read: Some(u64::MAX),
-            ..Record::default()
-        })
-        .unwrap();
-}
-
-fn appended(writer: &mut Writer, clock: &TestClock, count: usize) {
-    for _ in 0..count {
-        clock.pass(1000);
-        append(writer, clock);
-    }
-}
 
 #[test]
 fn what_is_written_reads_back() {
@@ -147,40 +14,19 @@ fn what_is_written_reads_back() {
     let summary = writer.close(Reason::Shutdown).unwrap();
     assert_eq!((summary.segments, summary.records), (2, 5010));
 
+    assert_eq!(host.assert_sound(), 5010);
     let manifests = host.manifests();
-    let mut tree = crate::evidence::tree::RecordTree::default();
     let file = manifests[0].parquet.clone().unwrap();
-    let bytes = std::fs::read(host.path(&file.path)).unwrap();
+    let bytes = std::fs::read(host.below(&file.path)).unwrap();
     assert_eq!(file.digest, *blake3::hash(&bytes).as_bytes());
-    let segment = SegmentFile::open(std::fs::File::open(host.path(&file.path)).unwrap()).unwrap();
-    assert_eq!(segment.shape().rows, 5000);
-    segment
-        .records(|record| {
-            let mut bytes = Vec::new();
-            crate::evidence::record::encode_into(record, &mut bytes).unwrap();
-            use crate::evidence::tree::Hashing as _;
-            tree.push(crate::evidence::tree::Records::leaf(&bytes));
-            ControlFlow::<()>::Continue(())
-        })
-        .unwrap();
-    assert_eq!(tree.root(), manifests[0].root);
-    assert_eq!(
-        std::fs::read(host.path("blocks/0000000000")).unwrap(),
-        tree.into_blocks().concat()
-    );
+    let blocks = std::fs::read(host.below("blocks/0000000000")).unwrap();
+    let (blocks, _) = blocks.as_chunks::<32>();
+    assert_eq!(root::<Records>(blocks.iter().copied()), manifests[0].root);
     assert_eq!((manifests[1].head.first, manifests[1].count), (5000, 10));
     assert_eq!(manifests[1].reason, Reason::Shutdown);
     assert_eq!(manifests[0].head.hostname, "build\\x207");
 
-    let note = std::fs::read(host.path("log/checkpoint")).unwrap();
-    let note = Note::parse(&note).unwrap();
-    let mut key = host.keys.verifier();
-    key.name = summary.origin.to_string();
-    assert_eq!(note.is_signed_by(&key), Ok(true));
-    key.name = summary.origin.epoch_key_name(0);
-    key.key = host.keys.epoch_file(0).unwrap().statement.key;
-    assert_eq!(note.is_signed_by(&key), Ok(true));
-    assert_eq!(std::fs::read_dir(host.path("spool")).unwrap().count(), 0);
+    assert_eq!(std::fs::read_dir(host.below("spool")).unwrap().count(), 0);
 }
 
 #[test]
@@ -213,6 +59,7 @@ fn every_epoch_ends_once_and_empty_ones_are_told() {
     writer.commit(&Counters::default()).unwrap();
     append(&mut writer, &host.clock);
     writer.close(Reason::Shutdown).unwrap();
+    assert_eq!(host.assert_sound(), 4);
     let told: Vec<_> = host
         .manifests()
         .iter()
@@ -309,4 +156,85 @@ fn records_out_of_order_are_refused_and_change_nothing() {
     }
     writer.append(&good).unwrap();
     assert_eq!(writer.close(Reason::Shutdown).unwrap().records, 2);
+}
+
+#[test]
+fn same_records_keys_and_clock_give_the_same_bytes() {
+    let [one, other] = [(); 2].map(|()| {
+        let host = Host::new();
+        let mut writer = host.writer();
+        for _ in 0..3 {
+            appended(&mut writer, &host.clock, 2500);
+            writer.artifact(b"a document").unwrap();
+            writer.commit(&Counters::default()).unwrap();
+            host.clock.pass(61 * SECOND);
+            writer.commit(&Counters::default()).unwrap();
+        }
+        host.clock.pass(3600 * SECOND);
+        append(&mut writer, &host.clock);
+        writer.close(Reason::Shutdown).unwrap();
+        host.assert_sound();
+        snapshot(&host.evidence())
+    });
+    assert!(one.len() > 15);
+    assert_eq!(one, other);
+}
+
+#[test]
+fn a_stopped_log_goes_on_without_a_gap() {
+    let host = Host::new();
+    let mut writer = host.writer();
+    append(&mut writer, &host.clock);
+    writer.close(Reason::Stop).unwrap();
+    let clock = Box::new(host.clock.clone());
+    let mut writer = Writer::open(&host.evidence(), Host::identity(), &host.keys, clock).unwrap();
+    append(&mut writer, &host.clock);
+    writer.close(Reason::Shutdown).unwrap();
+    assert_eq!(host.assert_sound(), 2);
+}
+
+#[test]
+fn one_writer_at_a_time() {
+    let host = Host::new();
+    let writer = host.writer();
+    let clock = Box::new(host.clock.clone());
+    assert!(matches!(
+        Writer::open(&host.evidence(), Host::identity(), &host.keys, clock),
+        Err(Error::Busy(_))
+    ));
+    drop(writer);
+    let clock = Box::new(host.clock.clone());
+    assert!(matches!(
+        Writer::create(&host.evidence(), Host::identity(), &host.keys, clock),
+        Err(Error::Exists(_))
+    ));
+}
+
+#[test]
+fn more_contexts_than_a_manifest_holds_make_another_segment() {
+    let host = Host::new();
+    let mut writer = host.writer();
+    for n in 0..300u64 {
+        let context = hex(blake3::hash(&n.to_le_bytes()).as_bytes());
+        let lineage = format!("lineage-{}", n / 2);
+        let time_ns = host.clock.now().boot_ns + writer.offset_ns();
+        writer
+            .append(&Record {
+                seq: Some(n),
+                time: Some(time_ns.div_euclid(1000)),
+                time_ns: Some(time_ns),
+                kind: Some("file.open"),
+                lineage: Some(&lineage),
+                lineage_seq: Some(n % 2),
+                context: Some(&context),
+                ..Record::default()
+            })
+            .unwrap();
+    }
+    writer.close(Reason::Shutdown).unwrap();
+    assert_eq!(host.assert_sound(), 300);
+    let manifests = host.manifests();
+    assert_eq!(manifests[0].reason, Reason::Limit);
+    assert_eq!(manifests[0].contexts.len(), 256);
+    assert_eq!(manifests[0].lineages.len(), 128);
 }
