@@ -32,12 +32,16 @@ pub fn run(command: Command) -> ExitCode {
 
 /// Says on standard error what could not be done, in one line with its causes.
 fn complain(error: &anyhow::Error) {
+    let mut text = String::new();
+    for cause in error.chain().map(ToString::to_string) {
+        // Many errors already say what caused them.
+        if !text.contains(&cause) {
+            text += if text.is_empty() { "" } else { ": " };
+            text += &cause;
+        }
+    }
     // Nothing can be done when standard error is gone.
-    let _ = writeln!(
-        std::io::stderr(),
-        "lineage: cannot {}",
-        visible(&format!("{error:#}"))
-    );
+    let _ = writeln!(std::io::stderr(), "lineage: cannot {}", visible(&text));
 }
 
 /// Text that may hold foreign bytes (a path, a name) without terminal control characters.

@@ -79,6 +79,14 @@ pub enum RecordError {
     /// The directory for the evidence has something in it.
     #[error("record into {}: the directory is not empty", .0.display())]
     NotEmpty(PathBuf),
+    /// The directory for the evidence cannot be used.
+    #[error("record into {}: {source}", path.display())]
+    Output {
+        /// The directory.
+        path: PathBuf,
+        /// The kernel's answer.
+        source: io::Error,
+    },
     /// A system call on the recorder's own behalf failed.
     #[error("{what}: {source}")]
     System {
@@ -168,8 +176,8 @@ fn require_empty(output: &Path) -> Result<(), RecordError> {
         Ok(true) => Err(RecordError::NotEmpty(output.to_owned())),
         Ok(false) => Ok(()),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
-        Err(source) => Err(RecordError::System {
-            what: "use the output directory",
+        Err(source) => Err(RecordError::Output {
+            path: output.to_owned(),
             source,
         }),
     }
