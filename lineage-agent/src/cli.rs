@@ -2,7 +2,7 @@
 
 use std::{ffi::OsString, path::PathBuf};
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, Parser, Subcommand, ValueEnum};
 
 /// Where keys are kept unless `--keys` says otherwise.
 pub const KEYS_DIR: &str = "/var/lib/lineage/keys";
@@ -171,50 +171,128 @@ pub struct Verify {
     pub threads: Option<std::num::NonZeroUsize>,
 }
 
-/// List records, one line each.
+/// List records, one line each: seq, time (UTC), pid, thread name, what happened, to what.
+///
+/// On a terminal lines are cut to its width: details first, then the middle of long paths. Into a
+/// file or pipe everything is written. Records not sealed yet are listed too; `verify` says what is
+/// proven.
 #[derive(Debug, Args)]
+#[command(after_help = LS_EXAMPLES)]
 pub struct Ls {
     /// Directory of the evidence.
     pub evidence: PathBuf,
 
-    /// One JSON object per record, all fields.
-    #[arg(long, alias = "json")]
-    pub ndjson: bool,
-
-    /// Only these kinds: `file.open`, or all of a group with `file`.
-    #[arg(long, value_name = "KIND", value_delimiter = ',')]
+    /// Only these kinds: `file.open`, a whole group with `file`, or `open`.
+    #[arg(short, long, value_name = "KIND", value_delimiter = ',')]
     pub kind: Vec<String>,
 
-    /// Only this process id.
-    #[arg(long, value_name = "PID")]
+    /// Only what these processes did, and their creation.
+    #[arg(short, long, value_name = "PID", value_delimiter = ',')]
     pub pid: Vec<i64>,
 
-    /// Only records whose path matches this pattern (`*` within a component, `**` across).
+    /// Only records about a file, program or Unix socket matching the pattern: `*` is any text, also
+    /// across `/`, `?` one character.
     #[arg(long, value_name = "GLOB")]
     pub path: Vec<String>,
 
+    /// Only records about a connection with an end matching the pattern, as `address` or
+    /// `address:port`.
+    #[arg(long, value_name = "GLOB")]
+    pub peer: Vec<String>,
+
+    /// Only what threads with a name matching the pattern did.
+    #[arg(long, value_name = "GLOB")]
+    pub comm: Vec<String>,
+
+    /// Only the lineage whose id starts with this.
+    #[arg(long, value_name = "ID")]
+    pub lineage: Vec<String>,
+
     /// Only calls that failed.
-    #[arg(long)]
+    #[arg(short, long)]
     pub failed: bool,
 
     /// At most this many records.
-    #[arg(long, value_name = "N")]
+    #[arg(short = 'n', long, value_name = "N")]
     pub limit: Option<u64>,
+
+    /// One JSON object per record with all its fields, for programs.
+    #[arg(long, alias = "json")]
+    pub ndjson: bool,
+
+    /// Whether to use colours.
+    #[command(flatten)]
+    pub colour: Colour,
 }
 
+const LS_EXAMPLES: &str = "\
+Examples:
+  lineage ls run1 --failed                      what did not work
+  lineage ls run1 -k exec                       every program that was run
+  lineage ls run1 -k open,close --path '/etc/*' who touched the configuration
+  lineage ls run1 --peer '*:443'                connections to port 443
+  lineage ls run1 --ndjson | jq -r 'select(.bytes_written > 0).path'
+
+The fields of --ndjson are described in docs/schema.md.";
+
 /// Show the process tree with what each process did.
+///
+/// Each process with its program, how long it ran and how it ended; below it what it became (⇒),
+/// its connections (→ to, ← from, on) and the files worth naming: changed, refused, secret by
+/// their name, or data. Libraries, locales and other parts of the system are only counted.
 #[derive(Debug, Args)]
 pub struct Tree {
     /// Directory of the evidence.
     pub evidence: PathBuf,
 
-    /// Files and connections shown per process.
-    #[arg(long, value_name = "N", default_value_t = 5)]
+    /// Only these processes and their descendants.
+    #[arg(short, long, value_name = "PID", value_delimiter = ',')]
+    pub pid: Vec<i64>,
+
+    /// Files, and connections, shown per process.
+    #[arg(long, value_name = "N", default_value_t = 6)]
     pub most: usize,
+
+    /// Levels shown below the first.
+    #[arg(long, value_name = "N", default_value_t = 40)]
+    pub depth: usize,
+
+    /// Show every process on a line of its own, and files of the system too.
+    #[arg(short, long, conflicts_with = "most")]
+    pub all: bool,
 
     /// Print one JSON object instead of the drawing.
     #[arg(long)]
     pub json: bool,
+
+    /// Whether to use colours.
+    #[command(flatten)]
+    pub colour: Colour,
+}
+
+/// Whether to use colours.
+#[derive(Debug, Clone, Copy, Args)]
+pub struct Colour {
+    /// Colours: on a terminal unless NO_COLOR is set, always, or never.
+    #[arg(
+        long = "color",
+        alias = "colour",
+        value_name = "WHEN",
+        default_value = "auto",
+        hide_possible_values = true
+    )]
+    pub when: ColourWhen,
+}
+
+/// When to use colours.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum ColourWhen {
+    /// On a terminal, unless `NO_COLOR` is set or `TERM` is `dumb`.
+    Auto,
+    /// Also into files and pipes.
+    Always,
+    /// Not at all.
+    Never,
 }
 
 /// Make and show the keys that sign evidence on this host.

@@ -3,8 +3,11 @@
 #[cfg(feature = "record")]
 mod doctor;
 mod key;
+mod ls;
 #[cfg(feature = "record")]
 mod record;
+mod screen;
+mod tree;
 
 use std::{io::Write as _, process::ExitCode};
 
@@ -21,6 +24,8 @@ pub fn run(command: Command) -> ExitCode {
         Command::Record(options) => return record::run(options),
         #[cfg(feature = "record")]
         Command::Doctor(options) => doctor::run(&options),
+        Command::Ls(options) => ls::run(&options),
+        Command::Tree(options) => tree::run(&options),
         Command::Key(options) => key::run(&options),
         _ => Err(anyhow::anyhow!("do this yet")),
     };

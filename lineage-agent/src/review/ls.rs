@@ -91,6 +91,17 @@ impl<W: Write> Ls<W> {
         line.write(&mut self.out, self.screen)
     }
 
+    /// Says from which host the following records are, where there are several.
+    ///
+    /// # Errors
+    ///
+    /// What the writer returns.
+    pub fn host(&mut self, id: &str) -> io::Result<()> {
+        self.day = None;
+        self.line.push(Style::Bold, Fit::Keep, format!("host {id}"));
+        self.line.write(&mut self.out, self.screen)
+    }
+
     /// The writer, to flush it.
     pub fn into_inner(self) -> W {
         self.out

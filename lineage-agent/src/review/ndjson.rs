@@ -2,7 +2,7 @@
 //!
 //! Keys are the names of the field registry, in its order; absent fields are left out. Numbers are
 //! JSON numbers, `time` is RFC 3339 with microseconds in UTC, `argv` an array of strings, `detail`
-//! the JSON it holds. Every other text is exactly the column's. Characters that a terminal might
+//! the JSON it holds. Where the evidence of several hosts is listed, `host` comes first. Every other text is exactly the column's. Characters that a terminal might
 //! obey are written as `\uXXXX`, which is the same JSON.
 
 use std::io::{self, Write};
@@ -16,6 +16,8 @@ use crate::evidence::schema::{FIELDS, FieldType, Record, Value};
 pub struct Ndjson<W> {
     out: W,
     line: Vec<u8>,
+    /// What every line begins with.
+    start: String,
     /// Day last printed, counted from 1970, and its date.
     day: (i64, String),
 }
@@ -29,8 +31,16 @@ impl<W: Write> Ndjson<W> {
         Self {
             out,
             line: Vec::with_capacity(1024),
+            start: "{".to_owned(),
             day: (0, date(0)),
         }
+    }
+
+    /// Says from which host the following records are, where there are several.
+    pub fn host(&mut self, id: &str) {
+        let mut id_text = Vec::new();
+        string(&mut id_text, id);
+        self.start = format!("{{\"host\":{}", String::from_utf8_lossy(&id_text));
     }
 
     /// Prints one record.
@@ -41,7 +51,7 @@ impl<W: Write> Ndjson<W> {
     pub fn record(&mut self, record: &Record<'_>) -> io::Result<()> {
         let mut line = std::mem::take(&mut self.line);
         line.clear();
-        line.push(b'{');
+        line.extend_from_slice(self.start.as_bytes());
         record.visit_all(|index, value| {
             let Some(value) = value else { return };
             let field = &FIELDS[index];

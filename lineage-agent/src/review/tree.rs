@@ -6,6 +6,7 @@
 
 mod details;
 mod draw;
+mod json;
 mod notable;
 mod process;
 #[cfg(test)]
@@ -13,6 +14,7 @@ mod tests;
 
 use std::collections::HashMap;
 use std::io::{self, Write};
+use std::sync::Arc;
 
 use self::process::{Ending, Files, Handle, Process, Program, Sockets};
 use super::filter::failed;
@@ -31,7 +33,7 @@ const HANDLES_MAX: usize = 262_144;
 const DAY_US: i64 = 86_400_000_000;
 
 /// How much to show.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TreeOptions {
     /// Files shown of each process.
     pub files_max: usize,
@@ -43,6 +45,8 @@ pub struct TreeOptions {
     pub depth_max: usize,
     /// Show like siblings one by one, and files of the system too.
     pub all: bool,
+    /// Draw only processes with these ids and what is below them; all when empty.
+    pub pids: Vec<i64>,
 }
 
 impl Default for TreeOptions {
@@ -53,6 +57,7 @@ impl Default for TreeOptions {
             children_max: 40,
             depth_max: 40,
             all: false,
+            pids: Vec::new(),
         }
     }
 }
@@ -67,6 +72,7 @@ impl TreeOptions {
             children_max: usize::MAX,
             depth_max: 1000,
             all: true,
+            pids: Vec::new(),
         }
     }
 }
@@ -76,8 +82,9 @@ impl TreeOptions {
 pub struct Tree {
     options: TreeOptions,
     processes: Vec<Process>,
-    by_uid: HashMap<Box<str>, usize>,
+    by_uid: HashMap<Arc<str>, usize>,
     lineages: Vec<Lineage>,
+    host: Box<str>,
     /// By `seq` of the record that opened a descriptor.
     handles: HashMap<u64, (usize, Handle)>,
     /// Frames the kernel lost.
@@ -88,6 +95,7 @@ pub struct Tree {
 #[derive(Debug, Default)]
 struct Lineage {
     id: Box<str>,
+    host: Box<str>,
     roots: Vec<usize>,
     /// First and last time, in microseconds.
     span: Option<(i64, i64)>,
@@ -109,9 +117,17 @@ impl Tree {
             processes: Vec::new(),
             by_uid: HashMap::new(),
             lineages: Vec::new(),
+            host: "".into(),
             handles: HashMap::new(),
             lost: 0,
         }
+    }
+
+    /// Says from which host the following records are.
+    pub fn host(&mut self, id: &str) {
+        // Numbers of records have a meaning only on their own host.
+        self.handles.clear();
+        self.host = id.into();
     }
 
     /// Takes one record, in the order of the evidence.
@@ -148,6 +164,16 @@ impl Tree {
         }
     }
 
+    /// Writes the tree as one JSON object: lineages, and their processes in a flat list, each after
+    /// its parent.
+    ///
+    /// # Errors
+    ///
+    /// What the writer returns.
+    pub fn write_json(&self, out: &mut impl Write) -> io::Result<()> {
+        json::write(self, out)
+    }
+
     /// Draws the tree.
     ///
     /// # Errors
@@ -157,6 +183,26 @@ impl Tree {
         draw::write(self, out, screen)
     }
 
+    /// The processes of a lineage to begin drawing with.
+    fn roots(&self, lineage: &Lineage) -> Vec<usize> {
+        let wanted = &self.options.pids;
+        if wanted.is_empty() {
+            return lineage.roots.clone();
+        }
+        let is_wanted = |process: &Process| process.pid.is_some_and(|pid| wanted.contains(&pid));
+        let mut roots = Vec::new();
+        let mut pending: Vec<usize> = lineage.roots.iter().rev().copied().collect();
+        while let Some(index) = pending.pop() {
+            let process = &self.processes[index];
+            if is_wanted(process) {
+                roots.push(index);
+            } else {
+                pending.extend(process.children.iter().rev());
+            }
+        }
+        roots
+    }
+
     /// The lineage the record belongs to, with the record counted.
     fn lineage(&mut self, record: &Record<'_>) -> Option<usize> {
         let id = record.lineage?;
@@ -164,6 +210,7 @@ impl Tree {
         let index = known.unwrap_or_else(|| {
             self.lineages.push(Lineage {
                 id: id.into(),
+                host: self.host.clone(),
                 ..Lineage::default()
             });
             self.lineages.len() - 1
@@ -210,11 +257,9 @@ impl Tree {
         if index == PROCESSES_MAX {
             return None;
         }
-        self.processes.push(Process {
-            pid,
-            ..Process::default()
-        });
-        self.by_uid.insert(uid.into(), index);
+        let process = Process::new(uid, pid, parent, lineage);
+        self.by_uid.insert(process.uid.clone(), index);
+        self.processes.push(process);
         match parent {
             Some(parent) => self.processes[parent].children.push(index),
             None => self.lineages[lineage].roots.push(index),

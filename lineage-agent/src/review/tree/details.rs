@@ -20,29 +20,25 @@ impl<W: Write> Drawing<'_, '_, W> {
         if process.more_programs > 0 {
             self.more(above, process.more_programs, "programs")?;
         }
-        let options = self.tree.options;
-        for socket in process.sockets.named.iter().take(options.sockets_max) {
+        let (files_max, sockets_max) = (self.tree.options.files_max, self.tree.options.sockets_max);
+        for socket in process.sockets.named.iter().take(sockets_max) {
             self.line.push(Style::Dim, Fit::Keep, above);
             self.socket(socket);
             self.end()?;
         }
-        let unnamed = process
-            .sockets
-            .named
-            .len()
-            .saturating_sub(options.sockets_max) as u64;
+        let unnamed = process.sockets.named.len().saturating_sub(sockets_max) as u64;
         if unnamed + process.sockets.more > 0 {
             self.more(above, unnamed + process.sockets.more, "connections")?;
         }
         let mut files: Vec<_> = process.files.named.iter().collect();
         // Stable: within a class they stay in the order of their first use.
         files.sort_by_key(|file| std::cmp::Reverse(file.class));
-        for file in files.iter().take(options.files_max) {
+        for file in files.iter().take(files_max) {
             self.line.push(Style::Dim, Fit::Keep, above);
             self.file(file);
             self.end()?;
         }
-        let unnamed = files.len().saturating_sub(options.files_max) as u64;
+        let unnamed = files.len().saturating_sub(files_max) as u64;
         if unnamed + process.files.more > 0 {
             self.more(above, unnamed + process.files.more, "files")?;
         }

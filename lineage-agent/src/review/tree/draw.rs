@@ -16,11 +16,16 @@ pub(super) fn write(tree: &Tree, out: &mut impl Write, screen: Screen) -> io::Re
         screen,
         line: Line::default(),
     };
-    for (index, lineage) in tree.lineages.iter().enumerate() {
-        if index > 0 {
+    let mut separated = false;
+    for lineage in &tree.lineages {
+        let roots = tree.roots(lineage);
+        if roots.is_empty() {
+            continue;
+        }
+        if std::mem::replace(&mut separated, true) {
             writeln!(drawing.out)?;
         }
-        drawing.lineage(lineage)?;
+        drawing.lineage(lineage, &roots)?;
     }
     if tree.lost > 0 {
         let lost = format!(
@@ -62,7 +67,7 @@ impl<'t, W: Write> Drawing<'t, '_, W> {
         self.line.write(self.out, self.screen)
     }
 
-    fn lineage(&mut self, lineage: &'t Lineage) -> io::Result<()> {
+    fn lineage(&mut self, lineage: &Lineage, roots: &[usize]) -> io::Result<()> {
         self.line.push(Style::Dim, Fit::Keep, "lineage");
         self.line.push(Style::Bold, Fit::Keep, &lineage.id);
         if let Some((first, last)) = lineage.span {
@@ -82,7 +87,7 @@ impl<'t, W: Write> Drawing<'t, '_, W> {
         ]);
         self.line.push(Style::Dim, Fit::Shorten, counts);
         self.end()?;
-        for root in &lineage.roots {
+        for root in roots {
             self.root(&self.tree.processes[*root])?;
         }
         if lineage.skipped > 0 {
@@ -146,7 +151,7 @@ impl<'t, W: Write> Drawing<'t, '_, W> {
 
     /// The children of a process to draw: like ones together, and no more than wanted.
     fn children(&self, process: &'t Process, depth: usize) -> Vec<What<'t>> {
-        let options = self.tree.options;
+        let options = &self.tree.options;
         if depth >= options.depth_max {
             let count = self.descendants(process);
             return if count == 0 {
@@ -227,14 +232,16 @@ impl<'t, W: Write> Drawing<'t, '_, W> {
         }
     }
 
+    /// A program as one would type it.
     pub(super) fn program(&mut self, program: &Program) {
-        self.line.join(Style::Good, Fit::Keep, &program.name);
-        if let Some(called) = &program.called {
+        self.line
+            .join(Style::Good, Fit::Keep, text::quoted(program.name()));
+        if let Some(called) = program.called() {
             self.line.push(Style::Dim, Fit::Drop, format!("({called})"));
         }
-        if !program.arguments.is_empty() {
-            self.line
-                .push(Style::Plain, Fit::Shorten, &program.arguments);
+        let arguments = program.arguments();
+        if !arguments.is_empty() {
+            self.line.push(Style::Plain, Fit::Shorten, arguments);
         }
     }
 }

@@ -1,5 +1,7 @@
 //! What is kept of one process.
 
+use std::sync::Arc;
+
 use super::super::filter::{endpoint, failed};
 use super::super::text;
 use super::notable::{self, Class};
@@ -16,12 +18,15 @@ const FILES_MAX: usize = 256;
 /// Kinds of connection kept of one process; further ones are counted.
 const SOCKETS_MAX: usize = 64;
 
-/// Characters kept of a command line.
-const COMMAND_CHARS_MAX: usize = 1000;
+/// Bytes kept of a program's arguments.
+const COMMAND_BYTES_MAX: usize = 2000;
 
 /// One process.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Process {
+    pub(super) uid: Arc<str>,
+    pub(super) parent: Option<usize>,
+    pub(super) lineage: usize,
     pub(super) pid: Option<i64>,
     pub(super) comm: Box<str>,
     /// In microseconds.
@@ -55,14 +60,12 @@ pub(super) enum Ending {
     Signal(i64),
 }
 
-/// A program with its arguments, as one would type it.
+/// A program with its arguments.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Program {
-    /// Of the executable, without its directory.
-    pub(super) name: Box<str>,
-    /// What the process was told it is called, when that is another name.
-    pub(super) called: Option<Box<str>>,
-    pub(super) arguments: Box<str>,
+    pub(super) exe: Option<Box<str>>,
+    /// As recorded, up to [`COMMAND_BYTES_MAX`] together; `…` stands for what is left out.
+    pub(super) argv: Vec<Box<str>>,
 }
 
 /// The files a process used, those worth naming.
@@ -109,6 +112,30 @@ pub(super) struct SocketUse {
 }
 
 impl Process {
+    /// A process of which nothing is known yet.
+    pub(super) fn new(uid: &str, pid: Option<i64>, parent: Option<usize>, lineage: usize) -> Self {
+        Self {
+            uid: uid.into(),
+            parent,
+            lineage,
+            pid,
+            comm: "".into(),
+            started: None,
+            ended: None,
+            ending: None,
+            found_running: false,
+            programs: Vec::new(),
+            more_programs: 0,
+            children: Vec::new(),
+            files: Files::default(),
+            sockets: Sockets::default(),
+            opens: 0,
+            failures: 0,
+            failed_execs: 0,
+            threads: 0,
+        }
+    }
+
     pub(super) fn name(&mut self, comm: &str) {
         if *self.comm != *comm {
             self.comm = comm.into();
@@ -151,28 +178,46 @@ impl Ending {
 }
 
 impl Program {
-    pub(super) fn new(exe: Option<&str>, arguments: &[String]) -> Self {
-        let called = arguments.first().map_or("", |name| base_name(name));
-        let name = exe.map_or(called, base_name);
-        let mut line = String::new();
-        for argument in arguments.iter().skip(1) {
-            if !line.is_empty() {
-                line.push(' ');
-            }
-            line.push_str(&text::quoted(argument));
-            if line.len() > COMMAND_CHARS_MAX {
+    pub(super) fn new(exe: Option<&str>, argv: &[String]) -> Self {
+        let mut room = COMMAND_BYTES_MAX;
+        let mut kept: Vec<Box<str>> = Vec::new();
+        for argument in argv {
+            let end = argument.floor_char_boundary(room);
+            room -= end;
+            if end == argument.len() {
+                kept.push(argument.as_str().into());
+            } else {
+                kept.push(format!("{}…", &argument[..end]).into());
                 break;
             }
         }
-        if line.len() > COMMAND_CHARS_MAX {
-            line = line.chars().take(COMMAND_CHARS_MAX).collect();
-            line.push('…');
-        }
         Self {
-            name: text::quoted(if name.is_empty() { "?" } else { name }).into(),
-            called: (!called.is_empty() && called != name).then(|| text::quoted(called).into()),
-            arguments: line.into(),
+            exe: exe.map(Into::into),
+            argv: kept,
         }
+    }
+
+    /// Name of the executable, without its directory.
+    pub(super) fn name(&self) -> &str {
+        let name = self.exe.as_deref().map_or(self.own_name(), base_name);
+        if name.is_empty() { "?" } else { name }
+    }
+
+    /// What the process was told it is called, when that is another name.
+    pub(super) fn called(&self) -> Option<&str> {
+        let called = self.own_name();
+        (!called.is_empty() && called != self.name()).then_some(called)
+    }
+
+    fn own_name(&self) -> &str {
+        self.argv.first().map_or("", |name| base_name(name))
+    }
+
+    /// Its arguments as one would type them.
+    pub(super) fn arguments(&self) -> String {
+        let arguments = self.argv.iter().skip(1);
+        let quoted: Vec<_> = arguments.map(|argument| text::quoted(argument)).collect();
+        quoted.join(" ")
     }
 }
 

@@ -1,0 +1,111 @@
+//! What standard output is, and what to write to it.
+
+use std::ffi::OsStr;
+use std::io::{self, IsTerminal as _};
+use std::ops::ControlFlow;
+use std::path::Path;
+use std::process::ExitCode;
+
+use anyhow::{Context as _, bail};
+
+use crate::cli::{Colour, ColourWhen};
+use crate::evidence::reader::Evidence;
+use crate::review::line::Screen;
+
+/// Columns of a terminal that does not say how many it has.
+const COLUMNS: usize = 80;
+
+/// Fewest columns lines are made to fit; in less, wrapped lines are easier to read than cut ones.
+const COLUMNS_MIN: usize = 40;
+
+/// What is known of standard output.
+pub(super) fn of_stdout(colour: Colour) -> Screen {
+    let stdout = io::stdout();
+    let terminal = stdout.is_terminal();
+    let columns = terminal.then(|| {
+        let said = rustix::termios::tcgetwinsize(&stdout).map(|size| usize::from(size.ws_col));
+        said.ok().filter(|columns| *columns > 0).unwrap_or(COLUMNS)
+    });
+    Screen {
+        columns: columns.map(|columns| columns.max(COLUMNS_MIN)),
+        colour: coloured(
+            colour.when,
+            terminal,
+            std::env::var_os("NO_COLOR").as_deref(),
+            std::env::var_os("TERM").as_deref(),
+        ),
+    }
+}
+
+/// As <https://no-color.org> has it: set and not empty means no, whatever it is set to; an option on
+/// the command line overrides it.
+fn coloured(
+    when: ColourWhen,
+    terminal: bool,
+    no_color: Option<&OsStr>,
+    term: Option<&OsStr>,
+) -> bool {
+    match when {
+        ColourWhen::Always => true,
+        ColourWhen::Never => false,
+        ColourWhen::Auto => {
+            terminal
+                && no_color.is_none_or(OsStr::is_empty)
+                && term.is_some_and(|term| term != "dumb" && !term.is_empty())
+        }
+    }
+}
+
+/// Opens evidence to show it.
+pub(super) fn open(directory: &Path) -> anyhow::Result<Evidence> {
+    let shown = directory.display();
+    let evidence =
+        Evidence::open(directory).with_context(|| format!("open evidence in {shown}"))?;
+    if evidence.hosts().is_empty() {
+        bail!("find evidence in {shown}: it has no directory host=…");
+    }
+    Ok(evidence)
+}
+
+/// What a writer's outcome means while records are visited: go on, or stop with the error.
+pub(super) fn or_stop(written: io::Result<()>) -> ControlFlow<io::Error> {
+    match written {
+        Ok(()) => ControlFlow::Continue(()),
+        Err(error) => ControlFlow::Break(error),
+    }
+}
+
+/// How a command that writes ends: a reader that has seen enough (`| head`) is no failure.
+pub(super) fn ending(written: io::Result<()>) -> anyhow::Result<ExitCode> {
+    match written {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
+            Err(error).context("write to standard output")
+        }
+        _ => Ok(ExitCode::SUCCESS),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn colours_are_for_terminals_that_want_them() {
+        let auto = |terminal, no_color: Option<&str>, term: &str| {
+            let no_color = no_color.map(OsStr::new);
+            coloured(ColourWhen::Auto, terminal, no_color, Some(OsStr::new(term)))
+        };
+        assert!(auto(true, None, "xterm"));
+        assert!(auto(true, Some(""), "xterm"));
+        assert!(!auto(true, Some("0"), "xterm"));
+        assert!(!auto(true, None, "dumb"));
+        assert!(!auto(false, None, "xterm"));
+        assert!(coloured(
+            ColourWhen::Always,
+            false,
+            Some(OsStr::new("1")),
+            None
+        ));
+        assert!(!coloured(ColourWhen::Never, true, None, None));
+    }
+}

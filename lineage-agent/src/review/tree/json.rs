@@ -1,0 +1,110 @@
+//! The tree as JSON, for programs.
+
+use std::io::{self, Write};
+
+use serde_json::{Value, json};
+
+use super::process::{Ending, FileUse, Process, SocketUse};
+use super::{Lineage, Tree};
+
+/// Writes one object on one line: `lineages`, `processes` (each after its parent) and `lost_frames`.
+pub(super) fn write(tree: &Tree, out: &mut impl Write) -> io::Result<()> {
+    let lineages: Vec<_> = tree.lineages.iter().map(lineage).collect();
+    write!(
+        out,
+        "{{\"lineages\":{},\"processes\":[",
+        Value::from(lineages)
+    )?;
+    let mut pending: Vec<usize> = Vec::new();
+    let mut first = true;
+    for roots in tree.lineages.iter().map(|lineage| tree.roots(lineage)) {
+        pending.extend(roots.iter().rev());
+        while let Some(index) = pending.pop() {
+            if !std::mem::replace(&mut first, false) {
+                out.write_all(b",")?;
+            }
+            let process = &tree.processes[index];
+            write!(out, "{}", self::process(tree, process))?;
+            pending.extend(process.children.iter().rev());
+        }
+    }
+    writeln!(out, "],\"lost_frames\":{}}}", tree.lost)
+}
+
+fn lineage(lineage: &Lineage) -> Value {
+    json!({
+        "lineage": &*lineage.id,
+        "host": &*lineage.host,
+        "first_us": lineage.span.map(|(first, _)| first),
+        "last_us": lineage.span.map(|(_, last)| last),
+        "records": lineage.records,
+        "processes": lineage.processes,
+        "opens": lineage.opens,
+        "connections": lineage.connections,
+        "failed": lineage.failures,
+        "records_of_further_processes": lineage.skipped,
+    })
+}
+
+fn process(tree: &Tree, process: &Process) -> Value {
+    let parent = process.parent.map(|parent| &tree.processes[parent]);
+    let programs: Vec<_> = process
+        .programs
+        .iter()
+        .map(|program| json!({"exe": program.exe.as_deref(), "argv": program.argv}))
+        .collect();
+    let (exit_code, exit_signal) = match process.ending {
+        Some(Ending::Status(code)) => (Some(code), None),
+        Some(Ending::Signal(signal)) => (None, Some(signal)),
+        None => (None, None),
+    };
+    json!({
+        "process_uid": &*process.uid,
+        "parent_uid": parent.map(|parent| &*parent.uid),
+        "lineage": &*tree.lineages[process.lineage].id,
+        "pid": process.pid,
+        "comm": &*process.comm,
+        "started_us": process.started,
+        "ended_us": process.ended,
+        "found_running": process.found_running,
+        "exit_code": exit_code,
+        "exit_signal": exit_signal,
+        "programs": programs,
+        "threads": process.threads,
+        "opens": process.opens,
+        "failed": process.failures,
+        "failed_execs": process.failed_execs,
+        "files": process.files.named.iter().map(file).collect::<Vec<_>>(),
+        "further_files": process.files.more,
+        "connections": process.sockets.named.iter().map(socket).collect::<Vec<_>>(),
+        "further_connections": process.sockets.more,
+    })
+}
+
+fn file(file: &FileUse) -> Value {
+    json!({
+        "path": &*file.path,
+        "times": file.times,
+        "read": file.reads,
+        "written": file.writes,
+        "bytes_read": file.bytes_read,
+        "bytes_written": file.bytes_written,
+        "error": file.error,
+    })
+}
+
+fn socket(socket: &SocketUse) -> Value {
+    json!({
+        "direction": match socket.direction {
+            "→" => "to",
+            "←" => "from",
+            other => other,
+        },
+        "end": &*socket.end,
+        "transport": &*socket.transport,
+        "times": socket.times,
+        "bytes_read": socket.bytes_read,
+        "bytes_written": socket.bytes_written,
+        "error": socket.error,
+    })
+}
