@@ -71,7 +71,8 @@ pub struct Record {
     #[arg(short, long, value_name = "DIR")]
     pub output: Option<PathBuf>,
 
-    /// Continue evidence that an earlier `record` in this directory ended cleanly or not.
+    /// Go on with the log in this directory that `--append` or a crash left open; `lineage seal`
+    /// completes it.
     #[arg(long, requires = "output")]
     pub append: bool,
 

@@ -8,6 +8,7 @@ mod ls;
 mod record;
 mod screen;
 mod tree;
+mod seal;
 
 use std::{io::Write as _, process::ExitCode};
 
@@ -26,6 +27,7 @@ pub fn run(command: Command) -> ExitCode {
         Command::Doctor(options) => doctor::run(&options),
         Command::Ls(options) => ls::run(&options),
         Command::Tree(options) => tree::run(&options),
+        Command::Seal(options) => seal::run(&options),
         Command::Key(options) => key::run(&options),
         _ => Err(anyhow::anyhow!("do this yet")),
     };

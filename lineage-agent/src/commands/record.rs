@@ -53,6 +53,7 @@ fn try_run(options: cli::Record) -> anyhow::Result<u8> {
     let request = Request {
         keys: Arc::new(keys(&options.keys.dir, &say)?),
         output,
+        append: options.append,
         command: options.command,
         pids: options.pids,
         until_exit: options.until_exit,

@@ -12,7 +12,7 @@ use super::text::TextError;
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// The operating system refused something.
-    #[error("cannot {operation} {}: {source}", path.display())]
+    #[error("{operation} {}: {source}", path.display())]
     Io {
         /// What was attempted, as a verb: `create`, `sync`, …
         operation: &'static str,
@@ -67,7 +67,7 @@ pub enum Error {
         host: String,
     },
     /// The Parquet library refused.
-    #[error("cannot {operation} the segment {}: {source}", path.display())]
+    #[error("{operation} the segment {}: {source}", path.display())]
     Parquet {
         /// What was attempted.
         operation: &'static str,

@@ -47,6 +47,8 @@ pub(super) struct Begin {
 pub(super) struct Finish {
     /// Boot time in nanoseconds by which everything of interest has happened.
     pub(super) time_ns: u64,
+    /// What the log ends with.
+    pub(super) reason: Reason,
     /// Why, as JSON.
     pub(super) detail: String,
     /// Runs of the probes that the kernel skipped.
@@ -229,7 +231,7 @@ impl Work {
         }
         self.commit(finish.misses)?;
         let recording = self.recording.take().ok_or(RecordError::Engine)?;
-        Ok(recording.sink.0.close(Reason::Shutdown)?)
+        Ok(recording.sink.0.close(finish.reason)?)
     }
 }
 

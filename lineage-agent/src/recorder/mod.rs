@@ -21,6 +21,7 @@ use crate::{
     evidence::{
         error::Error as EvidenceError,
         keys::Keys,
+        manifest::Reason,
         writer::{Summary, Writer},
     },
     host::procfs::{Procfs, ProcfsError},
@@ -36,8 +37,10 @@ pub use ending::{Ending, Why};
 /// What to record, and where to.
 #[derive(Debug)]
 pub struct Request {
-    /// Directory of the evidence; new or empty.
+    /// Directory of the evidence; new or empty unless `append`.
     pub output: PathBuf,
+    /// Go on with the log in there, and leave it so that it can be gone on with.
+    pub append: bool,
     /// Keys that sign it.
     pub keys: Arc<Keys>,
     /// The command to launch; empty to only attach.
@@ -111,7 +114,9 @@ pub async fn record(request: &Request, started: impl FnOnce()) -> Result<Outcome
     if let Some(program) = request.command.first() {
         launch::check(program)?;
     }
-    require_empty(&request.output)?;
+    if !request.append {
+        require_empty(&request.output)?;
+    }
     let procfs = Procfs::open()?;
     let (mut probes, reader) = Probes::load(&request.probes)?;
     let mut engine = Engine::spawn(reader)?;
@@ -121,12 +126,7 @@ pub async fn record(request: &Request, started: impl FnOnce()) -> Result<Outcome
     };
     let lineages = track(&mut probes, request, waiting.as_ref())?;
     let registrar = Registrar::new(&probes, &procfs)?;
-    let writer = Writer::create(
-        &request.output,
-        registrar.identity(),
-        &request.keys,
-        Box::new(SystemClock),
-    )?;
+    let writer = open_writer(request, &registrar)?;
     let registrations = registrar.register(&writer, lineages)?;
     engine.begin(Begin {
         writer,
@@ -138,8 +138,14 @@ pub async fn record(request: &Request, started: impl FnOnce()) -> Result<Outcome
     // Detached first: what was counted then is exactly what there is to read.
     drop(probes);
     let time_ns = u64::try_from(SystemClock.now().boot_ns).unwrap_or(0);
+    let reason = if request.append {
+        Reason::Stop
+    } else {
+        Reason::Shutdown
+    };
     let finish = Finish {
         time_ns,
+        reason,
         detail: ending.detail(),
         misses,
     };
@@ -150,6 +156,19 @@ pub async fn record(request: &Request, started: impl FnOnce()) -> Result<Outcome
         ending,
         lost,
     })
+}
+
+/// Starts the log, or goes on with the one that is there.
+fn open_writer(request: &Request, registrar: &Registrar<'_>) -> Result<Writer, RecordError> {
+    let (output, keys) = (&request.output, &request.keys);
+    if request.append {
+        match Writer::open(output, registrar.identity(), keys, Box::new(SystemClock)) {
+            Err(EvidenceError::Absent { .. }) => {}
+            opened => return Ok(opened?),
+        }
+    }
+    let created = Writer::create(output, registrar.identity(), keys, Box::new(SystemClock));
+    Ok(created?)
 }
 
 /// Tracks everything asked for: a lineage for the command, and one for each process attached.

@@ -48,10 +48,10 @@ pub enum KeyError {
     #[error("an enrolment has between 1 and 1048576 epochs of at least a second")]
     Plan,
     /// The kernel gave no random bytes.
-    #[error("cannot get random bytes: {0}")]
+    #[error("get random bytes: {0}")]
     Random(#[source] io::Error),
     /// The operating system refused something.
-    #[error("cannot {operation} {}: {source}", path.display())]
+    #[error("{operation} {}: {source}", path.display())]
     Io {
         /// What was attempted.
         operation: &'static str,

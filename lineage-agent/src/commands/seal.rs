@@ -1,0 +1,57 @@
+//! `lineage seal`: finish evidence that a crash or power loss left unsealed.
+
+use std::{io::Write as _, process::ExitCode, sync::Arc};
+
+use anyhow::Context as _;
+use serde_json::json;
+
+use crate::{
+    cli,
+    evidence::{keys::Keys, recover::recover, text::hex},
+};
+
+/// Runs `lineage seal`.
+pub(super) fn run(options: &cli::Seal) -> anyhow::Result<ExitCode> {
+    let keys = Keys::open(&options.keys.dir)
+        .with_context(|| format!("use the keys in {}", options.keys.dir.display()))?;
+    let found = recover(&options.evidence, &Arc::new(keys))
+        .with_context(|| format!("seal {}", options.evidence.display()))?;
+    let mut out = std::io::stdout().lock();
+    if options.json {
+        let object = json!({
+            "log": found.origin.to_string(),
+            "segments": found.segments,
+            "records": found.records,
+            "sealed": found.sealed,
+            "discarded_bytes": found.discarded,
+            "crashed": found.crashed,
+            "log_root": hex(&found.root),
+        });
+        writeln!(out, "{object}")?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    let already = if found.sealed == 0 {
+        ": nothing was left to do"
+    } else {
+        ""
+    };
+    writeln!(
+        out,
+        "sealed {} segments; the log is complete with {} segments, {} records{already}",
+        found.sealed, found.segments, found.records
+    )?;
+    if found.crashed {
+        writeln!(
+            out,
+            "the recorder had not stopped by itself: what it had not written yet is lost, and the evidence says so"
+        )?;
+    }
+    if found.discarded > 0 {
+        writeln!(
+            out,
+            "{} bytes of an unfinished write were discarded",
+            found.discarded
+        )?;
+    }
+    Ok(ExitCode::SUCCESS)
+}
