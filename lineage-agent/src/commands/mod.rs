@@ -7,8 +7,8 @@ mod ls;
 #[cfg(feature = "record")]
 mod record;
 mod screen;
-mod tree;
 mod seal;
+mod tree;
 
 use std::{io::Write as _, process::ExitCode};
 

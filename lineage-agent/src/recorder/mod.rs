@@ -161,7 +161,7 @@ pub async fn record(request: &Request, started: impl FnOnce()) -> Result<Outcome
 /// Starts the log, or goes on with the one that is there.
 fn open_writer(request: &Request, registrar: &Registrar<'_>) -> Result<Writer, RecordError> {
     let (output, keys) = (&request.output, &request.keys);
-    if request.append {
+    if request.append && output.exists() {
         match Writer::open(output, registrar.identity(), keys, Box::new(SystemClock)) {
             Err(EvidenceError::Absent { .. }) => {}
             opened => return Ok(opened?),
