@@ -72,12 +72,12 @@ pub struct Running {
     pub ended: oneshot::Receiver<io::Result<ExitStatus>>,
 }
 
-/// Checks that the command can be found, without starting anything.
+/// Finds the program as a shell would, without starting anything.
 ///
 /// # Errors
 ///
 /// [`LaunchError::NotFound`] or [`LaunchError::NotExecutable`], as a shell would judge.
-pub fn check(program: &OsString) -> Result<(), LaunchError> {
+pub fn find(program: &OsString) -> Result<PathBuf, LaunchError> {
     let path = Path::new(program);
     let candidates: Vec<PathBuf> = if path.components().count() > 1 || path.is_absolute() {
         vec![path.to_owned()]
@@ -92,7 +92,7 @@ pub fn check(program: &OsString) -> Result<(), LaunchError> {
         let is_file = rustix::fs::stat(&candidate)
             .is_ok_and(|stat| FileType::from_raw_mode(stat.st_mode) == FileType::RegularFile);
         if is_file && accessat(CWD, &candidate, Access::EXEC_OK, AtFlags::EACCESS).is_ok() {
-            return Ok(());
+            return Ok(candidate);
         }
         found |= candidate.exists();
     }
@@ -103,19 +103,20 @@ pub fn check(program: &OsString) -> Result<(), LaunchError> {
     })
 }
 
-/// Starts the process; it waits for [`Waiting::release`].
+/// Starts the process that is to execute `path`, known to itself as the command's first word; it
+/// waits for [`Waiting::release`].
 ///
 /// # Errors
 ///
 /// [`LaunchError::Start`] when the process cannot be made.
-pub fn start(command: &[OsString]) -> Result<Waiting, LaunchError> {
+pub fn start(path: &Path, command: &[OsString]) -> Result<Waiting, LaunchError> {
     let (program, arguments) = command
         .split_first()
         .ok_or_else(|| LaunchError::NotFound(OsString::new()))?;
     let (report, reporter) =
         pipe_with(PipeFlags::CLOEXEC).map_err(|error| LaunchError::Start(error.into()))?;
-    let mut child = Command::new(program);
-    child.args(arguments);
+    let mut child = Command::new(path);
+    child.arg0(program).args(arguments);
     // SAFETY: the closure only makes system calls that are safe between fork and exec and touches
     // no memory that a thread of the parent could have left locked.
     unsafe {
@@ -132,7 +133,7 @@ pub fn start(command: &[OsString]) -> Result<Waiting, LaunchError> {
     let (executed_tx, executed) = oneshot::channel();
     let (ended_tx, ended) = oneshot::channel();
     thread::Builder::new()
-        .name("command".to_owned())
+        .name("lineage-launch".to_owned())
         .spawn(move || {
             // A receiver that is gone has no use for the outcome.
             match child.spawn() {

@@ -111,18 +111,16 @@ pub enum RecordError {
 /// [`RecordError`]. Before `started` was called nothing has run and no evidence is left behind;
 /// afterwards everything up to the error is in the evidence's spool.
 pub async fn record(request: &Request, started: impl FnOnce()) -> Result<Outcome, RecordError> {
-    if let Some(program) = request.command.first() {
-        launch::check(program)?;
-    }
+    let program = request.command.first().map(launch::find).transpose()?;
     if !request.append {
         require_empty(&request.output)?;
     }
     let procfs = Procfs::open()?;
     let (mut probes, reader) = Probes::load(&request.probes)?;
     let mut engine = Engine::spawn(reader)?;
-    let waiting = match request.command.as_slice() {
-        [] => None,
-        command => Some(launch::start(command)?),
+    let waiting = match &program {
+        Some(path) => Some(launch::start(path, &request.command)?),
+        None => None,
     };
     let lineages = track(&mut probes, request, waiting.as_ref())?;
     let registrar = Registrar::new(&probes, &procfs)?;
