@@ -84,16 +84,14 @@ pub(crate) fn compat(task: Typed) -> bool {
 /// A task's number in its own pid namespace, and that namespace.
 #[inline(always)]
 pub(crate) fn own_number(task: Typed) -> Option<(u32, u32)> {
-    // SAFETY: `task` is typed; the members have these types.
-    unsafe {
-        let pid = follow(task, offset!(task_thread_pid))?;
-        let level: u32 = typed(pid, offset!(pid_level));
-        let upid = pid as u64
-            + offset!(pid_numbers) as u64
-            + u64::from(level & 63) * offset!(derived.upid_size) as u64;
-        let number: u32 = untyped(upid + offset!(upid_nr) as u64)?;
-        let namespace: u64 = untyped(upid + offset!(upid_ns) as u64)?;
-        let inum: u32 = untyped(namespace + offset!(pid_ns_inum) as u64)?;
-        Some((number, inum))
-    }
+    // Untyped from the first pointer on: Linux 6.1 allows no varying offset from a typed one.
+    let pid: u64 = untyped(task as u64 + offset!(task_thread_pid) as u64)?;
+    let level: u32 = untyped(pid + offset!(pid_level) as u64)?;
+    let upid = pid
+        + offset!(pid_numbers) as u64
+        + u64::from(level & 63) * offset!(derived.upid_size) as u64;
+    let number: u32 = untyped(upid + offset!(upid_nr) as u64)?;
+    let namespace: u64 = untyped(upid + offset!(upid_ns) as u64)?;
+    let inum: u32 = untyped(namespace + offset!(pid_ns_inum) as u64)?;
+    Some((number, inum))
 }

@@ -12,6 +12,7 @@ mod exec;
 mod exit;
 mod fork;
 mod inherit;
+mod load;
 mod loss;
 mod open;
 mod refusals;

@@ -50,6 +50,13 @@ fn executed(ctx: &BtfTracePointContext) -> Result<(), Skip> {
         (*actor.task).exec += 1;
         (*actor.task).threads = 1;
     }
+    record(&actor, thread, bprm)
+}
+
+/// Records the new image. A function of its own: the stack of what it inlines must not add to that
+/// of the sweep, whose calls are the deepest.
+#[inline(never)]
+fn record(actor: &Actor, thread: Typed, bprm: Typed) -> Result<(), Skip> {
     let frame = Frame::take(Kind::EXEC)?;
     let Some((len, flags)) = fill(&frame, thread, bprm) else {
         frame.release();
@@ -60,7 +67,7 @@ fn executed(ctx: &BtfTracePointContext) -> Result<(), Skip> {
         flags,
         result: 0,
     };
-    frame.send(&actor, what, len);
+    frame.send(actor, what, len);
     Ok(())
 }
 

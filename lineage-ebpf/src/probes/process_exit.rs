@@ -89,16 +89,20 @@ fn record(actor: &Actor, thread: Typed, last: bool) -> Result<(), Skip> {
     let code = unsafe {
         let signal = follow(thread, offset!(task_signal)).ok_or(Skip::Unreadable)?;
         let flags: u32 = typed(signal, offset!(signal_flags));
-        if flags & GROUP_EXIT != 0 {
-            typed(signal, offset!(signal_group_exit_code))
+        // A process ends with the code of its leader, whichever thread is the last.
+        let of = if last {
+            follow(thread, offset!(task_group_leader)).ok_or(Skip::Unreadable)?
         } else {
-            // A process ends with the code of its leader, whichever thread is the last.
-            let of = if last {
-                follow(thread, offset!(task_group_leader)).ok_or(Skip::Unreadable)?
-            } else {
-                thread
-            };
-            typed::<u32>(of, offset!(task_exit_code))
+            thread
+        };
+        // Both are read before one is chosen: LLVM would merge two branches into one load from a
+        // chosen structure at a chosen offset, and Linux 6.1 cannot see that these belong together.
+        let of_group: u32 = typed(signal, offset!(signal_group_exit_code));
+        let of_thread: u32 = typed(of, offset!(task_exit_code));
+        if flags & GROUP_EXIT != 0 {
+            of_group
+        } else {
+            of_thread
         }
     };
     let kind = if last { Kind::EXIT } else { Kind::THREAD_EXIT };
