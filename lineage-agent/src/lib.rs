@@ -20,3 +20,4 @@ pub mod probe;
 #[cfg(feature = "record")]
 pub mod recorder;
 pub mod review;
+pub mod verify;

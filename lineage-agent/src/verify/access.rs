@@ -1,0 +1,120 @@
+//! Files of a host's directory by their path in it; what cannot be had becomes a finding.
+//!
+//! Links are never followed, and only regular files are read: whatever else stands in a file's
+//! place counts as its absence.
+
+use std::fs::File;
+use std::io;
+
+use super::finding::{Code, Finding};
+use crate::evidence::error::Error;
+use crate::evidence::files::Dir;
+use crate::evidence::origin::HostId;
+
+/// One `host=<host id>` directory.
+#[derive(Debug)]
+pub(super) struct HostDir {
+    /// The host, as the directory's name has it.
+    pub(super) host: HostId,
+    dir: Dir,
+}
+
+/// Deepest directory looked into: tiles of a log of 2⁶³ leaves nest no deeper.
+const DEPTH_MAX: usize = 12;
+
+impl HostDir {
+    pub(super) fn new(host: HostId, dir: Dir) -> Self {
+        Self { host, dir }
+    }
+
+    /// A file's bytes.
+    pub(super) fn read(&self, path: &str, bytes_max: u64) -> Result<Vec<u8>, Finding> {
+        let (dir, name) = self.parent(path)?;
+        let bytes = dir.read(name, bytes_max);
+        bytes
+            .map_err(|error| refused(path, &error))?
+            .ok_or_else(|| missing(path))
+    }
+
+    /// An open file.
+    pub(super) fn open(&self, path: &str, bytes_max: u64) -> Result<File, Finding> {
+        let (dir, name) = self.parent(path)?;
+        let file = dir.open_file(name, bytes_max);
+        file.map_err(|error| refused(path, &error))?
+            .ok_or_else(|| missing(path))
+    }
+
+    /// Whether there is a regular file of this path.
+    pub(super) fn has(&self, path: &str) -> bool {
+        self.open(path, u64::MAX).is_ok()
+    }
+
+    /// Names in a directory, sorted; none when it is not there.
+    pub(super) fn names(&self, path: &str) -> Vec<String> {
+        self.folder(path)
+            .and_then(|dir| dir.names().ok())
+            .unwrap_or_default()
+    }
+
+    /// Paths of everything below a directory that is not itself a directory.
+    pub(super) fn walk(&self, path: &str) -> Vec<String> {
+        let mut paths = Vec::new();
+        if let Some(dir) = self.folder(path) {
+            walk(&dir, path, DEPTH_MAX, &mut paths);
+        }
+        paths
+    }
+
+    fn folder(&self, path: &str) -> Option<Dir> {
+        if path.is_empty() {
+            return self.dir.again().ok();
+        }
+        let (dir, name) = self.parent(path).ok()?;
+        dir.child(name).ok().flatten()
+    }
+
+    fn parent<'a>(&self, path: &'a str) -> Result<(Dir, &'a str), Finding> {
+        let mut dir = self.dir.again().map_err(|error| refused(path, &error))?;
+        let mut rest = path;
+        while let Some((folder, name)) = rest.split_once('/') {
+            let child = dir.child(folder).map_err(|error| refused(path, &error))?;
+            dir = child.ok_or_else(|| missing(path))?;
+            rest = name;
+        }
+        Ok((dir, rest))
+    }
+}
+
+fn walk(dir: &Dir, path: &str, depth: usize, paths: &mut Vec<String>) {
+    for name in dir.names().unwrap_or_default() {
+        let below = if path.is_empty() {
+            name.clone()
+        } else {
+            format!("{path}/{name}")
+        };
+        match dir.child(&name) {
+            Ok(Some(child)) if depth > 0 => walk(&child, &below, depth - 1, paths),
+            _ => paths.push(below),
+        }
+    }
+}
+
+fn missing(path: &str) -> Finding {
+    Finding::new(Code::FileMissing).file(path)
+}
+
+fn refused(path: &str, error: &Error) -> Finding {
+    let Error::Io { source, .. } = error else {
+        return Finding::new(Code::Unreadable).file(path).found(error);
+    };
+    let instead = match source.raw_os_error() {
+        Some(code) if code == rustix::io::Errno::LOOP.raw_os_error() => "a symbolic link",
+        Some(code) if code == rustix::io::Errno::NOTDIR.raw_os_error() => {
+            "a link or file where a directory belongs"
+        }
+        Some(code) if code == rustix::io::Errno::NXIO.raw_os_error() => "a socket",
+        _ if source.kind() == io::ErrorKind::InvalidInput => "not a regular file",
+        _ => return Finding::new(Code::Unreadable).file(path).found(source),
+    };
+    missing(path).found(instead)
+}

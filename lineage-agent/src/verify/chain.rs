@@ -1,0 +1,345 @@
+//! Manifests in order: each must follow from the one before.
+
+use std::collections::HashMap;
+
+use super::access::HostDir;
+use super::epochs::Keys;
+use super::finding::{Code, Finding};
+use super::findings::Findings;
+use super::layout::manifest_path;
+use crate::evidence::counters::{Counters, CpuCount};
+use crate::evidence::epoch::Statement;
+use crate::evidence::manifest::{Cpus, Head, MANIFEST_BYTES_MAX, Manifest, Reason};
+use crate::evidence::origin::Origin;
+use crate::evidence::text::{Lines, hex};
+use crate::evidence::tree::{Hash, Hashing as _, Log};
+
+/// What the next manifest, or the spool that is to become one, must fit.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Before {
+    /// `first` of the next.
+    pub(super) next: u64,
+    pub(super) epoch: u32,
+    pub(super) session: u64,
+    pub(super) closed: i64,
+    pub(super) reason: Reason,
+    /// BLAKE3 of the manifest; none of a spool.
+    pub(super) digest: Option<Hash>,
+}
+
+/// The counters at the end of a run of a recorder.
+#[derive(Debug)]
+pub(super) struct SessionEnd {
+    pub(super) session: u64,
+    /// Segments of this session known so far.
+    pub(super) counters: Counters,
+    /// Whether the recorder stopped by itself, so that every loss it knew of is recorded.
+    pub(super) orderly: bool,
+}
+
+/// The state of reading manifests one after another.
+pub(super) struct Chain<'a> {
+    dir: &'a HostDir,
+    keys: &'a Keys,
+    /// Learnt from the checkpoint, or from the first manifest when there is none.
+    pub(super) origin: Option<Origin>,
+    pub(super) previous: Option<Before>,
+    /// Next `lineage_seq` of each lineage; a lower bound after a manifest that is missing.
+    lineages: HashMap<String, u64>,
+    gap: bool,
+    pub(super) sessions: Vec<SessionEnd>,
+}
+
+/// What is kept of each manifest: the leaf, and what its checkpoint is signed with.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Entry {
+    pub(super) leaf: Hash,
+    /// None when the manifest is malformed.
+    pub(super) epoch: Option<u32>,
+    pub(super) count: u64,
+    /// When it was opened, nanoseconds UTC.
+    pub(super) opened: i64,
+}
+
+impl<'a> Chain<'a> {
+    pub(super) fn new(dir: &'a HostDir, keys: &'a Keys, origin: Option<Origin>) -> Self {
+        Self {
+            dir,
+            keys,
+            origin,
+            previous: None,
+            lineages: HashMap::new(),
+            gap: false,
+            sessions: Vec::new(),
+        }
+    }
+
+    /// Notes that a manifest is not there.
+    pub(super) fn skip(&mut self) {
+        self.previous = None;
+        self.gap = true;
+    }
+
+    /// Reads and checks the next manifest.
+    pub(super) fn push(&mut self, segment: u64, findings: &mut Findings) -> Option<Entry> {
+        let path = manifest_path(segment);
+        let bytes = match self.dir.read(&path, MANIFEST_BYTES_MAX as u64) {
+            Ok(bytes) => bytes,
+            Err(finding) => {
+                findings.push(finding.segment(segment));
+                self.skip();
+                return None;
+            }
+        };
+        let mut entry = Entry {
+            leaf: Log::leaf(&bytes),
+            epoch: None,
+            count: 0,
+            opened: 0,
+        };
+        let about = |code| Finding::new(code).file(&path).segment(segment);
+        let manifest = match Manifest::parse(&bytes) {
+            Ok(manifest) => manifest,
+            Err(error) => {
+                findings.push(about(Code::ManifestBad).found(error));
+                self.skip();
+                return Some(entry);
+            }
+        };
+        let head = &manifest.head;
+        let origin = *self.origin.get_or_insert(head.origin);
+        if (head.origin, head.segment) != (origin, segment) || origin.host != self.dir.host {
+            findings.push(
+                about(Code::ManifestBad)
+                    .expected(format!("segment {segment} of {origin}"))
+                    .found(format!("segment {} of {}", head.segment, head.origin)),
+            );
+            self.skip();
+            return Some(entry);
+        }
+        let mut checks = Vec::new();
+        self.check_place(&manifest, &mut checks);
+        self.check_times(&manifest, &mut checks);
+        self.check_lineages(&manifest, &mut checks);
+        let counters = self.counters(&manifest, &mut checks);
+        self.check_counters(&manifest, counters.as_ref(), &mut checks);
+        findings.extend(
+            checks
+                .into_iter()
+                .map(|finding| finding.file(&path).segment(segment)),
+        );
+        entry.epoch = Some(head.epoch);
+        entry.count = manifest.count;
+        entry.opened = head.opened;
+        self.previous = Some(Before {
+            next: head.first.saturating_add(manifest.count),
+            epoch: head.epoch,
+            session: head.session,
+            closed: manifest.closed,
+            reason: manifest.reason,
+            digest: Some(*blake3::hash(&bytes).as_bytes()),
+        });
+        self.gap = false;
+        Some(entry)
+    }
+
+    /// Link, sequence and epoch.
+    fn check_place(&self, manifest: &Manifest, checks: &mut Vec<Finding>) {
+        let head = &manifest.head;
+        let Some(previous) = &self.previous else {
+            if self.gap {
+                return;
+            }
+            if head.previous != [0; 32] {
+                checks.push(
+                    Finding::new(Code::ManifestLink)
+                        .expected("zeros")
+                        .found(hex(&head.previous)),
+                );
+            }
+            if head.first != 0 {
+                checks.push(
+                    Finding::new(Code::SequenceGap)
+                        .expected("first 0")
+                        .found(format!("first {}", head.first)),
+                );
+            }
+            if head.session != 0 {
+                checks.push(
+                    Finding::new(Code::ManifestBad)
+                        .expected("session 0")
+                        .found(format!("session {}", head.session)),
+                );
+            }
+            return;
+        };
+        previous.check(head, checks);
+    }
+
+    /// The windows of epoch and segment.
+    fn check_times(&self, manifest: &Manifest, checks: &mut Vec<Finding>) {
+        let head = &manifest.head;
+        let Some(statement) = self.keys.epochs.get(&head.epoch) else {
+            return;
+        };
+        let (start, end) = window(statement);
+        if !(start <= head.opened && head.opened <= manifest.closed && manifest.closed <= end) {
+            checks.push(
+                Finding::new(Code::ClockRule)
+                    .expected(format!(
+                        "within {start} to {end}, the window of epoch {}",
+                        head.epoch
+                    ))
+                    .found(format!(
+                        "opened {}, closed {}",
+                        head.opened, manifest.closed
+                    )),
+            );
+        }
+    }
+
+    fn check_lineages(&mut self, manifest: &Manifest, checks: &mut Vec<Finding>) {
+        for range in &manifest.lineages {
+            let next = self.lineages.get(&range.lineage).copied().unwrap_or(0);
+            if range.first != next && !(self.gap && range.first > next) {
+                checks.push(
+                    Finding::new(Code::LineageGap)
+                        .expected(format!("lineage {} at {next}", range.lineage))
+                        .found(format!("at {}", range.first)),
+                );
+            }
+            self.lineages
+                .insert(range.lineage.clone(), range.last.saturating_add(1));
+        }
+    }
+
+    /// The counters, from the manifest or the artifact it names.
+    fn counters(&self, manifest: &Manifest, checks: &mut Vec<Finding>) -> Option<Counters> {
+        let cpus = match &manifest.cpus {
+            Cpus::Inline(cpus) => Some(cpus.clone()),
+            Cpus::Artifact(digest) => self
+                .counters_artifact(digest)
+                .map_err(|finding| checks.push(finding))
+                .ok(),
+        };
+        cpus.map(|cpus| Counters {
+            dropped: manifest.dropped,
+            cpus,
+        })
+    }
+
+    fn counters_artifact(&self, digest: &Hash) -> Result<Vec<CpuCount>, Finding> {
+        let bytes = super::artifacts::read(self.dir, digest)?;
+        let malformed = |error| {
+            Finding::new(Code::ManifestBad)
+                .expected("counters")
+                .found(error)
+        };
+        let mut lines = Lines::untitled(&bytes).map_err(malformed)?;
+        let cpus = Counters::read_cpus(&mut lines).map_err(malformed)?;
+        lines.end().map_err(malformed)?;
+        Ok(cpus)
+    }
+
+    fn check_counters(
+        &mut self,
+        manifest: &Manifest,
+        counters: Option<&Counters>,
+        checks: &mut Vec<Finding>,
+    ) {
+        let Some(counters) = counters else { return };
+        let session = manifest.head.session;
+        let earlier = self.sessions.last().filter(|end| end.session == session);
+        if earlier.is_some_and(|earlier| !counters.continues(&earlier.counters)) {
+            checks.push(
+                Finding::new(Code::CountersFell)
+                    .expected("counters that grow")
+                    .found("counters that shrank"),
+            );
+        }
+        if earlier.is_some() {
+            self.sessions.pop();
+        }
+        self.sessions.push(SessionEnd {
+            session,
+            counters: counters.clone(),
+            orderly: matches!(manifest.reason, Reason::Stop | Reason::Shutdown),
+        });
+    }
+}
+
+/// First and last nanosecond of an epoch.
+pub(super) fn window(statement: &Statement) -> (i64, i64) {
+    let nanoseconds = |seconds: u64| {
+        i64::try_from(seconds)
+            .unwrap_or(i64::MAX)
+            .saturating_mul(1_000_000_000)
+    };
+    (nanoseconds(statement.start), nanoseconds(statement.end))
+}
+
+/// Skew between the clocks of kernel and host that is not a finding.
+const SKEW_NS: i64 = 300 * 1_000_000_000;
+
+/// What the times of an epoch's records must lie within.
+pub(super) fn widened_window(statement: &Statement) -> (i64, i64) {
+    let (start, end) = window(statement);
+    (start.saturating_sub(SKEW_NS), end.saturating_add(SKEW_NS))
+}
+
+impl Before {
+    /// Checks that a head continues link, sequence, epoch, time and session of the segment before.
+    /// The head of a spool may not know its link yet.
+    pub(super) fn check(&self, head: &Head, checks: &mut Vec<Finding>) {
+        let mut unless = |good: bool, code, expected: String, found: String| {
+            if !good {
+                checks.push(Finding::new(code).expected(expected).found(found));
+            }
+        };
+        if let Some(digest) = &self.digest {
+            unless(
+                head.previous == *digest,
+                Code::ManifestLink,
+                hex(digest),
+                hex(&head.previous),
+            );
+        }
+        let first = |first| format!("first {first}");
+        unless(
+            head.first == self.next,
+            Code::SequenceGap,
+            first(self.next),
+            first(head.first),
+        );
+        let epoch = match self.reason {
+            Reason::Shutdown => None,
+            Reason::EpochEnd => self.epoch.checked_add(1),
+            _ => Some(self.epoch),
+        };
+        let expected = epoch.map_or_else(
+            || "no segment after shutdown".to_owned(),
+            |epoch| format!("epoch {epoch}"),
+        );
+        unless(
+            epoch == Some(head.epoch),
+            Code::EpochRule,
+            expected,
+            format!("epoch {}", head.epoch),
+        );
+        let expected = format!("opened at {} or later", self.closed);
+        unless(
+            head.opened >= self.closed,
+            Code::ClockRule,
+            expected,
+            format!("opened at {}", head.opened),
+        );
+        let expected = format!("session {} or the next", self.session);
+        let follows = matches!(head.session.checked_sub(self.session), Some(0 | 1));
+        unless(
+            follows,
+            Code::ManifestBad,
+            expected,
+            format!("session {}", head.session),
+        );
+    }
+}

@@ -1,0 +1,122 @@
+//! Verification: everything is recomputed from the bytes, no stored conclusion is believed, and no
+//! key comes from the evidence.
+//!
+//! The steps and findings are those of `docs/evidence-format.md`. Every file is hostile: sizes are
+//! bounded, links are not followed, special files not read, faults of the Parquet reader isolated,
+//! and nothing unprintable gets into a report.
+
+mod access;
+mod artifacts;
+mod chain;
+mod checkpoints;
+mod epochs;
+mod finding;
+mod findings;
+mod host;
+mod layout;
+mod leftovers;
+mod log;
+mod loss;
+mod progress;
+mod report;
+mod rows;
+mod sealed;
+mod segment;
+mod spool;
+mod text;
+mod tiles;
+mod trust;
+
+use std::num::NonZeroUsize;
+use std::path::Path;
+
+pub use epochs::Pin;
+pub use finding::{Code, Finding, Severity};
+pub use host::default_threads;
+pub use loss::Loss;
+pub use progress::ProgressReport;
+pub use report::{HostReport, More, Report, Requirement, UnknownRequirement, Verdict};
+pub use trust::{Trust, TrustError};
+
+use access::HostDir;
+use findings::Findings;
+use progress::Progress;
+
+use crate::evidence::error::Result;
+use crate::evidence::files::Dir;
+
+/// Hosts looked at in one evidence directory.
+const HOSTS_MAX: usize = 65_536;
+
+/// How to verify.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// What must hold beyond a good verdict.
+    pub require: Vec<Requirement>,
+    /// Threads to use.
+    pub threads: NonZeroUsize,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            require: Vec::new(),
+            threads: default_threads(),
+        }
+    }
+}
+
+/// Verifies an evidence directory. `progress` is told, from several threads, how many records of
+/// how many are checked.
+///
+/// # Errors
+///
+/// Only when the directory itself cannot be opened: whatever is in it leads to findings.
+pub fn verify(
+    evidence: &Path,
+    trust: &Trust,
+    options: &Options,
+    progress: &ProgressReport<'_>,
+) -> Result<Report> {
+    let progress = Progress::new(progress);
+    let (dirs, strangers) = hosts(&Dir::open(evidence)?)?;
+    let checked = dirs
+        .iter()
+        .map(|dir| host::verify(dir, trust, options, &progress));
+    Ok(conclude(strangers, checked.collect(), options))
+}
+
+/// The directories of hosts, and what else is there.
+fn hosts(evidence: &Dir) -> Result<(Vec<HostDir>, Findings)> {
+    let (mut hosts, mut strangers) = (Vec::new(), Findings::default());
+    for name in evidence.names()? {
+        let id = name.strip_prefix("host=");
+        let host = id
+            .and_then(|id| id.parse().ok())
+            .filter(|_| hosts.len() < HOSTS_MAX);
+        match (host, evidence.child(&name)) {
+            (Some(host), Ok(Some(dir))) => hosts.push(HostDir::new(host, dir)),
+            // A query over `host=*` would take it for evidence.
+            _ if id.is_some() => strangers.push(Finding::new(Code::FileForeign).file(name)),
+            _ => strangers.push(Finding::new(Code::FileUnknown).file(name)),
+        }
+    }
+    Ok((hosts, strangers))
+}
+
+fn conclude(strangers: Findings, checked: Vec<host::Checked>, options: &Options) -> Report {
+    let (mut findings, _) = strangers.into_parts();
+    let (mut more, mut hosts) = (Vec::new(), Vec::new());
+    for host in checked {
+        let (kept, uncounted) = host.findings.into_parts();
+        let name = &host.report.host;
+        findings.extend(kept.into_iter().map(|finding| finding.host(name)));
+        more.extend(uncounted.into_iter().map(|(code, count)| More {
+            host: name.clone(),
+            code,
+            count,
+        }));
+        hosts.push(host.report);
+    }
+    Report::new(findings, more, hosts, &options.require)
+}

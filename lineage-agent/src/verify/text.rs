@@ -1,0 +1,193 @@
+//! The report for people.
+
+use std::fmt::Write as _;
+
+use super::epochs::Pin;
+use super::finding::{Finding, Severity};
+use super::report::{HostReport, Report, Requirement, Verdict};
+
+impl Report {
+    /// The report as text: what was counted, what was found, the verdict, and how far it can be
+    /// trusted. Everything in it is printable.
+    #[must_use]
+    pub fn text(&self) -> String {
+        let mut out = String::new();
+        for host in &self.hosts {
+            write_host(&mut out, host);
+        }
+        for finding in &self.findings {
+            write_finding(&mut out, finding);
+        }
+        for more in &self.more {
+            let _ = writeln!(
+                out,
+                "{}: {} more on host {}",
+                more.code.as_str(),
+                more.count,
+                more.host
+            );
+        }
+        if !self.findings.is_empty() {
+            out.push('\n');
+        }
+        let _ = writeln!(out, "{}: {}", self.verdict, meaning(self.verdict));
+        for requirement in &self.unmet {
+            let _ = writeln!(out, "Required, but not so: {}", demand(*requirement));
+        }
+        if matches!(self.verdict, Verdict::Verified | Verdict::VerifiedWithLoss) {
+            write_limits(&mut out, &self.hosts);
+        }
+        out
+    }
+}
+
+fn write_host(out: &mut String, host: &HostReport) {
+    let log = host
+        .log
+        .as_deref()
+        .map_or_else(String::new, |log| format!(", log {log}"));
+    let _ = writeln!(out, "Host {}{log}: {}", host.host, pin(host.pin));
+    let _ = writeln!(
+        out,
+        "  {}/{} segments valid, {} records of {} lineages",
+        grouped(host.segments_valid),
+        grouped(host.segments),
+        grouped(host.records),
+        grouped(host.lineages)
+    );
+    if let Some([from, to]) = &host.period {
+        let _ = writeln!(out, "  from {from} to {to}");
+    }
+    let epochs = match host.epochs {
+        Some([first, last]) if first == last => format!("epoch {first}"),
+        Some([first, last]) => format!("epochs {first} to {last}"),
+        None => "no epoch".to_owned(),
+    };
+    let _ = writeln!(
+        out,
+        "  {}/{} checkpoints valid, {epochs}, {} artifacts, {} cosignatures",
+        grouped(host.checkpoints_valid),
+        grouped(host.segments),
+        grouped(host.artifacts),
+        grouped(host.cosignatures)
+    );
+    if host.committed + host.uncommitted > 0 {
+        let _ = writeln!(
+            out,
+            "  not sealed yet: {} records committed, {} not proven by anything",
+            grouped(host.committed),
+            grouped(host.uncommitted)
+        );
+    }
+    out.push('\n');
+}
+
+fn write_finding(out: &mut String, finding: &Finding) {
+    let grade = match finding.code.severity() {
+        Severity::Tampered => "TAMPERED",
+        Severity::Incomplete => "MISSING",
+        Severity::Unverifiable => "UNKNOWN",
+        Severity::Loss => "LOSS",
+        Severity::Note => "note",
+    };
+    let _ = write!(out, "{grade} {}", finding.code.as_str());
+    if let Some(file) = &finding.file {
+        let _ = write!(out, " {file}");
+    } else if let Some(segment) = finding.segment {
+        let _ = write!(out, " segment {segment}");
+    }
+    if let Some([first, last]) = finding.rows {
+        let _ = write!(out, " records {first} to {last}");
+    }
+    let _ = writeln!(out, "\n    {}", finding.code.meaning());
+    if let Some(expected) = &finding.expected {
+        let _ = writeln!(out, "    expected {expected}");
+    }
+    if let Some(found) = &finding.found {
+        let _ = writeln!(out, "    found    {found}");
+    }
+}
+
+fn meaning(verdict: Verdict) -> &'static str {
+    match verdict {
+        Verdict::Verified => "every record is the one that was signed, and none is missing.",
+        Verdict::VerifiedWithLoss => {
+            "every record is the one that was signed; some events were not recorded, and the evidence says so."
+        }
+        Verdict::Tampered => "something is not what was signed. Do not rely on it.",
+        Verdict::Incomplete => "something that was signed is not there; the rest is as signed.",
+        Verdict::Unverifiable => "something cannot be judged with what is at hand.",
+        Verdict::NothingVerified => "there was nothing to verify.",
+    }
+}
+
+fn pin(pin: Pin) -> &'static str {
+    match pin {
+        Pin::None => "not trusted",
+        Pin::HostKey => "host key pinned",
+        Pin::EpochRoot => "epoch root pinned",
+    }
+}
+
+fn demand(requirement: Requirement) -> &'static str {
+    match requirement {
+        Requirement::Sealed => "everything sealed and the log ended by a shutdown",
+        Requirement::Pinned => "an epoch root pinned for every host",
+        Requirement::Witnessed => "a trusted witness's cosignature on every newest checkpoint",
+        Requirement::NoLoss => "nothing lost",
+    }
+}
+
+/// What this verification could not have noticed.
+fn write_limits(out: &mut String, hosts: &[HostReport]) {
+    let all = |is: &dyn Fn(&HostReport) -> bool| hosts.iter().all(is);
+    out.push_str("How far this goes:\n");
+    if all(&|host| host.pin == Pin::EpochRoot) {
+        out.push_str(
+            "  Whoever took the host could not have changed what was sealed in epochs that had ended\n  \
+             by then. What they wrote in that epoch and later, they could have made up.\n",
+        );
+    } else {
+        out.push_str(
+            "  Only a host key is pinned: whoever took the host, however late, could have signed\n  \
+             another history. Pin the epoch root (`lineage key root`) to rule that out.\n",
+        );
+    }
+    if !all(&|host| host.cosignatures > 0) {
+        out.push_str(
+            "  No witness vouches for the end: everything after some moment, or a whole machine, could\n  \
+             have been set back.\n",
+        );
+    }
+    if !all(&|host| host.complete) {
+        out.push_str("  The recorder has not ended this log: later records may exist elsewhere.\n");
+    }
+    out.push_str("  What a compromised kernel hid, and what happened before recording began, is not in here.\n");
+}
+
+/// A number with its digits in groups of three.
+fn grouped(number: u64) -> String {
+    let digits = number.to_string();
+    let mut out = String::new();
+    for (at, digit) in digits.chars().enumerate() {
+        if at > 0 && (digits.len() - at).is_multiple_of(3) {
+            out.push(' ');
+        }
+        out.push(digit);
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::grouped;
+
+    #[test]
+    fn digits_are_grouped() {
+        let numbers = [0, 999, 1000, 12_003, 1_234_567];
+        assert_eq!(
+            numbers.map(grouped),
+            ["0", "999", "1 000", "12 003", "1 234 567"]
+        );
+    }
+}

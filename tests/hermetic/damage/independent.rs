@@ -1,0 +1,76 @@
+//! The independent verifier, run in one Python process for all tests.
+
+use std::io::{BufRead as _, BufReader, Write as _};
+use std::path::{Path, PathBuf};
+use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+use std::sync::{LazyLock, Mutex};
+
+use serde_json::{Value, json};
+
+/// Answers one line of JSON per line of JSON.
+const SERVER: &str = "
+import json, sys
+sys.path.insert(0, sys.argv[1])
+import verify
+for line in sys.stdin:
+    request = json.loads(line)
+    print(json.dumps(verify.verify(request['directory'], request['trust'])), flush=True)
+";
+
+/// What it says of an evidence directory.
+#[derive(Debug)]
+pub(crate) struct Answer {
+    pub(crate) verdict: String,
+    pub(crate) findings: Value,
+}
+
+struct Server {
+    _child: Child,
+    input: ChildStdin,
+    output: BufReader<ChildStdout>,
+}
+
+static SERVER_PROCESS: LazyLock<Mutex<Server>> = LazyLock::new(|| {
+    let mut child = Command::new(python())
+        .args(["-c", SERVER])
+        .arg(concat!(env!("CARGO_MANIFEST_DIR"), "/independent"))
+        .env("PYTHONDONTWRITEBYTECODE", "1")
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    Mutex::new(Server {
+        input: child.stdin.take().unwrap(),
+        output: BufReader::new(child.stdout.take().unwrap()),
+        _child: child,
+    })
+});
+
+/// The Python of the virtual environment that `cargo xtask test` prepares.
+pub(crate) fn python() -> PathBuf {
+    let python = Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/venv/bin/python");
+    let ready = Command::new(&python)
+        .args(["-c", "import pyarrow, blake3, nacl, duckdb"])
+        .output()
+        .is_ok_and(|output| output.status.success());
+    assert!(
+        ready,
+        "{} with pyarrow, blake3, pynacl and duckdb is missing; `cargo xtask test` prepares it",
+        python.display()
+    );
+    python
+}
+
+/// Asks it.
+pub(crate) fn verify(evidence: &Path, trust: &str) -> Answer {
+    let mut server = SERVER_PROCESS.lock().unwrap();
+    let request = json!({ "directory": evidence, "trust": [trust] });
+    writeln!(server.input, "{request}").unwrap();
+    let mut line = String::new();
+    server.output.read_line(&mut line).unwrap();
+    let answer: Value = serde_json::from_str(&line).expect("the independent verifier answers");
+    Answer {
+        verdict: answer[0].as_str().unwrap().to_owned(),
+        findings: answer[1].clone(),
+    }
+}
