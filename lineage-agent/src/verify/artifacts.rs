@@ -5,28 +5,27 @@ use std::collections::BTreeSet;
 use super::access::HostDir;
 use super::finding::{Code, Finding};
 use super::findings::Findings;
+use crate::evidence::digest;
+use crate::evidence::reader::ARTIFACT_BYTES_MAX;
 use crate::evidence::text::{hex, parse_hex};
 use crate::evidence::tree::Hash;
-
-/// Largest artifact read, in bytes.
-const ARTIFACT_BYTES_MAX: u64 = 16 << 20;
 
 fn path(digest: &Hash) -> String {
     format!("artifacts/{}", hex(digest))
 }
 
 /// Reads an artifact, which must have its digest.
-pub(super) fn read(dir: &HostDir, digest: &Hash) -> Result<Vec<u8>, Finding> {
-    let path = path(digest);
+pub(super) fn read(dir: &HostDir, wanted: &Hash) -> Result<Vec<u8>, Finding> {
+    let path = path(wanted);
     let bytes = dir.read(&path, ARTIFACT_BYTES_MAX)?;
-    let found = blake3::hash(&bytes);
-    if found.as_bytes() == digest {
+    let found = digest::of(&bytes);
+    if found == *wanted {
         return Ok(bytes);
     }
     Err(Finding::new(Code::ArtifactBad)
         .file(path)
-        .expected(hex(digest))
-        .found(hex(found.as_bytes())))
+        .expected(hex(wanted))
+        .found(hex(&found)))
 }
 
 /// Checks every artifact that is named and every one that is there. Returns how many are good.

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::num::NonZeroUsize;
 
 use super::access::HostDir;
-use super::chain::{Before, SessionEnd, widened_window};
+use super::chain::SessionEnd;
 use super::checkpoints;
 use super::epochs::{self, Keys};
 use super::finding::{Code, Finding};
@@ -13,6 +13,7 @@ use super::layout::{CHECKPOINT, epoch_path, parquet_path, spool_path};
 use super::leftovers::{self, Open};
 use super::log::HostLog;
 use super::loss;
+use super::place::{Before, widened_window};
 use super::progress::Progress;
 use super::report::{HostReport, period};
 use super::rows::{self, Expected};

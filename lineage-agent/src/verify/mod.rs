@@ -17,6 +17,7 @@ mod layout;
 mod leftovers;
 mod log;
 mod loss;
+mod place;
 mod progress;
 mod report;
 mod rows;
@@ -44,9 +45,7 @@ use progress::Progress;
 
 use crate::evidence::error::Result;
 use crate::evidence::files::Dir;
-
-/// Hosts looked at in one evidence directory.
-const HOSTS_MAX: usize = 65_536;
+use crate::evidence::reader::HOSTS_MAX;
 
 /// How to verify.
 #[derive(Debug, Clone)]

@@ -2,12 +2,14 @@
 
 use std::collections::BTreeMap;
 use std::fs::File;
+use std::io::{Read as _, Seek as _};
 use std::ops::ControlFlow;
 
 use super::access::HostDir;
 use super::finding::{Code, Finding};
 use super::layout::blocks_path;
 use super::progress::Progress;
+use crate::evidence::digest;
 use crate::evidence::manifest::ParquetFile;
 use crate::evidence::record::{self, RecordError};
 use crate::evidence::schema::Record;
@@ -201,13 +203,10 @@ fn is_file(file: &File, named: &ParquetFile) -> bool {
     if file.metadata().map(|metadata| metadata.len()).ok() != Some(named.size) {
         return false;
     }
-    let mut hasher = blake3::Hasher::new();
-    let Ok(reader) = file.try_clone() else {
-        return false;
-    };
-    use std::io::Read as _;
-    hasher.update_reader(reader.take(named.size)).is_ok()
-        && *hasher.finalize().as_bytes() == named.digest
+    let bytes = file.try_clone().map(|reader| reader.take(named.size));
+    bytes
+        .and_then(digest::of_reader)
+        .is_ok_and(|digest| digest == named.digest)
 }
 
 /// Reads and hashes every row, up to one more than there should be.
@@ -217,7 +216,6 @@ fn hash_rows(
     progress: &Progress<'_>,
     findings: &mut Vec<Finding>,
 ) -> Result<Hashed, String> {
-    use std::io::Seek as _;
     file.rewind().map_err(|error| error.to_string())?;
     let segment = SegmentFile::open(file).map_err(|error| error.to_string())?;
     for column in &segment.shape().foreign_columns {

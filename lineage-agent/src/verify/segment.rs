@@ -3,10 +3,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::access::HostDir;
-use super::chain::{Entry, widened_window};
+use super::chain::Entry;
 use super::epochs::Keys;
 use super::finding::{Code, Finding};
 use super::layout::{manifest_path, parquet_path};
+use super::place::widened_window;
 use super::progress::Progress;
 use super::rows::{self, Expected, Summary};
 use crate::evidence::manifest::{MANIFEST_BYTES_MAX, Manifest};
@@ -126,7 +127,9 @@ fn check_file(
             .segment(segment)
     };
     let path = parquet_path(segment, manifest.head.opened);
-    let file = manifest.parquet.as_ref()?;
+    let Some(file) = &manifest.parquet else {
+        return None;
+    };
     if file.path != path {
         findings.push(about(Code::ManifestBad).expected(&path).found(&file.path));
         return None;

@@ -4,23 +4,25 @@ use std::fs::File;
 use std::io;
 
 use super::access::HostDir;
-use super::chain::{Before, widened_window, window};
 use super::epochs::Keys;
 use super::finding::{Code, Finding};
 use super::layout::{epoch_path, spool_path};
+use super::place::{Before, widened_window, window};
 use super::rows::Rules;
 use crate::evidence::checkpoint::{Commit, Seal};
 use crate::evidence::counters::Counters;
+use crate::evidence::digest;
 use crate::evidence::epoch::Statement;
 use crate::evidence::manifest::Head;
 use crate::evidence::note::verify;
 use crate::evidence::origin::Origin;
+use crate::evidence::reader::SPOOL_BYTES_MAX;
 use crate::evidence::record;
 use crate::evidence::spool::{Frame, FrameKind, FrameReader, split_commit};
 use crate::evidence::tree::{Hash, RecordTree};
 
-/// Largest spool read: a segment is sealed at 64 MiB and a record more.
-const SPOOL_BYTES_MAX: u64 = 256 << 20;
+/// Most bytes searched for a commit after damage. Undamaged spools are read a frame at a time.
+const SEARCH_BYTES_MAX: u64 = 256 << 20;
 
 /// What a spool holds.
 #[derive(Debug, Default)]
@@ -87,7 +89,7 @@ fn walk(mut frames: FrameReader<File>, state: &mut State<'_>) -> Result<(), Find
         }
     }
     let at = frames.offset();
-    state.torn(&frames.rest(SPOOL_BYTES_MAX).map_err(unreadable)?, at)
+    state.torn(&frames.rest(SEARCH_BYTES_MAX).map_err(unreadable)?, at)
 }
 
 /// A spool as far as it is read.
@@ -135,7 +137,7 @@ impl<'a> State<'a> {
         match (kind, self.spool.head.is_some()) {
             (FrameKind::Header, false) => {
                 let head = Head::parse(payload).map_err(|error| bad(at, error))?;
-                self.header = *blake3::hash(payload).as_bytes();
+                self.header = digest::of(payload);
                 self.begin(head)
             }
             (FrameKind::Header, true) => Err(bad(at, "a second header")),

@@ -80,6 +80,7 @@ impl Host {
         self.temp.path().join("evidence")
     }
 
+    #[expect(dead_code)]
     pub(crate) fn dir(&self) -> PathBuf {
         self.evidence().join(self.keys.host_id().directory())
     }

@@ -185,7 +185,9 @@ fn tested(source: &Source) -> impl Iterator<Item = (usize, &String)> {
 fn has_word(line: &str, word: &str) -> bool {
     let boundary = |c: Option<char>| c.is_none_or(|c| !c.is_alphanumeric() && c != '_');
     line.match_indices(word).any(|(at, _)| {
-        boundary(line[..at].chars().next_back()) && boundary(line[at + word.len()..].chars().next())
+        let before = line[..at].chars().next_back();
+        // After a dot it is a field, not a path.
+        before != Some('.') && boundary(before) && boundary(line[at + word.len()..].chars().next())
     })
 }
 
