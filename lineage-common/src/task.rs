@@ -89,6 +89,10 @@ pub struct Listed {
     pub pid: u32,
     /// Process id of its parent.
     pub parent: u32,
+    /// Threads that have not begun to exit; 0 when the process is over but not yet reaped.
+    pub live: u32,
+    /// Always 0.
+    pub reserved: u32,
 }
 
 /// Key of the descriptor map. It never repeats within a boot.
@@ -129,7 +133,7 @@ pub struct Descriptor {
 }
 
 const _: () = {
-    assert!(size_of::<Listed>() == 16);
+    assert!(size_of::<Listed>() == 24);
     assert!(size_of::<Task>() == 32);
     assert!(size_of::<Link>() == 16);
     assert!(size_of::<Switch>() == 8);

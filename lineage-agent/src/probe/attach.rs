@@ -4,38 +4,37 @@ use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 
 use aya::{
     Btf as AyaBtf, Ebpf, EbpfLoader, Pod, VerifierLogLevel,
-    maps::{HashMap, Map, MapData},
-    programs::BtfTracePoint,
+    maps::{Array, Map, MapData},
+    programs::{BtfTracePoint, Iter},
 };
 use lineage_common::{
-    frame::{WIRE_MARK, WIRE_VERSION},
+    frame::{CpuCounters, WIRE_MARK, WIRE_VERSION},
     layout::KernelLayout,
-    task::Task,
 };
-use zerocopy::IntoBytes;
+use zerocopy::{FromZeros, IntoBytes};
 
 use super::{
     Options, ProbeError, catalog::PROBES, counters::Counters, reader::Reader, ring::Ring,
-    syscalls::Machine,
+    syscalls::Machine, tracking::Tracking,
 };
 
 /// The object, as `cargo xtask build` left it.
 static OBJECT: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/lineage-ebpf.o"));
 
-/// A value of the task map, in the form aya wants.
+/// One CPU's counters, in the form aya wants.
 #[repr(transparent)]
 #[derive(Debug, Clone, Copy)]
-pub(super) struct TaskValue(pub(super) Task);
+struct CountersValue(CpuCounters);
 
 // SAFETY: plain integers without padding.
-unsafe impl Pod for TaskValue {}
+unsafe impl Pod for CountersValue {}
 
 /// Loaded and attached programs and the maps the agent writes.
 #[derive(Debug)]
 pub(super) struct Attached {
     /// Owns the programs and their links: dropping it detaches them.
-    ebpf: Ebpf,
-    pub(super) tasks: HashMap<MapData, u32, TaskValue>,
+    pub(super) ebpf: Ebpf,
+    pub(super) tracking: Tracking,
 }
 
 /// The object's bytes, for the environment record.
@@ -50,6 +49,8 @@ pub(super) fn attach(
     machine: Machine,
 ) -> Result<(Attached, Reader), ProbeError> {
     check_version()?;
+    check_size(options.control_ring_bytes)?;
+    check_size(options.bulk_ring_bytes)?;
     let cpus = possible_cpus()?;
     let table = machine.table();
     let mut ebpf = EbpfLoader::new()
@@ -68,16 +69,26 @@ pub(super) fn attach(
     let bulk = ring(&ebpf, "BULK", options.bulk_ring_bytes)?;
     attach_programs(&mut ebpf)?;
     // Only now: the programs are loaded with the descriptors of the maps.
-    let tasks = ebpf
-        .take_map("TASKS")
-        .ok_or(ProbeError::Object("TASKS"))?
-        .try_into()
-        .map_err(|error: aya::maps::MapError| ProbeError::Load(error.into()))?;
+    let tracking = Tracking::new(&mut ebpf)?;
     let reader = Reader::new(control, bulk, counters);
-    Ok((Attached { ebpf, tasks }, reader))
+    Ok((Attached { ebpf, tracking }, reader))
 }
 
 impl Attached {
+    /// Sets all counters to 0. Nothing may be tracked.
+    pub(super) fn clear_counters(&mut self, cpus: usize) -> Result<(), ProbeError> {
+        let map = self
+            .ebpf
+            .map_mut("COUNTERS")
+            .ok_or(ProbeError::Object("COUNTERS"))?;
+        let mut counters: Array<_, CountersValue> = map.try_into()?;
+        for cpu in 0..cpus {
+            let cpu = u32::try_from(cpu).map_err(|_| ProbeError::Object("COUNTERS"))?;
+            counters.set(cpu, CountersValue(CpuCounters::new_zeroed()), 0)?;
+        }
+        Ok(())
+    }
+
     /// Runs of each program that the kernel skipped because the program was already running on
     /// that CPU: events nobody saw.
     pub(super) fn recursion_misses(&self) -> Result<u64, ProbeError> {
@@ -105,6 +116,9 @@ fn fd_info(fd: i32, name: &str) -> u64 {
         .unwrap_or(0)
 }
 
+/// The program that lists processes.
+const LIST: &str = "tasks";
+
 fn attach_programs(ebpf: &mut Ebpf) -> Result<(), ProbeError> {
     let btf = AyaBtf::from_sys_fs().map_err(|error| ProbeError::Load(error.into()))?;
     for probe in PROBES {
@@ -119,6 +133,16 @@ fn attach_programs(ebpf: &mut Ebpf) -> Result<(), ProbeError> {
             .map_err(refused)?;
         program.load(probe.name, &btf).map_err(refused)?;
     }
+    let refused = |error: aya::programs::ProgramError| ProbeError::Program {
+        name: LIST,
+        source: error.into(),
+    };
+    let program: &mut Iter = ebpf
+        .program_mut(LIST)
+        .ok_or(ProbeError::Object(LIST))?
+        .try_into()
+        .map_err(refused)?;
+    program.load("task", &btf).map_err(refused)?;
     // Loading all before attaching any: either everything is seen or nothing.
     for probe in PROBES {
         let refused = |error: aya::programs::ProgramError| ProbeError::Program {
@@ -165,6 +189,13 @@ fn check_version() -> Result<(), ProbeError> {
         });
     }
     Ok(())
+}
+
+fn check_size(bytes: u32) -> Result<(), ProbeError> {
+    if bytes.is_power_of_two() && bytes as usize >= rustix::param::page_size() {
+        return Ok(());
+    }
+    Err(ProbeError::RingSize(bytes))
 }
 
 /// One more than the highest CPU the machine can have.

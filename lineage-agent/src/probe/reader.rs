@@ -69,6 +69,17 @@ impl Reader {
         }
     }
 
+    /// The reader again, as if nothing had been read: the counters were set to 0, and the rings are
+    /// empty.
+    pub(super) fn restart(self) -> Self {
+        let Self {
+            rings: [control, bulk],
+            counters,
+            ..
+        } = self;
+        Self::new(control, bulk, counters)
+    }
+
     /// Waits until much is unread or the timeout has passed. The probes do not wake the reader for
     /// every frame, so the timeout is the longest a frame stays in a ring.
     ///

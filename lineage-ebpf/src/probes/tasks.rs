@@ -39,10 +39,13 @@ unsafe fn list(output: *mut c_void, task: Typed) -> Option<()> {
             return None;
         }
         let parent = follow(task, offset!(task_real_parent))?;
+        let signal = follow(task, offset!(task_signal))?;
         let listed = Listed {
             start: typed(task, offset!(task_start_boottime)),
             pid,
             parent: typed(parent, offset!(task_tgid)),
+            live: typed(signal, offset!(signal_live)),
+            reserved: 0,
         };
         bpf_seq_write(
             output.cast(),

@@ -1,0 +1,127 @@
+//! Why the probes cannot be used.
+
+use super::{btf::BtfError, layout::LayoutError};
+
+/// Each in words that read after "cannot record: ".
+#[derive(Debug, thiserror::Error)]
+pub enum ProbeError {
+    /// No privilege.
+    #[error("{missing} is missing: run as root, or grant it to the program")]
+    Capability {
+        /// Name of the missing capability.
+        missing: &'static str,
+    },
+    /// The agent sees other process ids than the probes.
+    #[error("this process is in a pid namespace of its own: run in the host's")]
+    PidNamespace,
+    /// The kernel does not describe its types.
+    #[error(
+        "this kernel has no {path}: it needs CONFIG_DEBUG_INFO_BTF, which distributions have set since Linux 5.4"
+    )]
+    NoBtf {
+        /// Where they would be.
+        path: &'static str,
+    },
+    /// The kernel is too old.
+    #[error(
+        "this kernel ({release}) has no {feature}, needed for {used_for}: Linux {since} has it"
+    )]
+    TooOld {
+        /// The running kernel.
+        release: String,
+        /// What it lacks.
+        feature: &'static str,
+        /// What needs it.
+        used_for: &'static str,
+        /// The first kernel that has it.
+        since: &'static str,
+    },
+    /// The probes do not know this architecture's registers.
+    #[error("the probes know no register layout for {0}")]
+    Architecture(&'static str),
+    /// The kernel's type information is malformed.
+    #[error("the kernel's type information is unusable: {0}")]
+    Btf(#[from] BtfError),
+    /// The kernel's structures are not what the probes need.
+    #[error(transparent)]
+    Layout(#[from] LayoutError),
+    /// The object was built from another version of the wire format.
+    #[error("the embedded probes speak wire version {found:?}, this program {expected}")]
+    Version {
+        /// This program's version.
+        expected: u32,
+        /// The object's.
+        found: Option<u32>,
+    },
+    /// A ring size the kernel would refuse.
+    #[error("a ring of {0} bytes is not a power of two of at least a page")]
+    RingSize(u32),
+    /// A map or program is not in the object, or a system file does not have the usual form.
+    #[error("{0} is not as expected")]
+    Object(&'static str),
+    /// A file of the system could not be read.
+    #[error("{path} cannot be read: {source}")]
+    Read {
+        /// The file.
+        path: &'static str,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// The kernel refused the object.
+    #[error("the kernel refused the probes: {0:#}")]
+    Load(anyhow::Error),
+    /// The kernel refused a program.
+    #[error("the kernel refused the probe {name}: {source:#}")]
+    Program {
+        /// The program.
+        name: &'static str,
+        /// What the kernel said.
+        source: anyhow::Error,
+    },
+    /// A map could not be mapped into memory.
+    #[error("the kernel refused to share a map: {0}")]
+    Map(rustix::io::Errno),
+    /// The self-check could not be carried out.
+    #[error("the self-check of the probes failed: {0}")]
+    Check(std::io::Error),
+    /// The self-check found the probes to read something else than what is there.
+    #[error(
+        "the probes do not read this kernel rightly: {what} is {expected}, they say {found}; nothing they record could be believed"
+    )]
+    Untrue {
+        /// What was compared.
+        what: &'static str,
+        /// What it is.
+        expected: String,
+        /// What the probes said.
+        found: String,
+    },
+    /// The self-check's child did not show up in the rings.
+    #[error(
+        "the probes did not report {0} of the self-check: nothing they record could be believed"
+    )]
+    Silent(&'static str),
+    /// The process does not exist.
+    #[error("there is no process {0}")]
+    NoProcess(u32),
+    /// Not every descendant could be followed while attaching.
+    #[error("processes are created faster than they can be listed ({missed} links missed)")]
+    LinksMissed {
+        /// Links for which the map had no room.
+        missed: u32,
+    },
+    /// The table of tracked processes refused an entry.
+    #[error("process {pid} cannot be tracked: {source:#}")]
+    Track {
+        /// The process.
+        pid: u32,
+        /// What the kernel said.
+        source: anyhow::Error,
+    },
+}
+
+impl From<aya::maps::MapError> for ProbeError {
+    fn from(error: aya::maps::MapError) -> Self {
+        Self::Load(error.into())
+    }
+}

@@ -1,0 +1,320 @@
+//! Which processes are tracked: the agent's side of the task map.
+
+use std::{
+    collections::{HashMap as StdHashMap, HashSet},
+    io::Read,
+    time::Duration,
+};
+
+use aya::{
+    Ebpf, Pod,
+    maps::{Array, HashMap, MapData, MapError},
+    programs::Iter,
+};
+use lineage_common::{
+    limits::TASKS_MAX,
+    task::{Descriptor, DescriptorKey, Link, Listed, Switch, Task},
+};
+use rustix::thread::{MembarrierCommand, membarrier};
+use zerocopy::FromBytes;
+
+use super::{ProbeError, Tracked, family::newcomers};
+
+/// `BPF_NOEXIST` (`include/uapi/linux/bpf.h`).
+const NO_EXIST: u64 = 1;
+
+/// Wait where the kernel has no barrier for it (`nohz_full`): a probe runs some microseconds and
+/// cannot be interrupted for longer than a scheduling slice.
+const SETTLE: Duration = Duration::from_millis(50);
+
+/// Types of map keys and values in the form aya wants.
+macro_rules! pods {
+    ($($wrapper:ident($inner:ty);)*) => {
+        $(
+            #[repr(transparent)]
+            #[derive(Debug, Clone, Copy)]
+            struct $wrapper($inner);
+
+            // SAFETY: plain integers without padding, as the inner type's derives prove.
+            unsafe impl Pod for $wrapper {}
+        )*
+    };
+}
+
+pods! {
+    TaskValue(Task);
+    LinkValue(Link);
+    SwitchValue(Switch);
+    KeyValue(DescriptorKey);
+    DescriptorValue(Descriptor);
+}
+
+/// The maps that say who is tracked.
+pub(super) struct Tracking {
+    tasks: HashMap<MapData, u32, TaskValue>,
+    links: HashMap<MapData, u32, LinkValue>,
+    switch: Array<MapData, SwitchValue>,
+    descriptors: HashMap<MapData, KeyValue, DescriptorValue>,
+}
+
+impl std::fmt::Debug for Tracking {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Tracking").finish_non_exhaustive()
+    }
+}
+
+impl Tracking {
+    /// Takes the maps; the programs must be loaded already.
+    pub(super) fn new(ebpf: &mut Ebpf) -> Result<Self, ProbeError> {
+        let mut map = |name| ebpf.take_map(name).ok_or(ProbeError::Object(name));
+        Ok(Self {
+            tasks: map("TASKS")?.try_into()?,
+            links: map("LINKS")?.try_into()?,
+            switch: map("SWITCH")?.try_into()?,
+            descriptors: map("DESCRIPTORS")?.try_into()?,
+        })
+    }
+
+    /// Tracks one process that does not create others at the moment.
+    pub(super) fn track(
+        &mut self,
+        ebpf: &mut Ebpf,
+        pid: u32,
+        lineage: u32,
+    ) -> Result<Tracked, ProbeError> {
+        let process = list(ebpf)?
+            .into_iter()
+            .find(|process| process.pid == pid && process.live != 0)
+            .ok_or(ProbeError::NoProcess(pid))?;
+        self.insert(&process, lineage)?;
+        Ok(tracked(&process))
+    }
+
+    /// Tracks a process and all its descendants, whatever they do meanwhile.
+    ///
+    /// Descendants that a tracked process creates are tracked by the fork probe. What is left are
+    /// those that existed before their creator was tracked. They are listed, again and again until
+    /// a list brings nobody new; for a process whose parent ended before it could be listed, the
+    /// probes noted the link. So it must be certain that a probe either noted it or ran before the
+    /// listing began: hence the barrier after the switch.
+    pub(super) fn attach(
+        &mut self,
+        ebpf: &mut Ebpf,
+        pid: u32,
+        lineage: u32,
+    ) -> Result<Vec<Tracked>, ProbeError> {
+        self.forget_links()?;
+        self.set_attaching(1)?;
+        settle();
+        let result = self.attach_switched(ebpf, pid, lineage);
+        let missed = self.links_missed();
+        self.set_attaching(0)?;
+        self.forget_links()?;
+        let tracked = result?;
+        match missed? {
+            0 => Ok(tracked),
+            missed => Err(ProbeError::LinksMissed { missed }),
+        }
+    }
+
+    fn attach_switched(
+        &mut self,
+        ebpf: &mut Ebpf,
+        pid: u32,
+        lineage: u32,
+    ) -> Result<Vec<Tracked>, ProbeError> {
+        let root = list(ebpf)?
+            .into_iter()
+            .find(|process| process.pid == pid && process.live != 0)
+            .ok_or(ProbeError::NoProcess(pid))?;
+        self.insert(&root, lineage)?;
+        let mut taken = vec![root];
+        loop {
+            let listed = list(ebpf)?;
+            // After the list: a process that lost its parent before it was listed has its link.
+            let links = self.read_links()?;
+            let mut members: HashSet<u32> = self.tasks.keys().filter_map(Result::ok).collect();
+            members.insert(pid);
+            let newcomers = newcomers(&listed, &links, &members);
+            for process in &newcomers {
+                self.insert(process, lineage)?;
+                taken.push(*process);
+            }
+            if newcomers.is_empty() {
+                self.remove_ended(&listed, &mut taken);
+                return Ok(taken.iter().map(tracked).collect());
+            }
+        }
+    }
+
+    /// Forgets processes that ended between being listed and being tracked, for which no probe
+    /// will do it.
+    fn remove_ended(&mut self, listed: &[Listed], taken: &mut Vec<Listed>) {
+        let live: HashSet<(u32, u64)> = live(listed);
+        taken.retain(|process| {
+            let alive = live.contains(&(process.pid, process.start));
+            if !alive {
+                self.remove(process.pid, process.start);
+            }
+            alive
+        });
+    }
+
+    /// Enters a process, unless the fork probe has.
+    fn insert(&mut self, process: &Listed, lineage: u32) -> Result<(), ProbeError> {
+        let task = TaskValue(Task::attached(process.start, lineage));
+        match self.tasks.insert(process.pid, task, NO_EXIST) {
+            Ok(()) => Ok(()),
+            Err(MapError::SyscallError(error))
+                if error.io_error.kind() == std::io::ErrorKind::AlreadyExists =>
+            {
+                Ok(())
+            }
+            Err(error) => Err(ProbeError::Track {
+                pid: process.pid,
+                source: error.into(),
+            }),
+        }
+    }
+
+    /// Removes a process, if the entry is still its.
+    pub(super) fn remove(&mut self, pid: u32, start: u64) {
+        if self
+            .tasks
+            .get(&pid, 0)
+            .is_ok_and(|task| task.0.start == start)
+        {
+            let _ = self.tasks.remove(&pid);
+        }
+    }
+
+    /// Removes a process and its descriptors.
+    pub(super) fn remove_with_descriptors(&mut self, pid: u32) {
+        let _ = self.tasks.remove(&pid);
+        let keys: Vec<KeyValue> = self
+            .descriptors
+            .keys()
+            .filter_map(Result::ok)
+            .filter(|key| key.0.pid == pid)
+            .collect();
+        for key in keys {
+            let _ = self.descriptors.remove(&key);
+        }
+    }
+
+    /// Ids of the tracked processes.
+    pub(super) fn pids(&self) -> Vec<u32> {
+        // The bound ends a walk that runs in circles because entries come and go.
+        self.tasks
+            .keys()
+            .take(TASKS_MAX as usize)
+            .filter_map(Result::ok)
+            .collect()
+    }
+
+    /// Removes entries whose process is over although no probe saw it end; returns how many.
+    pub(super) fn reap(&mut self, ebpf: &mut Ebpf) -> Result<usize, ProbeError> {
+        let entries: Vec<(u32, u64)> = self
+            .tasks
+            .iter()
+            .take(TASKS_MAX as usize)
+            .filter_map(Result::ok)
+            .map(|(pid, task)| (pid, task.0.start))
+            .collect();
+        // After the entries: whoever is in them and not in the list has ended since.
+        let live = live(&list(ebpf)?);
+        let mut ended = 0;
+        for (pid, start) in entries {
+            if !live.contains(&(pid, start)) {
+                self.remove(pid, start);
+                ended += 1;
+            }
+        }
+        Ok(ended)
+    }
+
+    fn set_attaching(&mut self, attaching: u32) -> Result<(), ProbeError> {
+        let switch = Switch {
+            attaching,
+            links_missed: 0,
+        };
+        Ok(self.switch.set(0, SwitchValue(switch), 0)?)
+    }
+
+    fn links_missed(&self) -> Result<u32, ProbeError> {
+        Ok(self.switch.get(&0, 0)?.0.links_missed)
+    }
+
+    fn read_links(&self) -> Result<StdHashMap<u32, Link>, ProbeError> {
+        let mut links = StdHashMap::new();
+        for entry in self.links.iter() {
+            let (pid, link) = entry?;
+            links.insert(pid, link.0);
+        }
+        Ok(links)
+    }
+
+    fn forget_links(&mut self) -> Result<(), ProbeError> {
+        let pids: Vec<u32> = self.links.keys().filter_map(Result::ok).collect();
+        for pid in pids {
+            let _ = self.links.remove(&pid);
+        }
+        Ok(())
+    }
+}
+
+fn tracked(process: &Listed) -> Tracked {
+    Tracked {
+        pid: process.pid,
+        parent: process.parent,
+        start: process.start,
+    }
+}
+
+fn live(listed: &[Listed]) -> HashSet<(u32, u64)> {
+    listed
+        .iter()
+        .filter(|process| process.live != 0)
+        .map(|process| (process.pid, process.start))
+        .collect()
+}
+
+/// Waits until no probe runs that began before.
+pub(super) fn settle() {
+    // A global memory barrier waits for a grace period of RCU, and probes are readers of it
+    // (`kernel/sched/membarrier.c`).
+    if membarrier(MembarrierCommand::Global).is_err() {
+        std::thread::sleep(SETTLE);
+    }
+}
+
+/// All processes of the host.
+pub(super) fn list(ebpf: &mut Ebpf) -> Result<Vec<Listed>, ProbeError> {
+    let refused = |source: anyhow::Error| ProbeError::Program {
+        name: "tasks",
+        source,
+    };
+    let program: &mut Iter = ebpf
+        .program_mut("tasks")
+        .ok_or(ProbeError::Object("tasks"))?
+        .try_into()
+        .map_err(|error: aya::programs::ProgramError| refused(error.into()))?;
+    let link = program
+        .attach()
+        .and_then(|id| program.take_link(id))
+        .map_err(|error| refused(error.into()))?;
+    let mut output = link.into_file().map_err(|error| refused(error.into()))?;
+    let mut bytes = Vec::new();
+    output
+        .read_to_end(&mut bytes)
+        .map_err(|error| refused(error.into()))?;
+    let (entries, rest) = bytes.as_chunks::<{ size_of::<Listed>() }>();
+    if !rest.is_empty() {
+        return Err(ProbeError::Object("the list of processes"));
+    }
+    entries
+        .iter()
+        .map(|entry| Listed::read_from_bytes(entry))
+        .collect::<Result<_, _>>()
+        .map_err(|_| ProbeError::Object("the list of processes"))
+}
