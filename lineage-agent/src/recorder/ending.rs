@@ -71,7 +71,7 @@ impl Ending {
 
 /// Lets the command go and waits for the end.
 pub(super) async fn wait(
-    probes: &Probes,
+    probes: &mut Probes,
     engine: &mut Engine,
     waiting: Option<Waiting>,
     request: &Request,
@@ -183,7 +183,7 @@ impl Command {
         }
     }
 
-    fn ending(&self, why: Why, probes: &Probes) -> Ending {
+    fn ending(&self, why: Why, probes: &mut Probes) -> Ending {
         Ending {
             why,
             status: self.status,

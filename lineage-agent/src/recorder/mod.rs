@@ -131,7 +131,7 @@ pub async fn record(request: &Request, started: impl FnOnce()) -> Result<Outcome
         registrations,
     })?;
     started();
-    let ending = ending::wait(&probes, &mut engine, waiting, request).await?;
+    let ending = ending::wait(&mut probes, &mut engine, waiting, request).await?;
     let misses = probes.recursion_misses()?;
     // Detached first: what was counted then is exactly what there is to read.
     drop(probes);
