@@ -6,6 +6,7 @@
 
 mod details;
 mod draw;
+mod files;
 mod json;
 mod notable;
 mod process;
@@ -97,6 +98,8 @@ struct Lineage {
     id: Box<str>,
     host: Box<str>,
     roots: Vec<usize>,
+    /// It began with a command that was launched, not with a running process.
+    launched: bool,
     /// First and last time, in microseconds.
     span: Option<(i64, i64)>,
     records: u64,
@@ -139,7 +142,10 @@ impl Tree {
         let Some(lineage) = self.lineage(record) else {
             return;
         };
-        if record.process_uid.is_none() || kind == kinds::LINEAGE_START {
+        if kind == kinds::LINEAGE_START {
+            self.lineages[lineage].launched = is_launch(record);
+        }
+        if record.process_uid.is_none() {
             return;
         }
         let Some(acting) = self.acting(record, lineage) else {
@@ -224,7 +230,9 @@ impl Tree {
         lineage.failures += u64::from(failed(record));
         match record.kind.unwrap_or_default() {
             kinds::FILE_OPEN => lineage.opens += 1,
-            kinds::NET_CONNECT | kinds::NET_ACCEPT => lineage.connections += 1,
+            kinds::NET_CONNECT | kinds::NET_ACCEPT => {
+                lineage.connections += u64::from(!failed(record));
+            }
             _ => {}
         }
         Some(index)
@@ -281,6 +289,7 @@ impl Tree {
         let comm = self.processes[parent].comm.clone();
         let child = &mut self.processes[child];
         child.started = record.time;
+        child.forked_as = comm.clone();
         child.comm = comm;
     }
 
@@ -291,6 +300,10 @@ impl Tree {
             return;
         }
         if record.kind == Some(kinds::PROCESS_SNAPSHOT) {
+            // Before its first exec a launched command is still a copy of the recorder.
+            if self.lineages[process.lineage].launched {
+                return;
+            }
             process.found_running = true;
         } else if process.started.is_none() {
             process.started = record.time;
@@ -338,4 +351,10 @@ impl Tree {
             Handle::Socket(index) => Sockets::moved(&mut process.sockets, index, read, written),
         }
     }
+}
+
+/// Whether a `lineage.start` says that a command was launched.
+fn is_launch(record: &Record<'_>) -> bool {
+    let detail = record.detail.unwrap_or_default();
+    serde_json::from_str::<serde_json::Value>(detail).is_ok_and(|detail| detail["how"] == "launch")
 }

@@ -9,6 +9,9 @@ use crate::evidence::kinds;
 use crate::evidence::schema::{FIELDS, Record, Value};
 use crate::names::{self, OpenFlags};
 
+/// `ENOENT`, negated.
+const NOT_THERE: i64 = -2;
+
 /// Adds the facts of a record of this kind to the line.
 pub(super) fn push(line: &mut Line, kind: &str, record: &Record<'_>) {
     match kind {
@@ -45,16 +48,23 @@ fn lineage(line: &mut Line, kind: &str, record: &Record<'_>) {
         "ends"
     };
     line.push(Style::Bold, Fit::Keep, what);
-    if let Some(argv) = record.argv {
-        line.push(
-            Style::Plain,
-            Fit::Shorten,
-            command_line(&text::arguments(argv)),
-        );
-    } else if let Some(detail) = record.detail {
-        line.push(Style::Plain, Fit::Shorten, detail);
+    match record
+        .detail
+        .map(|detail| (detail, launched_command(detail)))
+    {
+        Some((_, Some(command))) => {
+            line.push(Style::Plain, Fit::Shorten, command_line(&command));
+        }
+        Some((detail, None)) => line.push(Style::Plain, Fit::Shorten, detail),
+        None => {}
     }
     line.push(Style::Dim, Fit::Drop, id);
+}
+
+/// The command in the detail of a `lineage.start`.
+fn launched_command(detail: &str) -> Option<Vec<String>> {
+    let mut detail: serde_json::Value = serde_json::from_str(detail).ok()?;
+    serde_json::from_value(detail.get_mut("command")?.take()).ok()
 }
 
 /// The program and its arguments: the executable the kernel ran, then what the process was given
@@ -71,7 +81,8 @@ fn program(line: &mut Line, record: &Record<'_>) {
     if !own_name.is_empty() && base_name(own_name) != base_name(program) {
         line.push(Style::Dim, Fit::Drop, format!("({own_name})"));
     }
-    if arguments.len() > 1 {
+    // Looking for a program along PATH fails in many places before it succeeds in one.
+    if arguments.len() > 1 && record.result != Some(NOT_THERE) {
         line.push(Style::Plain, Fit::Shorten, command_line(&arguments[1..]));
     }
     if let Some(cwd) = record.cwd {
@@ -155,7 +166,7 @@ fn close(line: &mut Line, record: &Record<'_>) {
         line.push(Style::Dim, Fit::Drop, format!("by {by}"));
     }
     if let Some(opened) = record.opened {
-        line.push(Style::Dim, Fit::Drop, format!("since {opened}"));
+        line.push(Style::Dim, Fit::Drop, format!("opened {opened}"));
     }
 }
 
@@ -255,7 +266,9 @@ fn loss(line: &mut Line, record: &Record<'_>) {
 
 /// What should not be overlooked: how far the facts can be trusted and what is missing.
 fn remarks(line: &mut Line, kind: &str, record: &Record<'_>) {
-    if let Some(origin) = record.origin.filter(|origin| *origin == "claimed") {
+    // Of a failed call the kernel keeps nothing: that its facts are claimed goes without saying.
+    let claimed = record.origin.filter(|origin| *origin == "claimed");
+    if let Some(origin) = claimed.filter(|_| !failed(record)) {
         line.push(Style::Dim, Fit::Drop, origin);
     }
     if let Some(notes) = record.notes {

@@ -5,21 +5,15 @@ use std::io::{self, Write};
 use super::super::line::{Fit, Style};
 use super::super::text;
 use super::draw::Drawing;
+use super::files::{self, FileLine};
 use super::notable::Class;
-use super::process::{FileUse, Process, SocketUse};
+use super::process::{Process, SocketUse};
 use crate::names;
 
 impl<W: Write> Drawing<'_, '_, W> {
     /// What a process became and did, one line each.
     pub(super) fn details(&mut self, process: &Process, above: &str) -> io::Result<()> {
-        for program in process.programs.iter().skip(1) {
-            self.line.push(Style::Dim, Fit::Keep, format!("{above}⇒ "));
-            self.program(program);
-            self.end()?;
-        }
-        if process.more_programs > 0 {
-            self.more(above, process.more_programs, "programs")?;
-        }
+        self.earlier_programs(process, above)?;
         let (files_max, sockets_max) = (self.tree.options.files_max, self.tree.options.sockets_max);
         for socket in process.sockets.named.iter().take(sockets_max) {
             self.line.push(Style::Dim, Fit::Keep, above);
@@ -28,24 +22,58 @@ impl<W: Write> Drawing<'_, '_, W> {
         }
         let unnamed = process.sockets.named.len().saturating_sub(sockets_max) as u64;
         if unnamed + process.sockets.more > 0 {
-            self.more(above, unnamed + process.sockets.more, "connections")?;
+            let count = unnamed + process.sockets.more;
+            self.more(above, count, "connection", "connections")?;
         }
-        let mut files: Vec<_> = process.files.named.iter().collect();
-        // Stable: within a class they stay in the order of their first use.
-        files.sort_by_key(|file| std::cmp::Reverse(file.class));
-        for file in files.iter().take(files_max) {
+        let lines = files::lines(process, self.tree.options.all);
+        for line in lines.iter().take(files_max) {
             self.line.push(Style::Dim, Fit::Keep, above);
-            self.file(file);
+            self.file(line);
             self.end()?;
         }
-        let unnamed = files.len().saturating_sub(files_max) as u64;
-        if unnamed + process.files.more > 0 {
-            self.more(above, unnamed + process.files.more, "files")?;
+        let unnamed = lines.iter().skip(files_max).map(|line| line.files);
+        let unnamed = unnamed.sum::<u64>() + process.files.more;
+        if unnamed > 0 {
+            self.more(above, unnamed, "file", "files")?;
         }
         Ok(())
     }
 
-    fn more(&mut self, above: &str, count: u64, what: &str) -> io::Result<()> {
+    /// What the process was before its present program, the latest first: by name, without the
+    /// `env` of a script's first line, or with `all` in full.
+    fn earlier_programs(&mut self, process: &Process, above: &str) -> io::Result<()> {
+        let Some((_, earlier)) = process.programs.split_last() else {
+            return Ok(());
+        };
+        let more = process.more_programs;
+        if self.tree.options.all {
+            for program in earlier.iter().rev() {
+                self.line.push(Style::Dim, Fit::Keep, format!("{above}⇐ "));
+                self.program(program);
+                self.end()?;
+            }
+        } else {
+            let names = earlier
+                .iter()
+                .rev()
+                .filter(|program| program.name() != "env");
+            let names: Vec<_> = names
+                .map(|program| format!("⇐ {}", program.brief()))
+                .collect();
+            if !names.is_empty() {
+                self.line.push(Style::Dim, Fit::Keep, above);
+                self.line.join(Style::Dim, Fit::Shorten, names.join(" "));
+                self.end()?;
+            }
+        }
+        if more > 0 {
+            self.more(above, more, "program", "programs")?;
+        }
+        Ok(())
+    }
+
+    fn more(&mut self, above: &str, count: u64, one: &str, many: &str) -> io::Result<()> {
+        let what = if count == 1 { one } else { many };
         self.line.push(
             Style::Dim,
             Fit::Keep,
@@ -54,7 +82,7 @@ impl<W: Write> Drawing<'_, '_, W> {
         self.end()
     }
 
-    fn file(&mut self, file: &FileUse) {
+    fn file(&mut self, file: &FileLine<'_>) {
         let how = match (file.error, file.reads, file.writes) {
             (_, true, true) => "rw",
             (_, false, true) => "w ",
@@ -68,8 +96,14 @@ impl<W: Write> Drawing<'_, '_, W> {
             _ => Style::Plain,
         };
         self.line.join(style, Fit::Keep, how);
-        self.line.push(style, Fit::Shorten, &file.path);
-        self.usage(file.error, file.times, file.bytes_read, file.bytes_written);
+        self.line.push(style, Fit::Shorten, file.path);
+        let mut times = file.times;
+        if file.files > 1 {
+            let count = format!("({} files)", file.files);
+            self.line.push(Style::Dim, Fit::Keep, count);
+            times = 1;
+        }
+        self.usage(file.error, times, file.bytes_read, file.bytes_written);
     }
 
     fn socket(&mut self, socket: &SocketUse) {
@@ -77,6 +111,10 @@ impl<W: Write> Drawing<'_, '_, W> {
             .join(Style::Net, Fit::Keep, format!("{:<2}", socket.direction));
         self.line.push(Style::Net, Fit::Shorten, &socket.end);
         self.line.push(Style::Dim, Fit::Drop, &socket.transport);
+        let quiet = socket.bytes_read == 0 && socket.bytes_written == 0;
+        if quiet && socket.direction != "on" && socket.error.is_none() {
+            self.line.push(Style::Dim, Fit::Drop, "no data");
+        }
         self.usage(
             socket.error,
             socket.times,

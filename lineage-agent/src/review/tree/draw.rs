@@ -56,9 +56,16 @@ struct Pending<'t> {
 
 enum What<'t> {
     /// One process, or several that are alike and have nothing below them.
-    Processes(Vec<&'t Process>),
+    Processes(Group<'t>),
     /// So many further processes.
     More(usize),
+}
+
+/// Siblings that stand in one line.
+struct Group<'t> {
+    alike: Vec<&'t Process>,
+    /// Forks between them and their parent that did nothing but fork again.
+    via: usize,
 }
 
 impl<'t, W: Write> Drawing<'t, '_, W> {
@@ -72,7 +79,7 @@ impl<'t, W: Write> Drawing<'t, '_, W> {
         self.line.push(Style::Bold, Fit::Keep, &lineage.id);
         if let Some((first, last)) = lineage.span {
             let day = date(first.div_euclid(super::DAY_US));
-            let start = format!(" {day} {} UTC", time_of_day(first));
+            let start = format!(" {day} {} UTC,", time_of_day(first));
             self.line.push(Style::Dim, Fit::Drop, start);
             let span = last.saturating_sub(first).saturating_mul(1000);
             self.line.push(Style::Dim, Fit::Drop, text::duration(span));
@@ -105,7 +112,10 @@ impl<'t, W: Write> Drawing<'t, '_, W> {
             above: String::new(),
             depth: 0,
             last: true,
-            what: What::Processes(vec![root]),
+            what: What::Processes(Group {
+                alike: vec![root],
+                via: 0,
+            }),
         }];
         while let Some(next) = pending.pop() {
             self.node(next, &mut pending)?;
@@ -121,16 +131,16 @@ impl<'t, W: Write> Drawing<'t, '_, W> {
         };
         self.line
             .push(Style::Dim, Fit::Keep, format!("{}{branch}", node.above));
-        let processes = match node.what {
-            What::Processes(processes) => processes,
+        let group = match node.what {
+            What::Processes(group) => group,
             What::More(count) => {
                 self.line
                     .join(Style::Dim, Fit::Keep, format!("… {count} more"));
                 return self.end();
             }
         };
-        let process = processes[0];
-        self.head(process, processes.len());
+        let process = group.alike[0];
+        self.head(&group);
         self.end()?;
         let mut children = self.children(process, node.depth);
         let below = format!("{}{bar}", node.above);
@@ -160,21 +170,46 @@ impl<'t, W: Write> Drawing<'t, '_, W> {
                 vec![What::More(count)]
             };
         }
-        let mut groups: Vec<Vec<&Process>> = Vec::new();
+        let mut groups: Vec<Group<'_>> = Vec::new();
         for child in &process.children {
-            let child = &self.tree.processes[*child];
+            let (child, via) = self.first_that_does_something(*child);
             match groups.last_mut() {
-                Some(group) if !options.all && alike(group[0], child) => group.push(child),
-                _ => groups.push(vec![child]),
+                Some(group) if !options.all && group.via == via && alike(group.alike[0], child) => {
+                    group.alike.push(child);
+                }
+                _ => groups.push(Group {
+                    alike: vec![child],
+                    via,
+                }),
             }
         }
         let hidden = groups.split_off(groups.len().min(options.children_max));
         let mut shown: Vec<_> = groups.into_iter().map(What::Processes).collect();
         if !hidden.is_empty() {
-            let with_theirs = |process: &&'t Process| 1 + self.descendants(process);
-            shown.push(What::More(hidden.iter().flatten().map(with_theirs).sum()));
+            let with_theirs = |group: &Group<'t>| {
+                let below = group.alike.iter().map(|process| self.descendants(process));
+                below.sum::<usize>() + group.alike.len() * (1 + group.via)
+            };
+            shown.push(What::More(hidden.iter().map(with_theirs).sum()));
         }
         shown
+    }
+
+    /// Shells fork and fork again before they run what was asked for. Passes over such forks: the
+    /// process with something to say, and how many were passed.
+    fn first_that_does_something(&self, index: usize) -> (&'t Process, usize) {
+        let mut process = &self.tree.processes[index];
+        let mut via = 0;
+        while let ([child], false) = (&process.children[..], self.tree.options.all) {
+            let child = &self.tree.processes[*child];
+            let ended_well = process.ending == Some(Ending::Status(0));
+            if !process.only_forks() || !(ended_well || process.ending == child.ending) {
+                break;
+            }
+            process = child;
+            via += 1;
+        }
+        (process, via)
     }
 
     fn descendants(&self, process: &'t Process) -> usize {
@@ -193,16 +228,21 @@ impl<'t, W: Write> Drawing<'t, '_, W> {
     }
 
     /// Program, id, time and end of a process, or of several that are alike.
-    fn head(&mut self, process: &Process, count: usize) {
-        match process.programs.first() {
+    fn head(&mut self, group: &Group<'_>) {
+        let process = group.alike[0];
+        if group.via > 0 {
+            let forks = format!("({}) ", process.forked_as).repeat(group.via.min(3));
+            self.line.join(Style::Dim, Fit::Drop, format!("{forks}› "));
+        }
+        match process.programs.last() {
             Some(program) => self.program(program),
             None => self
                 .line
                 .join(Style::Plain, Fit::Keep, format!("({})", process.comm)),
         }
-        if count > 1 {
+        if group.alike.len() > 1 {
             self.line
-                .push(Style::Notable, Fit::Keep, format!("×{count}"));
+                .push(Style::Notable, Fit::Keep, format!("×{}", group.alike.len()));
         }
         if let Some(pid) = process.pid {
             self.line.push(Style::Dim, Fit::Keep, pid.to_string());

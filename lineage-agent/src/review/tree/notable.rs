@@ -79,7 +79,6 @@ const SENSITIVE: &[&str] = &[
     "apikey",
     "/.env",
     "docker.sock",
-    "/environ",
     "/etc/machine-id",
     "/var/run/secrets",
 ];
@@ -121,19 +120,31 @@ pub(super) fn class(path: &str, mode: i64, flags: OpenFlags, error: Option<i64>)
     if refused || flags.writes() {
         return Class::Notable;
     }
-    if system || directory || is_library(path) {
+    // A place to start other calls from; nothing of the file was looked at.
+    let only_a_place = !flags.reads();
+    if only_a_place || system || directory || is_library(path) {
         return Class::Ordinary;
     }
     Class::Data
 }
 
+/// Whether the failure to connect to this Unix socket says nothing: libraries ask for services that
+/// may not be there at every turn.
+pub(super) fn is_absent_service(path: &str, error: Option<i64>) -> bool {
+    const NOT_THERE: [i64; 2] = [-2, -111];
+    error.is_some_and(|error| NOT_THERE.contains(&error)) && !is_sensitive(path, true)
+}
+
 /// Code of the system is full of words such as `token`; there only exact places count.
 fn is_sensitive(path: &str, system: bool) -> bool {
     let lower = path.to_ascii_lowercase();
+    if lower.starts_with("/proc/") && lower.ends_with("/environ") {
+        return true;
+    }
     let parts = SENSITIVE
         .iter()
         .any(|part| (!system || part.starts_with('/')) && lower.contains(part));
-    parts || (!system && KEY_ENDS.iter().any(|end| lower.ends_with(end)))
+    parts || (!system && !is_library(path) && KEY_ENDS.iter().any(|end| lower.ends_with(end)))
 }
 
 fn is_library(path: &str) -> bool {
@@ -176,7 +187,22 @@ mod tests {
                 None,
                 Class::Ordinary,
             ),
+            ("/etc/environment", file, read, None, Class::Ordinary),
+            (
+                "/srv/u/x",
+                file,
+                OpenFlags(0o10_000_000),
+                None,
+                Class::Ordinary,
+            ),
             ("/srv/u", 0o040_755, read, None, Class::Ordinary),
+            (
+                "/srv/u/site-packages/certifi/cacert.pem",
+                file,
+                read,
+                None,
+                Class::Ordinary,
+            ),
             ("/srv/u/report.csv", file, write, None, Class::Notable),
             ("/etc/passwd", file, write, None, Class::Notable),
             ("/etc/shadow", file, read, None, Class::Sensitive),

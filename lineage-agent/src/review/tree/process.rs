@@ -21,6 +21,11 @@ const SOCKETS_MAX: usize = 64;
 /// Bytes kept of a program's arguments.
 const COMMAND_BYTES_MAX: usize = 2000;
 
+/// Beginnings of the names of programs whose first argument is a script.
+const INTERPRETERS: &[&str] = &[
+    "sh", "bash", "dash", "zsh", "python", "perl", "ruby", "node",
+];
+
 /// One process.
 #[derive(Debug)]
 pub(super) struct Process {
@@ -29,6 +34,8 @@ pub(super) struct Process {
     pub(super) lineage: usize,
     pub(super) pid: Option<i64>,
     pub(super) comm: Box<str>,
+    /// `comm` of its parent when it was forked.
+    pub(super) forked_as: Box<str>,
     /// In microseconds.
     pub(super) started: Option<i64>,
     pub(super) ended: Option<i64>,
@@ -120,6 +127,7 @@ impl Process {
             lineage,
             pid,
             comm: "".into(),
+            forked_as: "".into(),
             started: None,
             ended: None,
             ending: None,
@@ -142,12 +150,34 @@ impl Process {
         }
     }
 
+    /// The first programs and the last one are kept.
     pub(super) fn become_program(&mut self, program: Program) {
-        if self.programs.len() < PROGRAMS_MAX {
-            self.programs.push(program);
-        } else {
+        if self.programs.len() == PROGRAMS_MAX {
+            self.programs.pop();
             self.more_programs += 1;
         }
+        self.programs.push(program);
+    }
+
+    /// Whether all it did was to create another process.
+    pub(super) fn only_forks(&self) -> bool {
+        self.programs.is_empty()
+            && self.sockets.named.is_empty()
+            && self.files.named.is_empty()
+            && self.opens == 0
+            && self.failures == 0
+    }
+
+    /// Whether the file is the script an interpreter was started with: the command line says so.
+    pub(super) fn is_own_script(&self, file: &FileUse) -> bool {
+        let is_script = |program: &Program| {
+            let script = program.argv.get(1).filter(|_| program.is_interpreter());
+            script.is_some_and(|script| {
+                let rest = file.path.strip_suffix(script.trim_start_matches("./"));
+                rest.is_some_and(|rest| rest.is_empty() || rest.ends_with('/'))
+            })
+        };
+        !file.writes && file.class < Class::Sensitive && self.programs.iter().any(is_script)
     }
 
     /// Whether there is nothing to say of it but its name and its end.
@@ -213,6 +243,24 @@ impl Program {
         self.argv.first().map_or("", |name| base_name(name))
     }
 
+    /// Its name, with the script it runs if any.
+    pub(super) fn brief(&self) -> String {
+        let script = self
+            .argv
+            .get(1)
+            .filter(|script| self.is_interpreter() && script.contains('/'));
+        match script {
+            Some(script) => format!("{} {}", self.name(), base_name(script)),
+            None => self.name().to_owned(),
+        }
+    }
+
+    fn is_interpreter(&self) -> bool {
+        INTERPRETERS
+            .iter()
+            .any(|name| self.name().starts_with(name))
+    }
+
     /// Its arguments as one would type them.
     pub(super) fn arguments(&self) -> String {
         let arguments = self.argv.iter().skip(1);
@@ -257,7 +305,8 @@ impl Files {
             }
         };
         let file = &mut self.named[index];
-        file.times += 1;
+        let opened = record.kind == Some(kinds::FILE_OPEN);
+        file.times += u64::from(opened || file.times == 0);
         file.class = file.class.max(class);
         if error.is_some() {
             file.error = error;
@@ -296,6 +345,10 @@ impl Sockets {
             },
         };
         let transport = record.transport.unwrap_or_default();
+        let error = record.result.filter(|_| failed(record));
+        if transport.starts_with("unix") && notable::is_absent_service(&end, error) {
+            return None;
+        }
         let known = self.named.iter().position(|socket| {
             socket.direction == direction && *socket.end == *end && *socket.transport == *transport
         });
@@ -320,8 +373,8 @@ impl Sockets {
         };
         let socket = &mut self.named[index];
         socket.times += 1;
-        if failed(record) {
-            socket.error = record.result;
+        if error.is_some() {
+            socket.error = error;
         }
         Some(index)
     }

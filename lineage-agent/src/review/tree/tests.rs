@@ -106,7 +106,7 @@ fn a_tree_shows_programs_ends_files_and_connections() {
     assert_eq!(
         story.drawn(),
         "\
-lineage 5f0c9a3e-0000-4000-8000-000000000000  2026-11-24 06:00:00.000 UTC 10.0 ms
+lineage 5f0c9a3e-0000-4000-8000-000000000000  2026-11-24 06:00:00.000 UTC, 10.0 ms
 3 processes, 3 opens, 1 connection, 1 failed call, 11 records
 dash (sh) -c 'a; b' 10 running
 ├─ curl -s 'http://[::1]:80/' 11 4.00 ms exit 7
@@ -148,9 +148,26 @@ fn like_siblings_stand_in_one_line() {
 }
 
 #[test]
+fn forks_that_only_fork_again_are_passed_over() {
+    let mut story = Story::new(TreeOptions::default());
+    story.exec(1, "/bin/sh", r#"["sh"]"#);
+    story.fork(1, 2);
+    story.fork(2, 3);
+    story.fork(3, 4);
+    story.exec(4, "/bin/false", r#"["false"]"#);
+    story.exit(4, 1, 0);
+    story.exit(3, 1, 0);
+    story.exit(2, 0, 0);
+    let drawn = story.drawn();
+    let last = drawn.lines().last().unwrap();
+    assert_eq!(last, "└─ (sh) (sh) › false 4 2.00 ms exit 1");
+}
+
+#[test]
 fn depth_is_bounded_and_what_is_below_is_counted() {
     let mut story = Story::new(TreeOptions::default());
     for pid in 1..100_050 {
+        story.exec(pid, "/bin/sh", r#"["sh"]"#);
         story.fork(pid, pid + 1);
     }
     let drawn = story.drawn();
@@ -163,7 +180,7 @@ fn depth_is_bounded_and_what_is_below_is_counted() {
 fn what_is_kept_of_a_process_is_bounded() {
     let mut story = Story::new(TreeOptions::default());
     for number in 0..1000 {
-        let path = format!("/srv/{number}");
+        let path = format!("/srv/{number}/x");
         let record = Record {
             path: Some(&path),
             flags: Some(1),
@@ -173,4 +190,35 @@ fn what_is_kept_of_a_process_is_bounded() {
         story.tell(kinds::FILE_OPEN, 1, record);
     }
     assert!(story.drawn().contains("\n  … 994 more files\n"));
+}
+
+#[test]
+fn many_files_of_a_directory_stand_in_one_line() {
+    let mut story = Story::new(TreeOptions::default());
+    for path in [
+        "/srv/a/1",
+        "/srv/b/1",
+        "/srv/a/2",
+        "/srv/a/3",
+        "/srv/a/4",
+        "/srv/a/secret",
+    ] {
+        let record = Record {
+            path: Some(path),
+            flags: Some(1),
+            result: Some(3),
+            ..Record::default()
+        };
+        story.tell(kinds::FILE_OPEN, 1, record);
+    }
+    let drawn = story.drawn();
+    let lines: Vec<_> = drawn.lines().skip(3).collect();
+    assert_eq!(
+        lines,
+        [
+            "  w  /srv/a/secret",
+            "  w  /srv/a/ (4 files)",
+            "  w  /srv/b/1"
+        ]
+    );
 }

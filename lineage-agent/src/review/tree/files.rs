@@ -1,0 +1,90 @@
+//! The files of a process as lines: the weightiest first, many of one directory together.
+
+use std::cmp::Reverse;
+
+use super::notable::Class;
+use super::process::{FileUse, Process};
+
+/// Files of one directory, used alike, from which on they stand in one line.
+const TOGETHER_MIN: usize = 4;
+
+/// One line about one file, or about several of one directory.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct FileLine<'a> {
+    /// The file, or the directory with its final `/`.
+    pub(super) path: &'a str,
+    pub(super) class: Class,
+    /// How many files.
+    pub(super) files: u64,
+    pub(super) times: u64,
+    pub(super) reads: bool,
+    pub(super) writes: bool,
+    pub(super) bytes_read: u64,
+    pub(super) bytes_written: u64,
+    pub(super) error: Option<i64>,
+}
+
+/// The lines about a process's files, in the order they are worth reading. With `all`, one for each
+/// file.
+pub(super) fn lines(process: &Process, all: bool) -> Vec<FileLine<'_>> {
+    let files = process.files.named.iter();
+    let files: Vec<_> = files
+        .filter(|file| all || !process.is_own_script(file))
+        .collect();
+    let mut lines: Vec<FileLine<'_>> = Vec::new();
+    for file in &files {
+        let together = |other: &FileUse| {
+            directory(&other.path) == directory(&file.path)
+                && (other.class, other.reads, other.writes, other.error)
+                    == (file.class, file.reads, file.writes, file.error)
+        };
+        let many = !all
+            && file.class != Class::Sensitive
+            && file.error.is_none()
+            && files.iter().filter(|other| together(other)).count() >= TOGETHER_MIN;
+        let path = if many {
+            directory(&file.path)
+        } else {
+            &file.path
+        };
+        let known = lines.iter_mut().rfind(|line| {
+            many && (line.path, line.class, line.reads, line.writes)
+                == (path, file.class, file.reads, file.writes)
+        });
+        match known {
+            Some(line) => line.add(file),
+            None => lines.push(FileLine::new(path, file)),
+        }
+    }
+    // Stable: within a class they stay in the order of their first use.
+    lines.sort_by_key(|line| Reverse(line.class));
+    lines
+}
+
+impl<'a> FileLine<'a> {
+    fn new(path: &'a str, file: &FileUse) -> Self {
+        Self {
+            path,
+            class: file.class,
+            files: 1,
+            times: file.times,
+            reads: file.reads,
+            writes: file.writes,
+            bytes_read: file.bytes_read,
+            bytes_written: file.bytes_written,
+            error: file.error,
+        }
+    }
+
+    fn add(&mut self, file: &FileUse) {
+        self.files += 1;
+        self.times += file.times;
+        self.bytes_read = self.bytes_read.saturating_add(file.bytes_read);
+        self.bytes_written = self.bytes_written.saturating_add(file.bytes_written);
+    }
+}
+
+/// The path up to its last `/`, which is kept.
+fn directory(path: &str) -> &str {
+    path.rfind('/').map_or(path, |at| &path[..=at])
+}
