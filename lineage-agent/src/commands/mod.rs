@@ -9,6 +9,7 @@ mod record;
 mod screen;
 mod seal;
 mod tree;
+mod verify;
 
 use std::{io::Write as _, process::ExitCode};
 
@@ -29,7 +30,7 @@ pub fn run(command: Command) -> ExitCode {
         Command::Tree(options) => tree::run(&options),
         Command::Seal(options) => seal::run(&options),
         Command::Key(options) => key::run(&options),
-        _ => Err(anyhow::anyhow!("do this yet")),
+        Command::Verify(options) => verify::run(&options),
     };
     result.unwrap_or_else(|error| {
         complain(&error);
