@@ -111,6 +111,10 @@ impl<'a> Chain<'a> {
         self.check_lineages(&manifest, &mut checks);
         let counters = self.counters(&manifest, &mut checks);
         self.check_counters(&manifest, counters.as_ref(), &mut checks);
+        if manifest.reason == Reason::Recovery || manifest.discarded > 0 {
+            let discarded = format!("{} bytes that could not be used", manifest.discarded);
+            checks.push(Finding::new(Code::RecoveryGap).found(discarded));
+        }
         findings.extend(
             checks
                 .into_iter()
