@@ -64,6 +64,15 @@ impl OpenFlags {
         Self(generic as i64)
     }
 
+    /// As displayed, in two parts that are one text together: what tells what can happen to the
+    /// file, and what only tells how the descriptor behaves (`|O_CLOEXEC`).
+    #[must_use]
+    pub fn split(self) -> (String, String) {
+        let rest = Self(self.0 & !ESSENTIAL).to_string();
+        let rest = rest.strip_prefix(ACCESS_NAMES[0]).unwrap_or(&rest);
+        (Self(self.0 & ESSENTIAL).to_string(), rest.to_owned())
+    }
+
     /// Whether the file may be read through the descriptor.
     #[must_use]
     pub fn reads(self) -> bool {
@@ -109,6 +118,9 @@ impl fmt::Display for OpenFlags {
 }
 
 const ACCESS_NAMES: [&str; 4] = ["O_RDONLY", "O_WRONLY", "O_RDWR", "O_ACCMODE"];
+
+/// Access, `O_CREAT`, `O_EXCL`, `O_TRUNC`, `O_APPEND`, `O_TMPFILE`, `O_PATH`.
+const ESSENTIAL: i64 = ACCESS | 0o100 | 0o200 | 0o1_000 | 0o2_000 | TMPFILE | PATH;
 
 const CREAT: i64 = 0o100;
 const PATH: i64 = 0o10_000_000;
@@ -338,6 +350,9 @@ mod tests {
         assert_eq!(shown(0o20_200_002), "O_RDWR|O_TMPFILE");
         assert_eq!(shown(0o4_010_002), "O_RDWR|O_SYNC");
         assert_eq!(shown(0o10_002), "O_RDWR|O_DSYNC");
+        let (essential, rest) = OpenFlags(0o2_001_501).split();
+        assert_eq!(essential, "O_WRONLY|O_CREAT|O_TRUNC");
+        assert_eq!(rest, "|O_NOCTTY|O_CLOEXEC");
         assert_eq!(shown(0x4000_0000), "O_RDONLY|0o10000000000");
         assert!(OpenFlags(0o101).writes() && OpenFlags(0o101).creates());
         assert!(!OpenFlags(0).writes());

@@ -1,4 +1,5 @@
 //! Tests that need no kernel, no root and no network.
 
+mod cli;
 mod golden;
 mod schema;

@@ -12,6 +12,7 @@ use std::time::Instant;
 
 use rustix::fs::{Mode, OFlags};
 use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
+use rustix::termios::{tcgetwinsize, tcsetwinsize};
 
 use crate::wait::PATIENCE;
 
@@ -31,12 +32,21 @@ impl Terminal {
     /// # Errors
     ///
     /// When there is no terminal to be had or the program does not start.
-    pub fn run(mut command: Command) -> io::Result<Self> {
+    pub fn run(command: Command) -> io::Result<Self> {
+        Self::run_with(command, None)
+    }
+
+    fn run_with(mut command: Command, columns: Option<u16>) -> io::Result<Self> {
         let controller = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY)?;
         grantpt(&controller)?;
         unlockpt(&controller)?;
         let name = ptsname(&controller, Vec::new())?;
         let terminal = rustix::fs::open(&name, OFlags::RDWR | OFlags::NOCTTY, Mode::empty())?;
+        if let Some(columns) = columns {
+            let mut size = tcgetwinsize(&terminal)?;
+            size.ws_col = columns;
+            tcsetwinsize(&terminal, size)?;
+        }
         let stdio = || -> io::Result<Stdio> { Ok(terminal.try_clone()?.into()) };
         command.stdin(stdio()?).stdout(stdio()?).stderr(stdio()?);
         let descriptor = terminal.as_raw_fd();
@@ -50,6 +60,9 @@ impl Terminal {
             });
         }
         let child = command.spawn()?;
+        // Only the program has it open now: when the program ends, the screen does.
+        drop(command);
+        drop(terminal);
         let keyboard = File::from(controller.try_clone()?);
         Ok(Self {
             child,
@@ -57,6 +70,23 @@ impl Terminal {
             screen: watch(controller),
             shown: Vec::new(),
         })
+    }
+
+    /// All that a program shows on a terminal of so many columns until it ends, with the
+    /// terminal's line ends as plain ones.
+    #[must_use]
+    pub fn all_of(command: Command, columns: u16) -> String {
+        let mut terminal = Self::run_with(command, Some(columns)).expect("a terminal");
+        let status = terminal.child.wait().expect("the program ends");
+        assert!(status.success(), "{status}");
+        let mut shown = std::mem::take(&mut terminal.shown);
+        // The reader stops when nobody has the terminal open any more.
+        while let Ok(bytes) = terminal.screen.recv_timeout(PATIENCE) {
+            shown.extend(bytes);
+        }
+        String::from_utf8(shown)
+            .expect("UTF-8")
+            .replace("\r\n", "\n")
     }
 
     /// Types.

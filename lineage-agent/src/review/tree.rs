@@ -12,12 +12,14 @@ mod notable;
 mod process;
 #[cfg(test)]
 mod tests;
+mod usage;
 
 use std::collections::HashMap;
 use std::io::{self, Write};
 use std::sync::Arc;
 
-use self::process::{Ending, Files, Handle, Process, Program, Sockets};
+use self::process::{Ending, Process, Program};
+use self::usage::{Files, Handle, Sockets};
 use super::filter::failed;
 use super::line::Screen;
 use super::text;

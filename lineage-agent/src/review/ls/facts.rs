@@ -138,8 +138,13 @@ fn file(line: &mut Line, record: &Record<'_>) {
     };
     line.push(style, Fit::Shorten, record.path.unwrap_or("?"));
     if let Some(flags) = flags {
+        // What may happen to the file is always shown, the rest where there is room.
         let fit = if changes { Fit::Keep } else { Fit::Drop };
-        line.push(Style::Dim, fit, flags.to_string());
+        let (essential, rest) = flags.split();
+        line.push(Style::Dim, fit, essential);
+        if !rest.is_empty() {
+            line.join(Style::Dim, Fit::Drop, rest);
+        }
     }
     descriptor(line, record);
 }

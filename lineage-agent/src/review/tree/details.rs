@@ -7,7 +7,8 @@ use super::super::text;
 use super::draw::Drawing;
 use super::files::{self, FileLine};
 use super::notable::Class;
-use super::process::{Process, SocketUse};
+use super::process::Process;
+use super::usage::SocketUse;
 use crate::names;
 
 impl<W: Write> Drawing<'_, '_, W> {

@@ -79,10 +79,9 @@ impl<'t, W: Write> Drawing<'t, '_, W> {
         self.line.push(Style::Bold, Fit::Keep, &lineage.id);
         if let Some((first, last)) = lineage.span {
             let day = date(first.div_euclid(super::DAY_US));
-            let start = format!(" {day} {} UTC,", time_of_day(first));
-            self.line.push(Style::Dim, Fit::Drop, start);
-            let span = last.saturating_sub(first).saturating_mul(1000);
-            self.line.push(Style::Dim, Fit::Drop, text::duration(span));
+            let span = text::duration(last.saturating_sub(first).saturating_mul(1000));
+            let when = format!(" {day} {} UTC, {span}", time_of_day(first));
+            self.line.push(Style::Dim, Fit::Drop, when);
         }
         self.end()?;
         let counts = counted(&[

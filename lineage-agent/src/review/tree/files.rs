@@ -3,7 +3,8 @@
 use std::cmp::Reverse;
 
 use super::notable::Class;
-use super::process::{FileUse, Process};
+use super::process::Process;
+use super::usage::FileUse;
 
 /// Files of one directory, used alike, from which on they stand in one line.
 const TOGETHER_MIN: usize = 4;

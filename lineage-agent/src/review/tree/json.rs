@@ -4,7 +4,8 @@ use std::io::{self, Write};
 
 use serde_json::{Value, json};
 
-use super::process::{Ending, FileUse, Process, SocketUse};
+use super::process::{Ending, Process};
+use super::usage::{FileUse, SocketUse};
 use super::{Lineage, Tree};
 
 /// Writes one object on one line: `lineages`, `processes` (each after its parent) and `lost_frames`.

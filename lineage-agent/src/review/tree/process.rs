@@ -2,21 +2,14 @@
 
 use std::sync::Arc;
 
-use super::super::filter::{endpoint, failed};
 use super::super::text;
-use super::notable::{self, Class};
-use crate::evidence::kinds;
+use super::notable::Class;
+use super::usage::{FileUse, Files, Sockets};
 use crate::evidence::schema::Record;
-use crate::names::{self, OpenFlags};
+use crate::names;
 
 /// Programs kept of one process; further ones are counted.
 const PROGRAMS_MAX: usize = 16;
-
-/// Files kept of one process; further ones are counted.
-const FILES_MAX: usize = 256;
-
-/// Kinds of connection kept of one process; further ones are counted.
-const SOCKETS_MAX: usize = 64;
 
 /// Bytes kept of a program's arguments.
 const COMMAND_BYTES_MAX: usize = 2000;
@@ -53,13 +46,6 @@ pub(super) struct Process {
     pub(super) threads: u64,
 }
 
-/// What a descriptor leads to, among the things kept of a process.
-#[derive(Debug, Clone, Copy)]
-pub(super) enum Handle {
-    File(usize),
-    Socket(usize),
-}
-
 /// How a process ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Ending {
@@ -73,49 +59,6 @@ pub(super) struct Program {
     pub(super) exe: Option<Box<str>>,
     /// As recorded, up to [`COMMAND_BYTES_MAX`] together; `…` stands for what is left out.
     pub(super) argv: Vec<Box<str>>,
-}
-
-/// The files a process used, those worth naming.
-#[derive(Debug, Default)]
-pub(super) struct Files {
-    pub(super) named: Vec<FileUse>,
-    /// Uses of files not kept.
-    pub(super) more: u64,
-}
-
-/// One file, and all a process did with it.
-#[derive(Debug)]
-pub(super) struct FileUse {
-    pub(super) path: Box<str>,
-    pub(super) class: Class,
-    pub(super) times: u64,
-    pub(super) reads: bool,
-    pub(super) writes: bool,
-    pub(super) bytes_read: u64,
-    pub(super) bytes_written: u64,
-    /// The error of the last use that failed.
-    pub(super) error: Option<i64>,
-}
-
-/// The connections of a process.
-#[derive(Debug, Default)]
-pub(super) struct Sockets {
-    pub(super) named: Vec<SocketUse>,
-    /// Connections not kept.
-    pub(super) more: u64,
-}
-
-/// All connections of one kind with one other end.
-#[derive(Debug)]
-pub(super) struct SocketUse {
-    /// `→`, `←`, or `on`.
-    pub(super) direction: &'static str,
-    pub(super) end: Box<str>,
-    pub(super) transport: Box<str>,
-    pub(super) times: u64,
-    pub(super) bytes_read: u64,
-    pub(super) bytes_written: u64,
-    pub(super) error: Option<i64>,
 }
 
 impl Process {
@@ -271,118 +214,4 @@ impl Program {
 
 fn base_name(path: &str) -> &str {
     path.rsplit_once('/').map_or(path, |(_, name)| name)
-}
-
-impl Files {
-    /// Takes the use of a file; where it is kept, if it is worth naming.
-    pub(super) fn add(&mut self, record: &Record<'_>, all: bool) -> Option<usize> {
-        let path = record.path?;
-        let flags = OpenFlags(record.flags.unwrap_or_default());
-        let error = record.result.filter(|_| failed(record));
-        let class = notable::class(path, record.mode.unwrap_or_default(), flags, error);
-        if class == Class::Ordinary && !all {
-            return None;
-        }
-        let known = self.named.iter().rposition(|file| *file.path == *path);
-        let index = match known {
-            Some(index) => index,
-            None if self.named.len() < FILES_MAX => {
-                self.named.push(FileUse {
-                    path: path.into(),
-                    class,
-                    times: 0,
-                    reads: false,
-                    writes: false,
-                    bytes_read: 0,
-                    bytes_written: 0,
-                    error: None,
-                });
-                self.named.len() - 1
-            }
-            None => {
-                self.more += 1;
-                return None;
-            }
-        };
-        let file = &mut self.named[index];
-        let opened = record.kind == Some(kinds::FILE_OPEN);
-        file.times += u64::from(opened || file.times == 0);
-        file.class = file.class.max(class);
-        if error.is_some() {
-            file.error = error;
-        } else {
-            file.writes |= flags.writes();
-            file.reads |= flags.reads();
-        }
-        Some(index)
-    }
-
-    pub(super) fn moved(&mut self, index: usize, read: u64, written: u64) {
-        if let Some(file) = self.named.get_mut(index) {
-            file.bytes_read = file.bytes_read.saturating_add(read);
-            file.bytes_written = file.bytes_written.saturating_add(written);
-        }
-    }
-}
-
-impl Sockets {
-    /// Takes a connection; where it is kept.
-    pub(super) fn add(&mut self, record: &Record<'_>) -> Option<usize> {
-        let peer = record.peer_addr.filter(|addr| !addr.is_empty());
-        let local = record.local_addr.filter(|addr| !addr.is_empty());
-        let (direction, end) = match record.kind.unwrap_or_default() {
-            kinds::NET_ACCEPT => {
-                // Peers choose a new port each time: they are one by address.
-                let on = endpoint(local.unwrap_or("?"), record.local_port);
-                ("←", format!("{} on {on}", peer.unwrap_or("?")))
-            }
-            kinds::NET_BIND => ("on", endpoint(local?, record.local_port)),
-            _ => match (peer, local) {
-                (Some(peer), _) => ("→", endpoint(peer, record.peer_port)),
-                (None, Some(local)) => ("on", endpoint(local, record.local_port)),
-                (None, None) if failed(record) => ("→", "?".to_owned()),
-                (None, None) => return None,
-            },
-        };
-        let transport = record.transport.unwrap_or_default();
-        let error = record.result.filter(|_| failed(record));
-        if transport.starts_with("unix") && notable::is_absent_service(&end, error) {
-            return None;
-        }
-        let known = self.named.iter().position(|socket| {
-            socket.direction == direction && *socket.end == *end && *socket.transport == *transport
-        });
-        let index = match known {
-            Some(index) => index,
-            None if self.named.len() < SOCKETS_MAX => {
-                self.named.push(SocketUse {
-                    direction,
-                    end: end.into(),
-                    transport: transport.into(),
-                    times: 0,
-                    bytes_read: 0,
-                    bytes_written: 0,
-                    error: None,
-                });
-                self.named.len() - 1
-            }
-            None => {
-                self.more += 1;
-                return None;
-            }
-        };
-        let socket = &mut self.named[index];
-        socket.times += 1;
-        if error.is_some() {
-            socket.error = error;
-        }
-        Some(index)
-    }
-
-    pub(super) fn moved(&mut self, index: usize, read: u64, written: u64) {
-        if let Some(socket) = self.named.get_mut(index) {
-            socket.bytes_read = socket.bytes_read.saturating_add(read);
-            socket.bytes_written = socket.bytes_written.saturating_add(written);
-        }
-    }
 }

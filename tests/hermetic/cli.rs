@@ -1,0 +1,292 @@
+//! `lineage ls` and `lineage tree` over a small story, on a screen and in a pipe.
+//!
+//! The story, `tests/golden/story.ndjson`, is what `lineage ls --ndjson` prints for it: a recorded
+//! run of a small agent with everything a reviewer may meet added. It is written as evidence with
+//! fixed keys and clocks, so the outputs are always the same.
+
+use std::io::{BufRead, BufReader, Read};
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::sync::{Arc, LazyLock};
+
+use lineage_agent::clock::{Clock, Now};
+use lineage_agent::evidence::counters::Counters;
+use lineage_agent::evidence::keys::{Keys, Plan, Secrets};
+use lineage_agent::evidence::manifest::Reason;
+use lineage_agent::evidence::schema::{FIELDS, FieldType, Record, Value};
+use lineage_agent::evidence::writer::{Identity, Options, Writer};
+use lineage_tests::programs::LINEAGE;
+use lineage_tests::terminal::Terminal;
+use serde_json::{Map, Value as Json};
+use tempfile::TempDir;
+
+use crate::golden;
+
+const STORY: &str = include_str!("../golden/story.ndjson");
+
+/// When the story begins, in seconds.
+const BEGIN: i64 = 1_795_507_200;
+
+/// The evidence of the story, made once.
+static EVIDENCE: LazyLock<TempDir> = LazyLock::new(|| {
+    let temp = tempfile::tempdir().expect("a temporary directory");
+    write_story(temp.path());
+    temp
+});
+
+/// A clock that stands still.
+struct Stopped;
+
+impl Clock for Stopped {
+    fn now(&self) -> Now {
+        Now {
+            boot_ns: 1_000_000_000_000,
+            wall_ns: BEGIN * 1_000_000_000,
+        }
+    }
+}
+
+fn write_story(directory: &Path) {
+    // One long epoch: the story goes on the next day.
+    let plan = Plan {
+        start: BEGIN.unsigned_abs() - 3600,
+        seconds: 10 * 86_400,
+        count: 2,
+    };
+    let secrets = Secrets {
+        host: [7; 32].into(),
+        seed: [8; 32].into(),
+    };
+    let keys = Keys::create(&directory.join("keys"), plan, &secrets).expect("keys");
+    let identity = Identity {
+        hostname: b"golden".to_vec(),
+        boot: "0b1a7b5e-6c6c-4a2e-9d2b-0d6c2c3f9f55".to_owned(),
+        agent: [1; 32],
+        probes: [2; 32],
+    };
+    let options = Options {
+        log_id: Some([3; 16]),
+        ..Options::default()
+    };
+    let mut writer = Writer::create_with(
+        &directory.join("evidence"),
+        identity,
+        &Arc::new(keys),
+        Box::new(Stopped),
+        options,
+    )
+    .expect("a writer");
+    let context = writer.artifact(b"{}").expect("an artifact");
+    for line in STORY.lines() {
+        let Ok(Json::Object(mut fields)) = serde_json::from_str(line) else {
+            panic!("not an object: {line}")
+        };
+        if fields.contains_key("context") {
+            fields.insert("context".to_owned(), context.clone().into());
+        }
+        let texts = texts(&fields);
+        writer
+            .append(&record(&fields, &texts))
+            .expect("a record that fits");
+    }
+    writer.commit(&Counters::default()).expect("a commit");
+    writer.close(Reason::Shutdown).expect("an end");
+}
+
+/// The texts of the columns, which records borrow.
+fn texts(fields: &Map<String, Json>) -> Vec<(u16, String)> {
+    let texts = FIELDS
+        .iter()
+        .filter(|field| field.field_type == FieldType::Text);
+    texts
+        .filter_map(|field| {
+            let text = match fields.get(field.name)? {
+                Json::String(text) => text.clone(),
+                document => document.to_string(),
+            };
+            Some((field.id, text))
+        })
+        .collect()
+}
+
+fn record<'a>(fields: &Map<String, Json>, texts: &'a [(u16, String)]) -> Record<'a> {
+    let mut record = Record::default();
+    for (id, text) in texts {
+        assert!(record.set(*id, Value::Text(text)));
+    }
+    for field in FIELDS {
+        let Some(value) = fields.get(field.name) else {
+            continue;
+        };
+        let set = match field.field_type {
+            FieldType::U64 => record.set(field.id, Value::U64(value.as_u64().expect("a number"))),
+            FieldType::I64 => record.set(field.id, Value::I64(value.as_i64().expect("a number"))),
+            FieldType::Micros | FieldType::Text => true,
+        };
+        assert!(set, "{}", field.name);
+    }
+    record.time = record.time_ns.map(|time| time.div_euclid(1000));
+    record
+}
+
+fn lineage(command: &str, arguments: &[&str]) -> Command {
+    let mut lineage = Command::new(&*LINEAGE);
+    lineage
+        .arg(command)
+        .arg(EVIDENCE.path().join("evidence"))
+        .args(arguments)
+        .env_remove("NO_COLOR")
+        .env("TERM", "xterm");
+    lineage
+}
+
+/// What a command prints into a pipe.
+fn piped(command: &str, arguments: &[&str]) -> String {
+    let output = lineage(command, arguments).output().expect("lineage runs");
+    assert_eq!(String::from_utf8_lossy(&output.stderr), "");
+    assert!(output.status.success());
+    String::from_utf8(output.stdout).expect("UTF-8")
+}
+
+/// What a command shows on a terminal of so many columns.
+fn shown(columns: u16, command: &str, arguments: &[&str]) -> String {
+    Terminal::all_of(lineage(command, arguments), columns)
+}
+
+fn check(name: &str, output: &str) {
+    golden::check(&format!("tests/golden/{name}"), output);
+}
+
+#[test]
+fn ndjson_is_the_story_itself() {
+    golden::check("tests/golden/story.ndjson", &piped("ls", &["--ndjson"]));
+}
+
+#[test]
+fn ls_into_a_pipe_shows_everything() {
+    check("ls.txt", &piped("ls", &[]));
+}
+
+#[test]
+fn ls_fits_its_terminal() {
+    for columns in [80, 120] {
+        let output = shown(columns, "ls", &["--color=never"]);
+        check(&format!("ls-{columns}.txt"), &output);
+    }
+}
+
+#[test]
+fn ls_in_colours() {
+    let output = shown(
+        100,
+        "ls",
+        &["--limit", "12", "-k", "exec,open,connect,exit,loss"],
+    );
+    check("ls-colours.txt", &output);
+}
+
+#[test]
+fn tree_in_a_pipe_and_on_terminals() {
+    check("tree.txt", &piped("tree", &[]));
+    check("tree-80.txt", &shown(80, "tree", &["--color=never"]));
+    check(
+        "tree-colours.txt",
+        &shown(100, "tree", &["--pid", "4716,4730"]),
+    );
+    check("tree-all.txt", &piped("tree", &["--all"]));
+}
+
+#[test]
+fn tree_as_json_has_every_process_after_its_parent() {
+    let tree: Json = serde_json::from_str(&piped("tree", &["--json"])).expect("JSON");
+    let processes = tree["processes"].as_array().expect("a list");
+    let started = STORY.matches("\"child_uid\"").count();
+    assert_eq!(processes.len(), 1 + started);
+    for (index, process) in processes.iter().enumerate() {
+        let parent = &process["parent_uid"];
+        let before = &processes[..index];
+        assert!(parent.is_null() || before.iter().any(|other| other["process_uid"] == *parent));
+    }
+    assert_eq!(tree["lost_frames"], 40);
+}
+
+#[test]
+fn filters_choose_records() {
+    let lines = |arguments: &[&str]| {
+        let mut all = vec!["--ndjson"];
+        all.extend(arguments);
+        piped("ls", &all).lines().count()
+    };
+    let story = |part: &str| STORY.lines().filter(|line| line.contains(part)).count();
+    assert_eq!(
+        lines(&["-k", "process.exec"]),
+        story("\"kind\":\"process.exec\"")
+    );
+    assert_eq!(lines(&["-k", "net"]), story("\"kind\":\"net."));
+    assert_eq!(
+        lines(&["--failed"]),
+        story("\"result\":-") - story("\"result\":-115")
+    );
+    assert_eq!(lines(&["--limit", "3"]), 3);
+    assert_eq!(lines(&["--limit", "0"]), 0);
+    assert_eq!(lines(&["--peer", "[::1]:*"]), 2);
+    assert_eq!(lines(&["--path", "*/summary.txt", "-p", "4717"]), 2);
+    assert_eq!(lines(&["--lineage", "2dedc184"]), story("\"lineage\":"));
+}
+
+#[test]
+fn nothing_shown_can_be_obeyed_by_a_terminal() {
+    for output in [
+        piped("ls", &[]),
+        piped("tree", &["--all"]),
+        piped("ls", &["--ndjson"]),
+    ] {
+        let bad = output.chars().find(|character| {
+            *character != '\n' && lineage_agent::evidence::escape::is_hidden(*character)
+        });
+        assert_eq!(bad, None);
+    }
+}
+
+#[test]
+fn a_reader_that_stops_early_is_no_failure() {
+    for arguments in [&["ls", "--ndjson"][..], &["ls"], &["tree", "--all"]] {
+        let mut command = lineage(arguments[0], &arguments[1..]);
+        let mut child = command
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("lineage runs");
+        let mut line = String::new();
+        let mut out = BufReader::with_capacity(1, child.stdout.take().expect("piped"));
+        out.read_line(&mut line).expect("a line");
+        drop(out);
+        let mut said = String::new();
+        let mut errors = child.stderr.take().expect("piped");
+        errors.read_to_string(&mut said).expect("text");
+        assert_eq!(said, "");
+        assert!(child.wait().expect("an end").success(), "{arguments:?}");
+    }
+}
+
+#[test]
+fn mistakes_are_explained_in_one_line() {
+    let complaint = |arguments: &[&str]| {
+        let output = Command::new(&*LINEAGE)
+            .args(arguments)
+            .output()
+            .expect("lineage runs");
+        assert_eq!(output.status.code(), Some(2), "{arguments:?}");
+        assert_eq!(String::from_utf8_lossy(&output.stdout), "");
+        String::from_utf8(output.stderr).expect("UTF-8")
+    };
+    let evidence = EVIDENCE.path().join("evidence");
+    let evidence = evidence.to_str().expect("UTF-8");
+    assert!(complaint(&["ls", "/nonexistent"]).contains("/nonexistent: No such file or directory"));
+    assert!(complaint(&["tree", "/var/empty"]).starts_with("lineage: cannot"));
+    let said = complaint(&["ls", evidence, "--kind", "file.opened"]);
+    assert!(
+        said.contains("file.opened") && said.contains("file.open,"),
+        "{said}"
+    );
+}
