@@ -282,13 +282,11 @@ impl Dir {
     ///
     /// [`Error::Conflict`] when the name holds other bytes; [`Error::Io`].
     pub fn put(&self, name: &str, bytes: &[u8], staging: &Self) -> Result<()> {
-        if let Some(present) = self
-            .read(name, bytes.len() as u64)
-            .or_else(|error| match error {
-                Error::TooLarge { .. } => Err(Error::Conflict(self.path.join(name))),
-                other => Err(other),
-            })?
-        {
+        let present = match self.read(name, bytes.len() as u64) {
+            Err(Error::TooLarge { path, .. }) => return Err(Error::Conflict(path)),
+            other => other?,
+        };
+        if let Some(present) = present {
             return if present == bytes {
                 self.sync()
             } else {

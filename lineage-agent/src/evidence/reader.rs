@@ -304,7 +304,7 @@ impl Host {
                 let Some(parquet) = self.parquet(file)? else {
                     continue;
                 };
-                if let Some(value) = self.segment_records(file, parquet, &mut visit)? {
+                if let Some(value) = self.segment_records(file, &parquet, &mut visit)? {
                     return Ok(Some(value));
                 }
             }
@@ -324,7 +324,7 @@ impl Host {
     fn segment_records<B>(
         &self,
         file: &ParquetFile,
-        parquet: File,
+        parquet: &File,
         visit: &mut impl FnMut(&Record<'_>) -> ControlFlow<B>,
     ) -> Result<Option<B>> {
         SegmentFile::open(parquet)
@@ -346,7 +346,7 @@ impl Host {
         };
         let path = self.path().join("spool").join(spool_name(segment));
         loop {
-            match spool.next().map_err(Error::io("read", &path))? {
+            match spool.next_frame().map_err(Error::io("read", &path))? {
                 Frame::Whole {
                     kind: FrameKind::Record,
                     payload,

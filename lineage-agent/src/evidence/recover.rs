@@ -23,7 +23,7 @@ use super::seal::{NoSteps, SealJob, Sealer, Steps};
 use super::segment::segment_name;
 use super::text::{Lines, hex};
 use super::tree::Hash;
-use super::writer::Segment;
+use super::writer::{Segment, enter_epoch};
 
 /// What finishing a log found.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -52,7 +52,7 @@ pub struct Recovered {
 /// [`Error::Absent`] when there is no log; [`Error::Busy`] when it is being written;
 /// [`Error::Spool`] when a spool is damaged, which is nothing a crash does.
 pub fn recover(evidence: &Path, keys: &Arc<Keys>) -> Result<Recovered> {
-    recover_with(evidence, keys, Arc::new(NoSteps))
+    recover_with(evidence, keys, &(Arc::new(NoSteps) as Arc<dyn Steps>))
 }
 
 /// [`recover`], telling of each step.
@@ -60,9 +60,13 @@ pub fn recover(evidence: &Path, keys: &Arc<Keys>) -> Result<Recovered> {
 /// # Errors
 ///
 /// As [`recover`].
-pub fn recover_with(evidence: &Path, keys: &Arc<Keys>, steps: Arc<dyn Steps>) -> Result<Recovered> {
+pub fn recover_with(
+    evidence: &Path,
+    keys: &Arc<Keys>,
+    steps: &Arc<dyn Steps>,
+) -> Result<Recovered> {
     let dir = Arc::new(HostDir::open(evidence, keys.host_id())?);
-    let mut left = match Left::take(&dir, keys, &steps)? {
+    let mut left = match Left::take(&dir, keys, steps)? {
         Taken::Open(left) => left,
         Taken::Complete(done) => return Ok(done),
     };
@@ -73,7 +77,7 @@ pub fn recover_with(evidence: &Path, keys: &Arc<Keys>, steps: Arc<dyn Steps>) ->
 /// What is there, once every spool is sealed.
 pub(super) enum Taken {
     /// A log that can go on.
-    Open(Left),
+    Open(Box<Left>),
     /// A log that has ended.
     Complete(Recovered),
 }
@@ -161,7 +165,7 @@ impl Left {
         let head = self.next_head();
         let epoch = head.epoch;
         let closed = head.opened;
-        let signer = self.keys.signer(epoch)?;
+        let (signer, _) = enter_epoch(&self.dir, &self.keys, epoch)?;
         let counters = counters(&self.dir, &self.last)?;
         // In one piece: a crash leaves all of it or nothing, so there is only one version of it.
         let mut spool = Segment::stage(&self.dir, head)?;
@@ -261,7 +265,7 @@ impl Spools<'_> {
                 crashed,
             }));
         }
-        Ok(Taken::Open(Left {
+        Ok(Taken::Open(Box::new(Left {
             dir: Arc::clone(self.dir),
             keys: self.keys,
             sealer: self.sealer,
@@ -269,7 +273,7 @@ impl Spools<'_> {
             before: self.before,
             discarded,
             crashed,
-        }))
+        })))
     }
 
     /// What to seal: as the recorder said, or as a crash left it.

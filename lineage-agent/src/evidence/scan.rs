@@ -69,7 +69,7 @@ pub fn scan(
     };
     loop {
         let at = reader.offset();
-        match reader.next().map_err(Error::io("read", &path))? {
+        match reader.next_frame().map_err(Error::io("read", &path))? {
             Frame::Whole {
                 kind,
                 payload,
@@ -115,7 +115,7 @@ pub fn is_stillborn(spools: &Dir, segment: u64) -> Result<bool> {
         return Ok(false);
     };
     let mut reader = FrameReader::new(file, true);
-    let whole = match reader.next() {
+    let whole = match reader.next_frame() {
         Ok(Frame::Whole { .. }) => true,
         Ok(Frame::End | Frame::Torn) => false,
         Err(error) => return Err(Error::io("read", spools.path().join(name))(error)),
@@ -136,7 +136,7 @@ fn open(spools: &Dir, segment: u64) -> Result<(FrameReader<File>, Head, Hash)> {
         at: 0,
         reason,
     };
-    let (head, digest) = match reader.next().map_err(Error::io("read", &path))? {
+    let (head, digest) = match reader.next_frame().map_err(Error::io("read", &path))? {
         Frame::Whole {
             kind: FrameKind::Header,
             payload,

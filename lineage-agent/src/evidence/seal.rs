@@ -306,7 +306,7 @@ impl Sealer {
         let mut seen = 0;
         while seen < count {
             let at = reader.offset();
-            let frame = reader.next().map_err(Error::io("read", &path))?;
+            let frame = reader.next_frame().map_err(Error::io("read", &path))?;
             let Frame::Whole { kind, payload, .. } = frame else {
                 return Err(Error::Spool {
                     path,

@@ -146,7 +146,7 @@ impl<R: Read> FrameReader<R> {
         }
     }
 
-    /// Offset of the frame [`FrameReader::next`] reads next: how many bytes were whole frames.
+    /// Offset of the frame [`FrameReader::next_frame`] reads next: how many bytes were whole frames.
     #[must_use]
     pub fn offset(&self) -> u64 {
         self.offset
@@ -157,7 +157,7 @@ impl<R: Read> FrameReader<R> {
     /// # Errors
     ///
     /// What the source returns.
-    pub fn next(&mut self) -> io::Result<Frame<'_>> {
+    pub fn next_frame(&mut self) -> io::Result<Frame<'_>> {
         self.fill(5)?;
         let unread = &self.buffer[self.from..self.to];
         if unread.is_empty() {

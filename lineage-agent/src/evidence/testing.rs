@@ -119,10 +119,10 @@ impl Host {
     }
 
     pub(super) fn writer(&self) -> Writer {
-        self.writer_with(Self::options())
+        self.writer_with(&Self::options())
     }
 
-    pub(super) fn writer_with(&self, options: Options) -> Writer {
+    pub(super) fn writer_with(&self, options: &Options) -> Writer {
         let clock = Box::new(self.clock.clone());
         Writer::create_with(
             &self.evidence(),
@@ -171,6 +171,9 @@ impl Host {
             assert_eq!(record_root(&host, &manifest), manifest.root);
             leaves.push(Log::leaf(&bytes));
             self.assert_checkpoint(&host, &manifest, &leaves);
+            let epoch = self.keys.epoch_file(manifest.head.epoch).unwrap().text();
+            let present = host.epoch(manifest.head.epoch).unwrap();
+            assert_eq!(present, Some(epoch.into_bytes()));
             before = Some((manifest, *blake3::hash(&bytes).as_bytes()));
         }
         let (last, _) = before.unwrap();
@@ -228,7 +231,7 @@ fn record_root(host: &HostEvidence, manifest: &Manifest) -> Hash {
         let file = host.parquet(file).unwrap().unwrap();
         let mut bytes = Vec::new();
         let mut seq = manifest.head.first;
-        SegmentFile::open(file)
+        SegmentFile::open(&file)
             .unwrap()
             .records(|record| {
                 assert_eq!(record.seq, Some(seq));

@@ -74,11 +74,11 @@ impl SegmentFile {
     /// # Errors
     ///
     /// [`SegmentError`]
-    pub fn open(file: File) -> Result<Self, SegmentError> {
+    pub fn open(file: &File) -> Result<Self, SegmentError> {
         isolated(|| {
             let builder = ParquetRecordBatchReaderBuilder::new_with_metadata(
                 file.try_clone().map_err(ParquetError::from)?,
-                metadata(&file)?,
+                metadata(file)?,
             );
             let rows = builder.metadata().file_metadata().num_rows();
             let rows = u64::try_from(rows).unwrap_or(u64::MAX);
@@ -201,10 +201,10 @@ enum Cells<'a> {
 fn columns(batch: &RecordBatch) -> Result<Vec<(usize, Cells<'_>)>, SegmentError> {
     let mut columns = Vec::with_capacity(FIELDS.len());
     for (position, field) in FIELDS.iter().enumerate() {
-        if let Some(array) = batch.column_by_name(field.name) {
-            if array.null_count() < array.len() {
-                columns.push((position, cells(array, field.name, field.field_type)?));
-            }
+        if let Some(array) = batch.column_by_name(field.name)
+            && array.null_count() < array.len()
+        {
+            columns.push((position, cells(array, field.name, field.field_type)?));
         }
     }
     Ok(columns)

@@ -33,7 +33,7 @@ fn record(host: &Host, steps: Arc<dyn Steps>, die_after: Option<u64>) {
         steps,
         ..Host::options()
     };
-    let mut writer = host.writer_with(options);
+    let mut writer = host.writer_with(&options);
     let commit = |writer: &mut Writer| {
         writer.commit(&Counters::default()).unwrap();
         let done = writer.next_seq();
@@ -69,7 +69,7 @@ fn part_of_a_child() {
     match words[0] {
         "record" => record(&host, steps(), None),
         "append" => record(&host, Arc::new(NoSteps), words[2].parse().ok()),
-        "recover" => _ = recover_with(&host.evidence(), &host.keys, steps()).unwrap(),
+        "recover" => _ = recover_with(&host.evidence(), &host.keys, &steps()).unwrap(),
         other => panic!("no part {other}"),
     }
     // The step was not reached: tell the parent.
@@ -259,4 +259,17 @@ fn a_spool_without_header_is_as_if_never_made() {
     let done = recover(&host.evidence(), &host.keys).unwrap();
     assert_eq!((done.discarded, done.records), (100, 6));
     host.assert_sound();
+}
+
+#[test]
+fn a_log_that_lost_its_next_epoch_is_finished_in_it() {
+    let host = Host::new();
+    let mut writer = host.writer();
+    append(&mut writer, &host.clock);
+    host.clock.pass(3600 * SECOND);
+    writer.commit(&Counters::default()).unwrap();
+    drop(writer);
+    std::fs::remove_file(host.below("spool/0000000001.spool")).unwrap();
+    recover(&host.evidence(), &host.keys).unwrap();
+    assert_eq!(host.assert_sound(), 2);
 }

@@ -120,7 +120,7 @@ impl Writer {
         keys: &Arc<Keys>,
         clock: Box<dyn Clock>,
     ) -> Result<Self> {
-        Self::create_with(evidence, identity, keys, clock, Options::default())
+        Self::create_with(evidence, identity, keys, clock, &Options::default())
     }
 
     /// [`Writer::create`] with other [`Options`].
@@ -133,7 +133,7 @@ impl Writer {
         identity: Identity,
         keys: &Arc<Keys>,
         clock: Box<dyn Clock>,
-        options: Options,
+        options: &Options,
     ) -> Result<Self> {
         let dir = HostDir::create(evidence, keys.host_id())?;
         let log = match options.log_id {
@@ -152,7 +152,7 @@ impl Writer {
             Arc::clone(&log_keys),
             LogWriter::default(),
             [0; 32],
-            options.steps,
+            Arc::clone(&options.steps),
         );
         let start = Start {
             epoch: log_keys.epoch(),
@@ -179,7 +179,7 @@ impl Writer {
         keys: &Arc<Keys>,
         clock: Box<dyn Clock>,
     ) -> Result<Self> {
-        Self::open_with(evidence, identity, keys, clock, Options::default())
+        Self::open_with(evidence, identity, keys, clock, &Options::default())
     }
 
     /// [`Writer::open`] with other [`Options`].
@@ -192,7 +192,7 @@ impl Writer {
         identity: Identity,
         keys: &Arc<Keys>,
         clock: Box<dyn Clock>,
-        options: Options,
+        options: &Options,
     ) -> Result<Self> {
         let dir = Arc::new(HostDir::open(evidence, keys.host_id())?);
         let left = match Left::take(&dir, keys, &options.steps)? {
@@ -506,7 +506,11 @@ fn held_offset(now: Now, not_before: i64) -> i64 {
 
 /// Takes up the key of an epoch and leaves its public half in the evidence; returns its first
 /// nanosecond and the first after it.
-fn enter_epoch(dir: &HostDir, keys: &LogKeys, epoch: u32) -> Result<(EpochSigner, (i64, i64))> {
+pub(super) fn enter_epoch(
+    dir: &HostDir,
+    keys: &LogKeys,
+    epoch: u32,
+) -> Result<(EpochSigner, (i64, i64))> {
     let signer = keys.signer(epoch)?;
     let file = keys.keys().epoch_file(epoch)?;
     let text = file.text();

@@ -100,10 +100,14 @@ impl Threads {
 
     /// Queues a segment for sealing.
     pub(super) fn seal(&self, job: SealJob) -> Result<()> {
-        let sent = self.seals.as_ref().map(|seals| seals.send(job));
-        match sent {
-            Some(Ok(())) => self.check(),
-            _ => Err(self.failure.take()),
+        let sent = self
+            .seals
+            .as_ref()
+            .is_some_and(|seals| seals.send(job).is_ok());
+        if sent {
+            self.check()
+        } else {
+            Err(self.failure.take())
         }
     }
 
