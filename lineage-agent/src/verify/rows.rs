@@ -217,7 +217,7 @@ fn hash_rows(
     findings: &mut Vec<Finding>,
 ) -> Result<Hashed, String> {
     file.rewind().map_err(|error| error.to_string())?;
-    let segment = SegmentFile::open(file).map_err(|error| error.to_string())?;
+    let segment = SegmentFile::open(&file).map_err(|error| error.to_string())?;
     for column in &segment.shape().foreign_columns {
         let finding = Finding::new(Code::ColumnForeign)
             .file(expected.path)

@@ -78,7 +78,7 @@ fn walk(mut frames: FrameReader<File>, state: &mut State<'_>) -> Result<(), Find
     let unreadable = |error: io::Error| Finding::new(Code::Unreadable).found(error);
     loop {
         let at = frames.offset();
-        match frames.next().map_err(unreadable)? {
+        match frames.next_frame().map_err(unreadable)? {
             Frame::End => return Ok(()),
             Frame::Torn => break,
             Frame::Whole {
