@@ -33,6 +33,8 @@ const DRAIN_EVERY: Duration = Duration::from_millis(20);
 const COMMIT_EVERY: Duration = Duration::from_millis(500);
 /// Longest the last frames are waited for: a probe run takes microseconds.
 const LAST_FRAMES: Duration = Duration::from_secs(10);
+/// How often it is looked for them.
+const SETTLE_EVERY: Duration = Duration::from_millis(1);
 /// Scheduling priority of the engine: it must keep up when every CPU is busy with the workload.
 const NICE: i32 = -15;
 
@@ -220,7 +222,7 @@ impl Work {
                 break;
             }
             if !more {
-                thread::sleep(Duration::from_millis(1));
+                self.reader.wait(SETTLE_EVERY).map_err(poll_error)?;
             }
         }
         if let Some(recording) = &mut self.recording {

@@ -69,11 +69,12 @@ const RESERVED: &[Reserved] = &[
 const PARTS: &[(&str, &[&str])] = &[
     ("cli", &[]),
     ("event", &[]),
+    ("batch", &[]),
     ("host", &["event", "evidence", "clock"]),
-    ("probe", &["event", "clock", "probe"]),
+    ("probe", &["batch", "event", "clock", "probe"]),
     (
         "lineage",
-        &["event", "evidence", "lineage", "names", "clock"],
+        &["batch", "event", "evidence", "lineage", "names", "clock"],
     ),
     ("evidence", &["event", "evidence", "lineage", "clock"]),
     ("verify", &["evidence", "verify", "names"]),

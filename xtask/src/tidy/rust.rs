@@ -3,7 +3,7 @@
 use super::{Finding, source::Source};
 
 /// Lines of code of a file: documentation, blank lines and tests at its end do not count.
-const FILE_LINES_MAX: usize = 300;
+const FILE_LINES_MAX: usize = 400;
 /// Lines of a function from its signature to its closing brace.
 const FUNCTION_LINES_MAX: usize = 70;
 
@@ -26,11 +26,18 @@ const LEFTOVERS: [(&str, &str); 5] = [
 ];
 
 /// Where a leftover is none.
-const NOT_LEFT_OVER: [(&str, &str, &str); 1] = [(
-    "tests/src/wait.rs",
-    "thread::sleep(",
-    "the one place that looks again and again, for conditions that announce themselves in no way",
-)];
+const NOT_LEFT_OVER: [(&str, &str, &str); 2] = [
+    (
+        "tests/src/wait.rs",
+        "thread::sleep(",
+        "the one place that looks again and again, for conditions that announce themselves in no way",
+    ),
+    (
+        "lineage-agent/src/probe/tracking.rs",
+        "thread::sleep(",
+        "a kernel without global membarrier has no other way to let running probes end",
+    ),
+];
 
 /// Checks one file.
 pub(crate) fn check(source: &Source, findings: &mut Vec<Finding>) {
@@ -216,7 +223,10 @@ mod tests {
                 .1
                 .contains("301 lines")
         );
-        let tests = format!("#[cfg(test)]\nmod tests {{\n{}}}\n", "// x\n".repeat(300));
+        let tests = format!(
+            "#[cfg(test)]\nmod tests {{\n{}}}\n",
+            "// x\n".repeat(FILE_LINES_MAX)
+        );
         assert_eq!(found(&tests), []);
     }
 }
