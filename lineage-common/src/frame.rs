@@ -230,7 +230,8 @@ pub struct File {
     pub dev: u32,
     /// Mode of the inode: type and permissions; for a failed call the mode asked for.
     pub mode: u32,
-    /// Open flags of the file description, or the flags asked for when the call failed.
+    /// Open flags of the file description, for an open with those of the call that a description
+    /// does not keep (`O_CREAT` and the like); or the flags asked for when the call failed.
     pub flags: u32,
     /// Descriptor; −1 when the call failed.
     pub fd: i32,

@@ -189,7 +189,7 @@ registry! {
     18 result I64 Kernel "Result of the system call: 0, a descriptor or a count; a negated errno when it failed.";
     19 path Text Kernel "The file, as the process's mount namespace and root show it. For a failed call what the caller asked for.";
     20 fd I64 Kernel "File descriptor.";
-    21 flags I64 Kernel "Open flags (`O_*`) of the open file description, in the encoding of asm-generic (the one of x86) on every architecture.";
+    21 flags I64 Kernel "Open flags (`O_*`) of the open file description; for `file.open` with `O_CREAT`, `O_EXCL`, `O_NOCTTY`, `O_TRUNC` and `O_CLOEXEC` as the call asked for them. In the encoding of asm-generic (the one of x86) on every architecture.";
     22 mode I64 Kernel "Type and permission bits of the file (`st_mode`).";
     23 dev I64 Kernel "Device the file is on, encoded as `st_dev` of stat(2).";
     24 ino I64 Kernel "Inode number of the file or socket.";

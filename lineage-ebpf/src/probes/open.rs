@@ -25,13 +25,18 @@ const AT_FDCWD: i32 = -100;
 /// `O_CREAT | O_WRONLY | O_TRUNC`, what `creat` means.
 const CREAT_FLAGS: u32 = 0o100 | 0o1 | 0o1000;
 
+/// `O_CREAT | O_EXCL | O_NOCTTY | O_TRUNC | O_CLOEXEC` (`include/uapi/asm-generic/fcntl.h`): what a
+/// call asks for and the open file does not remember (`do_dentry_open`, `build_open_flags`).
+const OF_THE_CALL: u32 = 0o100 | 0o200 | 0o400 | 0o1000 | 0o2_000_000;
+
 /// A call of the open family.
 #[inline(always)]
 pub(crate) fn returned(actor: &Actor, call: &Returned, action: Action) -> Result<(), Skip> {
     if call.result >= 0 {
         let fd = call.result as i32;
         if let Some(file) = task::file(task::current(), fd)
-            && record(actor, fd, file, Kind::FILE_OPEN) != Err(Skip::Unreadable)
+            && record_call(actor, fd, file, Kind::FILE_OPEN, asked(call, action).flags)
+                != Err(Skip::Unreadable)
         {
             return Ok(());
         }
@@ -41,8 +46,14 @@ pub(crate) fn returned(actor: &Actor, call: &Returned, action: Action) -> Result
 }
 
 /// Records the file behind a descriptor and remembers it.
-#[inline(never)]
+#[inline(always)]
 pub(crate) fn record(actor: &Actor, fd: i32, file: u64, kind: Kind) -> Result<(), Skip> {
+    record_call(actor, fd, file, kind, 0)
+}
+
+/// [`record`], with the flags the call was given.
+#[inline(never)]
+fn record_call(actor: &Actor, fd: i32, file: u64, kind: Kind, call_flags: u32) -> Result<(), Skip> {
     let facts = FileFacts::read(file).ok_or(Skip::Unreadable)?;
     descriptor::replace(actor, fd, file);
     let frame = Frame::take(kind)?;
@@ -58,7 +69,7 @@ pub(crate) fn record(actor: &Actor, fd: i32, file: u64, kind: Kind) -> Result<()
         (*body).fs_magic = facts.magic;
         (*body).dev = facts.dev;
         (*body).mode = facts.mode;
-        (*body).flags = facts.flags;
+        (*body).flags = facts.flags | call_flags & OF_THE_CALL;
         (*body).fd = fd;
         (*body).dirfd = AT_FDCWD;
         (*body).path_len = path_len as u32;
