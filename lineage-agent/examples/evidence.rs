@@ -1,6 +1,7 @@
 //! What writing evidence costs: CPU per record to append and to seal, bytes at rest, memory.
 //!
-//! `cargo run --release --example evidence [RECORDS]`
+//! `cargo run --release --example evidence [RECORDS [DIRECTORY]]`; what it writes into a directory it
+//! is given, keys and evidence, stays there.
 
 use std::error::Error;
 use std::fmt::Write as _;
@@ -19,13 +20,15 @@ fn main() -> Result<(), Box<dyn Error>> {
         .nth(1)
         .map_or(Ok(2_000_000), |n| n.parse())?;
     let temp = tempfile::tempdir()?;
+    let kept = std::env::args_os().nth(2).map(std::path::PathBuf::from);
+    let path = kept.unwrap_or_else(|| temp.path().to_owned());
     let now = u64::try_from(SystemClock.now().wall_ns)? / 1_000_000_000;
     let plan = Plan {
         count: 24,
         ..Plan::hourly(now)
     };
-    let keys = Keys::create(&temp.path().join("keys"), plan, &Secrets::random()?)?;
-    let evidence = temp.path().join("evidence");
+    let keys = Keys::create(&path.join("keys"), plan, &Secrets::random()?)?;
+    let evidence = path.join("evidence");
     let identity = Identity {
         hostname: b"bench".to_vec(),
         boot: "0b1a7b5e-6c6c-4a2e-9d2b-0d6c2c3f9f55".to_owned(),
@@ -34,6 +37,8 @@ fn main() -> Result<(), Box<dyn Error>> {
     };
     let clock = Box::new(SystemClock);
     let mut writer = Writer::create(&evidence, identity, &Arc::new(keys), clock)?;
+
+    let context = writer.artifact(b"{}")?;
 
     let start = (cpu(ClockId::ThreadCPUTime), cpu(ClockId::ProcessCPUTime));
     let mut building = 0;
@@ -44,11 +49,17 @@ fn main() -> Result<(), Box<dyn Error>> {
             // What filling the record in costs is not the writer's.
             let before = cpu(ClockId::ThreadCPUTime);
             for n in n..n + 4096 {
-                std::hint::black_box(record(n, 0, &mut path, &mut uid));
+                std::hint::black_box(record(n, 0, &context, &mut path, &mut uid));
             }
             building += cpu(ClockId::ThreadCPUTime) - before;
         }
-        writer.append(&record(n, writer.offset_ns(), &mut path, &mut uid))?;
+        writer.append(&record(
+            n,
+            writer.offset_ns(),
+            &context,
+            &mut path,
+            &mut uid,
+        ))?;
         if n % 100_000 == 0 {
             writer.commit(&Counters::default())?;
         }
@@ -68,7 +79,13 @@ fn main() -> Result<(), Box<dyn Error>> {
 }
 
 /// A mix of opens and closes by a few processes.
-fn record<'a>(n: u64, offset: i64, path: &'a mut String, uid: &'a mut String) -> Record<'a> {
+fn record<'a>(
+    n: u64,
+    offset: i64,
+    context: &'a str,
+    path: &'a mut String,
+    uid: &'a mut String,
+) -> Record<'a> {
     let time_ns = offset + SystemClock.now().boot_ns;
     let process = n / 5000 % 20;
     path.clear();
@@ -87,7 +104,7 @@ fn record<'a>(n: u64, offset: i64, path: &'a mut String, uid: &'a mut String) ->
         lineage: Some("5f0c9a3e-0d0e-4f57-8f1e-3c7a41f0b7aa"),
         lineage_seq: Some(n),
         cause: (n > 0).then(|| n / 5000 * 5000 / 2),
-        context: Some("7c32f2bf64bc6ef4e9299837cb54bc37e1104707e7dfd033b3d15036109232a7"),
+        context: Some(context),
         process_uid: Some(uid),
         exec: Some(1),
         pid: Some(4000 + process as i64),

@@ -23,7 +23,7 @@ use super::seal::{NoSteps, SealJob, Sealer, Steps};
 use super::segment::segment_name;
 use super::text::{Lines, hex};
 use super::tree::Hash;
-use super::writer::{Segment, enter_epoch};
+use super::writer::{Segment, enter_epoch, remove_reserve};
 
 /// What finishing a log found.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -101,6 +101,7 @@ impl Left {
         keys: &Arc<Keys>,
         steps: &Arc<dyn Steps>,
     ) -> Result<Taken> {
+        remove_reserve(dir)?;
         let spools: Vec<u64> = dir
             .spool
             .names()?

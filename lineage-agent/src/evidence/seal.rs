@@ -139,6 +139,18 @@ impl Sealer {
     ///
     /// [`Error`]; the spool is then still there and the seal can be repeated.
     pub fn seal(&mut self, job: &SealJob) -> Result<Manifest> {
+        let result = self.seal_steps(job);
+        if result.is_err() {
+            // Half a Parquet file is only in the way, not least of a full disk.
+            let name = segment_name(job.head.segment);
+            if !self.dir.manifests.has(&name).unwrap_or(true) {
+                let _ = self.dir.spool.remove(&parquet_temporary(job.head.segment));
+            }
+        }
+        result
+    }
+
+    fn seal_steps(&mut self, job: &SealJob) -> Result<Manifest> {
         let segment = job.head.segment;
         self.sync_spools(segment)?;
         self.reached(segment, Step::Spool);

@@ -1,7 +1,7 @@
 //! The open segment: encode, hash, buffer, commit.
 
 use std::fs::File;
-use std::io::Write as _;
+use std::io::{Seek as _, SeekFrom, Write as _};
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -86,9 +86,13 @@ pub(in super::super) struct Segment {
     buffer: Vec<u8>,
     /// Bytes in file and buffer together.
     bytes: u64,
+    /// Bytes in the file: whole frames.
+    flushed: u64,
     tree: RecordTree,
     tally: Tally,
     committed: u64,
+    /// When it was closed, once its last commit is written.
+    closed: Option<i64>,
 }
 
 impl Segment {
@@ -119,6 +123,8 @@ impl Segment {
             tree: RecordTree::default(),
             tally: Tally::default(),
             committed: 0,
+            flushed: 0,
+            closed: None,
         })
     }
 
@@ -231,6 +237,7 @@ impl Segment {
         seal: Seal,
     ) -> Result<SealJob> {
         let commit = self.commit(signer, counters, seal.closed, Some(seal))?;
+        self.closed = Some(seal.closed);
         Ok(SealJob {
             head: self.head.clone(),
             commit,
@@ -245,8 +252,23 @@ impl Segment {
         (&*self.file)
             .write_all(&self.buffer)
             .map_err(Error::io("write", &self.path))?;
+        self.flushed += self.buffer.len() as u64;
         self.buffer.clear();
         Ok(())
+    }
+
+    /// When it was closed, if it was.
+    pub(super) fn closed(&self) -> Option<i64> {
+        self.closed
+    }
+
+    /// Drops what a failed write left behind the last whole frame; the buffer has it still.
+    pub(super) fn drop_partial_write(&mut self) -> Result<()> {
+        let mut file = &*self.file;
+        file.set_len(self.flushed)
+            .and_then(|()| file.seek(SeekFrom::Start(self.flushed)))
+            .map(|_| ())
+            .map_err(Error::io("truncate", &self.path))
     }
 }
 

@@ -90,6 +90,11 @@ impl Threads {
         Ok(())
     }
 
+    /// Makes everything that is still tried fail with this error.
+    pub(super) fn stop(&self, error: &Error) {
+        self.failure.set(Error::Stopped(error.to_string()));
+    }
+
     /// Starts making a file's contents durable.
     pub(super) fn sync(&self, file: Arc<File>) {
         if let Some(syncs) = &self.syncs {
