@@ -67,7 +67,7 @@ pub struct Keys {
 #[derive(Debug, Args)]
 #[command(after_help = RECORD_EXAMPLES)]
 pub struct Record {
-    /// Directory for the evidence; must be new or empty [default: lineage-<UTC time>].
+    /// Directory for the evidence; must be new or empty [default: lineage-TIME, UTC].
     #[arg(short, long, value_name = "DIR")]
     pub output: Option<PathBuf>,
 

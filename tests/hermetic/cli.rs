@@ -73,7 +73,7 @@ fn write_story(directory: &Path) {
         identity,
         &Arc::new(keys),
         Box::new(Stopped),
-        options,
+        &options,
     )
     .expect("a writer");
     let context = writer.artifact(b"{}").expect("an artifact");

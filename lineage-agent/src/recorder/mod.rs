@@ -1,7 +1,7 @@
 //! Records: from the kernel's rings to sealed evidence.
 //!
 //! The caller's thread launches or attaches, then watches for the end; one thread of its own
-//! ([`engine`]) does all the work on events, so that order and numbering need no locks.
+//! (`engine`) does all the work on events, so that order and numbering need no locks.
 
 mod ending;
 mod engine;

@@ -1,7 +1,7 @@
 //! `lineage tree`: the processes of the evidence as a tree, with what each of them did.
 //!
-//! Records are taken one by one and folded into one [`Process`] each for the first
-//! [`PROCESSES_MAX`] processes; what is kept of a process is bounded too, and what is left out is
+//! Records are taken one by one and folded into one `Process` each for the first
+//! `PROCESSES_MAX` processes; what is kept of a process is bounded too, and what is left out is
 //! counted and said. So the size of the evidence does not matter.
 
 mod details;

@@ -73,7 +73,7 @@ impl Host {
             ..Options::default()
         };
         let clock = Box::new(self.clock.clone());
-        Writer::create_with(&self.evidence(), identity(), &self.keys, clock, options).unwrap()
+        Writer::create_with(&self.evidence(), identity(), &self.keys, clock, &options).unwrap()
     }
 
     pub(crate) fn evidence(&self) -> PathBuf {

@@ -78,7 +78,7 @@ impl Writer {
         Self::start(dir, log_keys, identity, clock, options.limits, start)
     }
 
-    /// Goes on with a log after [`Reason::Stop`] or a crash: seals what was left, tells of the gap,
+    /// Goes on with a log after [`Reason::Stop`](super::super::manifest::Reason::Stop) or a crash: seals what was left, tells of the gap,
     /// and gives every epoch that has passed its end.
     ///
     /// # Errors
