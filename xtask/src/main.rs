@@ -4,6 +4,7 @@
 //! keeps everything it makes under `target/`. One file holds one task; `sh`, `paths` and `packages`
 //! are what the tasks share.
 
+mod bench;
 mod bless;
 mod build;
 mod ci;
@@ -30,6 +31,7 @@ Usage: cargo xtask TASK [OPTIONS]
              [--no-vm] [-- CARGO TEST ARGUMENTS]
   vm       the kernel tests on the supported kernels, in QEMU
              [--kernel 6.1|6.12|newest]... [--arch x86_64|aarch64] [-- TEST ARGUMENTS]
+  bench    what recording costs, and whether the budgets are met; needs root
   bless    rewrite generated documents and the expected outputs of golden tests
   tidy     what the compiler does not check: layers, sizes, links
   ci       formatting, lints, documentation, then the tests
@@ -54,6 +56,7 @@ fn run(args: &[String]) -> Result<()> {
     };
     match task.as_str() {
         "setup" => setup::run(rest),
+        "bench" => bench::run(rest),
         "bless" => bless::run(rest),
         "build" => build::run(rest),
         "demo" => demo::run(rest),

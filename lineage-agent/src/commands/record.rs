@@ -158,7 +158,18 @@ fn summary(output: &Path, outcome: &Outcome, pin: &str) -> serde_json::Value {
         "running": outcome.ending.running,
         "exit_status": outcome.ending.exit_status(),
         "root": pin,
+        "peak_rss_bytes": peak_rss_bytes(),
     })
+}
+
+/// The most memory this process has had resident so far (`VmHWM`, proc_pid_status(5)).
+fn peak_rss_bytes() -> Option<u64> {
+    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    let line = status
+        .lines()
+        .find_map(|line| line.strip_prefix("VmHWM:"))?;
+    let kibibytes: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
+    Some(kibibytes * 1024)
 }
 
 /// Where remarks go: standard error, unless nobody wants them.
