@@ -117,7 +117,7 @@ fn record<'a>(
         path: Some(path),
         ..Record::default()
     };
-    if n % 2 == 0 {
+    if n.is_multiple_of(2) {
         return Record {
             kind: Some("file.open"),
             result: Some(3),

@@ -39,6 +39,7 @@ mod budget {
 }
 
 /// One line of the table.
+#[derive(Clone)]
 struct Figure {
     name: &'static str,
     command: String,
