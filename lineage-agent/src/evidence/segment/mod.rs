@@ -4,6 +4,8 @@
 //! does. So the writer is free to choose encodings, and the reader takes whatever another engine
 //! made of the file.
 
+mod cells;
+mod guard;
 mod read;
 mod write;
 
@@ -68,3 +70,6 @@ pub(super) fn footer(origin: &str, segment: u64, root: &Hash) -> [(&'static str,
         ("lineage.root", hex(root)),
     ]
 }
+
+#[cfg(test)]
+mod tests;

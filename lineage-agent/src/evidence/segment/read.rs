@@ -1,24 +1,20 @@
 //! Reading a segment: rows back into records, from a file nobody vouches for.
 
+use std::cell::Cell;
 use std::fs::File;
-use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::Arc;
+use std::panic::{self, AssertUnwindSafe};
+use std::sync::{Arc, Once};
 
-use arrow_array::cast::AsArray as _;
-use arrow_array::types::{
-    Int64Type, TimestampMicrosecondType, TimestampMillisecondType, TimestampNanosecondType,
-    TimestampSecondType,
-};
-use arrow_array::{Array as _, ArrayRef, RecordBatch};
-use arrow_schema::{DataType, Field as ArrowField, Schema, TimeUnit};
+use arrow_schema::{DataType, Field as ArrowField, Schema};
 use parquet::arrow::arrow_reader::{
     ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReader,
     ParquetRecordBatchReaderBuilder,
 };
 use parquet::errors::ParquetError;
 
-use super::super::schema::{FIELDS, FieldType, Record, Value};
-use super::RECORDS_MAX;
+use super::super::schema::{FIELDS, Record};
+use super::cells::columns;
+use super::{RECORDS_MAX, guard};
 
 /// Rows decoded at a time.
 const BATCH_ROWS: usize = 4096;
@@ -38,6 +34,12 @@ pub enum SegmentError {
     /// The Parquet library refused.
     #[error("not readable as Parquet: {0}")]
     Parquet(#[from] ParquetError),
+    /// The file cannot be read.
+    #[error("not readable: {0}")]
+    Io(#[from] std::io::Error),
+    /// Reading it could take any amount of memory, or it is not Parquet at all.
+    #[error("refused: {0}")]
+    Refused(&'static str),
     /// The Parquet library panicked.
     #[error("the Parquet reader gave up: {0}")]
     Panic(String),
@@ -76,10 +78,12 @@ impl SegmentFile {
     /// [`SegmentError`]
     pub fn open(file: &File) -> Result<Self, SegmentError> {
         isolated(|| {
+            guard::check_footer(file)?;
             let builder = ParquetRecordBatchReaderBuilder::new_with_metadata(
-                file.try_clone().map_err(ParquetError::from)?,
+                file.try_clone()?,
                 metadata(file)?,
             );
+            guard::check_pages(file, builder.metadata())?;
             let rows = builder.metadata().file_metadata().num_rows();
             let rows = u64::try_from(rows).unwrap_or(u64::MAX);
             if rows > RECORDS_MAX {
@@ -172,10 +176,28 @@ fn external(error: arrow_schema::ArrowError) -> ParquetError {
     ParquetError::External(Box::new(error))
 }
 
-/// Runs the Parquet library, which has been seen to panic on damaged files.
+thread_local! {
+    /// Whether this thread is inside the Parquet library.
+    static INSIDE: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Runs the Parquet library, which has been seen to panic on damaged files. Such a panic is an error
+/// like any other and says nothing by itself.
 fn isolated<T>(read: impl FnOnce() -> Result<T, SegmentError>) -> Result<T, SegmentError> {
+    static QUIET: Once = Once::new();
+    QUIET.call_once(|| {
+        let usual = panic::take_hook();
+        panic::set_hook(Box::new(move |info| {
+            if !INSIDE.get() {
+                usual(info);
+            }
+        }));
+    });
+    INSIDE.set(true);
     // A reader that panicked is not used again.
-    catch_unwind(AssertUnwindSafe(read)).unwrap_or_else(|panic| {
+    let result = panic::catch_unwind(AssertUnwindSafe(read));
+    INSIDE.set(false);
+    result.unwrap_or_else(|panic| {
         let reason = panic
             .downcast_ref::<String>()
             .cloned()
@@ -183,102 +205,4 @@ fn isolated<T>(read: impl FnOnce() -> Result<T, SegmentError>) -> Result<T, Segm
             .unwrap_or_default();
         Err(SegmentError::Panic(reason))
     })
-}
-
-/// A column of a batch, as one of the types that can hold a field.
-enum Cells<'a> {
-    Int(&'a arrow_array::Int64Array),
-    /// With what turns the stored number into microseconds.
-    Seconds(&'a arrow_array::TimestampSecondArray),
-    Millis(&'a arrow_array::TimestampMillisecondArray),
-    Micros(&'a arrow_array::TimestampMicrosecondArray),
-    Nanos(&'a arrow_array::TimestampNanosecondArray),
-    Text(&'a arrow_array::StringViewArray),
-    Bytes(&'a arrow_array::BinaryViewArray),
-}
-
-/// The columns of the batch that hold fields, with the field's position in the registry.
-fn columns(batch: &RecordBatch) -> Result<Vec<(usize, Cells<'_>)>, SegmentError> {
-    let mut columns = Vec::with_capacity(FIELDS.len());
-    for (position, field) in FIELDS.iter().enumerate() {
-        if let Some(array) = batch.column_by_name(field.name)
-            && array.null_count() < array.len()
-        {
-            columns.push((position, cells(array, field.name, field.field_type)?));
-        }
-    }
-    Ok(columns)
-}
-
-fn cells<'a>(
-    array: &'a ArrayRef,
-    name: &str,
-    field_type: FieldType,
-) -> Result<Cells<'a>, SegmentError> {
-    match (array.data_type(), field_type) {
-        (DataType::Int64, _) if field_type != FieldType::Text => {
-            Ok(Cells::Int(array.as_primitive::<Int64Type>()))
-        }
-        (DataType::Timestamp(unit, _), FieldType::Micros) => Ok(match unit {
-            TimeUnit::Second => Cells::Seconds(array.as_primitive::<TimestampSecondType>()),
-            TimeUnit::Millisecond => {
-                Cells::Millis(array.as_primitive::<TimestampMillisecondType>())
-            }
-            TimeUnit::Microsecond => {
-                Cells::Micros(array.as_primitive::<TimestampMicrosecondType>())
-            }
-            TimeUnit::Nanosecond => Cells::Nanos(array.as_primitive::<TimestampNanosecondType>()),
-        }),
-        (DataType::Utf8View, FieldType::Text) => Ok(Cells::Text(array.as_string_view())),
-        (DataType::BinaryView, FieldType::Text) => Ok(Cells::Bytes(array.as_binary_view())),
-        (found, _) => Err(SegmentError::Type {
-            column: name.to_owned(),
-            found: found.to_string(),
-        }),
-    }
-}
-
-impl<'a> Cells<'a> {
-    #[inline]
-    fn value(
-        &self,
-        row: usize,
-        field: &super::super::schema::Field,
-    ) -> Result<Option<Value<'a>>, SegmentError> {
-        let micros = || SegmentError::Value {
-            column: field.name,
-            expected: "a whole number of microseconds",
-        };
-        let number = |value: i64| match field.field_type {
-            FieldType::U64 => Value::U64(value.cast_unsigned()),
-            _ => Value::I64(value),
-        };
-        let value = match self {
-            Self::Int(array) if !array.is_null(row) => number(array.value(row)),
-            Self::Micros(array) if !array.is_null(row) => number(array.value(row)),
-            Self::Millis(array) if !array.is_null(row) => {
-                number(array.value(row).checked_mul(1000).ok_or_else(micros)?)
-            }
-            Self::Seconds(array) if !array.is_null(row) => {
-                number(array.value(row).checked_mul(1_000_000).ok_or_else(micros)?)
-            }
-            Self::Nanos(array) if !array.is_null(row) => {
-                let value = array.value(row);
-                if value % 1000 != 0 {
-                    return Err(micros());
-                }
-                number(value / 1000)
-            }
-            Self::Text(array) if !array.is_null(row) => Value::Text(array.value(row)),
-            Self::Bytes(array) if !array.is_null(row) => {
-                let text = std::str::from_utf8(array.value(row));
-                Value::Text(text.map_err(|_| SegmentError::Value {
-                    column: field.name,
-                    expected: "UTF-8",
-                })?)
-            }
-            _ => return Ok(None),
-        };
-        Ok(Some(value))
-    }
 }

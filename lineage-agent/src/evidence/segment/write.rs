@@ -22,6 +22,10 @@ use super::super::tree::Hash;
 /// little enough to stay small.
 const BATCH_RECORDS: usize = 2048;
 
+/// Text collected before it does, so that records with arguments as long as they may be do not
+/// add up to hundreds of megabytes.
+const BATCH_TEXT_BYTES: usize = 4 << 20;
+
 /// Records in a row group: what keeps the writer's memory at some 30 MB.
 const ROW_GROUP_RECORDS: usize = 131_072;
 
@@ -40,6 +44,7 @@ pub struct SegmentWriter<W: Write + Send> {
     writer: ArrowWriter<W>,
     columns: Vec<Column>,
     rows: usize,
+    text_bytes: usize,
 }
 
 enum Column {
@@ -65,6 +70,7 @@ impl<W: Write + Send> SegmentWriter<W> {
                 .map(|field| Column::new(field.field_type))
                 .collect(),
             rows: 0,
+            text_bytes: 0,
         })
     }
 
@@ -75,13 +81,17 @@ impl<W: Write + Send> SegmentWriter<W> {
     /// What the Parquet library returns.
     pub fn push(&mut self, record: &Record<'_>) -> Result<(), ParquetError> {
         let (columns, row) = (&mut self.columns, self.rows);
+        let text_bytes = &mut self.text_bytes;
         record.visit(|id, value| {
+            if let Value::Text(text) = value {
+                *text_bytes += text.len();
+            }
             if let Some(column) = columns.get_mut(index_of(id)) {
                 column.push(row, value);
             }
         });
         self.rows += 1;
-        if self.rows == BATCH_RECORDS {
+        if self.rows == BATCH_RECORDS || self.text_bytes >= BATCH_TEXT_BYTES {
             self.flush()?;
         }
         Ok(())
@@ -105,6 +115,7 @@ impl<W: Write + Send> SegmentWriter<W> {
 
     fn flush(&mut self) -> Result<(), ParquetError> {
         let rows = std::mem::take(&mut self.rows);
+        self.text_bytes = 0;
         let columns: Vec<ArrayRef> = self
             .columns
             .iter_mut()
