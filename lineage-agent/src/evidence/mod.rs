@@ -31,3 +31,5 @@ pub mod writer;
 
 #[cfg(test)]
 mod testing;
+#[cfg(test)]
+mod vector_tests;
