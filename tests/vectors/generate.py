@@ -31,9 +31,7 @@ record_root = lambda hashes: root(hashes, node, blake3(b"", key=K_NODE).digest()
 log_root = lambda hashes: root(hashes, log_node, sha(b""))
 
 def write(name, data):
-    path = HERE / name
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(data if isinstance(data, str) else json.dumps(data, indent=1, ensure_ascii=True) + "\n", newline="")
+    (HERE / name).write_text(json.dumps(data, indent=1, ensure_ascii=True) + "\n")
 
 # --- escape ---
 def hidden(c):
@@ -201,13 +199,11 @@ parquet events/date=2026-11-24/0000000003.parquet 65011 {d('file')}
 """
 empty = head + f"closed {(START + 3600) * 10**9}\nwall-offset 0\ncount 0\nroot {record_root([]).hex()}\ndropped 3\ndiscarded 17\nreason recovery\n"
 artifact = full.replace("".join(x for x in full.splitlines(True) if x.startswith("cpu ")), f"counters {d('counters')}\n")
-for name, value in {"full": full, "empty": empty, "counters_in_artifact": artifact}.items():
-    write(f"manifests/good/{name}", value)
 lines = full.splitlines(True)
 swap = lambda i, j: "".join(lines[:i] + [lines[j]] + lines[i + 1:j] + [lines[i]] + lines[j + 1:])
 at = lambda key: next(i for i, x in enumerate(lines) if x.startswith(key + " "))
 drop = lambda key: "".join(lines[:at(key)] + lines[at(key) + 1:])
-for name, value in {
+bad = {
     "title_other_version": full.replace("v1 manifest", "v2 manifest"), "not_ended": full[:-1], "crlf": full.replace("\n", "\r\n"), "empty_line": full.replace("closed", "\nclosed"),
     "line_missing": drop("root"), "line_twice": full.replace("epoch 1\n", "epoch 1\nepoch 1\n"), "line_order": swap(at("agent"), at("probes")), "line_after_end": full + "more 1\n",
     "key_without_value": full.replace("hostname build\\x207", "hostname "), "hostname_with_space": full.replace("build\\x207", "build 7"), "decimal_leading_zero": full.replace("segment 3", "segment 03"),
@@ -219,6 +215,6 @@ for name, value in {
     "cpu_kinds_unsorted": full.replace("process.fork 20 0 file.open 1682 0", "file.open 1682 0 process.fork 20 0"), "cpu_kind_unknown": full.replace("kind-15", "kind-16"),
     "cpus_too_long": full.replace("cpu 7", "".join(f"cpu {n} 1 0 0 0 0 file.open {10**17} 0\n" for n in range(8, 400)) + "cpu 500"), "reason_unknown": full.replace("epoch-end", "bored"),
     "times_missing": drop("time-min"), "parquet_missing": drop("parquet"), "parquet_without_records": empty + lines[-1], "times_without_records": empty.replace("dropped", f"time-min 1\ntime-max 1\ndropped"),
-}.items():
-    assert value not in (full, empty), name
-    write(f"manifests/bad/{name}", value)
+}
+assert full not in bad.values() and empty not in bad.values()
+write("manifests.json", {"good": {"full": full, "empty": empty, "counters_in_artifact": artifact}, "bad": bad})
