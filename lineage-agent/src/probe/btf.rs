@@ -18,6 +18,9 @@ const HEADER_BYTES: usize = 24;
 const TYPE_BYTES: usize = 12;
 /// Deepest nesting of anonymous members, and longest chain of `const`, `volatile`, `typedef`.
 const DEPTH_MAX: usize = 32;
+/// Most members looked at for one name: a structure that contains itself many times over must not
+/// take exponential time. The kernel's largest has a few hundred.
+const LOOKS_MAX: usize = 65_536;
 
 const PTR: u8 = 2;
 const STRUCT: u8 = 4;
@@ -194,7 +197,8 @@ impl<'a> Btf<'a> {
         let mut bits = 0u32;
         let mut names = path.split('.').peekable();
         while let Some(name) = names.next() {
-            let (offset, ty) = self.find(owner, name.as_bytes(), DEPTH_MAX)?;
+            let mut looks = LOOKS_MAX;
+            let (offset, ty) = self.find(owner, name.as_bytes(), DEPTH_MAX, &mut looks)?;
             bits = bits.checked_add(offset)?;
             if names.peek().is_some() {
                 owner = self.resolve(ty)?;
@@ -204,11 +208,18 @@ impl<'a> Btf<'a> {
     }
 
     /// Bit offset and type of a member, searched through anonymous members.
-    fn find(&self, owner: Type, name: &[u8], depth: usize) -> Option<(u32, u32)> {
+    fn find(
+        &self,
+        owner: Type,
+        name: &[u8],
+        depth: usize,
+        looks: &mut usize,
+    ) -> Option<(u32, u32)> {
         if !matches!(owner.kind(), STRUCT | UNION) || depth == 0 {
             return None;
         }
         for index in 0..owner.members() {
+            *looks = looks.checked_sub(1)?;
             let at = owner.start + TYPE_BYTES + index * 12;
             let member_name = self.string(read_u32(self.types, at)?);
             let ty = read_u32(self.types, at + 4)?;
@@ -221,7 +232,7 @@ impl<'a> Btf<'a> {
             }
             if member_name.is_empty()
                 && let Some(inner) = self.resolve(ty)
-                && let Some((more, found)) = self.find(inner, name, depth - 1)
+                && let Some((more, found)) = self.find(inner, name, depth - 1, looks)
             {
                 return Some((offset.checked_add(more)?, found));
             }
