@@ -7,7 +7,7 @@ Recomputes every record root, manifest link, log root, epoch root and signature,
 or that nobody signed. Prints a line per finding, then the verdict, and exits as the document says. Rules about the
 contents that only the signer could have broken (order of times, counters, lineages) are left to `lineage verify`.
 """
-import argparse, base64, datetime, functools, hashlib, os, re, stat, struct, sys
+import base64, datetime, functools, hashlib, os, re, stat, struct, sys
 import nacl.signing, pyarrow as pa, pyarrow.parquet as pq
 from blake3 import blake3
 
@@ -25,11 +25,12 @@ def need(good, reason, verdict="TAMPERED"):
 def parse(data):
     """A text document: the values of its lines by key. What is signed needs no stricter reading."""
     document = {}
-    for key, *values in (line.split(" ") for line in data.decode().splitlines()):
+    for key, *values in (line.split(" ") for line in data.decode().split("\n")):
         document.setdefault(key, []).append([int(value) if re.fullmatch(r"-?\d{1,19}", value) else value for value in values])
     return {key: lines[0][0] if len(lines) == len(lines[0]) == 1 else lines for key, lines in document.items()}
 
-sha, keyed = lambda data: hashlib.sha256(data).digest(), lambda key, data: blake3(data, key=key).digest()
+sha = lambda *parts: hashlib.sha256(b"".join(parts)).digest()
+keyed = lambda key, data: blake3(data, key=key).digest()
 K_LEAF, K_NODE = (blake3(b"", derive_key_context=f"lineage v1 {name}").digest() for name in ("leaf", "node"))
 
 def record_root(hashes):
@@ -46,8 +47,8 @@ def inclusion_root(index, size, leaf, proof):
         return leaf
     split, (*proof, sibling) = 1 << (size - 1).bit_length() - 1, proof
     if index < split:
-        return sha(b"\1" + inclusion_root(index, split, leaf, proof) + sibling)
-    return sha(b"\1" + sibling + inclusion_root(index - split, size - split, leaf, proof))
+        return sha(b"\1", inclusion_root(index, split, leaf, proof), sibling)
+    return sha(b"\1", sibling, inclusion_root(index - split, size - split, leaf, proof))
 
 def verifies(key, text, signature):
     try:
@@ -61,7 +62,7 @@ def signed_text(data, signers, lines_max):
     lines = [line.split(" ")[1:] for line in lines.splitlines()]
     need(len(signers) <= len(lines) <= lines_max, "signatures")
     for (name, blob), (signer, key) in zip(lines, signers):
-        raw, identity = base64.b64decode(blob), sha(signer.encode() + b"\n\1" + key)[:4] if key else None
+        raw, identity = base64.b64decode(blob), sha(signer.encode(), b"\n\1", key)[:4] if key else None
         good = name == signer and raw[:4] == identity and base64.b64encode(raw).decode() == blob
         need(key is None or good and verifies(key, text.encode(), raw[4:]), f"signature of {signer}")
     return text
@@ -70,12 +71,16 @@ def parquet_path(head):
     date = datetime.datetime.fromtimestamp(head["opened"] // 10**9, datetime.timezone.utc).date()
     return f"events/date={date}/{head['segment']:010}.parquet"
 
+def tile_path(level, index, width):
+    groups = re.findall("...", str(index).zfill(-(-len(str(index)) // 3) * 3))
+    return "/".join(["log/tile", str(level), *("x" + group for group in groups[:-1]), groups[-1]]) + f".p/{width}" * (width < 256)
+
 class Host:
     """Checks one host directory in the steps of the document."""
 
     def __init__(self, root, pins):
         self.root, self.id, self.pins, self.findings = root, os.path.basename(root)[5:], pins, []
-        self.epoch, self.manifests, self.leaves, self.named, self.proven = {}, {}, [], set(), 0
+        self.epoch, self.manifests, self.leaves, self.named, self.proven = {}, {}, {}, set(), 0
         paths = [os.path.join(folder, name) for folder, _, names in os.walk(root) for name in names]
         self.files = {os.path.relpath(path, root) for path in paths if stat.S_ISREG(os.lstat(path).st_mode)}  # no links
 
@@ -98,45 +103,45 @@ class Host:
 
     def epoch_file(self, name):
         data = self.read(name)
-        epoch, proof = parse(data), [bytes.fromhex(line[6:]) for line in data.decode().splitlines()[7:]]
-        root = inclusion_root(epoch["epoch"], epoch["count"], sha(b"\0" + b"".join(data.splitlines(True)[:6])), proof)
-        good = name == f"epochs/{epoch['epoch']:06}" and data == data.lower()
-        need(good and sha(bytes.fromhex(epoch["host-key"]))[:16].hex() == self.id, "of another epoch or host")
-        return epoch | {"root": root, "key": bytes.fromhex(epoch["key"])}
+        epoch, lines = parse(data), data.decode().split("\n")
+        statement, proof = "\n".join(lines[:6]) + "\n", [bytes.fromhex(line[6:]) for line in lines[7:-1]]
+        text = statement + f"count {epoch['count']}\n" + "".join(f"proof {hash.hex()}\n" for hash in proof)
+        good = text.encode() == data and name == f"epochs/{epoch['epoch']:06}"
+        need(good and sha(bytes.fromhex(epoch["host-key"]))[:16].hex() == self.id, "malformed, or of another epoch or host")
+        root = inclusion_root(epoch["epoch"], epoch["count"], sha(b"\0", statement.encode()), proof)
+        return epoch | {"root": root.hex(), "key": bytes.fromhex(epoch["key"])}
 
     def epochs(self, name):
         """Steps 1 and 4: the pin that holds here and the epoch keys it proves."""
         names = [f"epochs/{number:06}" for number in self.numbers(r"epochs/(\d{6,7})")]
-        files = list(filter(None, (self.attempt(name, self.epoch_file) for name in names)))
-        pin = next((pin for pin in self.pins if sha(pin)[:16].hex() == self.id), None)
+        files = [file for file in (self.attempt(name, self.epoch_file) for name in names) if file]
+        pin = next((bytes.fromhex(pin) for pin in self.pins if sha(bytes.fromhex(pin))[:16].hex() == self.id), None)
         self.key = pin or (bytes.fromhex(files[0]["host-key"]) if files else None)
-        roots = [file["root"] for file in files if file["root"] in self.pins]
-        need(roots or pin, "no pin for this host", "UNVERIFIABLE")
-        self.epoch = {file["epoch"]: file for file in files if file["root"] in roots}
-        enrolled = parse(signed_text(self.read(name), [(f"lineage/{self.id}", self.key)], 1).encode())
-        root = roots[0] if roots else bytes.fromhex(enrolled["root"])
-        self.epoch = {file["epoch"]: file for file in files if file["root"] == root and file["count"] == enrolled["count"]}
-        need(enrolled["host"] == self.id and enrolled["root"] == root.hex() and len(files) == len(self.epoch), "another root")
+        enrolled = self.attempt(name, lambda name: parse(signed_text(self.read(name), [(f"lineage/{self.id}", self.key)], 1).encode()))
+        roots = [claim["root"] for claim in [enrolled, *files] if claim]
+        root = next((root for root in roots if root in self.pins), roots[0] if pin and roots else None)
+        need(root or pin, "no pin for this host", "UNVERIFIABLE")
+        count = enrolled["count"] if enrolled else None
+        self.epoch = {file["epoch"]: file for file in files if (file["root"], count or file["count"]) == (root, file["count"])}
+        need(len(files) == len(self.epoch) and (not enrolled or [enrolled["root"], enrolled["host"]] == [root, self.id]), "another root")
 
     @functools.cache
     def log_root(self, start, size):
         """Root of a subtree of the host log."""
         if size == 1:
-            return need(self.leaves[start], f"manifest {start} is missing", "INCOMPLETE")
+            return need(self.leaves.get(start), f"manifest {start} is missing", "INCOMPLETE")
         split = 1 << (size - 1).bit_length() - 1
-        return sha(b"\1" + self.log_root(start, split) + self.log_root(start + split, size - split))
+        return sha(b"\1", self.log_root(start, split), self.log_root(start + split, size - split))
 
     def checkpoint(self, name, size, lines_max):
-        data = self.read(name)
         epoch = self.manifests.get(size - 1, {}).get("epoch")
-        key = self.epoch.get(epoch, {}).get("key")
-        text = signed_text(data, [(self.origin, self.key), (f"{self.origin}/epoch/{epoch}", key)], lines_max)
-        need(text.startswith(f"{self.origin}\n{size}\n"), "of another log or size")
-        need(text == f"{self.origin}\n{size}\n{base64.b64encode(self.log_root(0, size)).decode()}\n", "another root")
+        signers = [(self.origin, self.key), (f"{self.origin}/epoch/{epoch}", self.epoch.get(epoch, {}).get("key"))]
+        text = signed_text(self.read(name), signers, lines_max)
+        need(text == f"{self.origin}\n{size}\n{base64.b64encode(self.log_root(0, size)).decode()}\n", "not of this log, size and root")
 
     def manifest(self, name, index):
         data, before = self.read(name, 65535), self.manifests.get(index - 1)
-        self.leaves[index] = sha(b"\0" + data)
+        self.leaves[index] = sha(b"\0", data)
         m = self.manifests[index] = parse(data) | {"digest": blake3(data).hexdigest()}
         self.origin = self.origin or m["origin"]
         need(m["origin"] == self.origin and m["segment"] == index, "of another place")
@@ -151,54 +156,50 @@ class Host:
 
     def log(self, name):
         """Steps 2, 3, 5 and 6."""
-        sizes, fresh = self.numbers(r"log/checkpoints/([1-9]\d*)"), "spool/0000000000.spool" in self.files
-        self.origin, self.size = None, 0 if fresh else max(sizes, default=0)
-        if name in self.files or self.size:
-            self.origin, size = re.match(rf"(lineage/{self.id}/[0-9a-f]{{32}})\n([1-9]\d*)\n", self.read(name).decode()).groups()
-            self.size = int(size)
+        sizes = self.numbers(r"log/checkpoints/([1-9]\d*)") + [last + 1 for last in self.numbers(r"manifests/(\d{10})")]
+        fresh = "spool/0000000000.spool" in self.files
+        newest = name in self.files and re.match(rf"(lineage/{self.id}/[0-9a-f]{{32}})\n([1-9]\d*)\n", self.read(name).decode())
+        self.origin, self.size = (newest[1], int(newest[2])) if newest else (None, 0 if fresh else max(sizes, default=0))
         for index in range(min(self.size, max(self.numbers(r"manifests/(\d{10})"), default=0) + 1000)):
-            self.leaves.append(None)
             self.attempt(f"manifests/{index:010}", self.manifest, index)
             self.attempt(f"log/checkpoints/{index + 1}", self.checkpoint, index + 1, 2)
-            if index in self.manifests:
-                self.attempt(f"segment {index}", self.segment, self.manifests[index])
-        if self.size:
+            self.attempt(f"segment {index}", self.segment, self.manifests.get(index))
+        if self.size or name in self.files:
             self.checkpoint(name, self.size, 102)
 
     def segment(self, name, m):
-        if m["count"]:
+        if m and m["count"]:
             need(m["parquet"][0][0] == parquet_path(m), "another path in the manifest")
             self.rows(parquet_path(m), m)
-        if m["count"] > 1024:
+        if m and m["count"] > 1024:
             blocks = self.read(f"blocks/{m['segment']:010}", 1 << 20)
             hashes = [blocks[at:at + 32] for at in range(0, len(blocks), 32)]
-            need(len(blocks) == 32 * -(-m["count"] // 1024) and record_root(hashes) == m["root"], "other block roots")
-        self.proven += 1
+            need(len(hashes) == -(-m["count"] // 1024) and record_root(hashes) == m["root"], "other block roots")
+        self.proven += m is not None
 
     def rows(self, path, m):
         """The record root over the rows of a Parquet file."""
-        need(path in self.files, f"{path} is missing", "INCOMPLETE")
         self.named.add(path)
+        need(path in self.files, f"{path} is missing", "INCOMPLETE")
         lines = [line.split() for line in self.read(f"artifacts/{m['registry']}", 1 << 24).decode().splitlines()]
         fields = {field: (struct.pack("<HB", int(number), TYPES[kind][0]), *TYPES[kind]) for number, field, kind in lines}
-        file, leaves = pq.ParquetFile(os.path.join(self.root, path)), []
-        names = file.schema_arrow.names
+        with open(os.path.join(self.root, path), "rb") as file:
+            need(file.read(4) == b"PAR1", "not Parquet")
+        names, leaves = pq.read_schema(os.path.join(self.root, path)).names, []
         need(set(names) <= set(fields) and len(set(names)) == len(names), "a column nobody signed")
-        need(file.metadata.num_rows == m["count"], "another number of rows")
-        for batch in file.iter_batches(1 << 14):
-            columns = [(*fields[field][:2], batch.column(field).cast(fields[field][2])) for field in fields if field in names]
-            columns = [(*head, (array if head[1] == 3 else array.cast(pa.int64())).to_pylist()) for *head, array in columns]
-            for row in range(batch.num_rows):
-                present = [(head, tag, values[row]) for head, tag, values in columns if values[row] is not None]
-                texts = (head + (struct.pack("<q", value) if tag < 3 else struct.pack("<I", len(value)) + value)
-                         for head, tag, value in present)
-                leaves.append(keyed(K_LEAF, struct.pack("<BH", 1, len(present)) + b"".join(texts)))
-        need(record_root(leaves) == m["root"], "other rows than were signed")
+        table = pq.read_table(os.path.join(self.root, path), partitioning=None)
+        columns = [(*fields[field][:2], table[field].cast(fields[field][2])) for field in fields if field in names]
+        columns = [(*head, (array if head[1] == 3 else array.cast(pa.int64())).to_pylist()) for *head, array in columns]
+        for row in range(table.num_rows):
+            present = [(head, tag, values[row]) for head, tag, values in columns if values[row] is not None]
+            texts = [head + (struct.pack("<q", value) if tag < 3 else struct.pack("<I", len(value)) + value)
+                     for head, tag, value in present]
+            leaves.append(keyed(K_LEAF, struct.pack("<BH", 1, len(present)) + b"".join(texts)))
+        need(len(leaves) == m["count"] and record_root(leaves) == m["root"], "other rows than were signed")
 
     def spool(self, name, number):
         """Step 8: frames up to the last signed commit."""
-        data, at, leaves, head, commit = self.read(name, 1 << 27), 0, [], None, {}
-        keys = [epoch["key"] for epoch in self.epoch.values()]
+        data, at, leaves, head, commit = self.read(name, 1 << 30), 0, [], None, {}
         while len(data) - at >= 9:
             length, kind = struct.unpack_from("<IB", data, at)
             payload, check = data[at + 5:at + 5 + length], data[at + 5 + length:at + 9 + length]
@@ -208,20 +209,21 @@ class Host:
             at += 9 + length
             if kind == 1:
                 head = parse(payload) | {"digest": blake3(payload).hexdigest()}
-                before = self.manifests.get(number - 1, {"first": 0, "count": 0, "origin": head["origin"]})
-                place = [before["origin"], number, before["first"] + before["count"]]
+                before = self.manifests.get(number - 1, {"first": 0, "count": 0})
+                place = [self.origin or head["origin"], number, before["first"] + before["count"]]
                 need([head["origin"], head["segment"], head["first"]] == place, "of another place")
-                need(head["epoch"] in self.epoch, f"key of epoch {head['epoch']} is missing", "INCOMPLETE")
+                key = need(self.epoch.get(head["epoch"]), f"key of epoch {head['epoch']} is missing", "INCOMPLETE")["key"]
             elif kind == 2:
                 leaves.append(keyed(K_LEAF, payload))
             else:
                 commit = parse(payload[64:])
                 told = [head["origin"], number, head["digest"], len(leaves), record_root(leaves)]
                 good = [commit[what] for what in ("origin", "segment", "header", "count", "root")] == told
-                need(good and verifies(self.epoch[head["epoch"]]["key"], payload[64:], payload[:64]), "a commit of other records")
+                need(good and verifies(key, payload[64:], payload[:64]), "a commit of other records")
         for later in (at + found.start() for found in re.finditer(b"lineage v1 commit\n", data[at:])):
             text = data[later:later - 64 + int.from_bytes(data[later - 69:later - 65], "little")]
-            need(not any(verifies(key, text, data[later - 64:later]) for key in keys), "damage before a commit")
+            good = not any(verifies(epoch["key"], text, data[later - 64:later]) for epoch in self.epoch.values())
+            need(good, "damage before a commit")
         self.manifests[number], self.proven = (head or {}) | commit, self.proven + commit.get("count", 0)
         if "seal" in commit and commit["count"] and parquet_path(head) in self.files:
             self.rows(parquet_path(head), head | commit)
@@ -238,52 +240,43 @@ class Host:
             end += 1
         for level, index in ((level, index) for level in range(8) for index in range(-(-(self.size >> 8 * level) // 256))):
             width = min(256, (self.size >> 8 * level) - 256 * index)
-            groups = re.findall("...", f"{index:0{3 * -(-len(str(index)) // 3)}}")
-            path = f"log/tile/{level}/" + "/".join(["x" + group for group in groups[:-1]] + groups[-1:])
-            self.attempt(path + f".p/{width}" * (width < 256), self.tile, level, index, width)
-            for smaller in self.numbers(re.escape(path) + r"\.p/(\d+)"):
-                self.attempt(f"{path}.p/{smaller}", self.tile, level, index, smaller)
-        for artifact in [path for path in self.files if re.fullmatch("artifacts/[0-9a-f]{64}", path)]:
+            smaller = self.numbers(re.escape(tile_path(level, index, 1))[:-1] + r"(\d+)")
+            for width in {width, *(width for width in smaller if width < 256)}:
+                self.attempt(tile_path(level, index, width), self.tile, level, index, width)
+        for artifact in (path for path in self.files if re.fullmatch("artifacts/[0-9a-f]{64}", path)):
             self.attempt(artifact, lambda path: need(blake3(self.read(path, 1 << 24)).hexdigest() == path[10:], "another document"))
         for m in self.manifests.values():
-            for context, in [[context]] if isinstance(context := m.get("context", []), str) else context:
+            contexts = m.get("context", [])
+            for context in [contexts] if isinstance(contexts, str) else [context for context, in contexts]:
                 self.attempt(f"artifacts/{context}", self.read, 1 << 24)
             cpus = parse(self.read(f"artifacts/{m['counters']}", 1 << 24)) if "counters" in m else m
             lost = any(any(cpu[2:6]) or any(cpu[8::3]) for cpu in cpus.get("cpu", []))
             if lost or m.get("dropped") or m.get("discarded") or m.get("reason") == "recovery":
                 self.findings.append(("VERIFIED_WITH_LOSS", "events were not recorded", f"segment {m.get('segment')}"))
         gone = set(range(self.size)) - set(self.manifests)
-        kept = {path for path in self.files if re.fullmatch(r"events/date=[^/]*/\d{10}\.parquet", path) and int(path[-18:-8]) in gone}
+        kept = {path for path in self.files if re.fullmatch(r"events/[^/]*/\d{10}\.parquet", path) and int(path[-18:-8]) in gone}
         need({path for path in self.files if path.startswith("events/")} <= self.named | kept, "files nobody signed")
         newer = self.numbers(r"(?:manifests|blocks)/(\d{10})") + [size - 1 for size in self.numbers(r"log/checkpoints/([1-9]\d*)")]
         need(max(newer, default=-1) < end, "evidence newer than the log")
-        open_ended = self.manifests.get(self.size - 1, {}).get("reason", "stop") not in ("stop", "shutdown")
-        need(end > self.size or not open_ended, "the spool is missing", "INCOMPLETE")
+        ended = self.manifests.get(self.size - 1, {}).get("reason", "stop") in ("stop", "shutdown", "recovery")
+        need(self.manifests.get(self.size) or ended, "the spool is missing", "INCOMPLETE")
 
 def verify(directory, trust):
-    """The verdict over all hosts and the findings."""
+    """The verdict over all hosts, and the findings."""
     pins, findings, proven = set(), [], 0
     for pin in [pin for given in trust for pin in (open(given).read().split() if os.path.exists(given) else [given])]:
-        pins.add(bytes.fromhex(pin[5:]) if pin.startswith("root:") else base64.b64decode(pin.split("+", 2)[2])[1:])
-    for name in sorted(os.listdir(directory)):
-        if not re.fullmatch("host=[0-9a-f]{32}", name):
-            findings += [("TAMPERED", "not a host", name)] * name.startswith("host=")
-            continue
+        pins.add(pin[5:] if pin.startswith("root:") else base64.b64decode(pin.split("+", 2)[2])[1:].hex())
+    for name in sorted(name for name in os.listdir(directory) if name.startswith("host=")):
         host = Host(os.path.join(directory, name), pins)
-        host.attempt("epochs/enrolment", host.epochs)
-        host.attempt("log/checkpoint", host.log)
-        host.attempt("host", host.rest)
+        host.attempt(name, lambda name: need(re.fullmatch("host=[0-9a-f]{32}", name), "not a host"))
+        for name, step in (("epochs/enrolment", host.epochs), ("log/checkpoint", host.log), ("host", host.rest)):
+            host.attempt(name, step)
         findings, proven = findings + host.findings, proven + host.proven
     findings += [("NOTHING_VERIFIED", "nothing there", directory)] * (not proven)
-    return next((verdict for verdict in VERDICTS if verdict in [finding[0] for finding in findings]), "VERIFIED"), findings
+    return min([finding[0] for finding in findings] or ["VERIFIED"], key=list(VERDICTS).index), findings
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser()
-    parser.add_argument("directory")
-    parser.add_argument("--trust", action="append", required=True)
-    arguments = parser.parse_args()
-    verdict, findings = verify(arguments.directory, arguments.trust)
-    for grade, reason, where in findings:
-        print(f"{grade} {where!a}: {reason!a}")
-    print(verdict)
+    directory, *trust = [argument for argument in sys.argv[1:] if argument != "--trust"] or sys.exit(__doc__)
+    verdict, findings = verify(directory, trust)
+    print(*(f"{grade} {where!a}: {reason!a}" for grade, reason, where in findings), verdict, sep="\n")
     sys.exit(VERDICTS[verdict])

@@ -32,9 +32,10 @@ pub(super) struct Chain<'a> {
     /// Learnt from the checkpoint, or from the first manifest when there is none.
     pub(super) origin: Option<Origin>,
     pub(super) previous: Option<Before>,
-    /// Next `lineage_seq` of each lineage; a lower bound after a manifest that is missing.
-    lineages: HashMap<String, u64>,
-    gap: bool,
+    /// Next `lineage_seq` of each lineage, and how many gaps there were when it was last seen.
+    lineages: HashMap<String, (u64, u64)>,
+    /// Manifests that are missing or malformed so far.
+    gaps: u64,
     pub(super) sessions: Vec<SessionEnd>,
 }
 
@@ -57,7 +58,7 @@ impl<'a> Chain<'a> {
             origin,
             previous: None,
             lineages: HashMap::new(),
-            gap: false,
+            gaps: 0,
             sessions: Vec::new(),
         }
     }
@@ -65,7 +66,7 @@ impl<'a> Chain<'a> {
     /// Notes that a manifest is not there.
     pub(super) fn skip(&mut self) {
         self.previous = None;
-        self.gap = true;
+        self.gaps += 1;
     }
 
     /// Reads and checks the next manifest.
@@ -131,7 +132,6 @@ impl<'a> Chain<'a> {
             reason: manifest.reason,
             digest: Some(digest::of(&bytes)),
         });
-        self.gap = false;
         Some(entry)
     }
 
@@ -139,7 +139,7 @@ impl<'a> Chain<'a> {
     fn check_place(&self, manifest: &Manifest, checks: &mut Vec<Finding>) {
         let head = &manifest.head;
         let Some(previous) = &self.previous else {
-            if self.gap {
+            if self.gaps > 0 {
                 return;
             }
             if head.previous != [0; 32] {
@@ -192,16 +192,19 @@ impl<'a> Chain<'a> {
 
     fn check_lineages(&mut self, manifest: &Manifest, checks: &mut Vec<Finding>) {
         for range in &manifest.lineages {
-            let next = self.lineages.get(&range.lineage).copied().unwrap_or(0);
-            if range.first != next && !(self.gap && range.first > next) {
+            let known = self.lineages.get(&range.lineage);
+            let (next, gaps) = known.copied().unwrap_or((0, 0));
+            // A manifest that is missing may have held more of it.
+            if range.first != next && !(gaps < self.gaps && range.first > next) {
                 checks.push(
                     Finding::new(Code::LineageGap)
                         .expected(format!("lineage {} at {next}", range.lineage))
                         .found(format!("at {}", range.first)),
                 );
             }
+            let next = range.last.saturating_add(1);
             self.lineages
-                .insert(range.lineage.clone(), range.last.saturating_add(1));
+                .insert(range.lineage.clone(), (next, self.gaps));
         }
     }
 

@@ -37,12 +37,13 @@ pub(super) struct Expected {
     pub(super) epoch: Option<u32>,
 }
 
-/// Checks the checkpoint of a size in `log/checkpoints/`, whose lines are exactly two.
-pub(super) fn check(dir: &HostDir, keys: &Keys, expected: &Expected) -> Result<(), Finding> {
+/// Checks the checkpoint of a size in `log/checkpoints/`, whose lines are exactly two. Returns
+/// whether everything that makes it good could be checked.
+pub(super) fn check(dir: &HostDir, keys: &Keys, expected: &Expected) -> Result<bool, Finding> {
     let path = checkpoint_path(expected.size);
-    let lines = check_file(dir, keys, &path, expected)?;
+    let (lines, whole) = check_file(dir, keys, &path, expected)?;
     if lines == 2 {
-        return Ok(());
+        return Ok(whole);
     }
     Err(Finding::new(Code::CheckpointBad)
         .file(path)
@@ -55,13 +56,14 @@ pub(super) fn check_newest(dir: &HostDir, keys: &Keys, expected: &Expected) -> R
     check_file(dir, keys, CHECKPOINT, expected).map(drop)
 }
 
-/// Checks text and both signatures; returns how many signature lines there are.
+/// Checks text and both signatures; returns how many signature lines there are, and whether both
+/// keys and the root to compare with were known.
 fn check_file(
     dir: &HostDir,
     keys: &Keys,
     path: &str,
     expected: &Expected,
-) -> Result<usize, Finding> {
+) -> Result<(usize, bool), Finding> {
     let bytes = dir.read(path, NOTE_BYTES_MAX as u64)?;
     let (note, claim) = parse(dir, path, &bytes)?;
     let Expected { origin, size, .. } = *expected;
@@ -71,13 +73,13 @@ fn check_file(
             .expected(format!("size {size} of {origin}"))
             .found(format!("size {} of {}", claim.size, claim.origin)));
     }
-    check_signatures(keys, path, &note, expected)?;
+    let signed = check_signatures(keys, path, &note, expected)?;
     match expected.root {
         Some(root) if root != claim.root => Err(Finding::new(Code::LogRoot)
             .file(path)
             .expected(format!("root {}, which is signed", hex(&claim.root)))
             .found(format!("root {} from the {size} manifests", hex(&root)))),
-        _ => Ok(note.signatures.len()),
+        root => Ok((note.signatures.len(), signed && root.is_some())),
     }
 }
 
@@ -101,12 +103,13 @@ fn parse<'a>(dir: &HostDir, path: &str, bytes: &'a [u8]) -> Result<(Note<'a>, Cl
 }
 
 /// The first line must be the host key's, the second that of the epoch of the last manifest.
+/// Returns whether both keys are known.
 fn check_signatures(
     keys: &Keys,
     path: &str,
     note: &Note<'_>,
     expected: &Expected,
-) -> Result<(), Finding> {
+) -> Result<bool, Finding> {
     let Expected { origin, epoch, .. } = expected;
     if let Some(key) = keys.host_key {
         check_line(note, 0, &VerifierKey::new(origin.to_string(), key), path)?;
@@ -118,7 +121,7 @@ fn check_signatures(
         let name = origin.epoch_key_name(statement.epoch);
         check_line(note, 1, &VerifierKey::new(name, statement.key), path)?;
     }
-    Ok(())
+    Ok(keys.host_key.is_some() && statement.is_some())
 }
 
 fn check_line(note: &Note<'_>, at: usize, key: &VerifierKey, path: &str) -> Result<(), Finding> {

@@ -146,6 +146,8 @@ fn check_unsealed(
         ..Unsealed::default()
     };
     let mut before = log.chain.previous;
+    // Whether the next segment is there at all; a file without a whole header is not.
+    let mut begun = false;
     loop {
         let place = Place {
             segment: unsealed.end,
@@ -168,15 +170,16 @@ fn check_unsealed(
             findings,
         );
         add_counters(&spool, &mut log.chain.sessions, findings);
+        begun |= damaged || spool.head.is_some();
         unsealed.committed += spool.committed;
         unsealed.uncommitted += spool.uncommitted;
         unsealed.end += 1;
         before = after(&spool).filter(|_| !damaged);
     }
     let last = log.chain.previous.map(|last| last.reason);
-    if unsealed.end == log.size
-        && last.is_some_and(|last| !matches!(last, Reason::Shutdown | Reason::Stop))
-    {
+    let goes_on = last
+        .is_some_and(|last| !matches!(last, Reason::Shutdown | Reason::Stop | Reason::Recovery));
+    if goes_on && !begun {
         findings.push(
             Finding::new(Code::SpoolMissing)
                 .file(spool_path(log.size))

@@ -109,17 +109,17 @@ fn newest(dir: &HostDir, findings: &mut Findings) -> Option<Claim> {
 }
 
 /// The size of the log when `log/checkpoint` does not tell: none before the first segment is
-/// sealed, otherwise that of the newest other checkpoint.
+/// sealed, otherwise what the newest other checkpoint or manifest says.
 fn fallback_size(dir: &HostDir) -> u64 {
     if dir.has(&spool_path(0)) {
         return 0;
     }
-    let sizes = dir.names("log/checkpoints");
-    sizes
+    let (sizes, manifests) = (dir.names("log/checkpoints"), dir.names("manifests"));
+    let sizes = sizes.iter().filter_map(|name| decimal(name));
+    let manifests = manifests
         .iter()
-        .filter_map(|name| decimal(name))
-        .max()
-        .unwrap_or(0)
+        .filter_map(|name| numbered(name, 10)?.checked_add(1));
+    sizes.chain(manifests).max().unwrap_or(0)
 }
 
 /// A claimed size costs nothing to write: how far it is worth looking for manifests follows from

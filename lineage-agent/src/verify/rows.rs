@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fs::File;
-use std::io::{Read as _, Seek as _};
+use std::io::{ErrorKind, Read as _, Seek as _};
 use std::ops::ControlFlow;
 
 use super::access::HostDir;
@@ -13,7 +13,7 @@ use crate::evidence::digest;
 use crate::evidence::manifest::ParquetFile;
 use crate::evidence::record::{self, RecordError};
 use crate::evidence::schema::Record;
-use crate::evidence::segment::{PARQUET_BYTES_MAX, RECORDS_MAX, SegmentFile};
+use crate::evidence::segment::{PARQUET_BYTES_MAX, RECORDS_MAX, SegmentError, SegmentFile};
 use crate::evidence::tally::Tally;
 use crate::evidence::tree::{BLOCK_RECORDS, Hash, Hashing as _, RecordTree, Records, root};
 
@@ -147,12 +147,13 @@ pub(super) fn check(
     let original = expected.file.is_some_and(|named| is_file(&file, named));
     let hashed = match hash_rows(file, expected, progress, findings) {
         Ok(hashed) => hashed,
-        Err(reason) => {
-            let code = if original {
-                Code::Unreadable
-            } else {
-                Code::SegmentUnreadable
+        Err(fault) => {
+            let code = match fault {
+                Fault::Reader(_) => Code::Unreadable,
+                Fault::File(_) if original => Code::Unreadable,
+                Fault::File(_) => Code::SegmentUnreadable,
             };
+            let (Fault::Reader(reason) | Fault::File(reason)) = fault;
             findings.push(about(Finding::new(code).found(reason)).rows(all_rows(expected)));
             return None;
         }
@@ -209,15 +210,35 @@ fn is_file(file: &File, named: &ParquetFile) -> bool {
         .is_ok_and(|digest| digest == named.digest)
 }
 
+/// Why rows cannot be read.
+enum Fault {
+    /// By this verifier: another one may.
+    Reader(String),
+    /// By anyone.
+    File(String),
+}
+
+impl From<SegmentError> for Fault {
+    fn from(error: SegmentError) -> Self {
+        match &error {
+            SegmentError::Unsupported(_) => Self::Reader(error.to_string()),
+            SegmentError::Io(io) if io.kind() != ErrorKind::UnexpectedEof => {
+                Self::Reader(error.to_string())
+            }
+            _ => Self::File(error.to_string()),
+        }
+    }
+}
+
 /// Reads and hashes every row, up to one more than there should be.
 fn hash_rows(
     mut file: File,
     expected: &Expected<'_>,
     progress: &Progress<'_>,
     findings: &mut Vec<Finding>,
-) -> Result<Hashed, String> {
-    file.rewind().map_err(|error| error.to_string())?;
-    let segment = SegmentFile::open(&file).map_err(|error| error.to_string())?;
+) -> Result<Hashed, Fault> {
+    file.rewind().map_err(SegmentError::from)?;
+    let segment = SegmentFile::open(&file)?;
     for column in &segment.shape().foreign_columns {
         let finding = Finding::new(Code::ColumnForeign)
             .file(expected.path)
@@ -228,25 +249,23 @@ fn hash_rows(
     let mut rules = Rules::new(expected.first, expected.window);
     let mut bytes = Vec::new();
     let mut malformed = None;
-    segment
-        .records(|record| {
-            if tree.size() == expected.count.min(RECORDS_MAX) {
-                rules.seen += 1;
-                return ControlFlow::Break(());
-            }
-            bytes.clear();
-            if let Err(error) = record::encode_into(record, &mut bytes) {
-                malformed = Some(error.to_string());
-                return ControlFlow::Break(());
-            }
-            tree.push(Records::leaf(&bytes));
-            rules.push(record);
-            progress.tick(tree.size());
-            ControlFlow::Continue(())
-        })
-        .map_err(|error| error.to_string())?;
+    segment.records(|record| {
+        if tree.size() == expected.count.min(RECORDS_MAX) {
+            rules.seen += 1;
+            return ControlFlow::Break(());
+        }
+        bytes.clear();
+        if let Err(error) = record::encode_into(record, &mut bytes) {
+            malformed = Some(error.to_string());
+            return ControlFlow::Break(());
+        }
+        tree.push(Records::leaf(&bytes));
+        rules.push(record);
+        progress.tick(tree.size());
+        ControlFlow::Continue(())
+    })?;
     match malformed {
-        Some(reason) => Err(reason),
+        Some(reason) => Err(Fault::File(reason)),
         None => Ok(Hashed {
             rows: rules.seen,
             root: tree.root(),

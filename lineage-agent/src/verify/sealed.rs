@@ -20,6 +20,8 @@ use crate::evidence::tree::Hash;
 pub(super) struct Sealed {
     pub(super) segments: u64,
     pub(super) checkpoints: u64,
+    /// Manifests that a good checkpoint covers.
+    proven: u64,
     /// Records whose root is the signed one.
     pub(super) records: u64,
     pub(super) lost: Lost,
@@ -30,7 +32,7 @@ pub(super) struct Sealed {
     findings: Vec<(u64, Finding)>,
 }
 
-/// Checks every checkpoint and every segment of the log, on as many threads.
+/// Checks every checkpoint, then every segment of the log, on as many threads.
 pub(super) fn check(
     dir: &HostDir,
     keys: &Keys,
@@ -39,68 +41,89 @@ pub(super) fn check(
     progress: &Progress<'_>,
     findings: &mut Findings,
 ) -> Sealed {
-    progress.expect(log.entries.iter().flatten().map(|entry| entry.count).sum());
-    let next = AtomicU64::new(0);
-    let threads = threads
-        .get()
-        .min(usize::try_from(log.size).unwrap_or(usize::MAX))
-        .max(1);
-    let work = || {
-        let mut sealed = Sealed::default();
-        loop {
-            let segment = next.fetch_add(1, Ordering::Relaxed);
-            if segment >= log.size {
-                return sealed;
-            }
-            sealed.check(dir, keys, log, segment, progress);
-        }
-    };
-    let mut all = std::thread::scope(|scope| {
-        let workers: Vec<_> = (1..threads).map(|_| scope.spawn(work)).collect();
-        let mut all = work();
-        for worker in workers {
-            all.add(worker.join().expect("workers isolate what can panic"));
-        }
-        all
+    let entries = log.entries.iter().flatten();
+    progress.expect(entries.map(|entry| entry.count).sum());
+    let mut all = on_threads(threads, log.size, |at, sealed| {
+        sealed.check_checkpoint(dir, keys, log, at);
     });
+    let proven = all.proven;
+    all.add(on_threads(threads, log.size, |at, sealed| {
+        sealed.check_segment(dir, keys, log, at, at < proven, progress);
+    }));
     all.findings.sort_by_key(|(segment, _)| *segment);
     findings.extend(all.findings.drain(..).map(|(_, finding)| finding));
     all
 }
 
+/// Does the work for every segment, on several threads.
+fn on_threads(threads: NonZeroUsize, size: u64, work: impl Fn(u64, &mut Sealed) + Sync) -> Sealed {
+    let next = AtomicU64::new(0);
+    let worker = || {
+        let mut sealed = Sealed::default();
+        loop {
+            let segment = next.fetch_add(1, Ordering::Relaxed);
+            if segment >= size {
+                return sealed;
+            }
+            work(segment, &mut sealed);
+        }
+    };
+    let more = threads
+        .get()
+        .min(usize::try_from(size).unwrap_or(usize::MAX));
+    std::thread::scope(|scope| {
+        let others: Vec<_> = (1..more).map(|_| scope.spawn(worker)).collect();
+        let mut all = worker();
+        for other in others {
+            all.add(other.join().expect("workers isolate what can panic"));
+        }
+        all
+    })
+}
+
 impl Sealed {
-    /// Checks one segment and the checkpoint that covers it last.
-    fn check(
+    /// Checks the checkpoint made after a segment.
+    fn check_checkpoint(&mut self, dir: &HostDir, keys: &Keys, log: &HostLog<'_>, at: u64) {
+        let Some(expected) = log.expected(at + 1) else {
+            return;
+        };
+        match checkpoints::check(dir, keys, &expected) {
+            Ok(true) => {
+                self.checkpoints += 1;
+                self.proven = self.proven.max(expected.size);
+            }
+            Ok(false) => {}
+            Err(finding) => self.findings.push((at, finding.segment(at))),
+        }
+    }
+
+    /// Checks the file of a segment, whose manifest a checkpoint proves or not.
+    fn check_segment(
         &mut self,
         dir: &HostDir,
         keys: &Keys,
         log: &HostLog<'_>,
         at: u64,
+        proven: bool,
         progress: &Progress<'_>,
     ) {
-        match log
-            .expected(at + 1)
-            .map(|expected| checkpoints::check(dir, keys, &expected))
-        {
-            Some(Ok(())) => self.checkpoints += 1,
-            Some(Err(finding)) => self.findings.push((at, finding.segment(at))),
-            None => {}
-        }
-        let entry = usize::try_from(at)
-            .ok()
-            .and_then(|at| log.entries.get(at)?.as_ref());
-        let Some(entry) = entry else { return };
+        let index = usize::try_from(at).ok();
+        let Some(entry) = index.and_then(|at| log.entries.get(at)?.as_ref()) else {
+            return;
+        };
         let checked = segment::check(dir, keys, at, entry, progress);
-        self.segments += u64::from(checked.good);
-        self.records += checked.records;
         self.named.extend(checked.named);
-        self.lineages.extend(checked.lineages);
-        self.widen(checked.times);
-        self.findings
-            .extend(checked.findings.into_iter().map(|finding| (at, finding)));
+        let findings = checked.findings.into_iter();
+        self.findings.extend(findings.map(|finding| (at, finding)));
         for (cpu, lost) in checked.lost {
             let sum = self.lost.entry((checked.session, cpu)).or_default();
             *sum = sum.saturating_add(lost);
+        }
+        if proven {
+            self.segments += u64::from(checked.good);
+            self.records += checked.records;
+            self.lineages.extend(checked.lineages);
+            self.widen(checked.times);
         }
     }
 
@@ -108,6 +131,7 @@ impl Sealed {
     fn add(&mut self, other: Self) {
         self.segments += other.segments;
         self.checkpoints += other.checkpoints;
+        self.proven = self.proven.max(other.proven);
         self.records += other.records;
         self.named.extend(other.named);
         self.lineages.extend(other.lineages);

@@ -80,11 +80,6 @@ impl Host {
         self.temp.path().join("evidence")
     }
 
-    #[expect(dead_code)]
-    pub(crate) fn dir(&self) -> PathBuf {
-        self.evidence().join(self.keys.host_id().directory())
-    }
-
     /// The epoch root as a pin.
     pub(crate) fn root(&self) -> String {
         format!("root:{}", hex(&self.keys.enrolment().root))
@@ -136,16 +131,16 @@ pub(crate) fn append(writer: &mut Writer, clock: &TestClock, context: &str) {
         cause: seq.checked_sub(1),
         context: Some(context),
         pid: Some(4242),
-        path: (seq % 3 > 0).then_some(&path),
+        path: (!seq.is_multiple_of(3)).then_some(&path),
         result: Some(-2),
-        bytes_read: (seq % 5 == 0).then_some(u64::MAX - seq),
+        bytes_read: seq.is_multiple_of(5).then_some(u64::MAX - seq),
         ..Record::default()
     };
     writer.append(&record).unwrap();
 }
 
-/// Records of the first two segments.
-pub(crate) const RECORDS: [u64; 2] = [2500, 300];
+/// Records of the segments that have any: 0, 1 and 3. The first has three blocks.
+pub(crate) const RECORDS: [u64; 3] = [2100, 60, 20];
 
 /// A complete log: two segments of epoch 0, the second ending it, an empty epoch 1, and epoch 2 with
 /// one segment that ends with the shutdown.
@@ -162,9 +157,19 @@ pub(crate) static SEALED: LazyLock<Host> = LazyLock::new(|| {
     fill(&mut writer, RECORDS[1]);
     host.clock.pass(2 * EPOCH);
     writer.commit(&Counters::default()).unwrap();
-    fill(&mut writer, 40);
+    fill(&mut writer, RECORDS[2]);
     let summary = writer.close(Reason::Shutdown).unwrap();
     assert_eq!(summary.segments, 4);
+    host
+});
+
+/// A complete log of a few records: quick to verify many times.
+pub(crate) static SMALL: LazyLock<Host> = LazyLock::new(|| {
+    let host = Host::new(3);
+    let mut writer = host.writer();
+    let context = writer.artifact(b"{}").unwrap();
+    (0..3).for_each(|_| append(&mut writer, &host.clock, &context));
+    writer.close(Reason::Shutdown).unwrap();
     host
 });
 
@@ -199,7 +204,7 @@ impl Copy {
     }
 
     /// Path of a segment's Parquet file.
-    pub(crate) fn parquet(&self, segment: u64) -> PathBuf {
+    pub(crate) fn segment(&self, segment: u64) -> PathBuf {
         let name = format!("{segment:010}.parquet");
         let dates = std::fs::read_dir(self.path("events")).unwrap();
         let mut paths = dates.map(|date| date.unwrap().path().join(&name));

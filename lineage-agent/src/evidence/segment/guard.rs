@@ -24,14 +24,24 @@ const HEADER_BYTES_MAX: usize = 64 * 1024;
 /// An encoding in which a few bytes stand for as many long values as they like.
 const DELTA_BYTE_ARRAY: i64 = 7;
 
-/// Checks the length of the footer, which is loaded whole.
+/// What a file begins and ends with.
+const MAGIC: &[u8; 4] = b"PAR1";
+
+/// Checks both ends of the file, where readers differ in what they tolerate, and the length of the
+/// footer, which is loaded whole.
 pub(super) fn check_footer(file: &File) -> Result<(), SegmentError> {
     let bytes = file.metadata()?.len();
-    let mut tail = [0; 8];
+    let (mut head, mut tail) = ([0; 4], [0; 8]);
     let Some(at) = bytes.checked_sub(8) else {
         return Err(SegmentError::Refused("too short to be Parquet"));
     };
+    file.read_exact_at(&mut head, 0)?;
     file.read_exact_at(&mut tail, at)?;
+    if head != *MAGIC || !tail.ends_with(MAGIC) {
+        return Err(SegmentError::Refused(
+            "it does not begin and end as Parquet",
+        ));
+    }
     let length = u32::from_le_bytes([tail[0], tail[1], tail[2], tail[3]]);
     if u64::from(length) > FOOTER_BYTES_MAX.min(bytes) {
         return Err(SegmentError::Refused("its footer is too large"));
@@ -52,7 +62,9 @@ pub(super) fn check_pages(file: &File, metadata: &ParquetMetaData) -> Result<(),
                     | Compression::ZSTD(_)
                     | Compression::LZ4_RAW
             ) {
-                return Err(SegmentError::Refused("a compression that is not read here"));
+                return Err(SegmentError::Unsupported(
+                    "a compression that is not read here",
+                ));
             }
             let start = column
                 .dictionary_page_offset()
@@ -83,7 +95,9 @@ fn largest_pages(file: &File, (start, end): (u64, u64)) -> Result<u64, SegmentEr
         let header = PageHeader::parse(&buffer[..len])
             .ok_or(SegmentError::Refused("a page header is malformed"))?;
         if header.encoding == Some(DELTA_BYTE_ARRAY) {
-            return Err(SegmentError::Refused("an encoding that is not read here"));
+            return Err(SegmentError::Unsupported(
+                "an encoding that is not read here",
+            ));
         }
         if header.is_dictionary {
             dictionary = header.uncompressed;

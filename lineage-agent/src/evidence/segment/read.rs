@@ -1,6 +1,7 @@
 //! Reading a segment: rows back into records, from a file nobody vouches for.
 
 use std::cell::Cell;
+use std::collections::HashSet;
 use std::fs::File;
 use std::panic::{self, AssertUnwindSafe};
 use std::sync::{Arc, Once};
@@ -24,7 +25,7 @@ const BATCH_ROWS: usize = 4096;
 pub struct Shape {
     /// Rows.
     pub rows: u64,
-    /// Columns the registry does not have.
+    /// Columns the registry does not have, and second ones of a name.
     pub foreign_columns: Vec<String>,
 }
 
@@ -40,6 +41,10 @@ pub enum SegmentError {
     /// Reading it could take any amount of memory, or it is not Parquet at all.
     #[error("refused: {0}")]
     Refused(&'static str),
+    /// It uses something of Parquet that cannot be read here within bounds; that says nothing about
+    /// what is in it.
+    #[error("not readable here: {0}")]
+    Unsupported(&'static str),
     /// The Parquet library panicked.
     #[error("the Parquet reader gave up: {0}")]
     Panic(String),
@@ -89,13 +94,7 @@ impl SegmentFile {
             if rows > RECORDS_MAX {
                 return Err(SegmentError::TooMany(rows));
             }
-            let foreign_columns = builder
-                .schema()
-                .fields()
-                .iter()
-                .filter(|column| !FIELDS.iter().any(|field| field.name == column.name()))
-                .map(|column| column.name().clone())
-                .collect();
+            let foreign_columns = foreign_columns(builder.schema());
             let reader = builder.with_batch_size(BATCH_ROWS).build()?;
             Ok(Self {
                 reader,
@@ -147,6 +146,17 @@ impl SegmentFile {
             }
         }
     }
+}
+
+/// Columns that are no fields, and second columns of a name: engines differ in which they show.
+fn foreign_columns(schema: &Schema) -> Vec<String> {
+    let mut seen = HashSet::new();
+    let names = schema.fields().iter().map(|column| column.name());
+    let foreign = names.filter(|name| {
+        let is_field = FIELDS.iter().any(|field| field.name == name.as_str());
+        !is_field || !seen.insert(name.as_str())
+    });
+    foreign.cloned().collect()
 }
 
 /// The footer, with text columns to be read as views into their pages: a dictionary with one huge
