@@ -187,8 +187,8 @@ unsafe extern "C" fn step(_index: u64, context: *mut c_void) -> i64 {
             return end(walk, Flags::PATH_CUT);
         }
         if parent == dentry {
-            // An object without a place in the tree: a pipe, a socket, an anonymous inode.
-            return end(walk, Flags(0));
+            // An object without a place in the tree: a pipe, a socket, an anonymous inode, a memfd.
+            return end(walk, Flags::UNLINKED);
         }
         (*walk).dentry = parent;
         0

@@ -87,6 +87,22 @@ impl Scratch {
         );
     }
 
+    /// [`Self::set_flags`] for a file. What never has a name is not remarkable for having none.
+    pub(super) fn set_file_flags(&mut self, flags: Flags, fs_magic: u64) {
+        let nameless = [
+            magic::PIPEFS,
+            magic::SOCKFS,
+            magic::NSFS,
+            magic::ANON_INODE_FS,
+        ];
+        let hidden = if nameless.contains(&fs_magic) {
+            Flags::UNLINKED.0
+        } else {
+            0
+        };
+        self.set_flags(Flags(flags.0 & !hidden), "path");
+    }
+
     /// Fills `path` with what a file event names.
     pub(super) fn set_file(&mut self, event: &FileEvent<'_>, flags: Flags) {
         if flags.has(Flags::CLAIMED) {

@@ -22,7 +22,7 @@ impl Fold {
         sink: &mut S,
     ) -> Result<(), S::Error> {
         let file = event.file;
-        self.scratch.set_flags(header.flags, "path");
+        self.scratch.set_file_flags(header.flags, file.fs_magic);
         self.scratch.set_file(event, header.flags);
         let opened = header.result >= 0;
         let seq = self.emit(header, kind, sink, |text, record| {
