@@ -1,10 +1,12 @@
 //! `-p PID`: what was there is found, and from then on nothing escapes.
 
-use std::collections::HashSet;
+use std::collections::HashMap;
 use std::fs;
-use std::io::{BufReader, Write};
+use std::io::{BufRead, BufReader, Write};
 use std::os::unix::fs::MetadataExt;
 use std::process::{Child, Command, Stdio};
+use std::sync::{Arc, Mutex};
+use std::thread::JoinHandle;
 
 use lineage_tests::programs::ACTOR;
 use lineage_tests::recorder::Recorder;
@@ -41,7 +43,7 @@ fn a_process_and_its_descendants_are_found_and_followed() {
         .expect("it reads");
     let status = wait::exit("the actor", &mut actor);
     assert_eq!(status.code(), Some(6));
-    let output = attached.wait_with_output().expect("our own child");
+    let output = attached.output();
     assert!(
         output.status.success(),
         "{}",
@@ -82,68 +84,84 @@ fn a_process_and_its_descendants_are_found_and_followed() {
     }
 }
 
+/// What the processes of a tree reported: process id and time, as the lines come.
+struct Reports(Arc<Mutex<Vec<(i64, i64)>>>, JoinHandle<()>);
+
+impl Reports {
+    fn read(lines: impl BufRead + Send + 'static) -> Self {
+        let all = Arc::new(Mutex::new(Vec::new()));
+        let kept = Arc::clone(&all);
+        let reader = std::thread::spawn(move || {
+            for line in lines.lines() {
+                let line = line.expect("text");
+                let (pid, time) = line.split_once(' ').expect("two numbers");
+                let report = (pid.parse().expect("a pid"), time.parse().expect("a time"));
+                kept.lock().expect("nobody panics with it").push(report);
+            }
+        });
+        Self(all, reader)
+    }
+
+    fn count(&self) -> usize {
+        self.0.lock().expect("nobody panics with it").len()
+    }
+
+    /// Waits for that many more.
+    fn more(&self, number: usize) {
+        let wanted = self.count() + number;
+        wait::until("reports", || (self.count() >= wanted).then_some(()));
+    }
+
+    /// All of them, once the tree has ended.
+    fn all(self) -> Vec<(i64, i64)> {
+        self.1.join().expect("it only reads");
+        std::mem::take(&mut self.0.lock().expect("nobody panics with it"))
+    }
+}
+
 #[test]
 fn nothing_escapes_from_a_tree_that_forks_hard() {
     let recorder = Recorder::new();
-    // Every process of the tree reports itself; leaves live for microseconds, parents often end
-    // before their children.
+    let stop = recorder.path("stop");
+    // Every process of the tree reports itself once; leaves live for microseconds, and their
+    // parents often end before them.
     let leaf = "fork @d [ report ]";
-    let middle = format!("fork @c [ report {leaf} {leaf} ]");
-    let branch = format!("fork @b [ report repeat 400 [ {middle} wait -1 ] ]");
+    let middle = format!("fork @c [ report {leaf} {leaf} ] wait @c");
+    let branch = format!("fork @b [ report until {} [ {middle} ] ]", stop.display());
     let script = format!("repeat 4 [ {branch} ] repeat 4 [ wait -1 ] report");
     let mut actor = unrecorded(&script);
-    let mut lines = BufReader::new(actor.stdout.take().expect("piped"));
-    // The tree is in the middle of it once a few hundred have reported.
-    let mut reports = Vec::new();
-    for _ in 0..300 {
-        reports.push(wait::line(&mut lines, "a report", |_| true));
-    }
-    let reader = std::thread::spawn(move || {
-        use std::io::BufRead;
-        lines
-            .lines()
-            .map(|line| line.expect("text"))
-            .collect::<Vec<_>>()
-    });
+    let reports = Reports::read(BufReader::new(actor.stdout.take().expect("piped")));
+    reports.more(300);
     let attached = recorder.attach(&[actor.id()]);
+    reports.more(3000);
+    fs::write(&stop, "").expect("writable");
     assert!(wait::exit("the actor", &mut actor).success());
-    let output = attached.wait_with_output().expect("our own child");
-    reports.extend(reader.join().expect("it only reads"));
-    let run = recorder.finish(output);
+    let run = recorder.finish(attached.output());
 
+    // Ids are used again in a tree like this one, so they are counted.
+    let mut unknown: HashMap<i64, i64> = HashMap::new();
     let began = run.rows.only("lineage.start", &json!({})).int("time_ns");
-    let known: HashSet<i64> = run
-        .rows
-        .all("process.fork", &json!({}))
-        .iter()
-        .map(|row| row.int("child_pid"))
-        .chain(
-            run.rows
-                .all("process.snapshot", &json!({}))
-                .iter()
-                .map(|row| row.int("pid")),
-        )
+    let after = reports.all().into_iter().filter(|(_, time)| *time > began);
+    let mut total = 0;
+    for (pid, _) in after {
+        *unknown.entry(pid).or_default() += 1;
+        total += 1;
+    }
+    for fork in run.rows.all("process.fork", &json!({})) {
+        *unknown.entry(fork.int("child_pid")).or_default() -= 1;
+    }
+    for snapshot in run.rows.all("process.snapshot", &json!({})) {
+        *unknown.entry(snapshot.int("pid")).or_default() -= 1;
+    }
+    let missing: Vec<_> = unknown
+        .into_iter()
+        .filter(|(_, count)| *count > 0)
         .collect();
-    let after: Vec<(i64, i64)> = reports
-        .iter()
-        .map(|line| line.split_once(' ').expect("two numbers"))
-        .map(|(pid, time)| (pid.parse().expect("a pid"), time.parse().expect("a time")))
-        .filter(|(_, time)| *time > began)
-        .collect();
-    assert!(
-        after.len() > 500,
-        "the tree was nearly over: {}",
-        after.len()
-    );
-    let missing: Vec<_> = after
-        .iter()
-        .filter(|(pid, _)| !known.contains(pid))
-        .collect();
+    assert!(total > 3000, "{total} reports");
     assert!(
         missing.is_empty(),
-        "{} of {}: {missing:?}",
-        missing.len(),
-        after.len()
+        "{} of {total}: {missing:?}",
+        missing.len()
     );
 }
 
@@ -156,15 +174,11 @@ fn several_processes_are_one_recording() {
         wait::line(&mut lines, "ready", |line| line == "ready");
     }
     let attached = recorder.attach(&[actors[0].id(), actors[1].id()]);
-    wait::until("both snapshots", || {
-        let rows = recorder.evidence().so_far()?;
-        (rows.all("process.snapshot", &json!({})).len() == 2).then_some(())
-    });
     for actor in &mut actors {
         drop(actor.stdin.take());
         wait::exit("the actor", actor);
     }
-    let run = recorder.finish(attached.wait_with_output().expect("our own child"));
+    let run = recorder.finish(attached.output());
     for (actor, code) in actors.iter().zip([7, 8]) {
         run.rows.only(
             "process.exit",

@@ -1,16 +1,15 @@
 //! Running `lineage record`, and what must be true of every recording.
 
 use std::ffi::{OsStr, OsString};
+use std::io::{BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Output, Stdio};
+use std::process::{Child, ChildStderr, Command, Output, Stdio};
 
-use serde_json::json;
 use tempfile::TempDir;
 
 use crate::evidence::{Evidence, Verdict};
 use crate::programs::{ACTOR, LINEAGE};
 use crate::rows::Rows;
-use crate::wait;
 
 /// A place to record in: a new directory that goes away with it.
 pub struct Recorder {
@@ -29,6 +28,27 @@ pub struct Recorded {
     pub rows: Rows,
     /// Where the test's files are; removed with this.
     pub recorder: Recorder,
+}
+
+/// A recorder that is attached to processes.
+pub struct Attached {
+    child: Child,
+    stderr: BufReader<ChildStderr>,
+    said: String,
+}
+
+impl Attached {
+    /// Waits for it to end.
+    #[must_use]
+    pub fn output(mut self) -> Output {
+        self.stderr.read_to_string(&mut self.said).expect("text");
+        let status = self.child.wait().expect("our own child");
+        Output {
+            status,
+            stdout: Vec::new(),
+            stderr: self.said.into_bytes(),
+        }
+    }
 }
 
 impl Default for Recorder {
@@ -112,24 +132,27 @@ impl Recorder {
 
     /// Starts recording running processes; returns once it sees what they do.
     #[must_use]
-    pub fn attach(&self, pids: &[u32]) -> Child {
+    pub fn attach(&self, pids: &[u32]) -> Attached {
         let mut command = self.command();
         for pid in pids {
             command.arg("-p").arg(pid.to_string());
         }
         command
             .stdin(Stdio::null())
-            .stdout(Stdio::piped())
+            .stdout(Stdio::null())
             .stderr(Stdio::piped());
         let mut child = command.spawn().expect("the lineage binary runs");
-        let evidence = self.evidence();
-        wait::until("the recorder to attach", || {
-            let ended = child.try_wait().expect("our own child");
-            assert!(ended.is_none(), "the recorder ended: {ended:?}");
-            let rows = evidence.so_far()?;
-            (!rows.all("process.snapshot", &json!({})).is_empty()).then_some(())
-        });
-        child
+        let mut stderr = BufReader::new(child.stderr.take().expect("piped"));
+        let mut said = String::new();
+        while !said.contains("recording into") {
+            let bytes = stderr.read_line(&mut said).expect("text");
+            assert!(bytes > 0, "the recorder does not attach: {said}");
+        }
+        Attached {
+            child,
+            stderr,
+            said,
+        }
     }
 
     /// Records a command until it and its descendants have ended.

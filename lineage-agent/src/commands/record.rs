@@ -19,7 +19,7 @@ use crate::{
         keys::{KeyError, Keys},
     },
     probe,
-    recorder::{Outcome, RecordError, Request, Why, record},
+    recorder::{Outcome, RecordError, Request, Why, prepare, record},
 };
 
 /// Exit status when recording itself failed, so that it is not taken for the command's.
@@ -51,7 +51,6 @@ fn try_run(options: cli::Record) -> anyhow::Result<u8> {
     };
     let output = options.output.unwrap_or_else(default_output);
     let request = Request {
-        keys: Arc::new(keys(&options.keys.dir, &say)?),
         output,
         append: options.append,
         command: options.command,
@@ -66,8 +65,11 @@ fn try_run(options: cli::Record) -> anyhow::Result<u8> {
         .enable_all()
         .build()
         .context("start the recorder")?;
-    let outcome = runtime.block_on(record(&request, || started(&request, &say)))?;
-    let pin = key::pin(request.keys.enrolment());
+    let ready = prepare(&request)?;
+    let keys = Arc::new(keys(&options.keys.dir, &say)?);
+    let begun = || started(&request, &say);
+    let outcome = runtime.block_on(record(&request, ready, &keys, begun))?;
+    let pin = key::pin(keys.enrolment());
     if options.json {
         let _ = writeln!(
             std::io::stderr(),

@@ -25,7 +25,7 @@ use crate::{
         writer::{Summary, Writer},
     },
     host::procfs::{Procfs, ProcfsError},
-    probe::{self, ProbeError, Probes, Tracked},
+    probe::{self, ProbeError, Probes, Reader, Tracked},
 };
 
 use engine::{Begin, Engine, Finish};
@@ -41,8 +41,6 @@ pub struct Request {
     pub output: PathBuf,
     /// Go on with the log in there, and leave it so that it can be gone on with.
     pub append: bool,
-    /// Keys that sign it.
-    pub keys: Arc<Keys>,
     /// The command to launch; empty to only attach.
     pub command: Vec<OsString>,
     /// Processes to attach to, with their descendants.
@@ -76,6 +74,9 @@ pub enum RecordError {
     /// Evidence cannot be written.
     #[error("write the evidence: {0}")]
     Evidence(#[from] EvidenceError),
+    /// A process to attach to is not there.
+    #[error("attach to {0}: no such process")]
+    NoProcess(u32),
     /// Processes cannot be looked at.
     #[error(transparent)]
     Procfs(#[from] ProcfsError),
@@ -103,6 +104,42 @@ pub enum RecordError {
     Engine,
 }
 
+/// Everything that can be had without keys and without a trace: what is left to do cannot fail for
+/// a reason that was there to see before.
+#[derive(Debug)]
+pub struct Ready {
+    procfs: Procfs,
+    probes: Probes,
+    reader: Reader,
+    program: Option<PathBuf>,
+}
+
+/// Checks what was asked for, and loads the probes.
+///
+/// # Errors
+///
+/// [`RecordError`]: the command, a process, the directory or the kernel is not as needed. Nothing
+/// was written.
+pub fn prepare(request: &Request) -> Result<Ready, RecordError> {
+    let program = request.command.first().map(launch::find).transpose()?;
+    if !request.append {
+        require_empty(&request.output)?;
+    }
+    let procfs = Procfs::open()?;
+    for pid in &request.pids {
+        if procfs.snapshot(*pid)?.is_none() {
+            return Err(RecordError::NoProcess(*pid));
+        }
+    }
+    let (probes, reader) = Probes::load(&request.probes)?;
+    Ok(Ready {
+        procfs,
+        probes,
+        reader,
+        program,
+    })
+}
+
 /// Records until what is recorded has ended or somebody stops it. `started` is called when
 /// everything is in place, just before a command is let go.
 ///
@@ -110,13 +147,18 @@ pub enum RecordError {
 ///
 /// [`RecordError`]. Before `started` was called nothing has run and no evidence is left behind;
 /// afterwards everything up to the error is in the evidence's spool.
-pub async fn record(request: &Request, started: impl FnOnce()) -> Result<Outcome, RecordError> {
-    let program = request.command.first().map(launch::find).transpose()?;
-    if !request.append {
-        require_empty(&request.output)?;
-    }
-    let procfs = Procfs::open()?;
-    let (mut probes, reader) = Probes::load(&request.probes)?;
+pub async fn record(
+    request: &Request,
+    ready: Ready,
+    keys: &Arc<Keys>,
+    started: impl FnOnce(),
+) -> Result<Outcome, RecordError> {
+    let Ready {
+        procfs,
+        mut probes,
+        reader,
+        program,
+    } = ready;
     let mut engine = Engine::spawn(reader)?;
     let waiting = match &program {
         Some(path) => Some(launch::start(path, &request.command)?),
@@ -124,7 +166,7 @@ pub async fn record(request: &Request, started: impl FnOnce()) -> Result<Outcome
     };
     let lineages = track(&mut probes, request, waiting.as_ref())?;
     let registrar = Registrar::new(&probes, &procfs)?;
-    let writer = open_writer(request, &registrar)?;
+    let writer = open_writer(request, keys, &registrar)?;
     let registrations = registrar.register(&writer, lineages)?;
     engine.begin(Begin {
         writer,
@@ -157,8 +199,12 @@ pub async fn record(request: &Request, started: impl FnOnce()) -> Result<Outcome
 }
 
 /// Starts the log, or goes on with the one that is there.
-fn open_writer(request: &Request, registrar: &Registrar<'_>) -> Result<Writer, RecordError> {
-    let (output, keys) = (&request.output, &request.keys);
+fn open_writer(
+    request: &Request,
+    keys: &Arc<Keys>,
+    registrar: &Registrar<'_>,
+) -> Result<Writer, RecordError> {
+    let output = &request.output;
     if request.append && output.exists() {
         match Writer::open(output, registrar.identity(), keys, Box::new(SystemClock)) {
             Err(EvidenceError::Absent { .. }) => {}

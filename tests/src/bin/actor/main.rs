@@ -18,7 +18,7 @@
 //!
 //! **Control**
 //! - `fails ERRNO STEP`: the step must fail with this errno, which is then not an error.
-//! - `repeat N [ … ]`
+//! - `repeat N [ … ]`, `until PATH [ … ]`: until there is such a file
 //! - `print WORD`: writes the word, or the number it names, and a newline to standard output.
 //! - `report`: writes a line with the process id and the time, in nanoseconds since 1970, to standard
 //!   output, in one call.
@@ -112,6 +112,13 @@ impl Actor {
                 let times = words.number(self)?;
                 let block = words.block()?;
                 for _ in 0..times {
+                    self.run(block)?;
+                }
+            }
+            b"until" => {
+                let path = words.next("a path")?;
+                let block = words.block()?;
+                while !sys::exists(path)? {
                     self.run(block)?;
                 }
             }

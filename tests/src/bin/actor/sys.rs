@@ -64,6 +64,24 @@ pub(crate) fn write_all(fd: i64, mut bytes: &[u8]) -> Result<(), Failure> {
     Ok(())
 }
 
+/// Whether there is a file of this name.
+///
+/// # Errors
+///
+/// As [`call`], when the kernel cannot tell.
+pub(crate) fn exists(path: &CStr) -> Result<bool, Failure> {
+    let args = &mut [
+        Arg::Int(libc::AT_FDCWD.into()),
+        Arg::Text(path),
+        Arg::Int(libc::F_OK.into()),
+    ];
+    match call("faccessat", libc::SYS_faccessat, args) {
+        Ok(_) => Ok(true),
+        Err(Failure::Call { errno, .. }) if errno == libc::ENOENT => Ok(false),
+        Err(other) => Err(other),
+    }
+}
+
 /// The time: nanoseconds since 1970.
 ///
 /// # Errors
