@@ -211,8 +211,26 @@ fn open_writer(
             opened => return Ok(opened?),
         }
     }
+    let existed = output.exists();
     let created = Writer::create(output, registrar.identity(), keys, Box::new(SystemClock));
+    if created.is_err() && !request.append {
+        clear(output, existed);
+    }
     Ok(created?)
+}
+
+/// Takes back what a log that could not begin has left in a directory that was empty or not there.
+/// What cannot be removed stays: the error that is reported is the one that matters.
+fn clear(output: &Path, existed: bool) {
+    let Ok(entries) = std::fs::read_dir(output) else {
+        return;
+    };
+    for entry in entries.flatten() {
+        let _ = std::fs::remove_dir_all(entry.path());
+    }
+    if !existed {
+        let _ = std::fs::remove_dir(output);
+    }
 }
 
 /// Tracks everything asked for: a lineage for the command, and one for each process attached.

@@ -75,7 +75,12 @@ impl Writer {
             gap: None,
             sealer,
         };
-        Self::start(dir, log_keys, identity, clock, options.limits, start)
+        let started = Self::start(dir, log_keys, identity, clock, options.limits, start);
+        if started.is_err() {
+            // Nothing was signed for a log that did not begin: its seed must not lie about.
+            let _ = keys.erase(origin);
+        }
+        started
     }
 
     /// Goes on with a log after [`Reason::Stop`](super::super::manifest::Reason::Stop) or a crash: seals what was left, tells of the gap,
