@@ -1,167 +1,22 @@
 //! The manifest of a segment: canonical text, leaf of the host log.
 
+mod head;
+mod reason;
+
+pub use head::Head;
+pub use reason::Reason;
+
 use std::fmt::Write as _;
 
 use super::counters::{Counters, CpuCount, INLINE_BYTES_MAX};
-use super::origin::Origin;
 use super::text::{Lines, TextError, decimal, hex, parse_hex};
 use super::tree::Hash;
+use head::time;
 
 /// Largest manifest in bytes: what an entry of a C2SP tile bundle can hold.
 pub const MANIFEST_BYTES_MAX: usize = 65_535;
 
 const TITLE: &str = "lineage v1 manifest";
-
-/// Why a segment was sealed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Reason {
-    /// It had enough records.
-    Rows,
-    /// Its spool was large enough.
-    Bytes,
-    /// Its first record was old enough.
-    Time,
-    /// The host's clock was set; the next segment has another offset.
-    Clock,
-    /// The manifest would not have had room for more lineages or contexts.
-    Limit,
-    /// The recorder stopped and will go on.
-    Stop,
-    /// The recorder did not stop by itself.
-    Recovery,
-    /// Its epoch ended. Final for the epoch.
-    EpochEnd,
-    /// The log is complete. Final for the epoch and the log.
-    Shutdown,
-}
-
-impl Reason {
-    const ALL: [Self; 9] = [
-        Self::Rows,
-        Self::Bytes,
-        Self::Time,
-        Self::Clock,
-        Self::Limit,
-        Self::Stop,
-        Self::Recovery,
-        Self::EpochEnd,
-        Self::Shutdown,
-    ];
-
-    /// The word in the manifest.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Rows => "rows",
-            Self::Bytes => "bytes",
-            Self::Time => "time",
-            Self::Clock => "clock",
-            Self::Limit => "limit",
-            Self::Stop => "stop",
-            Self::Recovery => "recovery",
-            Self::EpochEnd => "epoch-end",
-            Self::Shutdown => "shutdown",
-        }
-    }
-
-    /// The reason with this word.
-    #[must_use]
-    pub fn parse(word: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|reason| reason.as_str() == word)
-    }
-
-    /// Whether no further segment may be in the same epoch.
-    #[must_use]
-    pub fn is_final(self) -> bool {
-        matches!(self, Self::EpochEnd | Self::Shutdown)
-    }
-}
-
-/// The part that is fixed when a segment is opened; the spool's header.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Head {
-    /// The log.
-    pub origin: Origin,
-    /// Number of the segment, from 0.
-    pub segment: u64,
-    /// BLAKE3 of the manifest before; zeros for the first, and in spools.
-    pub previous: Hash,
-    /// Epoch whose key signs it.
-    pub epoch: u32,
-    /// Run of a recorder on this log, from 0.
-    pub session: u64,
-    /// The host's name, escaped, without spaces.
-    pub hostname: String,
-    /// The kernel's boot id.
-    pub boot: String,
-    /// BLAKE3 of the recorder's executable.
-    pub agent: Hash,
-    /// BLAKE3 of the probes' object file.
-    pub probes: Hash,
-    /// BLAKE3 of the field registry's text.
-    pub registry: Hash,
-    /// When it was opened, nanoseconds UTC.
-    pub opened: i64,
-    /// UTC minus `CLOCK_BOOTTIME`, nanoseconds: how the records' times were made.
-    pub offset: i64,
-    /// `seq` of the first record, or of the next to come.
-    pub first: u64,
-}
-
-impl Head {
-    /// The head's lines.
-    #[must_use]
-    pub fn text(&self) -> String {
-        format!(
-            "{TITLE}\norigin {}\nsegment {}\nprevious {}\nepoch {}\nsession {}\nhostname {}\nboot {}\n\
-             agent {}\nprobes {}\nregistry {}\nopened {}\noffset {}\nfirst {}\n",
-            self.origin,
-            self.segment,
-            hex(&self.previous),
-            self.epoch,
-            self.session,
-            self.hostname,
-            self.boot,
-            hex(&self.agent),
-            hex(&self.probes),
-            hex(&self.registry),
-            self.opened,
-            self.offset,
-            self.first
-        )
-    }
-
-    /// Reads a spool's header: a head and nothing else.
-    ///
-    /// # Errors
-    ///
-    /// [`TextError`] when it is anything else.
-    pub fn parse(bytes: &[u8]) -> Result<Self, TextError> {
-        let mut lines = Lines::new(bytes, TITLE)?;
-        let head = Self::read(&mut lines)?;
-        lines.end()?;
-        Ok(head)
-    }
-
-    fn read(lines: &mut Lines<'_>) -> Result<Self, TextError> {
-        let origin = lines.value("origin")?;
-        Ok(Self {
-            origin: origin.parse().map_err(|_| lines.error("not an origin"))?,
-            segment: lines.decimal("segment")?,
-            previous: lines.digest("previous")?,
-            epoch: lines.decimal32("epoch")?,
-            session: lines.decimal("session")?,
-            hostname: word(lines, "hostname")?,
-            boot: word(lines, "boot")?,
-            agent: lines.digest("agent")?,
-            probes: lines.digest("probes")?,
-            registry: lines.digest("registry")?,
-            opened: time(lines, "opened")?,
-            offset: lines.signed("offset")?,
-            first: lines.decimal("first")?,
-        })
-    }
-}
 
 /// What a segment holds of one lineage.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -322,20 +177,6 @@ fn lines_of(cpus: &[CpuCount]) -> String {
         cpus: cpus.to_vec(),
     }
     .lines()
-}
-
-/// A value without spaces.
-fn word(lines: &mut Lines<'_>, key: &str) -> Result<String, TextError> {
-    let value = lines.value(key)?;
-    if value.contains(' ') {
-        return Err(lines.error("holds a space"));
-    }
-    Ok(value.to_owned())
-}
-
-fn time(lines: &mut Lines<'_>, key: &str) -> Result<i64, TextError> {
-    let value = lines.decimal(key)?;
-    Ok(i64::try_from(value).expect("decimals are below 2⁶³"))
 }
 
 fn read_lineages(lines: &mut Lines<'_>) -> Result<Vec<LineageRange>, TextError> {

@@ -3,6 +3,8 @@
 //! Everything read is foreign: sizes are bounded, links are not followed, nothing is believed. What
 //! is proven is for `verify` to say; this only finds and parses.
 
+mod records;
+
 use std::fs::File;
 use std::ops::ControlFlow;
 use std::path::Path;
@@ -14,10 +16,9 @@ use super::log::tile_path;
 use super::manifest::{MANIFEST_BYTES_MAX, Manifest, ParquetFile};
 use super::note::NOTE_BYTES_MAX;
 use super::origin::HostId;
-use super::record;
 use super::schema::Record;
-use super::segment::{PARQUET_BYTES_MAX, SegmentError, SegmentFile, segment_name};
-use super::spool::{Frame, FrameKind, FrameReader};
+use super::segment::{PARQUET_BYTES_MAX, segment_name};
+use super::spool::FrameReader;
 use super::text::hex;
 use super::tree::{BLOCK_RECORDS, Hash};
 
@@ -282,83 +283,6 @@ impl Host {
         match self.directory(path)? {
             Some(dir) => dir.names(),
             None => Ok(Vec::new()),
-        }
-    }
-
-    /// Calls `visit` with every record in order of `seq`: what is sealed, then what is in spools.
-    ///
-    /// # Errors
-    ///
-    /// As [`Evidence::records`].
-    pub fn records<B>(
-        &self,
-        mut visit: impl FnMut(&Record<'_>) -> ControlFlow<B>,
-    ) -> Result<Option<B>> {
-        let mut sealed = 0;
-        for segment in self.manifests()? {
-            let Some(manifest) = self.manifest(segment)? else {
-                continue;
-            };
-            if let Some(file) = &manifest.parquet {
-                // A manifest can be there before its segment: the records are still in the spool.
-                let Some(parquet) = self.parquet(file)? else {
-                    continue;
-                };
-                if let Some(value) = self.segment_records(file, &parquet, &mut visit)? {
-                    return Ok(Some(value));
-                }
-            }
-            sealed = segment + 1;
-        }
-        for segment in self.spools()? {
-            if segment < sealed {
-                continue;
-            }
-            if let Some(value) = self.spool_records(segment, &mut visit)? {
-                return Ok(Some(value));
-            }
-        }
-        Ok(None)
-    }
-
-    fn segment_records<B>(
-        &self,
-        file: &ParquetFile,
-        parquet: &File,
-        visit: &mut impl FnMut(&Record<'_>) -> ControlFlow<B>,
-    ) -> Result<Option<B>> {
-        SegmentFile::open(parquet)
-            .and_then(|segment| segment.records(visit))
-            .map_err(|source: SegmentError| Error::Segment {
-                path: self.path().join(&file.path),
-                source,
-            })
-    }
-
-    /// Visits the whole records of a spool; what a crash tore off is left out.
-    fn spool_records<B>(
-        &self,
-        segment: u64,
-        visit: &mut impl FnMut(&Record<'_>) -> ControlFlow<B>,
-    ) -> Result<Option<B>> {
-        let Some(mut spool) = self.spool(segment)? else {
-            return Ok(None);
-        };
-        let path = self.path().join("spool").join(spool_name(segment));
-        loop {
-            match spool.next_frame().map_err(Error::io("read", &path))? {
-                Frame::Whole {
-                    kind: FrameKind::Record,
-                    payload,
-                    ..
-                } => {
-                    if let ControlFlow::Break(value) = visit(&record::decode(payload)?) {
-                        return Ok(Some(value));
-                    }
-                }
-                Frame::Whole { .. } => {}
-                Frame::End | Frame::Torn => return Ok(None),
-            }
         }
     }
 

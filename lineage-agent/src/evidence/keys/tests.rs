@@ -1,5 +1,6 @@
 use super::*;
 use std::os::unix::fs::{PermissionsExt as _, symlink};
+use zeroize::Zeroizing;
 
 fn plan() -> Plan {
     Plan {
