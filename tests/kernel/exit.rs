@@ -44,3 +44,19 @@ fn recording_goes_on_until_the_last_descendant_ends() {
     assert!(late.int("seq") > command.int("seq"));
     run.rows.only("process.exit", &json!({ "exit_code": 8 }));
 }
+
+#[test]
+fn threads_that_end_together_are_one_end_of_the_process() {
+    let run = Recorder::new().script(
+        "repeat 40 [ fork @p [ repeat 6 [ thread @t [ pause ] ] exit 3 ] wait @p ] \
+         repeat 40 [ fork @q [ repeat 6 [ thread @t [ ] ] ] wait @q ]",
+    );
+    for fork in run.rows.all("process.fork", &json!({})) {
+        let process = json!({ "process_uid": fork.text("child_uid") });
+        assert_eq!(run.rows.all("process.exit", &process).len(), 1, "{fork:?}");
+        let started = run.rows.all("thread.start", &process).len();
+        assert_eq!(started, 6);
+        // The leader's end is a thread's, too, unless it is the last.
+        assert_eq!(run.rows.all("thread.exit", &process).len(), started, "{fork:?}");
+    }
+}
