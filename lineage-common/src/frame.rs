@@ -130,7 +130,8 @@ pub struct Header {
     pub exec: u32,
     /// Always 0.
     pub reserved: u32,
-    /// Name of the acting thread, NUL padded.
+    /// Name of the acting thread up to the first NUL; older kernels leave remains of earlier names
+    /// after it.
     pub comm: [u8; COMM_BYTES],
 }
 

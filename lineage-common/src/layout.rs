@@ -159,12 +159,8 @@ pub struct Derived {
     pub file_window: u32,
     /// First byte of [`INODE_WINDOW`] in `struct inode`.
     pub inode_window: u32,
-    /// First byte of [`SUPER_WINDOW`] in `struct super_block`.
-    pub super_window: u32,
     /// First byte of [`DENTRY_WINDOW`] in `struct dentry`.
     pub dentry_window: u32,
-    /// First byte of [`SOCK_WINDOW`] in `struct sock`.
-    pub sock_window: u32,
     /// Size of `struct upid`, the step of `pid.numbers`.
     pub upid_size: u32,
     /// Offset in `struct pt_regs` of the system call number.
@@ -184,9 +180,7 @@ impl Derived {
     pub const UNKNOWN: Self = Self {
         file_window: ABSENT,
         inode_window: ABSENT,
-        super_window: ABSENT,
         dentry_window: ABSENT,
-        sock_window: ABSENT,
         upid_size: ABSENT,
         regs_number: ABSENT,
         regs_arguments: [ABSENT; 6],
@@ -202,14 +196,8 @@ pub const FILE_WINDOW: usize = 64;
 /// Bytes of `struct inode` read at once: all `inode_*` members lie in them.
 pub const INODE_WINDOW: usize = 80;
 
-/// Bytes of `struct super_block` read at once: all `super_*` members lie in them.
-pub const SUPER_WINDOW: usize = 96;
-
 /// Bytes of `struct dentry` read at once: all `dentry_*` members lie in them.
 pub const DENTRY_WINDOW: usize = 48;
-
-/// Bytes of `struct sock` read at once: the `sock_*` members of its common part lie in them.
-pub const SOCK_WINDOW: usize = 96;
 
 /// Length of the system call table; no number of an action reaches it.
 pub const SYSCALLS_MAX: usize = 512;
@@ -274,5 +262,5 @@ impl Action {
 
 const _: () = {
     assert!(size_of::<KernelLayout>() == FIELDS.len() * 4 + size_of::<Derived>());
-    assert!(size_of::<Derived>() == 64);
+    assert!(size_of::<Derived>() == 56);
 };

@@ -21,6 +21,9 @@ use crate::{
     task::{self, Actor},
 };
 
+/// Length of a close's frame.
+const CLOSE_LEN: u64 = BODY + size_of::<Close>() as u64;
+
 /// What a descriptor leads to.
 #[derive(Clone, Copy)]
 pub(crate) struct Target {
@@ -42,7 +45,9 @@ pub(crate) fn key(actor: &Actor, fd: i32) -> DescriptorKey {
 }
 
 /// Puts a descriptor into the table, with the frame that recorded it, if one did.
-#[inline(always)]
+///
+/// Not inlined: its stack is free again afterwards.
+#[inline(never)]
 pub(crate) fn remember(actor: &Actor, fd: i32, target: &Target, sent: Option<Sent>) {
     let (opened_number, opened_cpu) = match sent {
         Some(sent) => (sent.number, sent.cpu),
@@ -59,7 +64,7 @@ pub(crate) fn remember(actor: &Actor, fd: i32, target: &Target, sent: Option<Sen
         socket: u32::from(target.socket),
         reserved: 0,
     };
-    if DESCRIPTORS.insert(&key(actor, fd), &descriptor, 0).is_err() {
+    if DESCRIPTORS.insert(key(actor, fd), descriptor, 0).is_err() {
         full();
         return;
     }
@@ -76,7 +81,7 @@ pub(crate) fn remember(actor: &Actor, fd: i32, target: &Target, sent: Option<Sen
 /// After a call on a socket was recorded: enters its descriptor, or notes the new frame with it.
 #[inline(always)]
 pub(crate) fn recorded(actor: &Actor, fd: i32, target: &Target, sent: Option<Sent>) {
-    let Some(descriptor) = DESCRIPTORS.get_ptr_mut(&key(actor, fd)) else {
+    let Some(descriptor) = DESCRIPTORS.get_ptr_mut(key(actor, fd)) else {
         remember(actor, fd, target, sent);
         return;
     };
@@ -101,7 +106,7 @@ fn full() {
 /// closed without a probe seeing it.
 #[inline(always)]
 pub(crate) fn replace(actor: &Actor, fd: i32, file: u64) {
-    if let Some(old) = DESCRIPTORS.get_ptr(&key(actor, fd)) {
+    if let Some(old) = DESCRIPTORS.get_ptr(key(actor, fd)) {
         // SAFETY: map values stay readable.
         if unsafe { (*old).file } != file {
             let _ = close(actor, fd, Flags::BY_REPLACE, 0);
@@ -109,73 +114,71 @@ pub(crate) fn replace(actor: &Actor, fd: i32, file: u64) {
     }
 }
 
-/// Ends a descriptor: takes it out of the table and records its close, with its totals when it was
-/// in there.
+/// Ends a descriptor that is in the table: takes it out and records its close, with its totals.
+///
+/// # Errors
+///
+/// [`Skip::Untracked`] when it is not in the table, and nothing is recorded.
 #[inline(never)]
 pub(crate) fn close(actor: &Actor, fd: i32, flags: Flags, result: i64) -> Result<(), Skip> {
     let key = key(actor, fd);
-    let mut socket = false;
-    let mut body = unknown(fd);
-    if let Some(descriptor) = DESCRIPTORS.get_ptr(&key) {
-        // SAFETY: map values stay readable.
-        unsafe {
-            body.bytes_read = (*descriptor).bytes_read;
-            body.bytes_written = (*descriptor).bytes_written;
-            body.ino = (*descriptor).ino;
-            body.opened_number = (*descriptor).opened_number;
-            body.opened_cpu = (*descriptor).opened_cpu;
-            body.dev = (*descriptor).dev;
-            socket = (*descriptor).socket != 0;
-        }
-        if DESCRIPTORS.remove(&key).is_ok() {
-            // SAFETY: the entry of a tracked process stays while one of its threads runs.
-            unsafe { fetch_add_half(&raw mut (*actor.task).descriptors, u32::MAX) };
-        }
-    }
-    let kind = if socket {
+    let Some(descriptor) = DESCRIPTORS.get_ptr(key) else {
+        return Err(Skip::Untracked);
+    };
+    // SAFETY: map values stay readable.
+    let kind = if unsafe { (*descriptor).socket } != 0 {
         Kind::NET_CLOSE
     } else {
         Kind::FILE_CLOSE
     };
+    let frame = Frame::take(kind)?;
+    let body = frame.body::<Close>();
+    // SAFETY: map values stay readable; the body is ours until the frame is sent.
+    unsafe {
+        (*body).bytes_read = (*descriptor).bytes_read;
+        (*body).bytes_written = (*descriptor).bytes_written;
+        (*body).ino = (*descriptor).ino;
+        (*body).opened_number = (*descriptor).opened_number;
+        (*body).opened_cpu = (*descriptor).opened_cpu;
+        (*body).dev = (*descriptor).dev;
+        (*body).fd = fd;
+        (*body).reserved = 0;
+    }
+    if DESCRIPTORS.remove(key).is_ok() {
+        // SAFETY: the entry of a tracked process stays while one of its threads runs.
+        unsafe { fetch_add_half(&raw mut (*actor.task).descriptors, u32::MAX) };
+    }
     let what = What {
         kind,
         flags,
         result,
     };
-    record(actor, &body, what)
+    frame.send(actor, what, CLOSE_LEN);
+    Ok(())
 }
 
 /// Records a close of a descriptor of which nothing is known.
-#[inline(always)]
+#[inline(never)]
 pub(crate) fn close_unknown(actor: &Actor, fd: i32, result: i64) -> Result<(), Skip> {
+    let frame = Frame::take(Kind::FILE_CLOSE)?;
+    let body = frame.body::<Close>();
+    // SAFETY: the body is ours until the frame is sent.
+    unsafe {
+        (*body).bytes_read = 0;
+        (*body).bytes_written = 0;
+        (*body).ino = 0;
+        (*body).opened_number = 0;
+        (*body).opened_cpu = NO_CPU;
+        (*body).dev = 0;
+        (*body).fd = fd;
+        (*body).reserved = 0;
+    }
     let what = What {
         kind: Kind::FILE_CLOSE,
         flags: Flags(0),
         result,
     };
-    record(actor, &unknown(fd), what)
-}
-
-#[inline(always)]
-fn unknown(fd: i32) -> Close {
-    Close {
-        bytes_read: 0,
-        bytes_written: 0,
-        ino: 0,
-        opened_number: 0,
-        opened_cpu: NO_CPU,
-        dev: 0,
-        fd,
-        reserved: 0,
-    }
-}
-
-#[inline(always)]
-fn record(actor: &Actor, body: &Close, what: What) -> Result<(), Skip> {
-    let frame = Frame::take(what.kind)?;
-    // SAFETY: the body is ours until the frame is sent.
-    unsafe { *frame.body::<Close>() = *body };
-    frame.send(actor, what, BODY + size_of::<Close>() as u64);
+    frame.send(actor, what, CLOSE_LEN);
     Ok(())
 }
 
@@ -228,7 +231,7 @@ unsafe extern "C" fn sweep_one(index: u64, context: *mut c_void) -> i64 {
     let sweeping = unsafe { &*context.cast::<Sweeping>() };
     let actor = &sweeping.actor;
     let fd = (sweeping.first + index as u32) as i32;
-    let Some(descriptor) = DESCRIPTORS.get_ptr(&key(actor, fd)) else {
+    let Some(descriptor) = DESCRIPTORS.get_ptr(key(actor, fd)) else {
         return 0;
     };
     // SAFETY: map values stay readable.

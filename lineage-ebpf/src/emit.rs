@@ -11,7 +11,7 @@ use aya_ebpf::{
     },
 };
 use lineage_common::{
-    frame::{CpuCounters, Flags, Header, Kind},
+    frame::{Flags, Header, Kind},
     limits::COMM_BYTES,
 };
 
@@ -30,11 +30,11 @@ pub(crate) const BODY: u64 = size_of::<Header>() as u64;
 const WAKE_CHECK_FRAMES: u64 = 16;
 
 /// A frame being put together. Ends with [`Frame::send`] or [`Frame::release`].
+///
+/// One pointer, because all functions of a probe share 512 bytes of stack.
 #[must_use]
 pub(crate) struct Frame {
     pub(crate) scratch: *mut Scratch,
-    counters: *mut CpuCounters,
-    cpu: u32,
 }
 
 /// What happened, for the header.
@@ -58,23 +58,12 @@ impl Frame {
     #[inline(always)]
     pub(crate) fn take(kind: Kind) -> Result<Self, Skip> {
         let cpu = maps::cpu();
-        let (Some(counters), Some(scratch)) = (maps::counters(cpu), maps::scratch(cpu)) else {
-            return Err(Skip::Unreadable);
-        };
+        let scratch = maps::scratch(cpu).ok_or(Skip::Unreadable)?;
         // SAFETY: map values live as long as the program.
-        unsafe {
-            if exchange(&raw mut (*scratch).busy, 1) != 0 {
-                add(&raw mut (*counters).busy, 1);
-                add(&raw mut (*counters).number, 1);
-                add(by_kind(&raw mut (*counters).lost, kind), 1);
-                return Err(Skip::Lost);
-            }
+        if unsafe { exchange(&raw mut (*scratch).busy, 1) } != 0 {
+            return Err(interrupted(cpu, kind));
         }
-        Ok(Self {
-            scratch,
-            counters,
-            cpu,
-        })
+        Ok(Self { scratch })
     }
 
     /// The body, to be filled completely: it holds what the last frame left.
@@ -99,28 +88,55 @@ impl Frame {
     /// Numbers and sends the frame, whose first `len` bytes but the header are complete.
     #[inline(always)]
     pub(crate) fn send(self, actor: &Actor, what: What, len: u64) -> Sent {
-        let cpu = self.cpu;
-        let number = deliver(&self, actor, &what, len);
+        // SAFETY: the scratch is ours until it is released.
+        let header = unsafe { (&raw mut (*self.scratch).frame).cast::<Header>() };
+        // SAFETY: as above; the header comes first in the frame.
+        unsafe {
+            (*header).len = mask_frame(len) as u32;
+            (*header).kind = what.kind;
+            (*header).flags = what.flags;
+            (*header).result = what.result;
+        }
+        deliver(self.scratch, actor);
+        // SAFETY: as above.
+        let sent = unsafe {
+            Sent {
+                number: (*header).number,
+                cpu: (*header).cpu,
+            }
+        };
         self.release();
-        Sent { number, cpu }
+        sent
     }
 }
 
-/// Not inlined: every kind of frame comes through here.
+/// Counts a frame as lost because its probe interrupted another one.
 #[inline(never)]
-fn deliver(frame: &Frame, actor: &Actor, what: &What, len: u64) -> u64 {
-    let counters = frame.counters;
+fn interrupted(cpu: u32, kind: Kind) -> Skip {
+    if let Some(counters) = maps::counters(cpu) {
+        // SAFETY: map values live as long as the program.
+        unsafe {
+            add(&raw mut (*counters).busy, 1);
+            add(&raw mut (*counters).number, 1);
+            add(by_kind(&raw mut (*counters).lost, kind), 1);
+        }
+    }
+    Skip::Lost
+}
+
+/// Fills the rest of the header, numbers, sends and counts. Not inlined: every frame comes through
+/// here.
+#[inline(never)]
+fn deliver(scratch: *mut Scratch, actor: &Actor) {
+    let cpu = maps::cpu();
+    let Some(counters) = maps::counters(cpu) else {
+        return;
+    };
     // SAFETY: the scratch and the counters are this CPU's; the length is masked to the room.
     unsafe {
-        let data = (&raw mut (*frame.scratch).frame).cast::<u8>();
-        let header = data.cast::<Header>();
-        let len = mask_frame(len);
-        (*header).len = len as u32;
-        (*header).kind = what.kind;
-        (*header).flags = what.flags;
+        let header = (&raw mut (*scratch).frame).cast::<Header>();
         (*header).start = (*actor.task).start;
-        (*header).result = what.result;
-        (*header).cpu = frame.cpu;
+        (*header).cpu = cpu;
         (*header).pid = actor.pid;
         (*header).tid = actor.tid;
         (*header).lineage = (*actor.task).lineage;
@@ -131,21 +147,23 @@ fn deliver(frame: &Frame, actor: &Actor, what: &What, len: u64) -> u64 {
         let number = fetch_add(&raw mut (*counters).number, 1);
         (*header).number = number;
         (*header).time = bpf_ktime_get_boot_ns();
-        let (ring, wake_bytes) = maps::ring(what.kind);
+        let kind = (*header).kind;
+        let (ring, wake_bytes) = maps::ring(kind);
         let flags = wakeup(ring, wake_bytes, number);
-        if bpf_ringbuf_output(ring, data.cast(), len, flags) == 0 {
-            add(by_kind(&raw mut (*counters).produced, what.kind), 1);
+        let len = mask_frame(u64::from((*header).len));
+        let counter = if bpf_ringbuf_output(ring, header.cast(), len, flags) == 0 {
+            by_kind(&raw mut (*counters).produced, kind)
         } else {
-            add(by_kind(&raw mut (*counters).lost, what.kind), 1);
-        }
-        number
+            by_kind(&raw mut (*counters).lost, kind)
+        };
+        add(counter, 1);
     }
 }
 
 /// Wakes the reader only when much is unread: a wake-up per frame costs more than the frame.
 #[inline(always)]
 unsafe fn wakeup(ring: *mut core::ffi::c_void, wake_bytes: u64, number: u64) -> u64 {
-    if number % WAKE_CHECK_FRAMES != 0 {
+    if !number.is_multiple_of(WAKE_CHECK_FRAMES) {
         return u64::from(BPF_RB_NO_WAKEUP);
     }
     // SAFETY: the map is a ring buffer.

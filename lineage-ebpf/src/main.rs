@@ -12,6 +12,10 @@
     unsafe_code,
     reason = "every access to kernel memory and to a map is one; the verifier proves each"
 )]
+#![allow(
+    clippy::needless_pass_by_value,
+    reason = "the macros of the entry points want their context by value"
+)]
 
 mod atomic;
 mod descriptor;

@@ -15,7 +15,10 @@ use lineage_common::{
     task::{Descriptor, DescriptorKey, Link, Switch, Task},
 };
 
-use crate::{path::Walk, probes::process_exec::Arguments};
+use crate::{
+    path::{FileFacts, Walk},
+    probes::process_exec::Arguments,
+};
 
 /// `BPF_F_MMAPABLE` (`include/uapi/linux/bpf.h`): the agent reads the map in place.
 const MMAPABLE: u32 = 1 << 10;
@@ -103,6 +106,8 @@ static SCRATCH: Array<Scratch> = Array::with_max_entries(CPUS_MAX, 0);
 pub(crate) struct Scratch {
     /// 1 while a probe uses it.
     pub(crate) busy: u64,
+    /// The file the frame is about: here and not on the stack to save it.
+    pub(crate) facts: FileFacts,
     /// State of a path walk: in a map and not on the stack because the verifier then knows nothing
     /// about the values from one step to the next, and one look at the step suffices.
     pub(crate) walk: Walk,
@@ -118,12 +123,12 @@ pub(crate) fn ring(kind: Kind) -> (*mut core::ffi::c_void, u64) {
     if kind.0 <= Kind::THREAD_EXIT.0 {
         (
             (&raw const CONTROL).cast_mut().cast(),
-            CONTROL_RING_BYTES as u64 / 8,
+            u64::from(CONTROL_RING_BYTES) / 8,
         )
     } else {
         (
             (&raw const BULK).cast_mut().cast(),
-            BULK_RING_BYTES as u64 / 8,
+            u64::from(BULK_RING_BYTES) / 8,
         )
     }
 }

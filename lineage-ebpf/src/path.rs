@@ -10,17 +10,19 @@ use core::ffi::c_void;
 use aya_ebpf::helpers::generated::bpf_loop;
 use lineage_common::{
     frame::Flags,
-    layout::{DENTRY_WINDOW, FILE_WINDOW, INODE_WINDOW, SUPER_WINDOW},
+    layout::{DENTRY_WINDOW, FILE_WINDOW, INODE_WINDOW},
     limits::{NAME_BYTES_MAX, PATH_BYTES_MAX, PATH_COMPONENTS_MAX},
 };
 
 use crate::{
     maps::Scratch,
-    read::{Typed, Window, copy_kernel, follow, mask_frame, mask_name, offset, typed, untyped},
+    read::{
+        Typed, Window, copy_kernel, follow, mask_frame, mask_name, offset, typed, untyped, words,
+    },
 };
 
-/// What identifies a file and how it was opened.
-#[derive(Clone, Copy)]
+/// What identifies a file, where its path begins, and how it was opened. Lives in [`Scratch`].
+#[repr(C)]
 pub(crate) struct FileFacts {
     pub(crate) ino: u64,
     pub(crate) magic: u64,
@@ -32,55 +34,62 @@ pub(crate) struct FileFacts {
 }
 
 impl FileFacts {
-    /// Reads the `struct file` at `file`, its inode and its super block.
-    #[inline(always)]
-    pub(crate) fn read(file: u64) -> Option<Self> {
-        let mut window = Window::<FILE_WINDOW>::new(offset!(derived.file_window));
-        if !window.fill(file) {
-            return None;
+    /// Reads the `struct file` at `file`, its inode and its super block; false when one of them
+    /// cannot be read.
+    ///
+    /// Not inlined: its stack is free again when the path is walked.
+    #[inline(never)]
+    pub(crate) fn read(&mut self, file: u64) -> bool {
+        let mut window = Window::<{ words(INODE_WINDOW) }>::new();
+        if !window.fill(file, offset!(derived.file_window), FILE_WINDOW) {
+            return false;
         }
         // SAFETY: the window is filled; `struct file` has members of these types.
-        let (inode, flags, mnt, dentry): (u64, u32, u64, u64) = unsafe {
-            (
-                window.get(offset!(file_inode)),
-                window.get(offset!(file_flags)),
-                window.get(offset!(file_mnt)),
-                window.get(offset!(file_dentry)),
-            )
+        let inode: u64 = unsafe {
+            self.flags = window.get(offset!(file_flags));
+            self.mnt = window.get(offset!(file_mnt));
+            self.dentry = window.get(offset!(file_dentry));
+            window.get(offset!(file_inode))
         };
-        let mut window = Window::<INODE_WINDOW>::new(offset!(derived.inode_window));
-        if !window.fill(inode) {
-            return None;
+        if !window.fill(inode, offset!(derived.inode_window), INODE_WINDOW) {
+            return false;
         }
         // SAFETY: the window is filled; `struct inode` has members of these types.
-        let (mode, ino, sb): (u16, u64, u64) = unsafe {
-            (
-                window.get(offset!(inode_mode)),
-                window.get(offset!(inode_ino)),
-                window.get(offset!(inode_sb)),
-            )
+        let sb: u64 = unsafe {
+            self.mode = u32::from(window.get::<u16>(offset!(inode_mode)));
+            self.ino = window.get(offset!(inode_ino));
+            window.get(offset!(inode_sb))
         };
-        let mut window = Window::<SUPER_WINDOW>::new(offset!(derived.super_window));
-        if !window.fill(sb) {
-            return None;
-        }
-        // SAFETY: the window is filled; `struct super_block` has members of these types.
-        let (dev, magic): (u32, u64) = unsafe {
-            (
-                window.get(offset!(super_dev)),
-                window.get(offset!(super_magic)),
-            )
+        let (Some(dev), Some(magic)) = (
+            untyped(sb + offset!(super_dev) as u64),
+            untyped(sb + offset!(super_magic) as u64),
+        ) else {
+            return false;
         };
-        Some(Self {
-            ino,
-            magic,
-            mnt,
-            dentry,
-            dev,
-            mode: u32::from(mode),
-            flags,
-        })
+        self.dev = dev;
+        self.magic = magic;
+        true
     }
+}
+
+/// What identifies an inode, and what it is.
+pub(crate) struct Identity {
+    pub(crate) ino: u64,
+    pub(crate) dev: u32,
+    pub(crate) mode: u32,
+}
+
+/// The inode behind the `struct file` at `file`.
+#[inline(always)]
+pub(crate) fn identity(file: u64) -> Option<Identity> {
+    let inode: u64 = untyped(file + offset!(file_inode) as u64)?;
+    let sb: u64 = untyped(inode + offset!(inode_sb) as u64)?;
+    let mode: u16 = untyped(inode + offset!(inode_mode) as u64)?;
+    Some(Identity {
+        ino: untyped(inode + offset!(inode_ino) as u64)?,
+        dev: untyped(sb + offset!(super_dev) as u64)?,
+        mode: u32::from(mode),
+    })
 }
 
 /// A path walk: where it is, where it ends, what it met. Lives in [`Scratch`].
@@ -162,8 +171,8 @@ unsafe extern "C" fn step(_index: u64, context: *mut c_void) -> i64 {
         if dentry == (*walk).mnt_root {
             return cross(walk);
         }
-        let mut window = Window::<DENTRY_WINDOW>::new(offset!(derived.dentry_window));
-        if !window.fill(dentry) {
+        let mut window = Window::<{ words(DENTRY_WINDOW) }>::new();
+        if !window.fill(dentry, offset!(derived.dentry_window), DENTRY_WINDOW) {
             return end(walk, Flags::PATH_CUT);
         }
         let parent: u64 = window.get(offset!(dentry_parent));

@@ -173,31 +173,38 @@ pub(crate) unsafe fn copy_user_to(to: *mut u8, len: u64, from: u64) -> bool {
     unsafe { bpf_probe_read_user(to.cast(), len as u32, from as *const c_void) == 0 }
 }
 
-/// Part of a kernel structure, copied to the stack.
+/// Part of a kernel structure, copied to the stack. Can be filled again with another structure's,
+/// which saves stack: all frames of a probe together have 512 bytes.
 pub(crate) struct Window<const BYTES: usize> {
-    bytes: MaybeUninit<[u8; BYTES]>,
+    bytes: MaybeUninit<[u64; BYTES]>,
     start: usize,
 }
 
-impl<const BYTES: usize> Window<BYTES> {
-    /// Room for the bytes of a structure from offset `start`.
+/// Words for a window of `bytes` bytes.
+pub(crate) const fn words(bytes: usize) -> usize {
+    bytes / 8
+}
+
+impl<const WORDS: usize> Window<WORDS> {
+    /// An empty window.
     #[inline(always)]
-    pub(crate) fn new(start: usize) -> Self {
+    pub(crate) fn new() -> Self {
         Self {
             bytes: MaybeUninit::uninit(),
-            start,
+            start: 0,
         }
     }
 
-    /// Copies the bytes from the structure at `address`.
+    /// Copies the first `bytes` bytes from offset `start` of the structure at `address`.
     #[inline(always)]
-    pub(crate) fn fill(&mut self, address: u64) -> bool {
-        // SAFETY: the destination has `BYTES` bytes.
+    pub(crate) fn fill(&mut self, address: u64, start: usize, bytes: usize) -> bool {
+        self.start = start;
+        // SAFETY: no caller asks for more than the window has, and the verifier checks that.
         unsafe {
             copy_kernel(
                 self.bytes.as_mut_ptr().cast(),
-                BYTES as u64,
-                address + self.start as u64,
+                bytes as u64,
+                address + start as u64,
             )
         }
     }

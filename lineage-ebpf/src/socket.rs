@@ -2,7 +2,6 @@
 
 use lineage_common::{
     frame::{Flags, Held, Kind, Socket},
-    layout::SOCK_WINDOW,
     limits::UNIX_PATH_BYTES_MAX,
 };
 
@@ -10,8 +9,8 @@ use crate::{
     descriptor::{self, Target},
     emit::{BODY, Frame, What},
     maps::Scratch,
-    path::FileFacts,
-    read::{Window, copy_kernel, copy_user_string, mask_frame, mask_unix, offset, untyped, user},
+    path,
+    read::{copy_kernel, copy_user_string, mask_frame, mask_unix, offset, untyped, user},
     skip::Skip,
     task::{self, Actor},
 };
@@ -31,86 +30,96 @@ const FAMILY_BYTES: u64 = 2;
 /// Where the names of a socket begin in a frame.
 const NAMES: u64 = BODY + size_of::<Socket>() as u64;
 
-/// Whether a file is a socket.
+/// Whether a file of this mode is a socket.
 #[inline(always)]
-pub(crate) fn is_socket(facts: &FileFacts) -> bool {
-    facts.mode & TYPE_MASK == TYPE_SOCKET
+pub(crate) fn is_socket(mode: u32) -> bool {
+    mode & TYPE_MASK == TYPE_SOCKET
 }
 
-/// Which end of a socket an address of the caller is for.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Claim {
+/// An address the caller gave: a `struct sockaddr` in its memory.
+#[derive(Clone, Copy)]
+pub(crate) struct Address {
+    pub(crate) at: u64,
+    pub(crate) len: u64,
+}
+
+impl Address {
     /// There is none.
-    Nothing,
-    /// The local end (`bind`).
-    Local,
-    /// The peer (`connect`).
-    Peer,
+    pub(crate) const NONE: Self = Self { at: 0, len: 0 };
 }
 
-/// A call on a socket.
-pub(crate) struct Call {
-    pub(crate) kind: Kind,
-    /// The descriptor of the socket to describe.
-    pub(crate) fd: i32,
-    pub(crate) result: i64,
-    /// Whether the call took effect; otherwise `claim` says what the address is for.
-    pub(crate) done: bool,
-    pub(crate) claim: Claim,
-    /// The caller's `struct sockaddr` and its length.
-    pub(crate) address: u64,
-    pub(crate) address_len: u64,
-}
+/// `-EINPROGRESS`: the connection is being made and the kernel holds both addresses.
+const IN_PROGRESS: i64 = -115;
 
-/// Records a call on a socket and remembers the descriptor.
+/// Records a call on the socket at `fd` and remembers the descriptor. When the call failed,
+/// `address` is what it was asked for.
 #[inline(never)]
-pub(crate) fn record(actor: &Actor, call: &Call) -> Result<(), Skip> {
-    let file = task::file(task::current(), call.fd).unwrap_or(0);
-    let facts = if file == 0 {
-        None
-    } else {
-        FileFacts::read(file).filter(is_socket)
-    };
-    if facts.is_some() {
-        descriptor::replace(actor, call.fd, file);
+pub(crate) fn record(
+    actor: &Actor,
+    fd: i32,
+    kind: Kind,
+    result: i64,
+    address: &Address,
+) -> Result<(), Skip> {
+    let done = result >= 0 || (kind == Kind::NET_CONNECT && result == IN_PROGRESS);
+    let target = target(fd);
+    if target.socket {
+        descriptor::replace(actor, fd, target.file);
     }
-    let frame = Frame::take(call.kind)?;
+    let frame = Frame::take(kind)?;
     let body = frame.body::<Socket>();
     let mut flags = Flags(0);
     // SAFETY: the body is ours until the frame is sent.
     let len = unsafe {
         clear(body);
-        (*body).fd = call.fd;
-        if let Some(facts) = &facts {
-            (*body).ino = facts.ino;
-            describe(frame.scratch, body, file);
+        // A failed accept made no descriptor; the listening socket is described.
+        (*body).fd = if kind == Kind::NET_ACCEPT && !done {
+            -1
+        } else {
+            fd
+        };
+        if target.socket {
+            (*body).ino = target.ino;
+            describe(frame.scratch, body, target.file);
         }
-        if call.kind == Kind::NET_ACCEPT && !call.done {
-            (*body).fd = -1;
-        }
-        if !call.done && call.claim != Claim::Nothing {
+        if !done && address.at != 0 {
             flags = Flags::CLAIMED;
-            claim(frame.scratch, body, call);
+            claim(frame.scratch, body, address, kind == Kind::NET_BIND);
         }
         NAMES + u64::from((*body).local_len) + u64::from((*body).peer_len)
     };
     let what = What {
-        kind: call.kind,
+        kind,
         flags,
-        result: call.result,
+        result,
     };
     let sent = frame.send(actor, what, len);
-    if let Some(facts) = &facts {
-        let target = Target {
-            file,
-            ino: facts.ino,
-            dev: facts.dev,
-            socket: true,
-        };
-        let sent = if call.done { Some(sent) } else { None };
-        descriptor::recorded(actor, call.fd, &target, sent);
+    if target.socket {
+        let sent = if done { Some(sent) } else { None };
+        descriptor::recorded(actor, fd, &target, sent);
     }
     Ok(())
+}
+
+/// The socket behind a descriptor. Not an `Option`: until 6.3 the verifier refuses to copy the
+/// bytes of a value that is not there.
+#[inline(always)]
+fn target(fd: i32) -> Target {
+    let mut target = Target {
+        file: 0,
+        ino: 0,
+        dev: 0,
+        socket: false,
+    };
+    if let Some(file) = task::file(task::current(), fd)
+        && let Some(identity) = path::identity(file)
+    {
+        target.file = file;
+        target.ino = identity.ino;
+        target.dev = identity.dev;
+        target.socket = is_socket(identity.mode);
+    }
+    target
 }
 
 #[inline(always)]
@@ -132,17 +141,18 @@ unsafe fn clear(body: *mut Socket) {
 }
 
 /// Fills the body from the `struct sock` behind a socket's `struct file`.
-#[inline(always)]
+///
+/// Not inlined: its stack is free again afterwards.
+#[inline(never)]
 unsafe fn describe(scratch: *mut Scratch, body: *mut Socket, file: u64) -> Option<()> {
     let socket: u64 = untyped(file + offset!(file_private_data) as u64)?;
     let sock: u64 = untyped(socket + offset!(socket_sk) as u64)?;
-    let mut window = Window::<SOCK_WINDOW>::new(offset!(derived.sock_window));
-    if sock == 0 || !window.fill(sock) {
+    if sock == 0 {
         return None;
     }
-    // SAFETY: the window is filled and the members have these types; the caller's body.
+    // SAFETY: the caller's body.
     unsafe {
-        let family: u16 = window.get(offset!(sock_family));
+        let family: u16 = untyped(sock + offset!(sock_family) as u64)?;
         (*body).family = family;
         (*body).socket_type = untyped(sock + offset!(sock_type) as u64)?;
         (*body).protocol = untyped(sock + offset!(sock_protocol) as u64)?;
@@ -153,29 +163,24 @@ unsafe fn describe(scratch: *mut Scratch, body: *mut Socket, file: u64) -> Optio
         if family != INET && family != INET6 {
             return Some(());
         }
-        let local_port: u16 = window.get(offset!(sock_num));
-        let peer_port: u16 = u16::from_be(window.get(offset!(sock_dport)));
-        (*body).local_port = local_port;
-        (*body).peer_port = peer_port;
+        (*body).local_port = untyped(sock + offset!(sock_num) as u64)?;
+        (*body).peer_port = u16::from_be(untyped(sock + offset!(sock_dport) as u64)?);
+        let (local, peer) = (
+            (&raw mut (*body).local_addr).cast::<u8>(),
+            (&raw mut (*body).peer_addr).cast::<u8>(),
+        );
         if family == INET {
-            let local: u32 = window.get(offset!(sock_rcv_saddr));
-            let peer: u32 = window.get(offset!(sock_daddr));
-            (&raw mut (*body).local_addr).cast::<u32>().write(local);
-            (&raw mut (*body).peer_addr).cast::<u32>().write(peer);
+            copy_kernel(local, 4, sock + offset!(sock_rcv_saddr) as u64);
+            copy_kernel(peer, 4, sock + offset!(sock_daddr) as u64);
         } else if offset!(sock_v6_daddr) != ABSENT && offset!(sock_v6_rcv_saddr) != ABSENT {
-            // Word by word: the window and the body are aligned to words, not to more.
-            let local: [u64; 2] = window.get(offset!(sock_v6_rcv_saddr));
-            let peer: [u64; 2] = window.get(offset!(sock_v6_daddr));
-            (&raw mut (*body).local_addr)
-                .cast::<[u64; 2]>()
-                .write(local);
-            (&raw mut (*body).peer_addr).cast::<[u64; 2]>().write(peer);
+            copy_kernel(local, 16, sock + offset!(sock_v6_rcv_saddr) as u64);
+            copy_kernel(peer, 16, sock + offset!(sock_v6_daddr) as u64);
         }
         let mut held = 0;
-        if local_port != 0 {
+        if (*body).local_port != 0 {
             held |= Held::LOCAL;
         }
-        if peer_port != 0 {
+        if (*body).peer_port != 0 {
             held |= Held::PEER;
         }
         (*body).held = Held(held);
@@ -243,12 +248,11 @@ unsafe fn name(scratch: *mut Scratch, at: u64, sock: u64) -> Option<u64> {
 }
 
 /// Fills one end of the body from the caller's address.
-#[inline(always)]
-unsafe fn claim(scratch: *mut Scratch, body: *mut Socket, call: &Call) {
-    let local = call.claim == Claim::Local;
+#[inline(never)]
+unsafe fn claim(scratch: *mut Scratch, body: *mut Socket, given: &Address, local: bool) {
     // `struct sockaddr_in` and `sockaddr_in6`: family, port, then the address or the flow label
     // and the address.
-    let Some(words) = user::<[u32; 2]>(call.address) else {
+    let Some(words) = user::<[u32; 2]>(given.at) else {
         return;
     };
     let family = words[0] as u16;
@@ -257,14 +261,14 @@ unsafe fn claim(scratch: *mut Scratch, body: *mut Socket, call: &Call) {
     unsafe {
         (*body).family = family;
         if family == UNIX {
-            claim_name(scratch, body, call);
+            claim_name(scratch, body, given, local);
             return;
         }
         let mut address = [0u32; 4];
         if family == INET {
             address[0] = words[1];
         } else if family == INET6 {
-            address = user(call.address + 8).unwrap_or([0; 4]);
+            address = user(given.at + 8).unwrap_or([0; 4]);
         } else {
             return;
         }
@@ -286,15 +290,15 @@ unsafe fn claim(scratch: *mut Scratch, body: *mut Socket, call: &Call) {
 
 /// Copies the caller's `sun_path`.
 #[inline(always)]
-unsafe fn claim_name(scratch: *mut Scratch, body: *mut Socket, call: &Call) {
-    let given = call
-        .address_len
+unsafe fn claim_name(scratch: *mut Scratch, body: *mut Socket, given: &Address, local: bool) {
+    let from = given.at + FAMILY_BYTES;
+    let given = given
+        .len
         .saturating_sub(FAMILY_BYTES)
         .min(UNIX_PATH_BYTES_MAX as u64);
-    let from = call.address + FAMILY_BYTES;
     // SAFETY: the caller's body; offset and length are masked.
     unsafe {
-        let at = if call.claim == Claim::Local {
+        let at = if local {
             NAMES
         } else {
             NAMES + mask_unix(u64::from((*body).local_len))
@@ -310,7 +314,7 @@ unsafe fn claim_name(scratch: *mut Scratch, body: *mut Socket, call: &Call) {
             let (len, _) = copy_user_string(scratch, at, from, UNIX_PATH_BYTES_MAX as u64 + 1);
             len.min(given)
         };
-        if call.claim == Claim::Local {
+        if local {
             (*body).local_len = len as u32;
             (*body).peer_len = 0;
             (*body).held = Held(Held::LOCAL);

@@ -63,6 +63,8 @@ pub(crate) fn probe_cargo(
     let linker = format!("linker={}", toolchain.linker.display());
     // Debug information is what the linker makes BTF from, and the kernel wants BTF.
     let mut flags = vec!["-C", "debuginfo=2", "-C", &linker, "-C", "link-arg=--btf"];
+    // Otherwise every small clearing becomes a call of a loop over bytes.
+    flags.extend(["-C", "link-arg=--disable-expand-memcpy-in-order"]);
     flags.extend(more_flags);
     cargo
         .env("RUSTC", &toolchain.rustc)

@@ -1,8 +1,7 @@
 //! Resolves where the kernel's fields are.
 
 use lineage_common::layout::{
-    ABSENT, DENTRY_WINDOW, Derived, FIELDS, FILE_WINDOW, INODE_WINDOW, KernelLayout, SOCK_WINDOW,
-    SUPER_WINDOW,
+    ABSENT, DENTRY_WINDOW, Derived, FIELDS, FILE_WINDOW, INODE_WINDOW, KernelLayout,
 };
 use zerocopy::{FromBytes, IntoBytes};
 
@@ -87,11 +86,6 @@ fn derive(btf: &Btf<'_>, machine: Machine, layout: &KernelLayout) -> Result<Deri
             INODE_WINDOW,
             &[(l.inode_mode, 2), (l.inode_ino, 8), (l.inode_sb, 8)],
         )?,
-        super_window: window(
-            "super_block",
-            SUPER_WINDOW,
-            &[(l.super_dev, 4), (l.super_magic, 8)],
-        )?,
         dentry_window: window(
             "dentry",
             DENTRY_WINDOW,
@@ -100,19 +94,6 @@ fn derive(btf: &Btf<'_>, machine: Machine, layout: &KernelLayout) -> Result<Deri
                 (l.dentry_parent, 8),
                 (l.dentry_name_len, 4),
                 (l.dentry_name, 8),
-            ],
-        )?,
-        sock_window: window(
-            "sock",
-            SOCK_WINDOW,
-            &[
-                (l.sock_family, 2),
-                (l.sock_daddr, 4),
-                (l.sock_rcv_saddr, 4),
-                (l.sock_dport, 2),
-                (l.sock_num, 2),
-                (present(l.sock_v6_daddr, l.sock_family), 16),
-                (present(l.sock_v6_rcv_saddr, l.sock_family), 16),
             ],
         )?,
         upid_size: btf.size("upid").ok_or(LayoutError::Missing {
@@ -166,11 +147,6 @@ fn registers(btf: &Btf<'_>, machine: Machine) -> Result<(u32, [u32; 6]), LayoutE
 fn need(btf: &Btf<'_>, owner: &'static str, member: &'static str) -> Result<u32, LayoutError> {
     btf.offset(owner, member)
         .ok_or(LayoutError::Missing { owner, member })
-}
-
-/// A member's offset, or another's when the kernel has no such member.
-fn present(offset: u32, other: u32) -> u32 {
-    if offset == ABSENT { other } else { offset }
 }
 
 /// First byte of the members (offset, size), which must all lie within `limit` bytes of it.

@@ -20,10 +20,11 @@ const RANGE_CLOSE_ON_EXEC: u32 = 4;
 #[inline(always)]
 pub(crate) fn returned(actor: &Actor, call: &Returned) -> Result<(), Skip> {
     let fd = argument!(call, 0) as i32;
-    if call.result == BAD_DESCRIPTOR || reopened(actor, fd) {
-        return descriptor::close_unknown(actor, fd, call.result);
+    let known = call.result != BAD_DESCRIPTOR && !reopened(actor, fd);
+    if known && descriptor::close(actor, fd, Flags(0), call.result) != Err(Skip::Untracked) {
+        return Ok(());
     }
-    descriptor::close(actor, fd, Flags(0), call.result)
+    descriptor::close_unknown(actor, fd, call.result)
 }
 
 /// Whether another thread has opened the number again before this probe ran. Then the table has
@@ -34,7 +35,7 @@ fn reopened(actor: &Actor, fd: i32) -> bool {
     if !task::shares_files(current) {
         return false;
     }
-    let Some(descriptor) = DESCRIPTORS.get_ptr(&descriptor::key(actor, fd)) else {
+    let Some(descriptor) = DESCRIPTORS.get_ptr(descriptor::key(actor, fd)) else {
         return false;
     };
     // SAFETY: map values stay readable.
@@ -56,8 +57,7 @@ pub(crate) fn range_returned(actor: &Actor, call: &Returned) -> Result<(), Skip>
 #[inline(always)]
 pub(crate) fn duplicated(actor: &Actor, call: &Returned) -> Result<(), Skip> {
     let (old, new) = (argument!(call, 0) as i32, argument!(call, 1) as i32);
-    if call.result < 0 || old == new || DESCRIPTORS.get_ptr(&descriptor::key(actor, new)).is_none()
-    {
+    if call.result < 0 || old == new {
         return Err(Skip::Untraced);
     }
     descriptor::close(actor, new, Flags::BY_REPLACE, 0)

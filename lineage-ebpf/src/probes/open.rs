@@ -9,7 +9,7 @@ use lineage_common::{
 use crate::{
     descriptor::{self, Target},
     emit::{BODY, Frame, What},
-    path::{self, FileFacts},
+    path,
     probes::syscall::{Returned, argument},
     read::{copy_user_string, user},
     skip::Skip,
@@ -54,10 +54,11 @@ pub(crate) fn record(actor: &Actor, fd: i32, file: u64, kind: Kind) -> Result<()
 /// [`record`], with the flags the call was given.
 #[inline(never)]
 fn record_call(actor: &Actor, fd: i32, file: u64, kind: Kind, call_flags: u32) -> Result<(), Skip> {
-    let facts = FileFacts::read(file).ok_or(Skip::Unreadable)?;
     descriptor::replace(actor, fd, file);
     let frame = Frame::take(kind)?;
-    if path::set_root(frame.scratch, task::current()).is_none() {
+    // SAFETY: the scratch is ours until the frame is sent.
+    let facts = unsafe { &mut (*frame.scratch).facts };
+    if !facts.read(file) || path::set_root(frame.scratch, task::current()).is_none() {
         frame.release();
         return Err(Skip::Unreadable);
     }
@@ -74,6 +75,12 @@ fn record_call(actor: &Actor, fd: i32, file: u64, kind: Kind, call_flags: u32) -
         (*body).dirfd = AT_FDCWD;
         (*body).path_len = path_len as u32;
     }
+    let target = Target {
+        file,
+        ino: facts.ino,
+        dev: facts.dev,
+        socket: false,
+    };
     let opened = kind == Kind::FILE_OPEN;
     let what = What {
         kind,
@@ -81,12 +88,6 @@ fn record_call(actor: &Actor, fd: i32, file: u64, kind: Kind, call_flags: u32) -
         result: if opened { i64::from(fd) } else { 0 },
     };
     let sent = frame.send(actor, what, PATH + path_len);
-    let target = Target {
-        file,
-        ino: facts.ino,
-        dev: facts.dev,
-        socket: false,
-    };
     descriptor::remember(actor, fd, &target, Some(sent));
     Ok(())
 }

@@ -17,7 +17,7 @@ use crate::{
     descriptor::{self, Sweep},
     emit::{BODY, Frame, What},
     maps::Scratch,
-    path::{self, FileFacts},
+    path,
     probes::syscall::{Returned, argument},
     read::{Typed, copy_kernel_string, copy_user, copy_user_string, follow, offset, typed, user},
     skip::Skip,
@@ -81,7 +81,10 @@ fn fill(frame: &Frame, thread: Typed, bprm: Typed) -> Option<(u64, Flags)> {
         credentials(body, thread)?;
         let mm = follow(thread, offset!(task_mm))?;
         let exe: u64 = typed(mm, offset!(mm_exe_file));
-        let facts = FileFacts::read(exe)?;
+        let facts = &mut (*scratch).facts;
+        if !facts.read(exe) {
+            return None;
+        }
         (*body).ino = facts.ino;
         (*body).dev = facts.dev;
         (*body).mode = facts.mode;

@@ -61,7 +61,7 @@ fn exited(thread: Typed) -> Result<(), Skip> {
     }
     let sent = record(&actor, thread, last);
     if last {
-        let _ = TASKS.remove(&actor.pid);
+        let _ = TASKS.remove(actor.pid);
     }
     sent
 }
@@ -205,7 +205,7 @@ fn note(switch: *mut Switch, pid: u32, start: u64, parent: u32) {
         parent,
         reserved: 0,
     };
-    if LINKS.insert(&pid, &link, 0).is_err() {
+    if LINKS.insert(pid, link, 0).is_err() {
         // SAFETY: map values live as long as the program.
         unsafe { fetch_add_half(&raw mut (*switch).links_missed, 1) };
     }

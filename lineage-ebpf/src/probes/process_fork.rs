@@ -95,7 +95,7 @@ fn inherit(actor: &Actor, child: &Child) {
     // SAFETY: the entry of a tracked process stays while one of its threads runs.
     let lineage = unsafe { (*actor.task).lineage };
     let task = Task::forked(child.start, lineage);
-    if TASKS.insert(&child.pid, &task, 0).is_err()
+    if TASKS.insert(child.pid, task, 0).is_err()
         && let Some(counters) = maps::counters(maps::cpu())
     {
         // SAFETY: map values live as long as the program.
@@ -114,7 +114,7 @@ fn link(creator: u32, child: &Child) {
         parent: creator,
         reserved: 0,
     };
-    if LINKS.insert(&child.pid, &link, 0).is_err() {
+    if LINKS.insert(child.pid, link, 0).is_err() {
         // SAFETY: map values live as long as the program.
         unsafe { fetch_add_half(&raw mut (*switch).links_missed, 1) };
     }

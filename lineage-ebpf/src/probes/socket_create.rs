@@ -2,7 +2,7 @@
 
 use crate::{
     descriptor::{self, Target},
-    path::FileFacts,
+    path,
     probes::syscall::Returned,
     skip::Skip,
     task::{self, Actor},
@@ -16,12 +16,12 @@ pub(crate) fn returned(actor: &Actor, call: &Returned) -> Result<(), Skip> {
     }
     let fd = call.result as i32;
     let file = task::file(task::current(), fd).ok_or(Skip::Unreadable)?;
-    let facts = FileFacts::read(file).ok_or(Skip::Unreadable)?;
+    let identity = path::identity(file).ok_or(Skip::Unreadable)?;
     descriptor::replace(actor, fd, file);
     let target = Target {
         file,
-        ino: facts.ino,
-        dev: facts.dev,
+        ino: identity.ino,
+        dev: identity.dev,
         socket: true,
     };
     descriptor::recorded(actor, fd, &target, None);

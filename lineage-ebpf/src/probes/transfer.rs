@@ -12,14 +12,14 @@ use crate::{
     atomic::add,
     descriptor,
     maps::DESCRIPTORS,
-    path::FileFacts,
+    path,
     probes::{
         open,
         syscall::{Returned, argument},
     },
     read::user,
     skip::Skip,
-    socket::{self, Call, Claim},
+    socket::{self, Address},
     task::{self, Actor},
 };
 
@@ -32,16 +32,16 @@ const MESSAGE_LEN: u64 = 56;
 /// The file behind it is compared with the one that was there when it was recorded, which shows a
 /// replacement by a call that is not followed. When another thread replaces the descriptor while
 /// the call runs, the bytes count for the new file: the kernel keeps no trace of the old one.
-#[inline(always)]
+#[inline(never)]
 pub(crate) fn moved(actor: &Actor, fd: i32, read: u64, written: u64) -> Result<(), Skip> {
     let file = task::file(task::current(), fd).ok_or(Skip::Unreadable)?;
     let key = descriptor::key(actor, fd);
-    let known = match DESCRIPTORS.get_ptr_mut(&key) {
+    let known = match DESCRIPTORS.get_ptr_mut(key) {
         // SAFETY: map values stay readable.
         Some(known) if unsafe { (*known).file == file && (*known).opened_cpu != NO_CPU } => known,
         _ => {
             inherit(actor, fd, file)?;
-            DESCRIPTORS.get_ptr_mut(&key).ok_or(Skip::Unreadable)?
+            DESCRIPTORS.get_ptr_mut(key).ok_or(Skip::Unreadable)?
         }
     };
     // SAFETY: map values stay writable.
@@ -59,24 +59,15 @@ pub(crate) fn moved(actor: &Actor, fd: i32, read: u64, written: u64) -> Result<(
 /// Records the first use of a descriptor.
 #[inline(never)]
 fn inherit(actor: &Actor, fd: i32, file: u64) -> Result<(), Skip> {
-    let facts = FileFacts::read(file).ok_or(Skip::Unreadable)?;
-    if !socket::is_socket(&facts) {
-        return open::record(actor, fd, file, Kind::FILE_INHERIT);
+    let identity = path::identity(file).ok_or(Skip::Unreadable)?;
+    if socket::is_socket(identity.mode) {
+        return socket::record(actor, fd, Kind::NET_INHERIT, 0, &Address::NONE);
     }
-    let call = Call {
-        kind: Kind::NET_INHERIT,
-        fd,
-        result: 0,
-        done: true,
-        claim: Claim::Nothing,
-        address: 0,
-        address_len: 0,
-    };
-    socket::record(actor, &call)
+    open::record(actor, fd, file, Kind::FILE_INHERIT)
 }
 
 /// A call that moved `result` bytes from one descriptor into another.
-#[inline(never)]
+#[inline(always)]
 pub(crate) fn between(actor: &Actor, from: i32, to: i32, result: i64) -> Result<(), Skip> {
     if result < 0 {
         return Err(Skip::Untraced);
@@ -92,7 +83,7 @@ struct Messages {
 }
 
 /// `sendmmsg`, `recvmmsg`: each message tells its own length, in the caller's memory.
-#[inline(never)]
+#[inline(always)]
 pub(crate) fn messages(actor: &Actor, call: &Returned, received: bool) -> Result<(), Skip> {
     if call.result < 0 {
         return Err(Skip::Untraced);
