@@ -14,6 +14,7 @@ mod process;
 mod tests;
 mod usage;
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::io::{self, Write};
 use std::sync::Arc;
@@ -147,7 +148,7 @@ impl Tree {
         if kind == kinds::LINEAGE_START {
             self.lineages[lineage].launched = is_launch(record);
         }
-        if record.process_uid.is_none() {
+        if record.pid.is_none() {
             return;
         }
         let Some(acting) = self.acting(record, lineage) else {
@@ -242,12 +243,16 @@ impl Tree {
 
     /// The process that acts.
     fn acting(&mut self, record: &Record<'_>, lineage: usize) -> Option<usize> {
-        let uid = record.process_uid?;
-        let known = self.by_uid.get(uid).copied();
+        // A process that ended before it could be looked at has no identity but its id.
+        let uid = match (record.process_uid, record.pid) {
+            (Some(uid), _) => Cow::Borrowed(uid),
+            (None, pid) => Cow::Owned(format!("pid {}", pid?)),
+        };
+        let known = self.by_uid.get(&*uid).copied();
         let index = known.or_else(|| {
             let parent = record.parent_uid.and_then(|uid| self.by_uid.get(uid));
             let parent = parent.copied();
-            self.add(uid, record.pid, parent, lineage)
+            self.add(&uid, record.pid, parent, lineage)
         })?;
         if let Some(comm) = record.comm {
             self.processes[index].name(comm);

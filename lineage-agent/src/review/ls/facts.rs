@@ -48,23 +48,39 @@ fn lineage(line: &mut Line, kind: &str, record: &Record<'_>) {
         "ends"
     };
     line.push(Style::Bold, Fit::Keep, what);
-    match record
-        .detail
-        .map(|detail| (detail, launched_command(detail)))
-    {
-        Some((_, Some(command))) => {
-            line.push(Style::Plain, Fit::Shorten, command_line(&command));
-        }
-        Some((detail, None)) => line.push(Style::Plain, Fit::Shorten, detail),
-        None => {}
+    if let Some(detail) = record.detail {
+        let told = told(detail).unwrap_or_else(|| detail.to_owned());
+        line.push(Style::Plain, Fit::Shorten, told);
     }
     line.push(Style::Dim, Fit::Drop, id);
 }
 
-/// The command in the detail of a `lineage.start`.
-fn launched_command(detail: &str) -> Option<Vec<String>> {
-    let mut detail: serde_json::Value = serde_json::from_str(detail).ok()?;
-    serde_json::from_value(detail.get_mut("command")?.take()).ok()
+/// What the detail of a lineage's start or end says, if it is as the recorder writes it.
+fn told(detail: &str) -> Option<String> {
+    let detail: serde_json::Value = serde_json::from_str(detail).ok()?;
+    let reason = detail["reason"].as_str();
+    match (detail["how"].as_str(), reason, detail["running"].as_u64()) {
+        (Some("launch"), ..) => {
+            let command: Vec<String> = serde_json::from_value(detail["command"].clone()).ok()?;
+            Some(format!("with {}", command_line(&command)))
+        }
+        (Some("attach"), ..) => Some(format!("with running process {}", detail["pid"].as_u64()?)),
+        (_, Some(reason), Some(running)) => {
+            let why = match reason {
+                "ended" => "with its last process",
+                "signal" => "because recording was stopped",
+                "command-ended" => "with the command",
+                other => other,
+            };
+            let more = match running {
+                0 => String::new(),
+                1 => ", 1 process still running".to_owned(),
+                _ => format!(", {running} processes still running"),
+            };
+            Some(format!("{why}{more}"))
+        }
+        _ => None,
+    }
 }
 
 /// The program and its arguments: the executable the kernel ran, then what the process was given
@@ -72,10 +88,11 @@ fn launched_command(detail: &str) -> Option<Vec<String>> {
 fn program(line: &mut Line, record: &Record<'_>) {
     let arguments = record.argv.map(text::arguments).unwrap_or_default();
     let program = record.exe.filter(|_| !failed(record)).or(record.filename);
-    let program = program
-        .or(arguments.first().map(String::as_str))
-        .unwrap_or("?");
+    let program = program.or(arguments.first().map(String::as_str));
     failure(line, record);
+    let Some(program) = program else {
+        return line.push(Style::Dim, Fit::Keep, "?");
+    };
     line.push(Style::Bold, Fit::Shorten, text::quoted(program));
     let own_name = arguments.first().map_or("", String::as_str);
     if !own_name.is_empty() && base_name(own_name) != base_name(program) {

@@ -38,6 +38,9 @@ pub(super) fn write(tree: &Tree, out: &mut impl Write, screen: Screen) -> io::Re
     Ok(())
 }
 
+/// How many lines back a like sibling may be to share its line.
+const ALIKE_WITHIN: usize = 8;
+
 pub(super) struct Drawing<'t, 'o, W> {
     pub(super) tree: &'t Tree,
     out: &'o mut W,
@@ -172,11 +175,14 @@ impl<'t, W: Write> Drawing<'t, '_, W> {
         let mut groups: Vec<Group<'_>> = Vec::new();
         for child in &process.children {
             let (child, via) = self.first_that_does_something(*child);
-            match groups.last_mut() {
-                Some(group) if !options.all && group.via == via && alike(group.alike[0], child) => {
-                    group.alike.push(child);
-                }
-                _ => groups.push(Group {
+            // A loop runs the same few programs in turn: one line each.
+            let near = groups.iter_mut().rev().take(ALIKE_WITHIN);
+            let known = near
+                .into_iter()
+                .find(|group| !options.all && group.via == via && alike(group.alike[0], child));
+            match known {
+                Some(group) => group.alike.push(child),
+                None => groups.push(Group {
                     alike: vec![child],
                     via,
                 }),
@@ -239,16 +245,28 @@ impl<'t, W: Write> Drawing<'t, '_, W> {
                 .line
                 .join(Style::Plain, Fit::Keep, format!("({})", process.comm)),
         }
-        if group.alike.len() > 1 {
+        if let [first, .., last] = &group.alike[..] {
             self.line
                 .push(Style::Notable, Fit::Keep, format!("×{}", group.alike.len()));
-        }
-        if let Some(pid) = process.pid {
-            self.line.push(Style::Dim, Fit::Keep, pid.to_string());
-        }
-        if let (Some(started), Some(ended)) = (process.started, process.ended) {
-            let span = ended.saturating_sub(started).saturating_mul(1000);
-            self.line.push(Style::Dim, Fit::Drop, text::duration(span));
+            if let (Some(first), Some(last)) = (first.pid, last.pid) {
+                self.line
+                    .push(Style::Dim, Fit::Keep, format!("{first}…{last}"));
+            }
+            let together = group
+                .alike
+                .iter()
+                .filter_map(|process| process.lasted_ns())
+                .sum();
+            let together = format!("{} together", text::duration(together));
+            self.line.push(Style::Dim, Fit::Drop, together);
+        } else {
+            if let Some(pid) = process.pid {
+                self.line.push(Style::Dim, Fit::Keep, pid.to_string());
+            }
+            if let Some(lasted) = process.lasted_ns() {
+                self.line
+                    .push(Style::Dim, Fit::Drop, text::duration(lasted));
+            }
         }
         match process.ending {
             Some(ending @ Ending::Status(0)) => {

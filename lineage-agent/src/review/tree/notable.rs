@@ -52,13 +52,14 @@ const NOT_FILES: &[&str] = &[
     "/dev/full",
 ];
 
-/// Parts of paths that hold secrets or power.
+/// Parts of paths that hold secrets or power wherever they are.
 const SENSITIVE: &[&str] = &[
     "/etc/shadow",
     "/etc/gshadow",
     "/etc/sudoers",
-    "/.ssh/",
+    "/etc/machine-id",
     "/etc/ssh/ssh_host_",
+    "/.ssh/",
     "/.aws/",
     "/.gnupg/",
     "/.kube/",
@@ -68,19 +69,22 @@ const SENSITIVE: &[&str] = &[
     "/.npmrc",
     "/.pypirc",
     "/.pgpass",
-    "/secrets/",
+    "/run/secrets/",
+    "docker.sock",
+    "containerd.sock",
+];
+
+/// Words in the paths of secrets; code of the system is full of them.
+const SENSITIVE_WORDS: &[&str] = &[
     "secret",
     "credential",
     "password",
-    "passwd.",
     "token",
     "private_key",
+    "private-key",
     "api_key",
     "apikey",
     "/.env",
-    "docker.sock",
-    "/etc/machine-id",
-    "/var/run/secrets",
 ];
 
 /// Ends of names of keys.
@@ -135,16 +139,15 @@ pub(super) fn is_absent_service(path: &str, error: Option<i64>) -> bool {
     error.is_some_and(|error| NOT_THERE.contains(&error)) && !is_sensitive(path, true)
 }
 
-/// Code of the system is full of words such as `token`; there only exact places count.
+/// Whether the path names a secret or a power over others.
 fn is_sensitive(path: &str, system: bool) -> bool {
     let lower = path.to_ascii_lowercase();
-    if lower.starts_with("/proc/") && lower.ends_with("/environ") {
-        return true;
-    }
-    let parts = SENSITIVE
-        .iter()
-        .any(|part| (!system || part.starts_with('/')) && lower.contains(part));
-    parts || (!system && !is_library(path) && KEY_ENDS.iter().any(|end| lower.ends_with(end)))
+    let has = |parts: &[&str]| parts.iter().any(|part| lower.contains(part));
+    let environment = lower.starts_with("/proc/") && lower.ends_with("/environ");
+    let own = !system && !is_library(path);
+    has(SENSITIVE)
+        || environment
+        || (own && (has(SENSITIVE_WORDS) || KEY_ENDS.iter().any(|end| lower.ends_with(end))))
 }
 
 fn is_library(path: &str) -> bool {
@@ -211,6 +214,14 @@ mod tests {
             ("/srv/u/.ssh/id_rsa", file, read, None, Class::Sensitive),
             ("/srv/u/.ssh/id_rsa", 0, read, Some(-2), Class::Ordinary),
             ("/srv/app/API_Key.txt", file, read, None, Class::Sensitive),
+            (
+                "/usr/lib/sdk/secrets/log.py",
+                file,
+                read,
+                None,
+                Class::Ordinary,
+            ),
+            ("/run/secrets/db", file, read, None, Class::Sensitive),
             ("/proc/12/environ", file, read, None, Class::Sensitive),
             ("/dev/null", 0o020_666, write, None, Class::Ordinary),
             ("pipe:[1234]", 0o010_600, write, None, Class::Ordinary),

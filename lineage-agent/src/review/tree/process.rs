@@ -102,6 +102,15 @@ impl Process {
         self.programs.push(program);
     }
 
+    /// How long it lived, in nanoseconds; absent when its beginning or its end was not seen.
+    pub(super) fn lasted_ns(&self) -> Option<i64> {
+        Some(
+            self.ended?
+                .saturating_sub(self.started?)
+                .saturating_mul(1000),
+        )
+    }
+
     /// Whether all it did was to create another process.
     pub(super) fn only_forks(&self) -> bool {
         self.programs.is_empty()

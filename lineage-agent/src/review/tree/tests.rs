@@ -140,7 +140,7 @@ fn like_siblings_stand_in_one_line() {
         lines,
         [
             "sh 1 running",
-            "├─ true ×1000 2 2.00 ms exit 0",
+            "├─ true ×1000 2…1001 2.00 s together exit 0",
             "├─ (sh) 2000 1.00 ms exit 2000",
             "└─ … 2 more"
         ]
