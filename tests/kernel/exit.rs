@@ -57,6 +57,10 @@ fn threads_that_end_together_are_one_end_of_the_process() {
         let started = run.rows.all("thread.start", &process).len();
         assert_eq!(started, 6);
         // The leader's end is a thread's, too, unless it is the last.
-        assert_eq!(run.rows.all("thread.exit", &process).len(), started, "{fork:?}");
+        assert_eq!(
+            run.rows.all("thread.exit", &process).len(),
+            started,
+            "{fork:?}"
+        );
     }
 }
