@@ -58,10 +58,9 @@ fn coloured(
 
 /// Opens evidence to show it.
 pub(super) fn open(directory: &Path) -> anyhow::Result<Evidence> {
-    let shown = directory.display();
-    let evidence =
-        Evidence::open(directory).with_context(|| format!("open evidence in {shown}"))?;
+    let evidence = Evidence::open(directory)?;
     if evidence.hosts().is_empty() {
+        let shown = directory.display();
         bail!("find evidence in {shown}: it has no directory host=…");
     }
     Ok(evidence)

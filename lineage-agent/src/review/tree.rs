@@ -101,6 +101,8 @@ struct Lineage {
     id: Box<str>,
     host: Box<str>,
     roots: Vec<usize>,
+    /// Directory of the first program: names below it are shown from there.
+    base: Option<Box<str>>,
     /// It began with a command that was launched, not with a running process.
     launched: bool,
     /// First and last time, in microseconds.
@@ -314,6 +316,10 @@ impl Tree {
             process.found_running = true;
         } else if process.started.is_none() {
             process.started = record.time;
+        }
+        let base = &mut self.lineages[process.lineage].base;
+        if base.is_none() && !self.options.all {
+            *base = record.cwd.filter(|cwd| cwd.len() > 1).map(Into::into);
         }
         let arguments = record.argv.map(text::arguments).unwrap_or_default();
         process.become_program(Program::new(record.exe, &arguments));

@@ -29,7 +29,7 @@ impl<W: Write> Drawing<'_, '_, W> {
         let lines = files::lines(process, self.tree.options.all);
         for line in lines.iter().take(files_max) {
             self.line.push(Style::Dim, Fit::Keep, above);
-            self.file(line);
+            self.file(line, self.tree.lineages[process.lineage].base.as_deref());
             self.end()?;
         }
         let unnamed = lines.iter().skip(files_max).map(|line| line.files);
@@ -83,7 +83,7 @@ impl<W: Write> Drawing<'_, '_, W> {
         self.end()
     }
 
-    fn file(&mut self, file: &FileLine<'_>) {
+    fn file(&mut self, file: &FileLine<'_>, base: Option<&str>) {
         let how = match (file.error, file.reads, file.writes) {
             (_, true, true) => "rw",
             (_, false, true) => "w ",
@@ -97,7 +97,11 @@ impl<W: Write> Drawing<'_, '_, W> {
             _ => Style::Plain,
         };
         self.line.join(style, Fit::Keep, how);
-        self.line.push(style, Fit::Shorten, file.path);
+        let inside = base.and_then(|base| file.path.strip_prefix(base)?.strip_prefix('/'));
+        match inside {
+            Some(inside) => self.line.push(style, Fit::Shorten, format!("./{inside}")),
+            None => self.line.push(style, Fit::Shorten, file.path),
+        }
         let mut times = file.times;
         if file.files > 1 {
             let count = format!("({} files)", file.files);

@@ -96,6 +96,11 @@ impl<'t, W: Write> Drawing<'t, '_, W> {
         ]);
         self.line.push(Style::Dim, Fit::Shorten, counts);
         self.end()?;
+        if let Some(base) = &lineage.base {
+            self.line.push(Style::Dim, Fit::Keep, "./ is");
+            self.line.push(Style::Dim, Fit::Shorten, base);
+            self.end()?;
+        }
         for root in roots {
             self.root(&self.tree.processes[*root])?;
         }
@@ -258,19 +263,19 @@ impl<'t, W: Write> Drawing<'t, '_, W> {
                 .filter_map(|process| process.lasted_ns())
                 .sum();
             let together = format!("{} together", text::duration(together));
-            self.line.push(Style::Dim, Fit::Drop, together);
+            self.line.push(Style::Dim, Fit::Keep, together);
         } else {
             if let Some(pid) = process.pid {
                 self.line.push(Style::Dim, Fit::Keep, pid.to_string());
             }
             if let Some(lasted) = process.lasted_ns() {
                 self.line
-                    .push(Style::Dim, Fit::Drop, text::duration(lasted));
+                    .push(Style::Dim, Fit::Keep, text::duration(lasted));
             }
         }
         match process.ending {
             Some(ending @ Ending::Status(0)) => {
-                self.line.push(Style::Dim, Fit::Drop, ending.shown());
+                self.line.push(Style::Dim, Fit::Keep, ending.shown());
             }
             Some(ending) => self.line.push(Style::Bad, Fit::Keep, ending.shown()),
             None => self.line.push(Style::Notable, Fit::Keep, "running"),

@@ -34,23 +34,24 @@ pub(super) fn lines(process: &Process, all: bool) -> Vec<FileLine<'_>> {
         .collect();
     let mut lines: Vec<FileLine<'_>> = Vec::new();
     for file in &files {
-        let together = |other: &FileUse| {
+        let repository = repository(&file.path).filter(|_| !all);
+        let like = |other: &FileUse| {
             directory(&other.path) == directory(&file.path)
-                && (other.class, other.reads, other.writes, other.error)
-                    == (file.class, file.reads, file.writes, file.error)
+                && (other.class, other.reads, other.writes) == (file.class, file.reads, file.writes)
+                && other.error.is_none()
         };
-        let many = !all
-            && file.class != Class::Sensitive
-            && file.error.is_none()
-            && files.iter().filter(|other| together(other)).count() >= TOGETHER_MIN;
-        let path = if many {
-            directory(&file.path)
-        } else {
-            &file.path
+        let alone = all || file.class == Class::Sensitive || file.error.is_some();
+        let many = || files.iter().filter(|other| like(other)).count() >= TOGETHER_MIN;
+        let path = match repository {
+            Some(repository) if !alone => repository,
+            _ if !alone && many() => directory(&file.path),
+            _ => &file.path,
         };
         let known = lines.iter_mut().rfind(|line| {
-            many && (line.path, line.class, line.reads, line.writes)
-                == (path, file.class, file.reads, file.writes)
+            let same_use = (line.reads, line.writes) == (file.reads, file.writes);
+            path.len() < file.path.len()
+                && (line.path, line.class) == (path, file.class)
+                && (same_use || repository.is_some())
         });
         match known {
             Some(line) => line.add(file),
@@ -79,6 +80,8 @@ impl<'a> FileLine<'a> {
 
     fn add(&mut self, file: &FileUse) {
         self.files += 1;
+        self.reads |= file.reads;
+        self.writes |= file.writes;
         self.times += file.times;
         self.bytes_read = self.bytes_read.saturating_add(file.bytes_read);
         self.bytes_written = self.bytes_written.saturating_add(file.bytes_written);
@@ -89,3 +92,13 @@ impl<'a> FileLine<'a> {
 fn directory(path: &str) -> &str {
     path.rfind('/').map_or(path, |at| &path[..=at])
 }
+
+/// The directory git keeps a repository in, for files it manages there itself. Hooks are not among
+/// them: git runs what somebody puts there.
+fn repository(path: &str) -> Option<&str> {
+    let at = path.find(GIT)?;
+    let inside = &path[at + GIT.len()..];
+    (!inside.starts_with("hooks/")).then_some(&path[..at + GIT.len()])
+}
+
+const GIT: &str = "/.git/";

@@ -150,8 +150,10 @@ fn is_sensitive(path: &str, system: bool) -> bool {
         || (own && (has(SENSITIVE_WORDS) || KEY_ENDS.iter().any(|end| lower.ends_with(end))))
 }
 
+/// Whether reading the file is part of running some program.
 fn is_library(path: &str) -> bool {
-    path.ends_with(".so")
+    path.contains("/.git/")
+        || path.ends_with(".so")
         || path.contains(".so.")
         || path.ends_with(".pyc")
         || path.contains("/site-packages/")
@@ -198,6 +200,8 @@ mod tests {
                 None,
                 Class::Ordinary,
             ),
+            ("/srv/u/.git/HEAD", file, read, None, Class::Ordinary),
+            ("/srv/u/.git/hooks/x", file, write, None, Class::Notable),
             ("/srv/u", 0o040_755, read, None, Class::Ordinary),
             (
                 "/srv/u/site-packages/certifi/cacert.pem",
