@@ -1,6 +1,6 @@
 //! The sealed part of a log: checkpoints and segments, checked side by side.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::num::NonZeroUsize;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -20,8 +20,9 @@ use crate::evidence::tree::Hash;
 pub(super) struct Sealed {
     pub(super) segments: u64,
     pub(super) checkpoints: u64,
-    /// Manifests that a good checkpoint covers.
-    proven: u64,
+    /// By epoch: manifests that a good checkpoint of this epoch covers. One of a later epoch may be
+    /// by somebody who took the host in between.
+    proven: BTreeMap<u32, u64>,
     /// Records whose root is the signed one.
     pub(super) records: u64,
     pub(super) lost: Lost,
@@ -46,9 +47,9 @@ pub(super) fn check(
     let mut all = on_threads(threads, log.size, |at, sealed| {
         sealed.check_checkpoint(dir, keys, log, at);
     });
-    let proven = all.proven;
+    let proven = std::mem::take(&mut all.proven);
     all.add(on_threads(threads, log.size, |at, sealed| {
-        sealed.check_segment(dir, keys, log, at, at < proven, progress);
+        sealed.check_segment(dir, keys, log, at, &proven, progress);
     }));
     all.findings.sort_by_key(|(segment, _)| *segment);
     findings.extend(all.findings.drain(..).map(|(_, finding)| finding));
@@ -90,7 +91,10 @@ impl Sealed {
         match checkpoints::check(dir, keys, &expected) {
             Ok(true) => {
                 self.checkpoints += 1;
-                self.proven = self.proven.max(expected.size);
+                if let Some(epoch) = expected.epoch {
+                    let proven = self.proven.entry(epoch).or_default();
+                    *proven = expected.size.max(*proven);
+                }
             }
             Ok(false) => {}
             Err(finding) => self.findings.push((at, finding.segment(at))),
@@ -104,7 +108,7 @@ impl Sealed {
         keys: &Keys,
         log: &HostLog<'_>,
         at: u64,
-        proven: bool,
+        proven: &BTreeMap<u32, u64>,
         progress: &Progress<'_>,
     ) {
         let index = usize::try_from(at).ok();
@@ -119,7 +123,8 @@ impl Sealed {
             let sum = self.lost.entry((checked.session, cpu)).or_default();
             *sum = sum.saturating_add(lost);
         }
-        if proven {
+        let proven = entry.epoch.and_then(|epoch| proven.get(&epoch));
+        if proven.is_some_and(|size| at < *size) {
             self.segments += u64::from(checked.good);
             self.records += checked.records;
             self.lineages.extend(checked.lineages);
@@ -131,7 +136,10 @@ impl Sealed {
     fn add(&mut self, other: Self) {
         self.segments += other.segments;
         self.checkpoints += other.checkpoints;
-        self.proven = self.proven.max(other.proven);
+        for (epoch, size) in other.proven {
+            let proven = self.proven.entry(epoch).or_default();
+            *proven = size.max(*proven);
+        }
         self.records += other.records;
         self.named.extend(other.named);
         self.lineages.extend(other.lineages);

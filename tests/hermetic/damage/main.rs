@@ -6,15 +6,20 @@
     reason = "helpers of tests fail by panicking, too"
 )]
 
+mod crash;
 mod files;
 mod flips;
+mod forge;
+
 mod history;
 mod hostile;
 mod independent;
+mod loss;
 mod rows;
 mod sample;
 mod spool;
 mod trust;
+mod witness;
 
 use std::path::Path;
 
