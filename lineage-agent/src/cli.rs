@@ -21,25 +21,48 @@ pub struct Cli {
 
 const EXAMPLES: &str = "\
 Examples:
-  lineage record -o run1 -- python3 agent.py   record a command and everything it starts
-  lineage record -o run1 -p 4242               record a running process and its descendants
+  lineage record -o run1 -- python3 agent.py   a command and all it starts
+  lineage record -o run1 -p 4242               a running process as well
   lineage tree run1                            see at once what happened
-  lineage key root                             the root to pin, away from this host
-  lineage verify run1 --trust root:9f3c…       check it all, offline, on any machine";
+  lineage key root                             what to pin, off this host
+  lineage verify run1 --trust root:9f3c…       check it all, on any machine";
 
 /// The commands.
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Record a command, or running processes, and all their descendants.
+    ///
+    /// The command runs as it would without: same terminal, same exit status (128 + N when signal N
+    /// ended it). Recording goes on until the last descendant has ended; Ctrl-C stops and seals.
+    /// If `lineage` itself cannot start, the exit status is 125; if the command is not executable or
+    /// not found, 126 or 127.
     #[cfg(feature = "record")]
     Record(Record),
     /// Finish evidence that a crash or power loss left unsealed.
+    ///
+    /// Seals every record up to the last signed commit, reports what came after it, and closes the
+    /// log. Repeating it changes nothing.
     Seal(Seal),
     /// Check evidence: every record, signature and link.
+    ///
+    /// Needs no root, no Linux and no network. Keys are never taken from the evidence: pin the epoch
+    /// root or the host key that `lineage key root` or `lineage key show` printed on the recording
+    /// host.
+    ///
+    /// Exit status: 0 VERIFIED or VERIFIED_WITH_LOSS, 1 TAMPERED (or loss, with --require no-loss),
+    /// 2 wrong usage, 3 INCOMPLETE, UNVERIFIABLE or NOTHING_VERIFIED.
     Verify(Verify),
     /// List records, one line each.
+    ///
+    /// A line is seq, time (UTC), pid, name of the thread, what happened, and to what. On a terminal lines are cut to its width: details first, then the middle of long paths. Into a
+    /// file or pipe everything is written. Records not sealed yet are listed too; `verify` says what is
+    /// proven.
     Ls(Ls),
     /// Show the process tree with what each process did.
+    ///
+    /// Each process with its program, how long it ran and how it ended; below it what it was before (⇐),
+    /// its connections (→ to, ← from, on) and the files worth naming: changed, refused, secret by
+    /// their name, or data. Libraries, locales and other parts of the system are only counted.
     Tree(Tree),
     /// Make and show the keys that sign evidence on this host.
     #[command(subcommand)]
@@ -57,12 +80,7 @@ pub struct Keys {
     pub dir: PathBuf,
 }
 
-/// Record a command, or running processes, and all their descendants.
-///
-/// The command runs as it would without: same terminal, same exit status (128 + N when signal N
-/// ended it). Recording goes on until the last descendant has ended; Ctrl-C stops and seals.
-/// If `lineage` itself cannot start, the exit status is 125; if the command is not executable or
-/// not found, 126 or 127.
+/// Options of `lineage record`.
 #[cfg(feature = "record")]
 #[derive(Debug, Args)]
 #[command(after_help = RECORD_EXAMPLES)]
@@ -120,10 +138,7 @@ Examples:
   lineage record -o /var/evidence/run7 --until-exit -- ./agent --task task.json
   lineage record -o attach1 -p $(pgrep -f agent.py)";
 
-/// Finish evidence that a crash or power loss left unsealed.
-///
-/// Seals every record up to the last signed commit, reports what came after it, and closes the
-/// log. Repeating it changes nothing.
+/// Options of `lineage seal`.
 #[derive(Debug, Args)]
 pub struct Seal {
     /// Directory of the evidence.
@@ -138,14 +153,7 @@ pub struct Seal {
     pub json: bool,
 }
 
-/// Check evidence: every record, signature and link.
-///
-/// Needs no root, no Linux and no network. Keys are never taken from the evidence: pin the epoch
-/// root or the host key that `lineage key root` or `lineage key show` printed on the recording
-/// host.
-///
-/// Exit status: 0 VERIFIED or VERIFIED_WITH_LOSS, 1 TAMPERED (or loss, with --require no-loss),
-/// 2 wrong usage, 3 INCOMPLETE, UNVERIFIABLE or NOTHING_VERIFIED.
+/// Options of `lineage verify`.
 #[derive(Debug, Args)]
 pub struct Verify {
     /// Directory of the evidence.
@@ -172,11 +180,7 @@ pub struct Verify {
     pub threads: Option<std::num::NonZeroUsize>,
 }
 
-/// List records, one line each: seq, time (UTC), pid, thread name, what happened, to what.
-///
-/// On a terminal lines are cut to its width: details first, then the middle of long paths. Into a
-/// file or pipe everything is written. Records not sealed yet are listed too; `verify` says what is
-/// proven.
+/// Options of `lineage ls`.
 #[derive(Debug, Args)]
 #[command(after_help = LS_EXAMPLES)]
 pub struct Ls {
@@ -236,11 +240,7 @@ Examples:
 
 The fields of --ndjson are described in docs/schema.md.";
 
-/// Show the process tree with what each process did.
-///
-/// Each process with its program, how long it ran and how it ended; below it what it became (⇒),
-/// its connections (→ to, ← from, on) and the files worth naming: changed, refused, secret by
-/// their name, or data. Libraries, locales and other parts of the system are only counted.
+/// Options of `lineage tree`.
 #[derive(Debug, Args)]
 pub struct Tree {
     /// Directory of the evidence.
@@ -328,7 +328,7 @@ pub enum Key {
     },
 }
 
-/// Tell what can be recorded on this host, and what cannot.
+/// Options of `lineage doctor`.
 #[cfg(feature = "record")]
 #[derive(Debug, Args)]
 pub struct Doctor {

@@ -2,6 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 
+use lineage_agent::evidence::kinds;
 use serde_json::Value;
 
 use crate::rows::{Row, Rows};
@@ -17,9 +18,20 @@ const MAKERS: [&str; 4] = [
 /// Fails when a record contradicts another.
 pub fn check(rows: &Rows) {
     positions(rows);
+    fields(rows);
     causes(rows);
     lives(rows);
     descriptors(rows);
+}
+
+/// A record carries only what its kind lists.
+fn fields(rows: &Rows) {
+    for row in &rows.0 {
+        let kind = kinds::find(row.text("kind")).expect("a kind of the table");
+        for name in row.0.keys() {
+            assert!(kind.carries(name), "{name} in {row:?}");
+        }
+    }
 }
 
 /// `seq` and `lineage_seq` have no gaps, and time does not run backwards.
