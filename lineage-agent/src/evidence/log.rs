@@ -69,7 +69,7 @@ impl LogWriter {
         }
         for level in (0..TILE_LEVELS).rev() {
             for hash in &writer.edge[level] {
-                writer.frontier.push_subtree(8 * level, *hash);
+                writer.frontier.push_subtree(8 * level, *hash, |_, _| ());
             }
         }
         Ok(writer)

@@ -4,6 +4,7 @@
 //! hash, which for records is computed anyway, so a torn frame is known as one.
 
 use std::io::{self, Read};
+use std::ops::Range;
 
 use super::record::{self, RECORD_BYTES_MAX, RecordError};
 use super::schema::Record;
@@ -50,17 +51,25 @@ impl FrameKind {
     }
 }
 
-/// Appends the frame of a record; returns its leaf hash. On error `out` is as it was.
+/// Appends the frame of a record, all but its check, and returns where the record is: hashing many at
+/// a time is faster, and [`set_check`] ends the frame. On error `out` is as it was.
 #[inline]
-pub fn push_record(record: &Record<'_>, out: &mut Vec<u8>) -> Result<Hash, RecordError> {
+pub fn push_record(record: &Record<'_>, out: &mut Vec<u8>) -> Result<Range<usize>, RecordError> {
     let start = begin(FrameKind::Record, out);
-    match record::encode_into(record, out) {
-        Ok(()) => Ok(end(start, out)),
-        Err(error) => {
-            out.truncate(start);
-            Err(error)
-        }
+    if let Err(error) = record::encode_into(record, out) {
+        out.truncate(start);
+        return Err(error);
     }
+    set_len(start, out);
+    let payload = start + 5..out.len();
+    out.extend_from_slice(&[0; CHECK_BYTES]);
+    Ok(payload)
+}
+
+/// Ends the frame whose payload ends at `payload_end` with the check from its hash.
+#[inline]
+pub fn set_check(out: &mut [u8], payload_end: usize, hash: &Hash) {
+    out[payload_end..payload_end + CHECK_BYTES].copy_from_slice(&hash[..CHECK_BYTES]);
 }
 
 /// Appends the frame of a header.
@@ -85,14 +94,16 @@ fn begin(kind: FrameKind, out: &mut Vec<u8>) -> usize {
     start
 }
 
-#[inline]
-fn end(start: usize, out: &mut Vec<u8>) -> Hash {
-    let payload = &out[start + 5..];
-    let hash = Records::leaf(payload);
-    let len = u32::try_from(payload.len()).expect("payloads are below 1 MiB");
-    out[start..start + 4].copy_from_slice(&len.to_le_bytes());
+fn end(start: usize, out: &mut Vec<u8>) {
+    set_len(start, out);
+    let hash = Records::leaf(&out[start + 5..]);
     out.extend_from_slice(&hash[..CHECK_BYTES]);
-    hash
+}
+
+#[inline]
+fn set_len(start: usize, out: &mut [u8]) {
+    let len = u32::try_from(out.len() - start - 5).expect("payloads are below 1 MiB");
+    out[start..start + 4].copy_from_slice(&len.to_le_bytes());
 }
 
 /// Takes the payload of a commit apart: signature and signed text.

@@ -10,12 +10,13 @@ use super::finding::{Code, Finding};
 use super::layout::blocks_path;
 use super::progress::Progress;
 use crate::evidence::digest;
+use crate::evidence::hasher::RecordHasher;
 use crate::evidence::manifest::ParquetFile;
-use crate::evidence::record::{self, RecordError};
+use crate::evidence::record::RecordError;
 use crate::evidence::schema::Record;
 use crate::evidence::segment::{PARQUET_BYTES_MAX, RECORDS_MAX, SegmentError, SegmentFile};
 use crate::evidence::tally::Tally;
-use crate::evidence::tree::{BLOCK_RECORDS, Hash, Hashing as _, RecordTree, Records, root};
+use crate::evidence::tree::{BLOCK_RECORDS, Hash, Records, root};
 
 /// What a segment's rows must be.
 #[derive(Debug, Clone, Copy)]
@@ -245,25 +246,23 @@ fn hash_rows(
             .segment(expected.segment);
         findings.push(finding.found(format!("column {column}")));
     }
-    let mut tree = RecordTree::default();
+    let mut hasher = RecordHasher::default();
     let mut rules = Rules::new(expected.first, expected.window);
-    let mut bytes = Vec::new();
     let mut malformed = None;
     segment.records(|record| {
-        if tree.size() == expected.count.min(RECORDS_MAX) {
+        if hasher.size() == expected.count.min(RECORDS_MAX) {
             rules.seen += 1;
             return ControlFlow::Break(());
         }
-        bytes.clear();
-        if let Err(error) = record::encode_into(record, &mut bytes) {
+        if let Err(error) = hasher.push(record) {
             malformed = Some(error.to_string());
             return ControlFlow::Break(());
         }
-        tree.push(Records::leaf(&bytes));
         rules.push(record);
-        progress.tick(tree.size());
+        progress.tick(hasher.size());
         ControlFlow::Continue(())
     })?;
+    let tree = hasher.finish();
     match malformed {
         Some(reason) => Err(Fault::File(reason)),
         None => Ok(Hashed {

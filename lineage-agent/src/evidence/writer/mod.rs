@@ -3,14 +3,15 @@
 //! The thread that records only encodes, hashes and copies into a buffer; a second thread makes
 //! commits durable, a third seals. Memory is bounded: what is not sealed is in the spool, on disk.
 
+mod identity;
 mod last_words;
 mod open;
 mod rotate;
 mod start;
 mod threads;
 
+pub use identity::Identity;
 pub(super) use last_words::remove_reserve;
-pub use open::Identity;
 pub(super) use open::Segment;
 pub(super) use start::enter_epoch;
 
@@ -29,7 +30,7 @@ use super::schema::Record;
 use super::seal::{NoSteps, Steps, put_artifact};
 use super::text::hex;
 use super::tree::Hash;
-use rotate::seal_of;
+use rotate::{SKEW_NS, seal_of};
 use threads::Threads;
 
 /// When a segment is full.
@@ -98,8 +99,8 @@ pub struct Writer {
     limits: Limits,
     session: u64,
     signer: EpochSigner,
-    /// First nanosecond after the epoch.
-    epoch_end: i64,
+    /// First nanosecond of the epoch, and the first after it.
+    epoch: (i64, i64),
     segment: Segment,
     counters: Counters,
     threads: Threads,
@@ -157,9 +158,14 @@ impl Writer {
                 found: record.seq.unwrap_or(u64::MAX),
             }));
         }
-        if record.time_ns.is_some_and(|time| time >= self.epoch_end)
-            || self.segment.is_full_for(record)
-        {
+        let time_ns = record.time_ns.unwrap_or(self.epoch.0);
+        if time_ns < self.epoch.0 - SKEW_NS {
+            return Err(Error::Record(RecordError::Contradiction {
+                seq: expected,
+                field: "time_ns",
+            }));
+        }
+        if time_ns >= self.epoch.1 || self.segment.is_full_for(record) {
             self.make_room(record)?;
         }
         self.threads.check()?;

@@ -2,80 +2,25 @@
 
 use std::fs::File;
 use std::io::{Seek as _, SeekFrom, Write as _};
+use std::ops::Range;
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::super::checkpoint::{Commit, Seal};
 use super::super::counters::Counters;
 use super::super::error::{Error, Result};
-use super::super::escape::escape;
 use super::super::keys::EpochSigner;
 use super::super::layout::{HostDir, spool_name};
 use super::super::manifest::{Head, Reason};
-use super::super::origin::Origin;
 use super::super::schema::Record;
 use super::super::seal::SealJob;
-use super::super::segment::registry_digest;
-use super::super::spool::{push_commit, push_header, push_record};
+use super::super::spool::{push_commit, push_header, push_record, set_check};
 use super::super::tally::Tally;
-use super::super::tree::{Hash, RecordTree};
+use super::super::tree::{BATCH, Hash, RecordTree, record_leaves};
 use super::Limits;
 
 /// Bytes collected before they go to the file.
 const BUFFER_BYTES: usize = 256 * 1024;
-
-/// Who records.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Identity {
-    /// The host's name.
-    pub hostname: Vec<u8>,
-    /// The kernel's boot id, a UUID.
-    pub boot: String,
-    /// BLAKE3 of the recorder's executable.
-    pub agent: Hash,
-    /// BLAKE3 of the probes' object file.
-    pub probes: Hash,
-}
-
-/// What distinguishes one segment's head from the next.
-pub(super) struct HeadFacts {
-    pub(super) origin: Origin,
-    pub(super) segment: u64,
-    pub(super) epoch: u32,
-    pub(super) session: u64,
-    pub(super) opened: i64,
-    pub(super) offset: i64,
-    pub(super) first: u64,
-}
-
-impl Identity {
-    pub(super) fn head(&self, facts: &HeadFacts) -> Head {
-        Head {
-            origin: facts.origin,
-            segment: facts.segment,
-            previous: [0; 32],
-            epoch: facts.epoch,
-            session: facts.session,
-            hostname: word(&self.hostname),
-            boot: word(self.boot.as_bytes()),
-            agent: self.agent,
-            probes: self.probes,
-            registry: registry_digest(),
-            opened: facts.opened,
-            offset: facts.offset,
-            first: facts.first,
-        }
-    }
-}
-
-/// A value of the manifest without spaces, at most a host name's length.
-fn word(bytes: &[u8]) -> String {
-    let bytes = &bytes[..bytes.len().min(255)];
-    if bytes.is_empty() {
-        return "unknown".to_owned();
-    }
-    escape(bytes).replace(' ', "\\x20")
-}
 
 /// A segment being written.
 pub(in super::super) struct Segment {
@@ -88,6 +33,8 @@ pub(in super::super) struct Segment {
     bytes: u64,
     /// Bytes in the file: whole frames.
     flushed: u64,
+    /// Where in the buffer the records are that are not in the tree yet.
+    pending: Vec<Range<usize>>,
     tree: RecordTree,
     tally: Tally,
     committed: u64,
@@ -120,6 +67,7 @@ impl Segment {
             path: dir.spool.path().join(name),
             bytes: buffer.len() as u64,
             buffer,
+            pending: Vec::with_capacity(BATCH),
             tree: RecordTree::default(),
             tally: Tally::default(),
             committed: 0,
@@ -157,15 +105,20 @@ impl Segment {
 
     #[inline]
     pub(super) fn next_seq(&self) -> u64 {
-        self.head.first + self.tree.size()
+        self.head.first + self.records()
+    }
+
+    #[inline]
+    fn records(&self) -> u64 {
+        self.tree.size() + self.pending.len() as u64
     }
 
     pub(super) fn has_records(&self) -> bool {
-        self.tree.size() > 0
+        self.records() > 0
     }
 
     pub(super) fn has_uncommitted(&self) -> bool {
-        self.tree.size() > self.committed
+        self.records() > self.committed
     }
 
     #[inline]
@@ -178,7 +131,7 @@ impl Segment {
         let age = self.tally.times().map_or(0, |(first, _)| {
             time.saturating_sub(first.max(self.head.opened))
         });
-        if self.tree.size() >= limits.records_max {
+        if self.records() >= limits.records_max {
             Some(Reason::Rows)
         } else if self.bytes >= limits.bytes_max {
             Some(Reason::Bytes)
@@ -193,9 +146,12 @@ impl Segment {
     pub(in super::super) fn append(&mut self, record: &Record<'_>) -> Result<()> {
         self.tally.push(record)?;
         let before = self.buffer.len();
-        let leaf = push_record(record, &mut self.buffer)?;
+        let payload = push_record(record, &mut self.buffer)?;
+        self.pending.push(payload);
         self.bytes += (self.buffer.len() - before) as u64;
-        self.tree.push(leaf);
+        if self.pending.len() == BATCH {
+            self.hash_pending();
+        }
         if self.buffer.len() >= BUFFER_BYTES {
             self.flush()?;
         }
@@ -210,6 +166,7 @@ impl Segment {
         time: i64,
         seal: Option<Seal>,
     ) -> Result<Commit> {
+        self.hash_pending();
         let commit = Commit {
             origin: self.head.origin,
             segment: self.head.segment,
@@ -247,8 +204,27 @@ impl Segment {
         })
     }
 
+    /// Hashes the records appended since it was last done: ends their frames, and puts them into the
+    /// tree.
+    fn hash_pending(&mut self) {
+        let count = self.pending.len();
+        let mut leaves = [[0; 32]; BATCH];
+        let leaves = &mut leaves[..count];
+        let mut records: [&[u8]; BATCH] = [&[]; BATCH];
+        for (record, range) in records.iter_mut().zip(&self.pending) {
+            *record = &self.buffer[range.clone()];
+        }
+        record_leaves(&records[..count], leaves);
+        for (range, leaf) in self.pending.iter().zip(&*leaves) {
+            set_check(&mut self.buffer, range.end, leaf);
+        }
+        self.tree.push_all(leaves);
+        self.pending.clear();
+    }
+
     #[cold]
     pub(super) fn flush(&mut self) -> Result<()> {
+        self.hash_pending();
         (&*self.file)
             .write_all(&self.buffer)
             .map_err(Error::io("write", &self.path))?;

@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use crate::clock::{Clock, Now};
+use crate::clock::Clock;
 
 use super::super::counters::Counters;
 use super::super::error::{Error, Result};
@@ -14,8 +14,9 @@ use super::super::origin::Origin;
 use super::super::recover::{Gap, Left, Taken};
 use super::super::seal::{Sealer, put_artifact};
 use super::super::segment::registry_text;
+use super::identity::{HeadFacts, Identity};
 use super::last_words::make_reserve;
-use super::open::{HeadFacts, Identity, Segment};
+use super::open::Segment;
 use super::threads::Threads;
 use super::{Limits, Options, Writer};
 
@@ -142,14 +143,18 @@ impl Writer {
         put_artifact(&dir, registry_text().as_bytes())?;
         let (signer, window) = enter_epoch(&dir, &keys, start.epoch)?;
         let now = clock.now();
-        let offset = held_offset(now, window.0.max(start.not_before));
+        let offset = now.offset_ns().max(window.0.saturating_sub(now.boot_ns));
         let head = HeadFacts {
             origin: keys.origin(),
             segment: start.segment,
             epoch: start.epoch,
             session: start.session,
-            // The clock may be past the epoch the log is in.
-            opened: now.boot_ns.saturating_add(offset).min(window.1),
+            // The clock may be before the end of the last session, or past the epoch.
+            opened: now
+                .boot_ns
+                .saturating_add(offset)
+                .max(start.not_before)
+                .min(window.1),
             offset,
             first: start.first,
         };
@@ -172,7 +177,7 @@ impl Writer {
             limits,
             session: start.session,
             signer,
-            epoch_end: window.1,
+            epoch: window,
             segment,
             counters,
             given_up: false,
@@ -204,11 +209,6 @@ fn epoch_at(keys: &Keys, time_ns: i64) -> Result<u32> {
     enrolment
         .epoch_at(seconds)
         .ok_or(Error::Key(KeyError::Ended(enrolment.count)))
-}
-
-/// The host's idea of UTC, but never before `not_before`: the offset to use.
-pub(super) fn held_offset(now: Now, not_before: i64) -> i64 {
-    now.offset_ns().max(not_before.saturating_sub(now.boot_ns))
 }
 
 /// Takes up the key of an epoch and leaves its public half in the evidence; returns its first

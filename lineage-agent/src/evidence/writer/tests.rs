@@ -1,4 +1,6 @@
 use super::*;
+use crate::evidence::keys::KeyError;
+use crate::evidence::recover::recover;
 use crate::evidence::testing::{Host, SECOND, START, append, appended, snapshot};
 use crate::evidence::tree::{Records, root};
 use std::ops::ControlFlow;
@@ -92,19 +94,73 @@ fn a_record_past_the_epoch_starts_the_next_one() {
 }
 
 #[test]
-fn a_clock_set_back_is_held_and_shown() {
+fn a_clock_set_back_within_the_epoch_is_followed() {
+    let host = Host::new();
+    let mut writer = host.writer();
+    host.clock.pass(1000 * SECOND);
+    append(&mut writer, &host.clock);
+    host.clock.step(-600 * SECOND);
+    for _ in 0..5 {
+        host.clock.pass(2 * SECOND);
+        writer.commit(&Counters::default()).unwrap();
+        append(&mut writer, &host.clock);
+    }
+    assert_eq!(writer.offset_ns(), host.clock.now().offset_ns());
+    writer.close(Reason::Shutdown).unwrap();
+    host.assert_sound();
+    let reasons: Vec<_> = host.manifests().iter().map(|it| it.reason).collect();
+    assert_eq!(reasons, [Reason::Clock, Reason::Shutdown]);
+}
+
+#[test]
+fn a_clock_set_back_before_the_epoch_is_held_and_shown() {
     let host = Host::new();
     let mut writer = host.writer();
     append(&mut writer, &host.clock);
-    host.clock.step(-3600 * SECOND);
+    host.clock.step(-7200 * SECOND);
+    for _ in 0..5 {
+        host.clock.pass(2 * SECOND);
+        writer.commit(&Counters::default()).unwrap();
+        append(&mut writer, &host.clock);
+    }
+    writer.close(Reason::Shutdown).unwrap();
+    host.assert_sound();
+    let manifests = host.manifests();
+    assert_eq!(manifests.len(), 1);
+    assert!(manifests[0].times.unwrap().0 >= START * SECOND);
+    assert_eq!(
+        manifests[0].head.offset - manifests[0].wall_offset,
+        7200 * SECOND
+    );
+}
+
+#[test]
+fn a_clock_set_forward_ends_the_epochs_between() {
+    let host = Host::new();
+    let mut writer = host.writer();
+    append(&mut writer, &host.clock);
+    host.clock.step(2 * 3600 * SECOND);
     writer.commit(&Counters::default()).unwrap();
     append(&mut writer, &host.clock);
     writer.close(Reason::Shutdown).unwrap();
-    let manifests = host.manifests();
-    let (min, _) = manifests.last().unwrap().times.unwrap();
-    assert!(min >= START * SECOND);
-    let last = manifests.last().unwrap();
-    assert_ne!(last.head.offset, last.wall_offset);
+    host.assert_sound();
+    let epochs: Vec<_> = host.manifests().iter().map(|it| it.head.epoch).collect();
+    assert_eq!(epochs, [0, 1, 2]);
+}
+
+#[test]
+fn an_enrolment_that_is_over_stops_the_recorder_and_loses_nothing() {
+    let host = Host::new();
+    let mut writer = host.writer();
+    append(&mut writer, &host.clock);
+    host.clock.pass(30 * 3600 * SECOND);
+    assert!(matches!(
+        writer.commit(&Counters::default()),
+        Err(Error::Key(KeyError::Ended(24)))
+    ));
+    drop(writer);
+    recover(&host.evidence(), &host.keys).unwrap();
+    assert!(host.assert_sound() >= 1);
 }
 
 #[test]
@@ -133,6 +189,16 @@ fn records_out_of_order_are_refused_and_change_nothing() {
         },
         Record {
             cause: Some(1),
+            ..good
+        },
+        Record {
+            time_ns: Some(0),
+            time: Some(0),
+            ..good
+        },
+        Record {
+            time_ns: Some(i64::MAX),
+            time: Some(i64::MAX / 1000),
             ..good
         },
         Record {

@@ -74,6 +74,22 @@ fn blocks_are_subtrees_that_lead_to_the_root() {
 
 proptest! {
     #[test]
+    fn many_at_a_time_is_the_same_tree(batches in prop::collection::vec(0usize..200, 1..40)) {
+        let all = leaves::<Records>(batches.iter().sum());
+        let (mut one, mut many) = (RecordTree::default(), RecordTree::default());
+        all.iter().for_each(|leaf| one.push(*leaf));
+        let mut rest = all.clone();
+        let mut rest = rest.as_mut_slice();
+        for batch in batches {
+            let (now, later) = rest.split_at_mut(batch);
+            many.push_all(now);
+            rest = later;
+        }
+        prop_assert_eq!(one.root(), many.root());
+        prop_assert_eq!(one.into_blocks(), many.into_blocks());
+    }
+
+    #[test]
     fn every_leaf_has_a_proof(count in 1usize..300, index: prop::sample::Index) {
         let leaves = leaves::<Log>(count);
         let index = index.index(count);
