@@ -176,7 +176,7 @@ kinds! {
         "Recording of the lineage ended; `detail` says why and what is still running.";
     EVIDENCE_LOSS = "evidence.loss", Recorder, None,
         [cpu lost_first lost_count detail],
-        "Frames the kernel numbered but had no room for. What they said is unknown; that they are missing is not.";
+        "Something that happened is not recorded, and that is known: with `cpu`, frames the kernel numbered but had no room for; without, what `detail` says, a crash of the recorder or a full disk.";
 }
 
 #[cfg(test)]

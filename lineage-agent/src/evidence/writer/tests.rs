@@ -304,3 +304,51 @@ fn more_contexts_than_a_manifest_holds_make_another_segment() {
     assert_eq!(manifests[0].contexts.len(), 256);
     assert_eq!(manifests[0].lineages.len(), 128);
 }
+
+#[test]
+fn a_failed_sync_stops_everything_and_the_evidence_says_so() {
+    let host = Host::new();
+    let mut writer = host.writer();
+    appended(&mut writer, &host.clock, 10);
+    // A pipe cannot be synced: the kernel refuses as it would for a failing disk.
+    let (_reader, pipe) = std::io::pipe().unwrap();
+    let pipe = std::fs::File::from(std::os::fd::OwnedFd::from(pipe));
+    writer.threads.sync(Arc::new(pipe));
+    let error = loop {
+        match writer.commit(&Counters::default()) {
+            Ok(()) => std::thread::yield_now(),
+            Err(error) => break error,
+        }
+    };
+    assert!(matches!(error, Error::Io { .. }), "{error}");
+    let again = writer.commit(&Counters::default());
+    assert!(matches!(again, Err(Error::Stopped(_))));
+    assert!(writer.close(Reason::Shutdown).is_err());
+    recover(&host.evidence(), &host.keys).unwrap();
+    assert_eq!(host.assert_sound(), 12);
+    let mut losses = Vec::new();
+    host.read()
+        .records(|record| {
+            losses.extend(record.detail.map(str::to_owned));
+            ControlFlow::<()>::Continue(())
+        })
+        .unwrap();
+    assert!(losses[0].contains("could not be written"), "{losses:?}");
+    assert!(losses[1].contains("ended without closing"), "{losses:?}");
+    let manifest = &host.manifests()[0];
+    assert_eq!((manifest.reason, manifest.dropped), (Reason::Recovery, 1));
+}
+
+#[test]
+fn a_directory_that_cannot_be_made_is_refused_with_its_name() {
+    let host = Host::new();
+    let clock = Box::new(host.clock.clone());
+    let created = Writer::create(
+        std::path::Path::new("/proc/evidence"),
+        Host::identity(),
+        &host.keys,
+        clock,
+    );
+    let error = created.err().unwrap().to_string();
+    assert!(error.starts_with("create /proc/evidence"), "{error}");
+}
