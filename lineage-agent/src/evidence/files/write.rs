@@ -104,6 +104,28 @@ impl Dir {
         self.sync()
     }
 
+    /// Overwrites what a file holds with zeros, durably, and removes it, if it is there.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Io`]
+    pub fn shred(&self, name: &str) -> Result<()> {
+        let path = self.path.join(name);
+        let flags = OFlags::WRONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let file = match fs::openat(&self.fd, name, flags, Mode::empty()) {
+            Ok(fd) => File::from(fd),
+            Err(Errno::NOENT) => return Ok(()),
+            Err(errno) => return Err(Error::io("erase", path)(errno.into())),
+        };
+        let bytes = file.metadata().map_err(Error::io("erase", &path))?.len();
+        let zeros = std::io::Read::take(std::io::repeat(0), bytes);
+        std::io::copy(&mut { zeros }, &mut &file)
+            .and_then(|_| file.sync_all())
+            .map_err(Error::io("erase", &path))?;
+        self.remove(name)?;
+        self.sync()
+    }
+
     /// Replaces a file, atomically and durably.
     ///
     /// # Errors

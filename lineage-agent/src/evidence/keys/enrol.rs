@@ -67,6 +67,7 @@ impl Keys {
         if plan.count == 0 || plan.count > EPOCHS_MAX || plan.seconds == 0 {
             return Err(KeyError::Plan);
         }
+        store::forbid_dumps()?;
         let dir = store::create_dir(path)?;
         let host = SigningKey::from_bytes(&secrets.host);
         let host_key = host.verifying_key().to_bytes();

@@ -1,7 +1,6 @@
 //! The key directory on disk: exclusive, private, erased when done.
 
 use std::fmt;
-use std::io::{Seek as _, Write as _};
 use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 
@@ -107,28 +106,7 @@ fn staged(name: &str) -> String {
 /// Overwrites and removes a secret, if it is there. Copies a file system or a drive may have made
 /// are beyond reach.
 pub(super) fn erase(dir: &Dir, name: &str) -> Result<(), KeyError> {
-    let Some(bytes) = dir.read(name, SECRET_BYTES_MAX)?.map(Zeroizing::new) else {
-        return Ok(());
-    };
-    let path = dir.path().join(name);
-    let io = |operation: &'static str| {
-        let path = path.clone();
-        move |source| KeyError::Io {
-            operation,
-            path,
-            source,
-        }
-    };
-    let mut file = std::fs::OpenOptions::new()
-        .write(true)
-        .open(&path)
-        .map_err(io("erase"))?;
-    file.rewind().map_err(io("erase"))?;
-    file.write_all(&vec![0; bytes.len()]).map_err(io("erase"))?;
-    file.sync_all().map_err(io("erase"))?;
-    dir.remove(name)?;
-    dir.sync()?;
-    Ok(())
+    Ok(dir.shred(name)?)
 }
 
 /// Makes a private directory, or takes an empty private one.
@@ -180,7 +158,9 @@ fn check_private(path: &Path, uid: u32, mode: u32) -> Result<(), KeyError> {
 /// Holds the key directory for as long as the handle lives.
 pub(super) fn lock(dir: &Dir) -> Result<Dir, KeyError> {
     // A handle of its own: closing any handle of the same open file would release the lock.
-    let handle = Dir::open(dir.path())?;
+    let handle = dir
+        .child(".")?
+        .ok_or_else(|| KeyError::Missing(dir.path().to_owned()))?;
     handle.lock_waiting()?;
     Ok(handle)
 }

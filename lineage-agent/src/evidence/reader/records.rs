@@ -22,31 +22,45 @@ impl Host {
         &self,
         mut visit: impl FnMut(&Record<'_>) -> ControlFlow<B>,
     ) -> Result<Option<B>> {
-        let mut sealed = 0;
-        for segment in self.manifests()? {
-            let Some(manifest) = self.manifest(segment)? else {
-                continue;
+        let mut segments = self.manifests()?;
+        segments.extend(self.spools()?);
+        segments.sort_unstable();
+        segments.dedup();
+        for segment in segments {
+            // While it is being sealed a segment is in both places, or moves between two looks.
+            let found = match self.sealed_records(segment, &mut visit)? {
+                Some(found) => Some(found),
+                None => match self.spool_records(segment, &mut visit)? {
+                    Some(found) => Some(found),
+                    None => self.sealed_records(segment, &mut visit)?,
+                },
             };
-            if let Some(file) = &manifest.parquet {
-                // A manifest can be there before its segment: the records are still in the spool.
-                let Some(parquet) = self.parquet(file)? else {
-                    continue;
-                };
-                if let Some(value) = self.segment_records(file, &parquet, &mut visit)? {
-                    return Ok(Some(value));
-                }
-            }
-            sealed = segment + 1;
-        }
-        for segment in self.spools()? {
-            if segment < sealed {
-                continue;
-            }
-            if let Some(value) = self.spool_records(segment, &mut visit)? {
+            if let Some(ControlFlow::Break(value)) = found {
                 return Ok(Some(value));
             }
         }
         Ok(None)
+    }
+
+    /// Visits the records of a sealed segment; `None` when it is not all there.
+    fn sealed_records<B>(
+        &self,
+        segment: u64,
+        visit: &mut impl FnMut(&Record<'_>) -> ControlFlow<B>,
+    ) -> Result<Option<ControlFlow<B>>> {
+        let Some(manifest) = self.manifest(segment)? else {
+            return Ok(None);
+        };
+        let Some(file) = &manifest.parquet else {
+            return Ok(Some(ControlFlow::Continue(())));
+        };
+        let Some(parquet) = self.parquet(file)? else {
+            return Ok(None);
+        };
+        let value = self.segment_records(file, &parquet, visit)?;
+        Ok(Some(
+            value.map_or(ControlFlow::Continue(()), ControlFlow::Break),
+        ))
     }
 
     fn segment_records<B>(
@@ -63,12 +77,13 @@ impl Host {
             })
     }
 
-    /// Visits the whole records of a spool; what a crash tore off is left out.
+    /// Visits the whole records of a spool; what a crash tore off is left out. `None` when there is no
+    /// spool.
     fn spool_records<B>(
         &self,
         segment: u64,
         visit: &mut impl FnMut(&Record<'_>) -> ControlFlow<B>,
-    ) -> Result<Option<B>> {
+    ) -> Result<Option<ControlFlow<B>>> {
         let Some(mut spool) = self.spool(segment)? else {
             return Ok(None);
         };
@@ -80,12 +95,13 @@ impl Host {
                     payload,
                     ..
                 } => {
-                    if let ControlFlow::Break(value) = visit(&record::decode(payload)?) {
-                        return Ok(Some(value));
+                    let flow = visit(&record::decode(payload)?);
+                    if flow.is_break() {
+                        return Ok(Some(flow));
                     }
                 }
                 Frame::Whole { .. } => {}
-                Frame::End | Frame::Torn => return Ok(None),
+                Frame::End | Frame::Torn => return Ok(Some(ControlFlow::Continue(()))),
             }
         }
     }
