@@ -50,8 +50,8 @@ pub struct Recovered {
 ///
 /// # Errors
 ///
-/// [`Error::Absent`] when there is no log; [`Error::Busy`] when it is being written;
-/// [`Error::Spool`] when a spool is damaged, which is nothing a crash does.
+/// [`Absent`](super::error::Error::Absent) when there is no log; [`Busy`](super::error::Error::Busy) when it is being written;
+/// [`Spool`](super::error::Error::Spool) when a spool is damaged, which is nothing a crash does.
 pub fn recover(evidence: &Path, keys: &Arc<Keys>) -> Result<Recovered> {
     recover_with(evidence, keys, &(Arc::new(NoSteps) as Arc<dyn Steps>))
 }
