@@ -10,13 +10,11 @@ use lineage_tests::evidence::Verdict;
 use lineage_tests::programs::ACTOR;
 use lineage_tests::recorder::Recorder;
 
-/// Fails unless the output is a refusal: one line that has these words, and this status. That keys
-/// were made may have been said before.
+/// Fails unless the output is a refusal: one line that has these words, and this status.
 fn assert_refused(output: &Output, status: i32, words: &[&str]) {
     let stderr = String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.status.code(), Some(status), "{stderr}");
-    let made = |line: &&str| line.starts_with("lineage: made the keys");
-    let lines: Vec<&str> = stderr.lines().filter(|line| !made(line)).collect();
+    let lines: Vec<&str> = stderr.lines().collect();
     let [line] = lines.as_slice() else {
         panic!("not one sentence: {stderr}")
     };
@@ -44,7 +42,7 @@ fn assert_nothing_written(directory: &Path) {
 
 #[test]
 fn without_root() {
-    let recorder = Recorder::new();
+    let recorder = Recorder::without_keys();
     fs::set_permissions(recorder.path(""), fs::Permissions::from_mode(0o777)).expect("ours");
     let output = attempt(&recorder, recorder.command().uid(65534).gid(65534));
     assert_refused(&output, 125, &["root"]);
@@ -125,6 +123,16 @@ fn a_directory_that_cannot_be_made() {
         .arg(recorder.path("keys"));
     let output = attempt(&recorder, &mut command);
     assert_refused(&output, 125, &["/proc/evidence"]);
+}
+
+#[test]
+fn keys_are_made_on_first_use_and_their_root_is_told() {
+    let run = Recorder::without_keys().script("exit 0");
+    assert!(
+        run.stderr().contains(&run.evidence.trust()),
+        "{}",
+        run.stderr()
+    );
 }
 
 #[test]

@@ -58,9 +58,25 @@ impl Default for Recorder {
 }
 
 impl Recorder {
-    /// A new directory.
+    /// A new directory with keys for a few epochs: a year of them takes long to make.
     #[must_use]
     pub fn new() -> Self {
+        let recorder = Self::without_keys();
+        let mut command = Command::new(&*LINEAGE);
+        command.args(["key", "new", "--epochs", "24", "--keys"]);
+        let output = command.arg(recorder.path("keys")).output();
+        let output = output.expect("the lineage binary runs");
+        assert!(
+            output.status.success(),
+            "{}",
+            String::from_utf8_lossy(&output.stderr)
+        );
+        recorder
+    }
+
+    /// A new directory in which keys will be made on first use.
+    #[must_use]
+    pub fn without_keys() -> Self {
         assert!(
             rustix::process::geteuid().is_root(),
             "tests that record need root: run `cargo xtask test` as root"
