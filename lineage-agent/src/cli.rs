@@ -1,6 +1,8 @@
 //! The command line: what can be asked for, and the help that teaches it. Types only.
 
-use std::{ffi::OsString, path::PathBuf};
+#[cfg(feature = "record")]
+use std::ffi::OsString;
+use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
@@ -40,7 +42,7 @@ pub enum Command {
     Record(Record),
     /// Finish evidence that a crash or power loss left unsealed.
     ///
-    /// Seals every record up to the last signed commit, reports what came after it, and closes the
+    /// Seals every whole record that reached the disk, tells of the gap in the evidence, and closes the
     /// log. Repeating it changes nothing.
     Seal(Seal),
     /// Check evidence: every record, signature and link.
