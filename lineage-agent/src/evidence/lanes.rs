@@ -1,11 +1,15 @@
-//! Keyed BLAKE3 of many short inputs, four at a time.
+//! Keyed BLAKE3 of many short inputs, four, eight or sixteen at a time.
 //!
 //! A record is a few hundred bytes: too short for the BLAKE3 library to use vector instructions, which
-//! it does only for inputs of several chunks. But records come in numbers. Here four inputs of at
-//! most one chunk each are hashed side by side, which takes less than half the time.
+//! it does only for inputs of several chunks. But records come in numbers. Here several inputs of
+//! at most one chunk each are hashed side by side: four take less than half the time, eight (AVX2) a
+//! quarter, sixteen (AVX-512) a sixth.
 //!
 //! The tests hold it to the library, input by input. Where the processor has no such instructions the
 //! library does the work.
+
+#[cfg(target_arch = "x86_64")]
+mod wide;
 
 use super::tree::Hash;
 
@@ -22,6 +26,11 @@ pub(super) fn keyed_hashes(key: &Hash, inputs: &[&[u8]], out: &mut [Hash]) {
     debug_assert!(inputs.len() <= BATCH && inputs.len() == out.len());
     let mut order = [0u8; BATCH];
     let order = by_blocks(inputs, &mut order);
+    #[cfg(target_arch = "x86_64")]
+    let order = match wide::Width::detect() {
+        Some(width) => wide::keyed_hashes(width, key, inputs, order, out),
+        None => order,
+    };
     let mut fours = order.chunks_exact(4);
     for four in &mut fours {
         let at: [usize; 4] = std::array::from_fn(|lane| usize::from(four[lane]));
@@ -38,7 +47,8 @@ pub(super) fn keyed_hashes(key: &Hash, inputs: &[&[u8]], out: &mut [Hash]) {
 
 /// Positions of the inputs, those with equally many blocks together: lanes do not wait for others.
 fn by_blocks<'a>(inputs: &[&[u8]], order: &'a mut [u8; BATCH]) -> &'a [u8] {
-    const CLASSES: usize = CHUNK_BYTES / BLOCK_BYTES + 1;
+    // One for each number of blocks a chunk can have, and one for what is longer.
+    const CLASSES: usize = CHUNK_BYTES / BLOCK_BYTES + 2;
     let class = |input: &&[u8]| input.len().div_ceil(BLOCK_BYTES).min(CLASSES - 1);
     let mut next = [0u8; CLASSES + 1];
     for input in inputs {
@@ -83,17 +93,17 @@ mod sse2 {
 
     use super::{BLOCK_BYTES, CHUNK_BYTES, Hash};
 
-    const CHUNK_START: u32 = 1 << 0;
-    const CHUNK_END: u32 = 1 << 1;
-    const ROOT: u32 = 1 << 3;
-    const KEYED_HASH: u32 = 1 << 4;
+    pub(super) const CHUNK_START: u32 = 1 << 0;
+    pub(super) const CHUNK_END: u32 = 1 << 1;
+    pub(super) const ROOT: u32 = 1 << 3;
+    pub(super) const KEYED_HASH: u32 = 1 << 4;
 
-    const IV: [u32; 4] = [0x6A09_E667, 0xBB67_AE85, 0x3C6E_F372, 0xA54F_F53A];
+    pub(super) const IV: [u32; 4] = [0x6A09_E667, 0xBB67_AE85, 0x3C6E_F372, 0xA54F_F53A];
 
     const ROUNDS: usize = 7;
 
     /// Which message word each step of each round takes: the permutation, applied round by round.
-    const SCHEDULE: [[usize; 16]; ROUNDS] = {
+    pub(super) const SCHEDULE: [[usize; 16]; ROUNDS] = {
         let permutation = [2, 6, 3, 10, 7, 0, 4, 13, 1, 11, 12, 5, 9, 14, 15, 8];
         let mut schedule = [[0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15]; ROUNDS];
         let mut round = 1;
@@ -273,6 +283,23 @@ mod tests {
         for (input, hash) in inputs.iter().zip(out) {
             assert_eq!(hash, keyed_hash(key, input), "{} bytes", input.len());
         }
+        // Not only the widest this processor has.
+        #[cfg(target_arch = "x86_64")]
+        if wide::Width::detect().is_some() {
+            let mut order = [0; BATCH];
+            let order = by_blocks(&slices, &mut order);
+            let mut out = vec![[0; 32]; inputs.len()];
+            let rest = wide::keyed_hashes(wide::Width::Eight, key, &slices, order, &mut out);
+            for at in &order[..order.len() - rest.len()] {
+                let at = usize::from(*at);
+                assert_eq!(
+                    out[at],
+                    keyed_hash(key, slices[at]),
+                    "{} bytes",
+                    slices[at].len()
+                );
+            }
+        }
     }
 
     #[test]
@@ -283,6 +310,10 @@ mod tests {
                 bytes.collect()
             };
             check(&[3; 32], &[0, 1, 2, 3].map(input));
+            if first % 16 == 0 {
+                let inputs: Vec<_> = (0..40).map(|lane| input(lane / 9)).collect();
+                check(&[3; 32], &inputs);
+            }
         }
     }
 
