@@ -160,19 +160,27 @@ fn deliver(scratch: *mut Scratch, actor: &Actor) {
     }
 }
 
-/// Wakes the reader only when much is unread: a wake-up per frame costs more than the frame.
+/// Wakes the reader only when it waits and much is unread. A wake-up is an interrupt to this CPU
+/// itself, which in a virtual machine costs more than ten frames.
 #[inline(always)]
 unsafe fn wakeup(ring: *mut core::ffi::c_void, wake_bytes: u64, number: u64) -> u64 {
+    let quiet = u64::from(BPF_RB_NO_WAKEUP);
     if !number.is_multiple_of(WAKE_CHECK_FRAMES) {
-        return u64::from(BPF_RB_NO_WAKEUP);
+        return quiet;
     }
-    // SAFETY: the map is a ring buffer.
-    let unread = unsafe { bpf_ringbuf_query(ring, u64::from(BPF_RB_AVAIL_DATA)) };
-    if unread < wake_bytes {
-        u64::from(BPF_RB_NO_WAKEUP)
-    } else {
-        u64::from(BPF_RB_FORCE_WAKEUP)
+    let Some(waits) = maps::reader() else {
+        return quiet;
+    };
+    // SAFETY: the map is a ring buffer, and the word is one of a map.
+    unsafe {
+        if waits.read_volatile() == 0
+            || bpf_ringbuf_query(ring, u64::from(BPF_RB_AVAIL_DATA)) < wake_bytes
+            || exchange(waits, 0) == 0
+        {
+            return quiet;
+        }
     }
+    u64::from(BPF_RB_FORCE_WAKEUP)
 }
 
 /// The counter of a kind.

@@ -89,6 +89,10 @@ pub(crate) static DESCRIPTORS: HashMap<DescriptorKey, Descriptor> =
 #[map]
 pub(crate) static LINKS: HashMap<u32, Link> = HashMap::with_max_entries(LINKS_MAX, 0);
 
+/// 1 while the reader waits, set by it in place.
+#[map]
+static READER: Array<u64> = Array::with_max_entries(1, MMAPABLE);
+
 /// Whether the agent attaches.
 #[map]
 static SWITCH: Array<Switch> = Array::with_max_entries(1, 0);
@@ -138,6 +142,12 @@ pub(crate) fn ring(kind: Kind) -> (*mut core::ffi::c_void, u64) {
 pub(crate) fn cpu() -> u32 {
     // SAFETY: takes nothing and reads a per-CPU variable.
     unsafe { bpf_get_smp_processor_id() }
+}
+
+/// The word that says whether the reader waits.
+#[inline(always)]
+pub(crate) fn reader() -> Option<*mut u64> {
+    READER.get_ptr_mut(0)
 }
 
 /// The switch, when it is on.

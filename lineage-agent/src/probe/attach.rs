@@ -14,7 +14,7 @@ use lineage_common::{
 use zerocopy::{FromZeros, IntoBytes};
 
 use super::{
-    Options, ProbeError, catalog::PROBES, counters::Counters, reader::Reader, ring::Ring,
+    Options, ProbeError, catalog::PROBES, counters::Counters, reader::Reader, ring::{Mapping, Ring},
     syscalls::Machine, tracking::Tracking,
 };
 
@@ -67,10 +67,13 @@ pub(super) fn attach(
         .map_err(ProbeError::Map)?;
     let control = ring(&ebpf, "CONTROL", options.control_ring_bytes)?;
     let bulk = ring(&ebpf, "BULK", options.bulk_ring_bytes)?;
+    let page = rustix::param::page_size();
+    let waiting =
+        Mapping::new(map(&ebpf, "READER")?.fd().as_fd(), page, 0, true).map_err(ProbeError::Map)?;
     attach_programs(&mut ebpf)?;
     // Only now: the programs are loaded with the descriptors of the maps.
     let tracking = Tracking::new(&mut ebpf)?;
-    let reader = Reader::new(control, bulk, counters);
+    let reader = Reader::new(control, bulk, counters, waiting).map_err(ProbeError::Map)?;
     Ok((Attached { ebpf, tracking }, reader))
 }
 

@@ -122,7 +122,8 @@ impl Probes {
         reader.drain(&mut Batch::default());
         self.attached.tracking.remove_with_descriptors(own);
         self.attached.clear_counters(self.counters.cpus())?;
-        Ok(reader.restart())
+        reader.restart();
+        Ok(reader)
     }
 
     /// Tracks one process and all it will create from now on. What it has created already is not

@@ -6,15 +6,18 @@
 //! numbered later have a later time; the noted ones have arrived once as many were taken from that
 //! ring. Nothing is guessed from how long a frame may take.
 
-use std::time::Duration;
+use std::{mem::MaybeUninit, os::fd::OwnedFd, sync::atomic::Ordering, time::Duration};
 
 use lineage_common::frame::Kind;
 use rustix::{
-    event::{PollFd, PollFlags, Timespec, poll},
+    event::{Timespec, epoll},
     time::{ClockId, clock_gettime},
 };
 
-use super::{counters::Counters, ring::Ring};
+use super::{
+    counters::Counters,
+    ring::{Mapping, Ring},
+};
 use crate::batch::{Batch, Watermark};
 
 /// Most bytes one [`Reader::drain`] adds to a batch, so that memory stays bounded when the rings
@@ -50,6 +53,10 @@ struct Pending {
 pub struct Reader {
     rings: [Ring; RINGS],
     counters: Counters,
+    /// Its first word is 1 while this waits: otherwise the probes need not wake it.
+    waiting: Mapping,
+    /// Watches the rings for wake-ups, not for data, which is there most of the time.
+    wakeups: OwnedFd,
     /// Frames taken from each ring, by the CPU that made them.
     taken: Vec<[u64; RINGS]>,
     pending: Option<Pending>,
@@ -58,45 +65,52 @@ pub struct Reader {
 }
 
 impl Reader {
-    pub(super) fn new(control: Ring, bulk: Ring, counters: Counters) -> Self {
+    pub(super) fn new(
+        control: Ring,
+        bulk: Ring,
+        counters: Counters,
+        waiting: Mapping,
+    ) -> rustix::io::Result<Self> {
+        let wakeups = epoll::create(epoll::CreateFlags::CLOEXEC)?;
+        for ring in [&control, &bulk] {
+            let events = epoll::EventFlags::IN | epoll::EventFlags::ET;
+            epoll::add(&wakeups, ring.fd(), epoll::EventData::new_u64(0), events)?;
+        }
         let taken = vec![[0; RINGS]; counters.cpus()];
-        Self {
+        Ok(Self {
             rings: [control, bulk],
             counters,
+            waiting,
+            wakeups,
             taken,
             pending: None,
             malformed: 0,
-        }
+        })
     }
 
-    /// The reader again, as if nothing had been read: the counters were set to 0, and the rings are
-    /// empty.
-    pub(super) fn restart(self) -> Self {
-        let Self {
-            rings: [control, bulk],
-            counters,
-            ..
-        } = self;
-        Self::new(control, bulk, counters)
+    /// Begins anew: the counters were set to 0, and the rings are empty.
+    pub(super) fn restart(&mut self) {
+        self.taken.fill([0; RINGS]);
+        self.pending = None;
+        self.malformed = 0;
     }
 
-    /// Waits until much is unread or the timeout has passed. The probes do not wake the reader for
-    /// every frame, so the timeout is the longest a frame stays in a ring.
+    /// Waits until an eighth of a ring is unread or the timeout has passed. Frames are not worth a
+    /// wake-up each, so the timeout is the longest one stays in a ring.
     ///
     /// # Errors
     ///
-    /// What `poll` returns; an interruption is not an error.
+    /// What `epoll_wait` returns; an interruption is not an error.
     pub fn wait(&self, timeout: Duration) -> rustix::io::Result<()> {
         let timeout = Timespec {
             tv_sec: i64::try_from(timeout.as_secs()).unwrap_or(i64::MAX),
             tv_nsec: i64::from(timeout.subsec_nanos()),
         };
-        let [control, bulk] = &self.rings;
-        let mut fds = [
-            PollFd::from_borrowed_fd(control.fd(), PollFlags::IN),
-            PollFd::from_borrowed_fd(bulk.fd(), PollFlags::IN),
-        ];
-        match poll(&mut fds, Some(&timeout)) {
+        let mut events = [MaybeUninit::uninit(); RINGS];
+        self.waiting.word(0).store(1, Ordering::SeqCst);
+        let waited = epoll::wait(&self.wakeups, &mut events, Some(&timeout));
+        self.waiting.word(0).store(0, Ordering::SeqCst);
+        match waited {
             Ok(_) | Err(rustix::io::Errno::INTR) => Ok(()),
             Err(error) => Err(error),
         }
