@@ -109,6 +109,7 @@ kernel_layout! {
     dentry_parent: "dentry" "d_parent";
     dentry_name_len: "dentry" "d_name.len";
     dentry_name: "dentry" "d_name.name";
+    dentry_short_name: "dentry" "d_shortname|d_iname" optional;
     vfsmount_root: "vfsmount" "mnt_root";
     mount_vfsmount: "mount" "mnt";
     mount_parent: "mount" "mnt_parent";
@@ -159,6 +160,8 @@ pub struct Derived {
     pub file_window: u32,
     /// First byte of [`INODE_WINDOW`] in `struct inode`.
     pub inode_window: u32,
+    /// First byte of [`SUPER_WINDOW`] in `struct super_block`.
+    pub super_window: u32,
     /// First byte of [`DENTRY_WINDOW`] in `struct dentry`.
     pub dentry_window: u32,
     /// Size of `struct upid`, the step of `pid.numbers`.
@@ -180,6 +183,7 @@ impl Derived {
     pub const UNKNOWN: Self = Self {
         file_window: ABSENT,
         inode_window: ABSENT,
+        super_window: ABSENT,
         dentry_window: ABSENT,
         upid_size: ABSENT,
         regs_number: ABSENT,
@@ -197,7 +201,14 @@ pub const FILE_WINDOW: usize = 64;
 pub const INODE_WINDOW: usize = 80;
 
 /// Bytes of `struct dentry` read at once: all `dentry_*` members lie in them.
-pub const DENTRY_WINDOW: usize = 48;
+pub const DENTRY_WINDOW: usize = 80;
+
+/// Bytes of a name kept in the dentry itself, at most: `DNAME_INLINE_LEN`
+/// (`include/linux/dcache.h`).
+pub const SHORT_NAME_BYTES: usize = 40;
+
+/// Bytes of `struct super_block` read at once: all `super_*` members lie in them.
+pub const SUPER_WINDOW: usize = 96;
 
 /// Length of the system call table; no number of an action reaches it.
 pub const SYSCALLS_MAX: usize = 512;
@@ -262,5 +273,5 @@ impl Action {
 
 const _: () = {
     assert!(size_of::<KernelLayout>() == FIELDS.len() * 4 + size_of::<Derived>());
-    assert!(size_of::<Derived>() == 56);
+    assert!(size_of::<Derived>() == 60);
 };

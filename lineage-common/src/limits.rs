@@ -24,10 +24,14 @@ pub const UNIX_PATH_BYTES_MAX: usize = 108;
 pub const COMM_BYTES: usize = 16;
 
 /// Processes that can be tracked at one time.
-pub const TASKS_MAX: u32 = 262_144;
+pub const TASKS_MAX: u32 = 65_536;
 
 /// Descriptors whose totals are kept at one time, over all tracked processes.
-pub const DESCRIPTORS_MAX: u32 = 131_072;
+/// Those in blocks are not counted.
+pub const DESCRIPTORS_MAX: u32 = 65_536;
+
+/// Processes that can have a block of descriptors (see [`crate::task::Block`]) at one time.
+pub const BLOCKS_MAX: u32 = 4096;
 
 /// Links (see [`crate::task::Link`]) that can be noted during one attach.
 pub const LINKS_MAX: u32 = 32_768;

@@ -18,18 +18,32 @@ pub struct Task {
     /// Threads that have not passed the exit probe; 0 when not known, which is so from an attach
     /// to the next exec.
     pub threads: u32,
-    /// Entries of this process in the descriptor map.
+    /// Entries of this process in the descriptor map: none of its block.
     pub descriptors: u32,
     /// All descriptors that were ever in the map, or-ed together: none is larger.
     pub descriptor_bits: u32,
+    /// The block for its first [`BLOCK_DESCRIPTORS`] descriptors; [`NO_BLOCK`] when all blocks were
+    /// taken, and the map has them.
+    pub block: u32,
+    /// Which entries of the block are in use, a bit for each.
+    pub low: u32,
     /// Always 0.
     pub reserved: u32,
 }
 
+/// Descriptors below this have a place in the process's block, which needs no search.
+pub const BLOCK_DESCRIPTORS: usize = 32;
+
+/// [`Task::block`] of a process without one.
+pub const NO_BLOCK: u32 = u32::MAX;
+
+/// Value of the map of blocks.
+pub type Block = [Descriptor; BLOCK_DESCRIPTORS];
+
 impl Task {
     /// A process the agent begins to track.
     #[must_use]
-    pub const fn attached(start: u64, lineage: u32) -> Self {
+    pub const fn attached(start: u64, lineage: u32, block: u32) -> Self {
         Self {
             start,
             lineage,
@@ -37,16 +51,18 @@ impl Task {
             threads: 0,
             descriptors: 0,
             descriptor_bits: 0,
+            block,
+            low: 0,
             reserved: 0,
         }
     }
 
     /// A process created by a tracked one.
     #[must_use]
-    pub const fn forked(start: u64, lineage: u32) -> Self {
+    pub const fn forked(start: u64, lineage: u32, block: u32) -> Self {
         Self {
             threads: 1,
-            ..Self::attached(start, lineage)
+            ..Self::attached(start, lineage, block)
         }
     }
 }
@@ -107,7 +123,7 @@ pub struct DescriptorKey {
     pub fd: i32,
 }
 
-/// Value of the descriptor map: one open descriptor of one process, and what went through it.
+/// Value of the descriptor map and of each place of a block: one open descriptor of one process, and what went through it.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, FromBytes, IntoBytes, KnownLayout, Immutable)]
 pub struct Descriptor {
@@ -134,9 +150,10 @@ pub struct Descriptor {
 
 const _: () = {
     assert!(size_of::<Listed>() == 24);
-    assert!(size_of::<Task>() == 32);
+    assert!(size_of::<Task>() == 40);
     assert!(size_of::<Link>() == 16);
     assert!(size_of::<Switch>() == 8);
     assert!(size_of::<DescriptorKey>() == 16);
     assert!(size_of::<Descriptor>() == 56);
+    assert!(BLOCK_DESCRIPTORS == u32::BITS as usize);
 };

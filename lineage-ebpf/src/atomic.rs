@@ -79,3 +79,17 @@ pub(crate) unsafe fn or_half(half: *mut u32, bits: u32) {
             options(nostack));
     }
 }
+
+/// Keeps only these bits of a half word.
+///
+/// # Safety
+///
+/// As [`fetch_add_half`].
+#[inline(always)]
+pub(crate) unsafe fn and_half(half: *mut u32, bits: u32) {
+    // SAFETY: by contract.
+    unsafe {
+        asm!("lock *(u32 *)({0} + 0) &= w1", in(reg) half, in("r1") u64::from(bits),
+            options(nostack));
+    }
+}

@@ -1,22 +1,24 @@
 //! The open descriptors of tracked processes, and how they end.
 //!
 //! A descriptor enters the table when it is opened, connected, accepted, bound or first used, with
-//! the `struct file` behind it: a later use that finds another file there knows that the
+//! the `struct file` behind it. The low ones of a process lie in a block of its own, where no search
+//! is needed; the others, and those of processes for which no block was left, in a map. A later use that finds another file there knows that the
 //! descriptor was replaced in a way the probes did not see, and closes the old one first.
 
-use core::ffi::c_void;
+use core::{ffi::c_void, mem::MaybeUninit};
 
 use aya_ebpf::helpers::generated::bpf_loop;
 use lineage_common::{
     frame::{Close, Flags, Kind, NO_CPU},
     limits::DESCRIPTOR_MAX,
-    task::{Descriptor, DescriptorKey},
+    task::{BLOCK_DESCRIPTORS, Descriptor, DescriptorKey},
 };
 
 use crate::{
-    atomic::{add, fetch_add_half, or_half},
+    atomic::{add, and_half, fetch_add_half, or_half},
     emit::{BODY, Frame, Sent, What},
     maps::{self, DESCRIPTORS},
+    read::mask_block,
     skip::Skip,
     task::{self, Actor},
 };
@@ -35,7 +37,7 @@ pub(crate) struct Target {
 
 /// The key of a descriptor of the acting process.
 #[inline(always)]
-pub(crate) fn key(actor: &Actor, fd: i32) -> DescriptorKey {
+fn key(actor: &Actor, fd: i32) -> DescriptorKey {
     DescriptorKey {
         // SAFETY: the entry of a tracked process stays while one of its threads runs.
         start: unsafe { (*actor.task).start },
@@ -44,25 +46,65 @@ pub(crate) fn key(actor: &Actor, fd: i32) -> DescriptorKey {
     }
 }
 
+/// The bit of a descriptor that has a place in a block.
+#[inline(always)]
+fn bit(fd: i32) -> u32 {
+    1 << (fd as u32 % u32::BITS)
+}
+
+/// The place of a descriptor in the block of its process, used or not.
+#[inline(always)]
+fn place(actor: &Actor, fd: i32) -> Option<*mut Descriptor> {
+    if fd as u32 >= BLOCK_DESCRIPTORS as u32 {
+        return None;
+    }
+    // SAFETY: the entry of a tracked process stays while one of its threads runs.
+    let block = maps::block(unsafe { (*actor.task).block })?;
+    // SAFETY: masked to the length of a block.
+    Some(unsafe {
+        block
+            .cast::<Descriptor>()
+            .add(mask_block(fd as u64) as usize)
+    })
+}
+
+/// A descriptor of the acting process, if it is in the table.
+#[inline(always)]
+pub(crate) fn find(actor: &Actor, fd: i32) -> Option<*mut Descriptor> {
+    let Some(place) = place(actor, fd) else {
+        return DESCRIPTORS.get_ptr_mut(key(actor, fd));
+    };
+    // SAFETY: the entry of a tracked process stays while one of its threads runs.
+    if unsafe { (*actor.task).low } & bit(fd) == 0 {
+        return None;
+    }
+    Some(place)
+}
+
 /// Puts a descriptor into the table, with the frame that recorded it, if one did.
 ///
 /// Not inlined: its stack is free again afterwards.
 #[inline(never)]
-pub(crate) fn remember(actor: &Actor, fd: i32, target: &Target, sent: Option<Sent>) {
-    let (opened_number, opened_cpu) = match sent {
-        Some(sent) => (sent.number, sent.cpu),
-        None => (0, NO_CPU),
+pub(crate) fn remember(actor: &Actor, fd: i32, target: &Target, sent: &Sent) {
+    let Some(place) = place(actor, fd) else {
+        remember_high(actor, fd, target, sent);
+        return;
     };
-    let descriptor = Descriptor {
-        file: target.file,
-        bytes_read: 0,
-        bytes_written: 0,
-        ino: target.ino,
-        opened_number,
-        opened_cpu,
-        dev: target.dev,
-        socket: u32::from(target.socket),
-        reserved: 0,
+    // SAFETY: the place is this descriptor's, and nobody reads it before its bit is set.
+    unsafe {
+        fill(place, target, sent);
+        or_half(&raw mut (*actor.task).low, bit(fd));
+    }
+}
+
+/// [`remember`], in the map.
+#[inline(always)]
+fn remember_high(actor: &Actor, fd: i32, target: &Target, sent: &Sent) {
+    let mut descriptor = MaybeUninit::<Descriptor>::uninit();
+    // SAFETY: all fields are filled.
+    let descriptor = unsafe {
+        fill(descriptor.as_mut_ptr(), target, sent);
+        descriptor.assume_init_ref()
     };
     if DESCRIPTORS.insert(key(actor, fd), descriptor, 0).is_err() {
         full();
@@ -78,14 +120,43 @@ pub(crate) fn remember(actor: &Actor, fd: i32, target: &Target, sent: Option<Sen
     }
 }
 
+#[inline(always)]
+unsafe fn fill(descriptor: *mut Descriptor, target: &Target, sent: &Sent) {
+    // SAFETY: by contract of the caller.
+    unsafe {
+        (*descriptor).file = target.file;
+        (*descriptor).bytes_read = 0;
+        (*descriptor).bytes_written = 0;
+        (*descriptor).ino = target.ino;
+        (*descriptor).opened_number = sent.number;
+        (*descriptor).opened_cpu = sent.cpu;
+        (*descriptor).dev = target.dev;
+        (*descriptor).socket = u32::from(target.socket);
+        (*descriptor).reserved = 0;
+    }
+}
+
+/// Takes a descriptor out of the table.
+#[inline(always)]
+fn forget(actor: &Actor, fd: i32) {
+    // SAFETY: the entry of a tracked process stays while one of its threads runs.
+    unsafe {
+        if place(actor, fd).is_some() {
+            and_half(&raw mut (*actor.task).low, !bit(fd));
+        } else if DESCRIPTORS.remove(key(actor, fd)).is_ok() {
+            fetch_add_half(&raw mut (*actor.task).descriptors, u32::MAX);
+        }
+    }
+}
+
 /// After a call on a socket was recorded: enters its descriptor, or notes the new frame with it.
 #[inline(always)]
-pub(crate) fn recorded(actor: &Actor, fd: i32, target: &Target, sent: Option<Sent>) {
-    let Some(descriptor) = DESCRIPTORS.get_ptr_mut(key(actor, fd)) else {
+pub(crate) fn recorded(actor: &Actor, fd: i32, target: &Target, sent: &Sent) {
+    let Some(descriptor) = find(actor, fd) else {
         remember(actor, fd, target, sent);
         return;
     };
-    if let Some(sent) = sent {
+    if sent.cpu != NO_CPU {
         // SAFETY: map values stay writable.
         unsafe {
             (*descriptor).opened_number = sent.number;
@@ -106,7 +177,7 @@ fn full() {
 /// closed without a probe seeing it.
 #[inline(always)]
 pub(crate) fn replace(actor: &Actor, fd: i32, file: u64) {
-    if let Some(old) = DESCRIPTORS.get_ptr(key(actor, fd)) {
+    if let Some(old) = find(actor, fd) {
         // SAFETY: map values stay readable.
         if unsafe { (*old).file } != file {
             let _ = close(actor, fd, Flags::BY_REPLACE, 0);
@@ -121,8 +192,7 @@ pub(crate) fn replace(actor: &Actor, fd: i32, file: u64) {
 /// [`Skip::Untracked`] when it is not in the table, and nothing is recorded.
 #[inline(never)]
 pub(crate) fn close(actor: &Actor, fd: i32, flags: Flags, result: i64) -> Result<(), Skip> {
-    let key = key(actor, fd);
-    let Some(descriptor) = DESCRIPTORS.get_ptr(key) else {
+    let Some(descriptor) = find(actor, fd) else {
         return Err(Skip::Untracked);
     };
     // SAFETY: map values stay readable.
@@ -144,10 +214,7 @@ pub(crate) fn close(actor: &Actor, fd: i32, flags: Flags, result: i64) -> Result
         (*body).fd = fd;
         (*body).reserved = 0;
     }
-    if DESCRIPTORS.remove(key).is_ok() {
-        // SAFETY: the entry of a tracked process stays while one of its threads runs.
-        unsafe { fetch_add_half(&raw mut (*actor.task).descriptors, u32::MAX) };
-    }
+    forget(actor, fd);
     let what = What {
         kind,
         flags,
@@ -205,9 +272,14 @@ struct Sweeping {
 #[inline(never)]
 pub(crate) fn sweep(actor: &Actor, first: u32, last: u32, why: Sweep) {
     // SAFETY: the entry of a tracked process stays while one of its threads runs.
-    let (count, bits) = unsafe { ((*actor.task).descriptors, (*actor.task).descriptor_bits) };
-    let last = last.min(bits).min(DESCRIPTOR_MAX);
-    if count == 0 || first > last {
+    let (high, bits) = unsafe { ((*actor.task).descriptors, (*actor.task).descriptor_bits) };
+    let end = if high == 0 {
+        BLOCK_DESCRIPTORS as u32 - 1
+    } else {
+        bits | (BLOCK_DESCRIPTORS as u32 - 1)
+    };
+    let last = last.min(end).min(DESCRIPTOR_MAX);
+    if none_left(actor) || first > last {
         return;
     }
     let mut sweeping = Sweeping {
@@ -231,7 +303,7 @@ unsafe extern "C" fn sweep_one(index: u64, context: *mut c_void) -> i64 {
     let sweeping = unsafe { &*context.cast::<Sweeping>() };
     let actor = &sweeping.actor;
     let fd = (sweeping.first + index as u32) as i32;
-    let Some(descriptor) = DESCRIPTORS.get_ptr(key(actor, fd)) else {
+    let Some(descriptor) = find(actor, fd) else {
         return 0;
     };
     // SAFETY: map values stay readable.
@@ -243,6 +315,12 @@ unsafe extern "C" fn sweep_one(index: u64, context: *mut c_void) -> i64 {
         Sweep::Exec => Flags::BY_EXEC,
     };
     let _ = close(actor, fd, flags, 0);
+    i64::from(none_left(actor))
+}
+
+/// Whether the process has nothing in the table.
+#[inline(always)]
+fn none_left(actor: &Actor) -> bool {
     // SAFETY: the entry of a tracked process stays while one of its threads runs.
-    i64::from(unsafe { (*actor.task).descriptors } == 0)
+    unsafe { (*actor.task).low == 0 && (*actor.task).descriptors == 0 }
 }

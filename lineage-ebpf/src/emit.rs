@@ -6,21 +6,16 @@
 
 use aya_ebpf::{
     bindings::{BPF_RB_AVAIL_DATA, BPF_RB_FORCE_WAKEUP, BPF_RB_NO_WAKEUP},
-    helpers::generated::{
-        bpf_get_current_comm, bpf_ktime_get_boot_ns, bpf_ringbuf_output, bpf_ringbuf_query,
-    },
+    helpers::generated::{bpf_ktime_get_boot_ns, bpf_ringbuf_output, bpf_ringbuf_query},
 };
-use lineage_common::{
-    frame::{Flags, Header, Kind},
-    limits::COMM_BYTES,
-};
+use lineage_common::frame::{Flags, Header, Kind, NO_CPU};
 
 use crate::{
     atomic::{add, exchange, fetch_add},
     maps::{self, Scratch},
-    read::mask_frame,
+    read::{mask_frame, offset, typed},
     skip::Skip,
-    task::Actor,
+    task::{self, Actor},
 };
 
 /// Bytes of the header: where a body starts.
@@ -50,6 +45,14 @@ pub(crate) struct What {
 pub(crate) struct Sent {
     pub(crate) number: u64,
     pub(crate) cpu: u32,
+}
+
+impl Sent {
+    /// There was no frame.
+    pub(crate) const NOTHING: Self = Self {
+        number: 0,
+        cpu: NO_CPU,
+    };
 }
 
 impl Frame {
@@ -142,7 +145,11 @@ fn deliver(scratch: *mut Scratch, actor: &Actor) {
         (*header).lineage = (*actor.task).lineage;
         (*header).exec = (*actor.task).exec;
         (*header).reserved = 0;
-        bpf_get_current_comm((&raw mut (*header).comm).cast(), COMM_BYTES as u32);
+        // Word by word from the task: less than half the cost of the helper.
+        let task = task::current();
+        let comm = (&raw mut (*header).comm).cast::<u64>();
+        comm.write(typed(task, offset!(task_comm)));
+        comm.add(1).write(typed(task, offset!(task_comm) + 8));
 
         let number = fetch_add(&raw mut (*counters).number, 1);
         (*header).number = number;

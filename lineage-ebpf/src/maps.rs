@@ -3,16 +3,16 @@
 use aya_ebpf::{
     helpers::bpf_get_smp_processor_id,
     macros::map,
-    maps::{Array, HashMap, RingBuf},
+    maps::{Array, HashMap, RingBuf, Stack},
 };
 use lineage_common::{
     frame::{CpuCounters, Kind, WIRE_MARK, WIRE_VERSION},
     layout::{Action, KernelLayout, SYSCALLS_MAX},
     limits::{
-        BULK_RING_BYTES, CONTROL_RING_BYTES, CPUS_MAX, DESCRIPTORS_MAX, FRAME_BYTES_MAX, LINKS_MAX,
-        TASKS_MAX,
+        BLOCKS_MAX, BULK_RING_BYTES, CONTROL_RING_BYTES, CPUS_MAX, DESCRIPTORS_MAX,
+        FRAME_BYTES_MAX, LINKS_MAX, TASKS_MAX,
     },
-    task::{Descriptor, DescriptorKey, Link, Switch, Task},
+    task::{Block, Descriptor, DescriptorKey, Link, NO_BLOCK, Switch, Task},
 };
 
 use crate::{
@@ -85,6 +85,14 @@ pub(crate) static TASKS: HashMap<u32, Task> = HashMap::with_max_entries(TASKS_MA
 pub(crate) static DESCRIPTORS: HashMap<DescriptorKey, Descriptor> =
     HashMap::with_max_entries(DESCRIPTORS_MAX, 0);
 
+/// Descriptors of processes, in blocks.
+#[map]
+static BLOCKS: Array<Block> = Array::with_max_entries(BLOCKS_MAX, 0);
+
+/// The blocks nobody has; filled by the agent.
+#[map]
+pub(crate) static FREE_BLOCKS: Stack<u32> = Stack::with_max_entries(BLOCKS_MAX, 0);
+
 /// Who created whom while the agent attaches.
 #[map]
 pub(crate) static LINKS: HashMap<u32, Link> = HashMap::with_max_entries(LINKS_MAX, 0);
@@ -142,6 +150,29 @@ pub(crate) fn ring(kind: Kind) -> (*mut core::ffi::c_void, u64) {
 pub(crate) fn cpu() -> u32 {
     // SAFETY: takes nothing and reads a per-CPU variable.
     unsafe { bpf_get_smp_processor_id() }
+}
+
+/// A block; `None` for [`NO_BLOCK`].
+#[inline(always)]
+pub(crate) fn block(number: u32) -> Option<*mut Block> {
+    BLOCKS.get_ptr_mut(number)
+}
+
+/// A block nobody has, or [`NO_BLOCK`].
+#[inline(always)]
+pub(crate) fn take_block() -> u32 {
+    match FREE_BLOCKS.pop() {
+        Ok(Some(number)) => number,
+        _ => NO_BLOCK,
+    }
+}
+
+/// Gives a block back.
+#[inline(always)]
+pub(crate) fn give_block(number: u32) {
+    if number != NO_BLOCK {
+        let _ = FREE_BLOCKS.push(number, 0);
+    }
 }
 
 /// The word that says whether the reader waits.

@@ -10,14 +10,15 @@ use core::ffi::c_void;
 use aya_ebpf::helpers::generated::bpf_loop;
 use lineage_common::{
     frame::Flags,
-    layout::{DENTRY_WINDOW, FILE_WINDOW, INODE_WINDOW},
+    layout::{ABSENT, DENTRY_WINDOW, FILE_WINDOW, INODE_WINDOW, SHORT_NAME_BYTES, SUPER_WINDOW},
     limits::{NAME_BYTES_MAX, PATH_BYTES_MAX, PATH_COMPONENTS_MAX},
 };
 
 use crate::{
     maps::Scratch,
     read::{
-        Typed, Window, copy_kernel, follow, mask_frame, mask_name, offset, typed, untyped, words,
+        Typed, Window, copy_kernel, follow, mask_frame, mask_name, offset, store, typed, untyped,
+        words,
     },
 };
 
@@ -40,7 +41,7 @@ impl FileFacts {
     /// Not inlined: its stack is free again when the path is walked.
     #[inline(never)]
     pub(crate) fn read(&mut self, file: u64) -> bool {
-        let mut window = Window::<{ words(INODE_WINDOW) }>::new();
+        let mut window = Window::<{ words(SUPER_WINDOW) }>::new();
         if !window.fill(file, offset!(derived.file_window), FILE_WINDOW) {
             return false;
         }
@@ -60,14 +61,14 @@ impl FileFacts {
             self.ino = window.get(offset!(inode_ino));
             window.get(offset!(inode_sb))
         };
-        let (Some(dev), Some(magic)) = (
-            untyped(sb + offset!(super_dev) as u64),
-            untyped(sb + offset!(super_magic) as u64),
-        ) else {
+        if !window.fill(sb, offset!(derived.super_window), SUPER_WINDOW) {
             return false;
-        };
-        self.dev = dev;
-        self.magic = magic;
+        }
+        // SAFETY: the window is filled; `struct super_block` has members of these types.
+        unsafe {
+            self.dev = window.get(offset!(super_dev));
+            self.magic = window.get(offset!(super_magic));
+        }
         true
     }
 }
@@ -192,7 +193,12 @@ unsafe extern "C" fn step(_index: u64, context: *mut c_void) -> i64 {
                 (*walk).flags |= u64::from(Flags::UNLINKED.0);
             }
         }
-        if !name_append(scratch, name, u64::from(len)) {
+        let appended = if is_short(dentry, name) {
+            short_name_append(scratch, &window, u64::from(len))
+        } else {
+            name_append(scratch, name, u64::from(len))
+        };
+        if !appended {
             return end(walk, Flags::PATH_CUT);
         }
         if parent == dentry {
@@ -201,6 +207,46 @@ unsafe extern "C" fn step(_index: u64, context: *mut c_void) -> i64 {
         }
         (*walk).dentry = parent;
         0
+    }
+}
+
+/// Whether a name lies in its dentry, and with that in the window.
+#[inline(always)]
+fn is_short(dentry: u64, name: u64) -> bool {
+    let at = offset!(dentry_short_name);
+    at != ABSENT as usize && name == dentry + at as u64
+}
+
+/// Appends one component that lies in the window.
+///
+/// Copies all bytes a short name can have, in words, and then goes on after those it has: cheaper
+/// than a copy of the exact length. The frame has room for more than any path.
+#[inline(always)]
+unsafe fn short_name_append(
+    scratch: *mut Scratch,
+    window: &Window<{ words(DENTRY_WINDOW) }>,
+    len: u64,
+) -> bool {
+    if offset!(dentry_short_name) == ABSENT as usize || len >= SHORT_NAME_BYTES as u64 {
+        return false;
+    }
+    // SAFETY: the offset is masked, and the frame has room for twice the mask.
+    unsafe {
+        let walk = &raw mut (*scratch).walk;
+        let at = mask_frame((*walk).at);
+        if at + len - (*walk).start > PATH_BYTES_MAX as u64 {
+            return false;
+        }
+        let to = (&raw mut (*scratch).frame).cast::<u8>().add(at as usize);
+        let name = offset!(dentry_short_name);
+        store(to, window.get(name));
+        store(to.add(8), window.get(name + 8));
+        store(to.add(16), window.get(name + 16));
+        store(to.add(24), window.get(name + 24));
+        store(to.add(32), window.get(name + 32));
+        *to.add(mask_name(len) as usize) = 0;
+        (*walk).at = at + len + 1;
+        true
     }
 }
 

@@ -256,3 +256,26 @@ pub(crate) fn mask_unix(value: u64) -> u64 {
     unsafe { core::arch::asm!("{0} &= 0x7f", inout(reg) masked, options(nomem, nostack)) };
     masked
 }
+
+/// Stores a word at an address that need not be aligned, which the architectures the probes know
+/// can do; the compiler would store byte by byte.
+///
+/// # Safety
+///
+/// `to` has room for the word.
+#[inline(always)]
+pub(crate) unsafe fn store(to: *mut u8, word: u64) {
+    // SAFETY: by contract.
+    unsafe {
+        core::arch::asm!("*(u64 *)({0} + 0) = {1}", in(reg) to, in(reg) word, options(nostack));
+    }
+}
+
+/// `value & 0x1f`, the number of a place in a block, in an instruction the compiler leaves alone.
+#[inline(always)]
+pub(crate) fn mask_block(value: u64) -> u64 {
+    let mut masked = value;
+    // SAFETY: one arithmetic instruction on a register.
+    unsafe { core::arch::asm!("{0} &= 0x1f", inout(reg) masked, options(nomem, nostack)) };
+    masked
+}

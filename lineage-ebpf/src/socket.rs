@@ -7,7 +7,7 @@ use lineage_common::{
 
 use crate::{
     descriptor::{self, Target},
-    emit::{BODY, Frame, What},
+    emit::{BODY, Frame, Sent, What},
     maps::Scratch,
     path,
     read::{copy_kernel, copy_user_string, mask_frame, mask_unix, offset, untyped, user},
@@ -95,8 +95,8 @@ pub(crate) fn record(
     };
     let sent = frame.send(actor, what, len);
     if target.socket {
-        let sent = if done { Some(sent) } else { None };
-        descriptor::recorded(actor, fd, &target, sent);
+        let sent = if done { sent } else { Sent::NOTHING };
+        descriptor::recorded(actor, fd, &target, &sent);
     }
     Ok(())
 }

@@ -14,8 +14,13 @@ use lineage_common::{
 use zerocopy::{FromZeros, IntoBytes};
 
 use super::{
-    Options, ProbeError, catalog::PROBES, counters::Counters, reader::Reader, ring::{Mapping, Ring},
-    syscalls::Machine, tracking::Tracking,
+    Options, ProbeError,
+    catalog::PROBES,
+    counters::Counters,
+    reader::Reader,
+    ring::{Mapping, Ring},
+    syscalls::Machine,
+    tracking::Tracking,
 };
 
 /// The object, as `cargo xtask build` left it.

@@ -2,6 +2,7 @@
 
 use lineage_common::layout::{
     ABSENT, DENTRY_WINDOW, Derived, FIELDS, FILE_WINDOW, INODE_WINDOW, KernelLayout,
+    SHORT_NAME_BYTES, SUPER_WINDOW,
 };
 use zerocopy::{FromBytes, IntoBytes};
 
@@ -57,6 +58,12 @@ pub fn resolve(btf: &Btf<'_>, machine: Machine) -> Result<KernelLayout, LayoutEr
         }
     }
     layout.derived = derive(btf, machine, &layout)?;
+    // Only saves a copy, so where it does not fit the probes do without.
+    let window = u64::from(layout.derived.dentry_window);
+    let short = u64::from(layout.dentry_short_name);
+    if short < window || short + SHORT_NAME_BYTES as u64 > window + DENTRY_WINDOW as u64 {
+        layout.dentry_short_name = ABSENT;
+    }
     Ok(layout)
 }
 
@@ -85,6 +92,11 @@ fn derive(btf: &Btf<'_>, machine: Machine, layout: &KernelLayout) -> Result<Deri
             "inode",
             INODE_WINDOW,
             &[(l.inode_mode, 2), (l.inode_ino, 8), (l.inode_sb, 8)],
+        )?,
+        super_window: window(
+            "super_block",
+            SUPER_WINDOW,
+            &[(l.super_dev, 4), (l.super_magic, 8)],
         )?,
         dentry_window: window(
             "dentry",

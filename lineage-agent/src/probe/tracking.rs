@@ -8,12 +8,12 @@ use std::{
 
 use aya::{
     Ebpf, Pod,
-    maps::{Array, HashMap, MapData, MapError},
+    maps::{Array, HashMap, MapData, MapError, Stack},
     programs::Iter,
 };
 use lineage_common::{
-    limits::TASKS_MAX,
-    task::{Descriptor, DescriptorKey, Link, Listed, Switch, Task},
+    limits::{BLOCKS_MAX, TASKS_MAX},
+    task::{Descriptor, DescriptorKey, Link, Listed, NO_BLOCK, Switch, Task},
 };
 use rustix::thread::{MembarrierCommand, membarrier};
 use zerocopy::FromBytes;
@@ -55,6 +55,7 @@ pub(super) struct Tracking {
     links: HashMap<MapData, u32, LinkValue>,
     switch: Array<MapData, SwitchValue>,
     descriptors: HashMap<MapData, KeyValue, DescriptorValue>,
+    free_blocks: Stack<MapData, u32>,
 }
 
 impl std::fmt::Debug for Tracking {
@@ -67,11 +68,16 @@ impl Tracking {
     /// Takes the maps; the programs must be loaded already.
     pub(super) fn new(ebpf: &mut Ebpf) -> Result<Self, ProbeError> {
         let mut map = |name| ebpf.take_map(name).ok_or(ProbeError::Object(name));
+        let mut free_blocks: Stack<_, u32> = map("FREE_BLOCKS")?.try_into()?;
+        for block in (0..BLOCKS_MAX).rev() {
+            free_blocks.push(block, 0)?;
+        }
         Ok(Self {
             tasks: map("TASKS")?.try_into()?,
             links: map("LINKS")?.try_into()?,
             switch: map("SWITCH")?.try_into()?,
             descriptors: map("DESCRIPTORS")?.try_into()?,
+            free_blocks,
         })
     }
 
@@ -162,8 +168,13 @@ impl Tracking {
 
     /// Enters a process, unless the fork probe has.
     fn insert(&mut self, process: &Listed, lineage: u32) -> Result<(), ProbeError> {
-        let task = TaskValue(Task::attached(process.start, lineage));
-        match self.tasks.insert(process.pid, task, NO_EXIST) {
+        let block = self.free_blocks.pop(0).unwrap_or(NO_BLOCK);
+        let task = TaskValue(Task::attached(process.start, lineage, block));
+        let inserted = self.tasks.insert(process.pid, task, NO_EXIST);
+        if inserted.is_err() {
+            self.give_block(block);
+        }
+        match inserted {
             Ok(()) => Ok(()),
             Err(MapError::SyscallError(error))
                 if error.io_error.kind() == std::io::ErrorKind::AlreadyExists =>
@@ -178,19 +189,26 @@ impl Tracking {
     }
 
     /// Removes a process, if the entry is still its.
-    pub(super) fn remove(&mut self, pid: u32, start: u64) {
-        if self
-            .tasks
-            .get(&pid, 0)
-            .is_ok_and(|task| task.0.start == start)
+    fn remove(&mut self, pid: u32, start: u64) {
+        if let Ok(TaskValue(task)) = self.tasks.get(&pid, 0)
+            && task.start == start
+            && self.tasks.remove(&pid).is_ok()
         {
-            let _ = self.tasks.remove(&pid);
+            self.give_block(task.block);
         }
     }
 
-    /// Removes a process and its descriptors.
+    fn give_block(&mut self, block: u32) {
+        if block != NO_BLOCK {
+            let _ = self.free_blocks.push(block, 0);
+        }
+    }
+
+    /// Removes a process that is not over, and its descriptors.
     pub(super) fn remove_with_descriptors(&mut self, pid: u32) {
-        let _ = self.tasks.remove(&pid);
+        if let Ok(TaskValue(task)) = self.tasks.get(&pid, 0) {
+            self.remove(pid, task.start);
+        }
         let keys: Vec<KeyValue> = self
             .descriptors
             .keys()

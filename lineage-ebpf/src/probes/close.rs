@@ -4,7 +4,6 @@ use lineage_common::frame::Flags;
 
 use crate::{
     descriptor::{self, Sweep},
-    maps::DESCRIPTORS,
     probes::syscall::{Returned, argument},
     skip::Skip,
     task::{self, Actor},
@@ -35,7 +34,7 @@ fn reopened(actor: &Actor, fd: i32) -> bool {
     if !task::shares_files(current) {
         return false;
     }
-    let Some(descriptor) = DESCRIPTORS.get_ptr(descriptor::key(actor, fd)) else {
+    let Some(descriptor) = descriptor::find(actor, fd) else {
         return false;
     };
     // SAFETY: map values stay readable.

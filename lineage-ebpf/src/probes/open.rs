@@ -88,7 +88,7 @@ fn record_call(actor: &Actor, fd: i32, file: u64, kind: Kind, call_flags: u32) -
         result: if opened { i64::from(fd) } else { 0 },
     };
     let sent = frame.send(actor, what, PATH + path_len);
-    descriptor::remember(actor, fd, &target, Some(sent));
+    descriptor::remember(actor, fd, &target, &sent);
     Ok(())
 }
 

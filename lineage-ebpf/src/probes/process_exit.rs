@@ -61,7 +61,11 @@ fn exited(thread: Typed) -> Result<(), Skip> {
     }
     let sent = record(&actor, thread, last);
     if last {
-        let _ = TASKS.remove(actor.pid);
+        // SAFETY: the entry of a tracked process stays while one of its threads runs.
+        let block = unsafe { (*actor.task).block };
+        if TASKS.remove(actor.pid).is_ok() {
+            maps::give_block(block);
+        }
     }
     sent
 }

@@ -94,10 +94,13 @@ fn forked(ctx: &BtfTracePointContext) -> Result<(), Skip> {
 fn inherit(actor: &Actor, child: &Child) {
     // SAFETY: the entry of a tracked process stays while one of its threads runs.
     let lineage = unsafe { (*actor.task).lineage };
-    let task = Task::forked(child.start, lineage);
-    if TASKS.insert(child.pid, task, 0).is_err()
-        && let Some(counters) = maps::counters(maps::cpu())
-    {
+    let block = maps::take_block();
+    let task = Task::forked(child.start, lineage, block);
+    if TASKS.insert(child.pid, task, 0).is_ok() {
+        return;
+    }
+    maps::give_block(block);
+    if let Some(counters) = maps::counters(maps::cpu()) {
         // SAFETY: map values live as long as the program.
         unsafe { add(&raw mut (*counters).tasks_full, 1) };
     }

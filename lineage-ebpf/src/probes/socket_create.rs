@@ -2,6 +2,7 @@
 
 use crate::{
     descriptor::{self, Target},
+    emit::Sent,
     path,
     probes::syscall::Returned,
     skip::Skip,
@@ -24,6 +25,6 @@ pub(crate) fn returned(actor: &Actor, call: &Returned) -> Result<(), Skip> {
         dev: identity.dev,
         socket: true,
     };
-    descriptor::recorded(actor, fd, &target, None);
+    descriptor::recorded(actor, fd, &target, &Sent::NOTHING);
     Ok(())
 }

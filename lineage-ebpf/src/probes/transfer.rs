@@ -10,9 +10,7 @@ use lineage_common::{
 
 use crate::{
     atomic::add,
-    descriptor,
-    maps::DESCRIPTORS,
-    path,
+    descriptor, path,
     probes::{
         open,
         syscall::{Returned, argument},
@@ -35,13 +33,12 @@ const MESSAGE_LEN: u64 = 56;
 #[inline(never)]
 pub(crate) fn moved(actor: &Actor, fd: i32, read: u64, written: u64) -> Result<(), Skip> {
     let file = task::file(task::current(), fd).ok_or(Skip::Unreadable)?;
-    let key = descriptor::key(actor, fd);
-    let known = match DESCRIPTORS.get_ptr_mut(key) {
+    let known = match descriptor::find(actor, fd) {
         // SAFETY: map values stay readable.
         Some(known) if unsafe { (*known).file == file && (*known).opened_cpu != NO_CPU } => known,
         _ => {
             inherit(actor, fd, file)?;
-            DESCRIPTORS.get_ptr_mut(key).ok_or(Skip::Unreadable)?
+            descriptor::find(actor, fd).ok_or(Skip::Unreadable)?
         }
     };
     // SAFETY: map values stay writable.
