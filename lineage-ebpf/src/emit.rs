@@ -66,6 +66,8 @@ impl Frame {
         if unsafe { exchange(&raw mut (*scratch).busy, 1) } != 0 {
             return Err(interrupted(cpu, kind));
         }
+        // SAFETY: the scratch is ours now.
+        unsafe { (*scratch).cpu = cpu };
         Ok(Self { scratch })
     }
 
@@ -131,7 +133,8 @@ fn interrupted(cpu: u32, kind: Kind) -> Skip {
 /// here.
 #[inline(never)]
 fn deliver(scratch: *mut Scratch, actor: &Actor) {
-    let cpu = maps::cpu();
+    // SAFETY: the scratch is ours.
+    let cpu = unsafe { (*scratch).cpu };
     let Some(counters) = maps::counters(cpu) else {
         return;
     };

@@ -118,6 +118,9 @@ static SCRATCH: Array<Scratch> = Array::with_max_entries(CPUS_MAX, 0);
 pub(crate) struct Scratch {
     /// 1 while a probe uses it.
     pub(crate) busy: u64,
+    /// The CPU it belongs to, while a probe uses it.
+    pub(crate) cpu: u32,
+    reserved: u32,
     /// The file the frame is about: here and not on the stack to save it.
     pub(crate) facts: FileFacts,
     /// State of a path walk: in a map and not on the stack because the verifier then knows nothing

@@ -104,6 +104,8 @@ pub(crate) struct Walk {
     /// Root of the process: where the walk ends.
     root_dentry: u64,
     root_mnt: u64,
+    /// Root dentry of that mount, where most files are.
+    root_mnt_root: u64,
     /// Where in the frame the next component goes.
     at: u64,
     /// Where in the frame the path began.
@@ -120,7 +122,9 @@ pub(crate) fn set_root(scratch: *mut Scratch, task: Typed) -> Option<Typed> {
     // SAFETY: `task` is typed, `fs_struct` has these members; the scratch is ours.
     unsafe {
         let fs = follow(task, offset!(task_fs))?;
-        (*scratch).walk.root_mnt = typed(fs, offset!(fs_root_mnt));
+        let mnt = follow(fs, offset!(fs_root_mnt))?;
+        (*scratch).walk.root_mnt = mnt as u64;
+        (*scratch).walk.root_mnt_root = typed(mnt, offset!(vfsmount_root));
         (*scratch).walk.root_dentry = typed(fs, offset!(fs_root_dentry));
         Some(fs)
     }
@@ -136,7 +140,11 @@ pub(crate) fn append(scratch: *mut Scratch, at: u64, mnt: u64, dentry: u64) -> (
         let walk = &raw mut (*scratch).walk;
         (*walk).dentry = dentry;
         (*walk).mnt = mnt;
-        (*walk).mnt_root = untyped(mnt + offset!(vfsmount_root) as u64).unwrap_or(0);
+        (*walk).mnt_root = if mnt == (*walk).root_mnt {
+            (*walk).root_mnt_root
+        } else {
+            untyped(mnt + offset!(vfsmount_root) as u64).unwrap_or(0)
+        };
         (*walk).at = at;
         (*walk).start = at;
         (*walk).flags = 0;

@@ -34,9 +34,9 @@ const OF_THE_CALL: u32 = 0o100 | 0o200 | 0o400 | 0o1000 | 0o2_000_000;
 pub(crate) fn returned(actor: &Actor, call: &Returned, action: Action) -> Result<(), Skip> {
     if call.result >= 0 {
         let fd = call.result as i32;
+        let flags = asked(call, action).flags;
         if let Some(file) = task::file(task::current(), fd)
-            && record_call(actor, fd, file, Kind::FILE_OPEN, asked(call, action).flags)
-                != Err(Skip::Unreadable)
+            && record_call(actor, fd, file, Kind::FILE_OPEN, flags) != Err(Skip::Unreadable)
         {
             return Ok(());
         }
@@ -62,24 +62,34 @@ fn record_call(actor: &Actor, fd: i32, file: u64, kind: Kind, call_flags: u32) -
         frame.release();
         return Err(Skip::Unreadable);
     }
-    let (path_len, flags) = path::append(frame.scratch, PATH, facts.mnt, facts.dentry);
+    let path = path::append(frame.scratch, PATH, facts.mnt, facts.dentry);
+    facts.flags |= call_flags & OF_THE_CALL;
+    complete(frame, actor, fd, file, kind, path);
+    Ok(())
+}
+
+/// Fills the body, sends the frame, remembers the descriptor.
+#[inline(always)]
+fn complete(frame: Frame, actor: &Actor, fd: i32, file: u64, kind: Kind, path: (u64, Flags)) {
+    let (path_len, flags) = path;
     let body = frame.body::<File>();
-    // SAFETY: the body is ours until the frame is sent.
-    unsafe {
-        (*body).ino = facts.ino;
-        (*body).fs_magic = facts.magic;
-        (*body).dev = facts.dev;
-        (*body).mode = facts.mode;
-        (*body).flags = facts.flags | call_flags & OF_THE_CALL;
+    // SAFETY: the scratch is ours until the frame is sent.
+    let target = unsafe {
+        let facts = &raw const (*frame.scratch).facts;
+        (*body).ino = (*facts).ino;
+        (*body).fs_magic = (*facts).magic;
+        (*body).dev = (*facts).dev;
+        (*body).mode = (*facts).mode;
+        (*body).flags = (*facts).flags;
         (*body).fd = fd;
         (*body).dirfd = AT_FDCWD;
         (*body).path_len = path_len as u32;
-    }
-    let target = Target {
-        file,
-        ino: facts.ino,
-        dev: facts.dev,
-        socket: false,
+        Target {
+            file,
+            ino: (*facts).ino,
+            dev: (*facts).dev,
+            socket: false,
+        }
     };
     let opened = kind == Kind::FILE_OPEN;
     let what = What {
@@ -89,7 +99,6 @@ fn record_call(actor: &Actor, fd: i32, file: u64, kind: Kind, call_flags: u32) -
     };
     let sent = frame.send(actor, what, PATH + path_len);
     descriptor::remember(actor, fd, &target, &sent);
-    Ok(())
 }
 
 /// What the caller asked for.
