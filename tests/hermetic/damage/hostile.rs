@@ -167,10 +167,10 @@ fn any_change_is_noticed(host: &Host, cases: u32) {
 
 #[test]
 fn any_change_to_sealed_evidence_is_noticed() {
-    any_change_is_noticed(&SEALED, 300);
+    any_change_is_noticed(&SEALED, 200);
 }
 
 #[test]
 fn any_change_to_open_evidence_is_noticed() {
-    any_change_is_noticed(&OPEN, 300);
+    any_change_is_noticed(&OPEN, 200);
 }

@@ -87,8 +87,8 @@ fn one_changed_value_is_found_in_its_block() {
     let rows = usize::try_from(RECORDS[0]).unwrap();
     for (row, block) in [
         (0, [0, 1023]),
-        (1500, [1024, 2047]),
-        (rows - 1, [2048, 2099]),
+        (1050, [1024, 1099]),
+        (rows - 1, [1024, 1099]),
     ] {
         let edit = |columns: &mut Columns| set_text(columns, "comm", row, Some("x"));
         let report = assert_edit(edit, Verdict::Tampered, Code::RowsChanged, "a value");

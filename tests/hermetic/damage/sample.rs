@@ -139,8 +139,8 @@ pub(crate) fn append(writer: &mut Writer, clock: &TestClock, context: &str) {
     writer.append(&record).unwrap();
 }
 
-/// Records of the segments that have any: 0, 1 and 3. The first has three blocks.
-pub(crate) const RECORDS: [u64; 3] = [2100, 60, 20];
+/// Records of the segments that have any: 0, 1 and 3. The first has two blocks.
+pub(crate) const RECORDS: [u64; 3] = [1100, 40, 10];
 
 /// A complete log: two segments of epoch 0, the second ending it, an empty epoch 1, and epoch 2 with
 /// one segment that ends with the shutdown.
