@@ -69,6 +69,7 @@ macro_rules! kernel_layout {
 kernel_layout! {
     task_mm: "task_struct" "mm";
     task_exit_code: "task_struct" "exit_code";
+    task_exit_state: "task_struct" "exit_state";
     task_flags: "task_struct" "flags";
     task_pid: "task_struct" "pid";
     task_tgid: "task_struct" "tgid";
@@ -85,6 +86,7 @@ kernel_layout! {
     task_nsproxy: "task_struct" "nsproxy";
     task_signal: "task_struct" "signal";
     signal_live: "signal_struct" "live.counter";
+    signal_nr_threads: "signal_struct" "nr_threads";
     signal_flags: "signal_struct" "flags";
     signal_group_exit_code: "signal_struct" "group_exit_code";
     files_count: "files_struct" "count.counter";

@@ -105,8 +105,12 @@ pub struct Listed {
     pub pid: u32,
     /// Process id of its parent.
     pub parent: u32,
-    /// Threads that have not begun to exit; 0 when the process is over but not yet reaped.
+    /// 0 when every thread has passed the exit probe and only the reaping is left, else 1.
     pub live: u32,
+    /// Process id in its own pid namespace; 0 when it has none any more.
+    pub ns_pid: u32,
+    /// Inode number of that namespace; 0 when it has none any more.
+    pub pid_ns: u32,
     /// Always 0.
     pub reserved: u32,
 }
@@ -149,7 +153,7 @@ pub struct Descriptor {
 }
 
 const _: () = {
-    assert!(size_of::<Listed>() == 24);
+    assert!(size_of::<Listed>() == 32);
     assert!(size_of::<Task>() == 40);
     assert!(size_of::<Link>() == 16);
     assert!(size_of::<Switch>() == 8);

@@ -81,6 +81,8 @@ mod tests {
             pid,
             parent,
             live,
+            ns_pid: pid,
+            pid_ns: 1,
             reserved: 0,
         }
     }

@@ -67,6 +67,10 @@ pub struct Tracked {
     pub parent: u32,
     /// Its start (`CLOCK_BOOTTIME` in nanoseconds), as in [`lineage_common::frame::Header::start`].
     pub start: u64,
+    /// Inode number of the pid namespace it was created in.
+    pub pid_ns: u32,
+    /// Its process id there.
+    pub ns_pid: u32,
 }
 
 /// Lineage of the agent itself during the self-check; never seen by anyone.

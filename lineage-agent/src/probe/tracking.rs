@@ -153,16 +153,14 @@ impl Tracking {
         }
     }
 
-    /// Forgets processes that ended between being listed and being tracked, for which no probe
-    /// will do it.
+    /// Forgets processes that ended between being listed and being tracked: no probe will do it.
+    ///
+    /// One that ended after it was tracked was removed by the exit probe. It stays among those
+    /// taken, for it may have done something.
     fn remove_ended(&mut self, listed: &[Listed], taken: &mut Vec<Listed>) {
         let live: HashSet<(u32, u64)> = live(listed);
         taken.retain(|process| {
-            let alive = live.contains(&(process.pid, process.start));
-            if !alive {
-                self.remove(process.pid, process.start);
-            }
-            alive
+            live.contains(&(process.pid, process.start)) || !self.remove(process.pid, process.start)
         });
     }
 
@@ -188,14 +186,16 @@ impl Tracking {
         }
     }
 
-    /// Removes a process, if the entry is still its.
-    fn remove(&mut self, pid: u32, start: u64) {
+    /// Removes a process, if there is an entry and it is still its; whether it was.
+    fn remove(&mut self, pid: u32, start: u64) -> bool {
         if let Ok(TaskValue(task)) = self.tasks.get(&pid, 0)
             && task.start == start
             && self.tasks.remove(&pid).is_ok()
         {
             self.give_block(task.block);
+            return true;
         }
+        false
     }
 
     fn give_block(&mut self, block: u32) {
@@ -286,6 +286,8 @@ fn tracked(process: &Listed) -> Tracked {
         pid: process.pid,
         parent: process.parent,
         start: process.start,
+        pid_ns: process.pid_ns,
+        ns_pid: process.ns_pid,
     }
 }
 

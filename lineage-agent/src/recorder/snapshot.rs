@@ -35,9 +35,7 @@ pub(super) fn take(
         pid: process.pid,
         start_ns: process.start,
         exec: 0,
-        namespace: shown
-            .as_ref()
-            .and_then(|shown| Some((shown.namespaces.pid?, shown.ns_pid))),
+        namespace: (process.pid_ns != 0).then_some((process.pid_ns, process.ns_pid)),
         parent,
         state: shown.map(state),
     })

@@ -5,7 +5,10 @@ use core::ffi::c_void;
 use aya_ebpf::helpers::generated::bpf_seq_write;
 use lineage_common::task::Listed;
 
-use crate::read::{Typed, follow, offset, typed};
+use crate::{
+    read::{Typed, follow, offset, typed},
+    task::own_number,
+};
 
 /// `struct bpf_iter__task { struct bpf_iter_meta *meta; struct task_struct *task; }`
 /// ([`kernel/bpf/task_iter.c`](https://elixir.bootlin.com/linux/v6.12/source/kernel/bpf/task_iter.c#L206)).
@@ -27,6 +30,18 @@ fn tasks(ctx: *const c_void) -> i32 {
     0
 }
 
+/// Whether all threads of the leader `task` have ended: a thread becomes a zombie after the exit
+/// probe, and all but the leader are gone after that.
+#[inline(always)]
+unsafe fn over(task: Typed, signal: Typed) -> bool {
+    // SAFETY: the arguments are typed and the members have these types.
+    unsafe {
+        let state: u32 = typed(task, offset!(task_exit_state));
+        let threads: u32 = typed(signal, offset!(signal_nr_threads));
+        state != 0 && threads <= 1
+    }
+}
+
 #[inline(always)]
 unsafe fn list(output: *mut c_void, task: Typed) -> Option<()> {
     // SAFETY: `task` is typed and the members have these types.
@@ -40,11 +55,14 @@ unsafe fn list(output: *mut c_void, task: Typed) -> Option<()> {
         }
         let parent = follow(task, offset!(task_real_parent))?;
         let signal = follow(task, offset!(task_signal))?;
+        let (ns_pid, pid_ns) = own_number(task).unwrap_or((0, 0));
         let listed = Listed {
             start: typed(task, offset!(task_start_boottime)),
             pid,
             parent: typed(parent, offset!(task_tgid)),
-            live: typed(signal, offset!(signal_live)),
+            live: u32::from(!over(task, signal)),
+            ns_pid,
+            pid_ns,
             reserved: 0,
         };
         bpf_seq_write(
