@@ -55,16 +55,10 @@ pub(crate) fn run(args: &[String]) -> Result<()> {
         bail!("recording loads programs into the kernel, which needs root");
     }
     build::all()?;
-    sh::loud(sh::cargo([
-        "build",
-        "--release",
-        "--package",
-        "lineage-tests",
-        "--bin",
-        "load",
-    ]))?;
+    let load = load()?;
     packages::programs("the mix runs it", &[("python3", "python3"), ("git", "git")])?;
     let bench = Bench {
+        load,
         place: paths::target("bench"),
         cpus: cpus(),
     };
@@ -114,7 +108,17 @@ impl Figure {
     }
 }
 
+/// Builds the workloads, the way the agent is built, so that what they share is compiled once.
+fn load() -> Result<PathBuf> {
+    let mut cargo = sh::cargo(["build", "--release", "--package", "lineage-tests"]);
+    cargo.args(["--bin", "load"]);
+    let triple = build::linked_statically(&mut cargo, std::env::consts::ARCH);
+    sh::loud(cargo)?;
+    Ok(paths::target(&triple).join("release/load"))
+}
+
 struct Bench {
+    load: PathBuf,
     place: PathBuf,
     cpus: usize,
 }
@@ -194,9 +198,8 @@ impl Bench {
     }
 
     fn load(&self, what: &str, count: u64, processes: usize) -> Vec<String> {
-        let program = paths::target("release").join("load");
         [
-            program.display().to_string(),
+            self.load.display().to_string(),
             what.to_owned(),
             count.to_string(),
             processes.to_string(),

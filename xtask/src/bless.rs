@@ -11,6 +11,7 @@ pub(crate) fn run(args: &[String]) -> Result<()> {
     build::all()?;
     sh::say("Blessing", "docs/schema.md and tests/golden/");
     let mut cargo = sh::cargo(["test", "--package", "lineage-tests", "--test", "hermetic"]);
+    build::linked_statically(&mut cargo, std::env::consts::ARCH);
     cargo
         .args(["--", "--quiet"])
         .env("BLESS", "1")

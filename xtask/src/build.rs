@@ -1,6 +1,9 @@
 //! `cargo xtask build`: the probes, then the agent with the probes inside.
 
 use std::fs;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use anyhow::{Context, Result};
 
@@ -17,15 +20,54 @@ pub(crate) fn run(args: &[String]) -> Result<()> {
 pub(crate) fn all() -> Result<()> {
     let toolchain = setup::ensure()?;
     probes(&toolchain)?;
-    sh::say("Building", "the agent");
-    sh::loud(sh::cargo([
-        "build",
-        "--release",
-        "--package",
-        "lineage-agent",
-    ]))?;
-    sh::say("Built", paths::lineage().display().to_string());
+    let built = agent(std::env::consts::ARCH)?;
+    fs::create_dir_all(paths::target("release")).context("cannot create target/release")?;
+    let place = paths::lineage();
+    if inode(&built) != inode(&place) {
+        let _ = fs::remove_file(&place);
+        // A second name for the same file: whoever runs it keeps it when it is built anew.
+        fs::hard_link(&built, &place)
+            .with_context(|| format!("cannot make {}", place.display()))?;
+    }
+    sh::say("Built", place.display().to_string());
     Ok(())
+}
+
+/// Builds the agent with the probes inside, linked statically: one file that runs on any Linux of
+/// its architecture, and in the virtual machines of the tests as it is.
+pub(crate) fn agent(arch: &str) -> Result<PathBuf> {
+    sh::say("Building", "the agent");
+    let mut cargo = sh::cargo(["build", "--release", "--package", "lineage-agent"]);
+    let triple = linked_statically(&mut cargo, arch);
+    sh::loud(cargo)?;
+    Ok(paths::target(&triple).join("release/lineage"))
+}
+
+fn inode(path: &Path) -> Option<u64> {
+    fs::metadata(path).ok().map(|data| data.ino())
+}
+
+/// Gives a cargo command what makes it link statically for a machine type, where the C library can
+/// be linked so; the target it builds for.
+///
+/// The tests are built the same way on the live kernel and for virtual machines, so that they are
+/// compiled once.
+pub(crate) fn linked_statically(cargo: &mut Command, arch: &str) -> String {
+    let triple = format!("{arch}-unknown-linux-gnu");
+    cargo.args(["--target", &triple]);
+    if static_libc() {
+        let user = std::env::var("RUSTFLAGS").unwrap_or_default();
+        let flags = format!("{user} -C target-feature=+crt-static");
+        cargo.env("RUSTFLAGS", flags.trim());
+    }
+    triple
+}
+
+/// Whether the C library comes in a form that can be linked statically. On Debian it is part of the
+/// C compiler's own needs; other systems have a package `glibc-static`.
+pub(crate) fn static_libc() -> bool {
+    let query = sh::command("cc", ["-print-file-name=libc.a"]);
+    sh::output(query).is_ok_and(|path| path.starts_with('/'))
 }
 
 /// Builds the probes and puts them where the agent's build script looks.
@@ -41,11 +83,7 @@ pub(crate) fn probes(toolchain: &Toolchain) -> Result<()> {
 }
 
 /// A cargo command on the probes' crate with the compiler for them.
-pub(crate) fn probe_cargo(
-    toolchain: &Toolchain,
-    verb: &str,
-    more_flags: &[&str],
-) -> std::process::Command {
+pub(crate) fn probe_cargo(toolchain: &Toolchain, verb: &str, more_flags: &[&str]) -> Command {
     let mut cargo = sh::cargo([
         verb,
         "--package",

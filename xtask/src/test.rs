@@ -69,7 +69,7 @@ fn live(for_cargo: &[String]) -> Result<()> {
         "--no-fail-fast",
     ]);
     // As for the virtual machines, so that everything is compiled once.
-    vm::linked_statically(&mut cargo, std::env::consts::ARCH);
+    build::linked_statically(&mut cargo, std::env::consts::ARCH);
     cargo.args(for_cargo);
     environment(&mut cargo);
     sh::loud(cargo)

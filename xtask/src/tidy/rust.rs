@@ -219,9 +219,9 @@ mod tests {
         let long = format!("pub(crate) fn f() {{\n{}}}\n", "    g();\n".repeat(70));
         assert!(found(&long)[0].1.contains("`f` has 72 lines"));
         assert!(
-            found(&"const A: u8 = 1;\n".repeat(301))[0]
+            found(&"const A: u8 = 1;\n".repeat(FILE_LINES_MAX + 1))[0]
                 .1
-                .contains("301 lines")
+                .contains("401 lines")
         );
         let tests = format!(
             "#[cfg(test)]\nmod tests {{\n{}}}\n",

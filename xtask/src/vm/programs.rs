@@ -2,12 +2,11 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 
 use anyhow::{Context, Result, bail};
 use serde_json::Value;
 
-use crate::{paths, sh};
+use crate::{build, paths, sh};
 
 /// Programs for one machine type, without debug information.
 pub(crate) struct Programs {
@@ -22,37 +21,24 @@ pub(crate) struct Programs {
 /// The test targets that need nothing but a kernel.
 const KERNEL_TESTS: [&str; 1] = ["kernel"];
 
-/// What the tests run.
-const BESIDE: [&str; 2] = ["lineage", "actor"];
-
-/// Gives a cargo command what makes it link statically for a machine type.
-///
-/// The tests on the live kernel are built the same way, so that they are compiled once.
-pub(crate) fn linked_statically(cargo: &mut Command, arch: &str) {
-    let user = std::env::var("RUSTFLAGS").unwrap_or_default();
-    cargo
-        .args(["--target", &format!("{arch}-unknown-linux-gnu")])
-        .env(
-            "RUSTFLAGS",
-            format!("{user} -C target-feature=+crt-static").trim(),
-        );
-}
+/// What the tests run, besides the agent itself.
+const BESIDE: [&str; 1] = ["actor"];
 
 /// Builds them.
-pub(crate) fn build(arch: &str) -> Result<Programs> {
+pub(crate) fn compiled(arch: &str) -> Result<Programs> {
     sh::say("Building", "the tests, linked statically");
     let mut cargo = sh::cargo([
         "build",
         "--workspace",
         "--exclude",
         "lineage-ebpf",
-        "--bins",
         "--tests",
         "--message-format=json-render-diagnostics",
     ]);
-    linked_statically(&mut cargo, arch);
+    build::linked_statically(&mut cargo, arch);
     cargo.stderr(std::process::Stdio::inherit());
     let built = executables(&sh::output(cargo)?);
+    let agent = build::agent(arch)?;
     let stripped = paths::target("vm").join(format!("programs-{arch}"));
     fs::create_dir_all(&stripped)
         .with_context(|| format!("cannot create {}", stripped.display()))?;
@@ -76,6 +62,7 @@ pub(crate) fn build(arch: &str) -> Result<Programs> {
         );
     }
     let mut others = tests.clone();
+    others.push(strip(&agent, &stripped.join("lineage"))?);
     for name in BESIDE {
         others.push(take("bin", name)?.with_context(|| format!("there is no program `{name}`"))?);
     }
