@@ -26,9 +26,19 @@ pub(crate) struct Outcome {
 }
 
 impl Outcome {
-    /// Whether everything ran and passed. A machine in which nothing ran has proven nothing.
-    pub(crate) fn good(&self) -> bool {
-        self.finished && self.failed.is_empty() && self.passed > 0
+    /// What went wrong, if anything. A machine in which nothing ran has proven nothing.
+    pub(crate) fn bad(&self) -> Option<String> {
+        if !self.finished {
+            return Some("the machine died".to_owned());
+        }
+        if self.failed.is_empty() {
+            return (self.passed == 0).then(|| "nothing ran".to_owned());
+        }
+        let failed = self
+            .failed
+            .iter()
+            .map(|(name, status)| format!("{name} ({status})"));
+        Some(format!("{} failed", failed.collect::<Vec<_>>().join(", ")))
     }
 
     fn note(&mut self, line: &str) {
@@ -47,8 +57,9 @@ impl Outcome {
     }
 }
 
-/// Boots and waits for the machine to power off. The whole console goes to `log`.
-pub(crate) fn boot(mut qemu: Command, log: &Path, limit: Duration) -> Result<Outcome> {
+/// Boots and waits for the machine to power off. The whole console goes to `log`, results to the
+/// terminal after `name`.
+pub(crate) fn boot(mut qemu: Command, name: &str, log: &Path, limit: Duration) -> Result<Outcome> {
     let mut log_file =
         File::create(log).with_context(|| format!("cannot write {}", log.display()))?;
     let mut child = qemu
@@ -66,7 +77,7 @@ pub(crate) fn boot(mut qemu: Command, log: &Path, limit: Duration) -> Result<Out
                 // A full disk must not hide the result; the log is for reading afterwards.
                 let _ = writeln!(log_file, "{line}");
                 if worth_showing(&line) {
-                    eprintln!("             {line}");
+                    eprintln!("{name:>12} {line}");
                 }
                 outcome.note(&line);
             }
@@ -140,19 +151,19 @@ mod tests {
 
     #[test]
     fn a_machine_that_died_is_not_good() {
-        assert!(!outcome(&["@vm end exec 0"]).good());
-        assert!(outcome(&["@vm end exec 0", "@vm done"]).good());
+        assert!(outcome(&["@vm end exec 0"]).bad().is_some());
+        assert!(outcome(&["@vm end exec 0", "@vm done"]).bad().is_none());
     }
 
     #[test]
     fn a_machine_that_ran_nothing_is_not_good() {
-        assert!(!outcome(&["@vm done"]).good());
+        assert!(outcome(&["@vm done"]).bad().is_some());
     }
 
     #[test]
     fn any_status_but_zero_is_a_failure() {
         let outcome = outcome(&["@vm end exec 0", "@vm end file signal-9", "@vm done"]);
         assert_eq!(outcome.failed, [("file".to_owned(), "signal-9".to_owned())]);
-        assert!(!outcome.good());
+        assert!(outcome.bad().is_some());
     }
 }
