@@ -20,10 +20,9 @@ pub(super) struct Claim {
     pub(super) root: Hash,
 }
 
-/// Reads a checkpoint's claim without checking signatures.
-pub(super) fn read_claim(dir: &HostDir, path: &str) -> Result<Claim, Finding> {
-    let bytes = dir.read(path, NOTE_BYTES_MAX as u64)?;
-    parse(dir, path, &bytes).map(|(_, claim)| claim)
+/// A checkpoint's claim, without checking signatures.
+pub(super) fn read_claim(dir: &HostDir, path: &str, bytes: &[u8]) -> Result<Claim, Finding> {
+    parse(dir, path, bytes).map(|(_, claim)| claim)
 }
 
 /// What the checkpoint of one size must be.
@@ -41,7 +40,8 @@ pub(super) struct Expected {
 /// whether everything that makes it good could be checked.
 pub(super) fn check(dir: &HostDir, keys: &Keys, expected: &Expected) -> Result<bool, Finding> {
     let path = checkpoint_path(expected.size);
-    let (lines, whole) = check_file(dir, keys, &path, expected)?;
+    let bytes = dir.read(&path, NOTE_BYTES_MAX as u64)?;
+    let (lines, whole) = check_bytes(dir, keys, &path, &bytes, expected)?;
     if lines == 2 {
         return Ok(whole);
     }
@@ -52,20 +52,25 @@ pub(super) fn check(dir: &HostDir, keys: &Keys, expected: &Expected) -> Result<b
 }
 
 /// Checks `log/checkpoint`, where signatures of witnesses may follow.
-pub(super) fn check_newest(dir: &HostDir, keys: &Keys, expected: &Expected) -> Result<(), Finding> {
-    check_file(dir, keys, CHECKPOINT, expected).map(drop)
+pub(super) fn check_newest(
+    dir: &HostDir,
+    keys: &Keys,
+    bytes: &[u8],
+    expected: &Expected,
+) -> Result<(), Finding> {
+    check_bytes(dir, keys, CHECKPOINT, bytes, expected).map(drop)
 }
 
 /// Checks text and both signatures; returns how many signature lines there are, and whether both
 /// keys and the root to compare with were known.
-fn check_file(
+fn check_bytes(
     dir: &HostDir,
     keys: &Keys,
     path: &str,
+    bytes: &[u8],
     expected: &Expected,
 ) -> Result<(usize, bool), Finding> {
-    let bytes = dir.read(path, NOTE_BYTES_MAX as u64)?;
-    let (note, claim) = parse(dir, path, &bytes)?;
+    let (note, claim) = parse(dir, path, bytes)?;
     let Expected { origin, size, .. } = *expected;
     if (claim.origin, claim.size) != (origin, size) {
         return Err(Finding::new(Code::CheckpointBad)
@@ -161,13 +166,11 @@ fn named_epoch(note: &Note<'_>, origin: &Origin) -> Option<u32> {
 pub(super) fn check_witnesses(
     dir: &HostDir,
     trust: &Trust,
+    newest: &[u8],
     size: u64,
     findings: &mut Findings,
 ) -> usize {
-    let Ok(bytes) = dir.read(CHECKPOINT, NOTE_BYTES_MAX as u64) else {
-        return 0;
-    };
-    let Ok(mut note) = Note::parse(&bytes) else {
+    let Ok(mut note) = Note::parse(newest) else {
         return 0;
     };
     let path = format!("log/cosignatures/{size}");

@@ -9,7 +9,7 @@ use super::checkpoints;
 use super::epochs::{self, Keys};
 use super::finding::{Code, Finding};
 use super::findings::Findings;
-use super::layout::{CHECKPOINT, epoch_path, parquet_path, spool_path};
+use super::layout::{epoch_path, parquet_path, spool_path};
 use super::leftovers::{self, Open};
 use super::log::HostLog;
 use super::loss;
@@ -18,6 +18,7 @@ use super::progress::Progress;
 use super::report::{HostReport, period};
 use super::rows::{self, Expected};
 use super::sealed::{self, Sealed};
+use super::snapshot::Snapshot;
 use super::spool::{self, Place, Spool};
 use super::tiles;
 use super::trust::Trust;
@@ -39,14 +40,16 @@ pub(super) fn verify(
     progress: &Progress<'_>,
 ) -> Checked {
     let mut findings = Findings::default();
+    let snapshot = Snapshot::take(dir);
     let keys = epochs::check(dir, trust, &mut findings);
-    let mut log = HostLog::read(dir, &keys, &mut findings);
+    let mut log = HostLog::read(dir, &snapshot, &keys, &mut findings);
     report_missing_keys(dir, &keys, &log, &mut findings);
     let sealed = sealed::check(dir, &keys, &log, options.threads, progress, &mut findings);
-    log.check_newest(dir, &keys, &mut findings);
-    let cosigned = checkpoints::check_witnesses(dir, trust, log.size, &mut findings);
-    let unsealed = check_unsealed(dir, &keys, &mut log, progress, &mut findings);
-    check_rest(dir, &log, &unsealed, &mut findings);
+    log.check_newest(dir, &snapshot, &keys, &mut findings);
+    let newest = snapshot.newest.as_deref().unwrap_or_default();
+    let cosigned = checkpoints::check_witnesses(dir, trust, newest, log.size, &mut findings);
+    let unsealed = check_unsealed(dir, &snapshot, &keys, &mut log, progress, &mut findings);
+    check_rest(dir, &snapshot, &log, &unsealed, &mut findings);
     let named = sealed.named.clone();
     let artifacts = artifacts::check(dir, named, &mut findings);
     let loss = loss::check(&log.chain.sessions, &sealed.lost, &mut findings);
@@ -136,6 +139,7 @@ struct Unsealed {
 /// Checks the spools from the log's size on.
 fn check_unsealed(
     dir: &HostDir,
+    snapshot: &Snapshot,
     keys: &Keys,
     log: &mut HostLog<'_>,
     progress: &Progress<'_>,
@@ -148,7 +152,7 @@ fn check_unsealed(
     let mut before = log.chain.previous;
     // Whether the next segment is there at all; a file without a whole header is not.
     let mut begun = false;
-    loop {
+    while snapshot.spools.contains(&unsealed.end) {
         let place = Place {
             segment: unsealed.end,
             origin: log.origin(),
@@ -158,7 +162,13 @@ fn check_unsealed(
         let spool = spool::check(dir, keys, &place, &mut found);
         let damaged = !found.is_empty();
         findings.extend(found);
-        let Some(spool) = spool else { break };
+        let Some(spool) = spool else {
+            // Sealed since its name was listed.
+            begun = true;
+            unsealed.end += 1;
+            before = None;
+            continue;
+        };
         note_unsealed(&spool, unsealed.end, findings);
         check_sealing(
             dir,
@@ -280,7 +290,13 @@ fn after(spool: &Spool) -> Option<Before> {
 }
 
 /// Tiles, and every file the steps before did not ask for.
-fn check_rest(dir: &HostDir, log: &HostLog<'_>, unsealed: &Unsealed, findings: &mut Findings) {
+fn check_rest(
+    dir: &HostDir,
+    snapshot: &Snapshot,
+    log: &HostLog<'_>,
+    unsealed: &Unsealed,
+    findings: &mut Findings,
+) {
     let mut leaves = log.leaves.clone();
     // The tiles of a segment may be in place before its checkpoint.
     if unsealed.end > log.size {
@@ -290,13 +306,13 @@ fn check_rest(dir: &HostDir, log: &HostLog<'_>, unsealed: &Unsealed, findings: &
         leaves.extend(intent.map(|bytes| Some(Log::leaf(&bytes))));
     }
     // Without a checkpoint that tells the size there is no telling which tiles there must be.
-    let size = if dir.has(CHECKPOINT) { log.size } else { 0 };
-    tiles::check(dir, leaves, size, findings);
+    let size = snapshot.newest.as_ref().map_or(0, |_| log.size);
+    tiles::check(dir, &snapshot.tiles, leaves, size, findings);
     let open = Open {
         checked: &unsealed.checked,
         end: unsealed.end,
     };
-    leftovers::check(dir, log, &open, findings);
+    leftovers::check(dir, snapshot, log, &open, findings);
 }
 
 /// Threads to use unless the user says otherwise: one per core.

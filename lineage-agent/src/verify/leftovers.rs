@@ -5,6 +5,7 @@ use super::finding::{Code, Finding};
 use super::findings::Findings;
 use super::layout::{numbered, parquet_path, spool_segment};
 use super::log::HostLog;
+use super::snapshot::Snapshot;
 use crate::evidence::text::decimal;
 
 /// Segments above the log that a spool explains, from the log's size on.
@@ -15,8 +16,14 @@ pub(super) struct Open<'a> {
     pub(super) end: u64,
 }
 
-/// Looks at every name in the host's directory.
-pub(super) fn check(dir: &HostDir, log: &HostLog<'_>, open: &Open<'_>, findings: &mut Findings) {
+/// Looks at every name that was listed, and at those that no part of the evidence has.
+pub(super) fn check(
+    dir: &HostDir,
+    snapshot: &Snapshot,
+    log: &HostLog<'_>,
+    open: &Open<'_>,
+    findings: &mut Findings,
+) {
     let unknown = |path: String| Finding::new(Code::FileUnknown).file(path);
     let newer = |path: String| {
         let size = log.size;
@@ -25,24 +32,27 @@ pub(super) fn check(dir: &HostDir, log: &HostLog<'_>, open: &Open<'_>, findings:
             .expected(format!("a log of {size} segments"))
             .found("evidence of a later one")
     };
-    for path in dir.walk("events") {
-        if !is_explained(&path, log, open) {
+    for path in &snapshot.events {
+        if !is_explained(path, log, open) {
             findings.push(Finding::new(Code::FileForeign).file(path));
         }
     }
-    for folder in ["manifests", "blocks"] {
-        for name in dir.names(folder) {
+    for (folder, names) in [
+        ("manifests", &snapshot.manifests),
+        ("blocks", &snapshot.blocks),
+    ] {
+        for name in names {
             let path = format!("{folder}/{name}");
-            match numbered(&name, 10) {
+            match numbered(name, 10) {
                 Some(segment) if segment >= open.end => findings.push(newer(path)),
                 Some(_) => {}
                 None => findings.push(unknown(path)),
             }
         }
     }
-    for name in dir.names("log/checkpoints") {
+    for name in &snapshot.checkpoints {
         let path = format!("log/checkpoints/{name}");
-        match decimal(&name) {
+        match decimal(name) {
             Some(size) if size > open.end => findings.push(newer(path)),
             Some(1..) => {}
             _ => findings.push(unknown(path)),

@@ -6,7 +6,8 @@ use super::checkpoints::{self, Claim};
 use super::epochs::Keys;
 use super::finding::{Code, Finding};
 use super::findings::Findings;
-use super::layout::{CHECKPOINT, manifest_path, numbered, spool_path};
+use super::layout::{CHECKPOINT, manifest_path, numbered};
+use super::snapshot::Snapshot;
 use super::tiles;
 use crate::evidence::origin::Origin;
 use crate::evidence::text::decimal;
@@ -32,12 +33,17 @@ const TAIL_MAX: u64 = 4096;
 
 impl<'a> HostLog<'a> {
     /// Reads the newest checkpoint and every manifest it covers.
-    pub(super) fn read(dir: &'a HostDir, keys: &'a Keys, findings: &mut Findings) -> Self {
-        let newest = newest(dir, findings);
+    pub(super) fn read(
+        dir: &'a HostDir,
+        snapshot: &Snapshot,
+        keys: &'a Keys,
+        findings: &mut Findings,
+    ) -> Self {
+        let newest = newest(dir, snapshot, findings);
         let claimed = newest
             .as_ref()
-            .map_or_else(|| fallback_size(dir), |newest| newest.size);
-        let size = bounded_size(dir, claimed, findings);
+            .map_or_else(|| fallback_size(snapshot), |newest| newest.size);
+        let size = bounded_size(snapshot, claimed, findings);
         let mut chain = Chain::new(dir, keys, newest.as_ref().map(|newest| newest.origin));
         let entries: Vec<Option<Entry>> = (0..size)
             .map(|segment| chain.push(segment, findings))
@@ -74,13 +80,21 @@ impl<'a> HostLog<'a> {
     }
 
     /// Checks that `log/checkpoint` is the checkpoint of its size.
-    pub(super) fn check_newest(&self, dir: &HostDir, keys: &Keys, findings: &mut Findings) {
-        let Some(newest) = &self.newest else { return };
+    pub(super) fn check_newest(
+        &self,
+        dir: &HostDir,
+        snapshot: &Snapshot,
+        keys: &Keys,
+        findings: &mut Findings,
+    ) {
+        let (Some(newest), Ok(bytes)) = (&self.newest, &snapshot.newest) else {
+            return;
+        };
         if newest.size != self.size {
             return;
         }
         let checked = match self.expected(newest.size) {
-            Some(expected) => checkpoints::check_newest(dir, keys, &expected),
+            Some(expected) => checkpoints::check_newest(dir, keys, bytes, &expected),
             None => Err(Finding::new(Code::CheckpointBad)
                 .file(CHECKPOINT)
                 .found("the head of an empty log")),
@@ -89,43 +103,44 @@ impl<'a> HostLog<'a> {
     }
 }
 
-/// Reads `log/checkpoint`. A log whose first segment is still being written has none.
-fn newest(dir: &HostDir, findings: &mut Findings) -> Option<Claim> {
-    match checkpoints::read_claim(dir, CHECKPOINT) {
-        Ok(claim) => Some(claim),
-        Err(finding) if finding.code == Code::FileMissing && finding.found.is_none() => {
-            let begun =
-                !dir.names("manifests").is_empty() || !dir.names("log/checkpoints").is_empty();
-            if begun && !dir.has(&spool_path(0)) {
-                findings.push(finding);
-            }
-            None
-        }
-        Err(finding) => {
-            findings.push(finding);
-            None
-        }
+/// What `log/checkpoint` says. A log whose first segment is still being written has none.
+fn newest(dir: &HostDir, snapshot: &Snapshot, findings: &mut Findings) -> Option<Claim> {
+    let claim = match &snapshot.newest {
+        Ok(bytes) => checkpoints::read_claim(dir, CHECKPOINT, bytes),
+        Err(finding) => Err(finding.clone()),
+    };
+    let absent = |finding: &Finding| finding.code == Code::FileMissing && finding.found.is_none();
+    let fresh = snapshot.spools.contains(&0);
+    let begun = !snapshot.manifests.is_empty() || !snapshot.checkpoints.is_empty();
+    match claim {
+        Ok(claim) => return Some(claim),
+        Err(finding) if absent(&finding) && (fresh || !begun) => {}
+        Err(finding) => findings.push(finding),
     }
+    None
 }
 
 /// The size of the log when `log/checkpoint` does not tell: none before the first segment is
 /// sealed, otherwise what the newest other checkpoint or manifest says.
-fn fallback_size(dir: &HostDir) -> u64 {
-    if dir.has(&spool_path(0)) {
+fn fallback_size(snapshot: &Snapshot) -> u64 {
+    if snapshot.spools.contains(&0) {
         return 0;
     }
-    let (sizes, manifests) = (dir.names("log/checkpoints"), dir.names("manifests"));
-    let sizes = sizes.iter().filter_map(|name| decimal(name));
-    let manifests = manifests
+    let sizes = snapshot.checkpoints.iter().filter_map(|name| decimal(name));
+    let segments = snapshot
+        .manifests
         .iter()
-        .filter_map(|name| numbered(name, 10)?.checked_add(1));
-    sizes.chain(manifests).max().unwrap_or(0)
+        .filter_map(|name| numbered(name, 10));
+    sizes
+        .chain(segments.filter_map(|segment| segment.checked_add(1)))
+        .max()
+        .unwrap_or(0)
 }
 
 /// A claimed size costs nothing to write: how far it is worth looking for manifests follows from
 /// those that are there.
-fn bounded_size(dir: &HostDir, claimed: u64, findings: &mut Findings) -> u64 {
-    let names = dir.names("manifests");
+fn bounded_size(snapshot: &Snapshot, claimed: u64, findings: &mut Findings) -> u64 {
+    let names = &snapshot.manifests;
     let present = names
         .iter()
         .filter_map(|name| numbered(name, 10))

@@ -23,6 +23,7 @@ mod report;
 mod rows;
 mod sealed;
 mod segment;
+mod snapshot;
 mod spool;
 mod text;
 mod tiles;

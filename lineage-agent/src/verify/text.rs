@@ -110,9 +110,11 @@ fn write_finding(out: &mut String, finding: &Finding) {
 
 fn meaning(verdict: Verdict) -> &'static str {
     match verdict {
-        Verdict::Verified => "every record is the one that was signed, and none is missing.",
+        Verdict::Verified => {
+            "every record up to the last signature is the one that was signed, and none is missing."
+        }
         Verdict::VerifiedWithLoss => {
-            "every record is the one that was signed; some events were not recorded, and the evidence says so."
+            "every record up to the last signature is the one that was signed; some events were not recorded, and the evidence says so."
         }
         Verdict::Tampered => "something is not what was signed. Do not rely on it.",
         Verdict::Incomplete => "something that was signed is not there; the rest is as signed.",

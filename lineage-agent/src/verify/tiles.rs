@@ -56,7 +56,13 @@ impl Levels {
 
 /// Checks the tiles of a log with these leaves, of which `size` are covered by a checkpoint, and
 /// every other tile that is there.
-pub(super) fn check(dir: &HostDir, leaves: Vec<Option<Hash>>, size: u64, findings: &mut Findings) {
+pub(super) fn check(
+    dir: &HostDir,
+    listed: &[String],
+    leaves: Vec<Option<Hash>>,
+    size: u64,
+    findings: &mut Findings,
+) {
     let levels = Levels::new(leaves);
     let mut needed: Vec<String> = Vec::new();
     for level in 0..TILE_LEVELS {
@@ -69,15 +75,12 @@ pub(super) fn check(dir: &HostDir, leaves: Vec<Option<Hash>>, size: u64, finding
         );
     }
     needed.sort_unstable();
-    for path in dir.walk("log/tile") {
-        match needed.binary_search(&path) {
-            Ok(_) => {}
-            // A tile of a smaller size, or of one that is being sealed.
-            Err(_) => needed.push(path),
-        }
-    }
-    for path in needed {
-        let Some((level, index, width)) = parse(&path) else {
+    // Tiles of smaller sizes, or of one that is being sealed.
+    let others = listed
+        .iter()
+        .filter(|path| needed.binary_search(path).is_err());
+    for path in needed.iter().chain(others) {
+        let Some((level, index, width)) = parse(path) else {
             findings.push(Finding::new(Code::FileUnknown).file(path));
             continue;
         };
@@ -90,7 +93,7 @@ pub(super) fn check(dir: &HostDir, leaves: Vec<Option<Hash>>, size: u64, finding
             );
             continue;
         };
-        match dir.read(&path, TILE_BYTES_MAX) {
+        match read(dir, path, level, index) {
             Ok(bytes) if is_tile(&bytes, expected) => {}
             Ok(_) => findings.push(
                 Finding::new(Code::TileBad)
@@ -103,10 +106,20 @@ pub(super) fn check(dir: &HostDir, leaves: Vec<Option<Hash>>, size: u64, finding
     }
 }
 
+/// Reads a tile, or the full one that has taken its place since its name was listed.
+fn read(dir: &HostDir, listed: &str, level: usize, index: u64) -> Result<Vec<u8>, Finding> {
+    dir.read(listed, TILE_BYTES_MAX).or_else(|finding| {
+        let full = path(level, index, TILE_WIDTH);
+        dir.read(&full, TILE_BYTES_MAX).map_err(|_| finding)
+    })
+}
+
+/// Whether these are the hashes; a full tile may stand for a partial one.
 fn is_tile(bytes: &[u8], expected: &[Option<Hash>]) -> bool {
     let (hashes, rest) = bytes.as_chunks::<HASH_BYTES>();
+    let full = hashes.len() as u64 == TILE_WIDTH;
     rest.is_empty()
-        && hashes.len() == expected.len()
+        && (full || hashes.len() == expected.len())
         && hashes
             .iter()
             .zip(expected)

@@ -14,6 +14,7 @@ mod forge;
 mod history;
 mod hostile;
 mod independent;
+mod live;
 mod loss;
 mod rows;
 mod sample;
