@@ -79,8 +79,8 @@ pub struct Link {
     pub start: u64,
     /// Process id of its creator or parent.
     pub parent: u32,
-    /// Always 0.
-    pub reserved: u32,
+    /// 1 when it was tracked: from its creation, because its creator was, or at its end.
+    pub tracked: u32,
 }
 
 /// The single value of the switch map, by which the agent tells the probes that it attaches.

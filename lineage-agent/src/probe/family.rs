@@ -8,7 +8,8 @@ use lineage_common::task::{Link, Listed};
 /// where the list does not say it: a process that lost its parent while the agent attached is
 /// listed as a child of somebody else.
 ///
-/// Processes that are over are only on the way to others.
+/// Processes that are over are only on the way to others, and so are those that are or were tracked:
+/// one that ended since the list was made is no member any more, and no newcomer.
 pub(super) fn newcomers(
     listed: &[Listed],
     links: &HashMap<u32, Link>,
@@ -19,7 +20,11 @@ pub(super) fn newcomers(
     let mut belongs: HashMap<u32, bool> = members.iter().map(|pid| (*pid, true)).collect();
     let mut found = Vec::new();
     for process in listed {
+        let was_tracked = links
+            .get(&process.pid)
+            .is_some_and(|link| link.start == process.start && link.tracked != 0);
         if process.live != 0
+            && !was_tracked
             && !members.contains(&process.pid)
             && descends(process.pid, &parents, &starts, links, &mut belongs)
         {
@@ -91,7 +96,7 @@ mod tests {
         let link = Link {
             start: u64::from(pid) * 10,
             parent,
-            reserved: 0,
+            tracked: 0,
         };
         (pid, link)
     }
@@ -131,9 +136,17 @@ mod tests {
         let stale = Link {
             start: 1,
             parent: 7,
-            reserved: 0,
+            tracked: 0,
         };
         assert_eq!(found(&list, &[(9, stale)], &[7]), [] as [u32; 0]);
+    }
+
+    #[test]
+    fn who_was_tracked_is_no_newcomer() {
+        let list = [listed(7, 1, 1), listed(8, 7, 1), listed(9, 8, 1)];
+        let (pid, mut link) = link(8, 7);
+        link.tracked = 1;
+        assert_eq!(found(&list, &[(pid, link)], &[7]), [9]);
     }
 
     #[test]

@@ -154,7 +154,12 @@ fn links(thread: Typed, switch: *mut Switch) -> Option<()> {
         let parent = follow(leader, offset!(task_real_parent))?;
         let start: u64 = typed(leader, offset!(task_start_boottime));
         let parent: u32 = typed(parent, offset!(task_tgid));
-        note(switch, pid, start, parent);
+        let link = Link {
+            start,
+            parent,
+            tracked: u32::from(Actor::current().is_ok()),
+        };
+        note(switch, pid, &link);
         let head = thread as u64 + offset!(task_children) as u64;
         let mut children = Children {
             next: untyped(head)?,
@@ -197,18 +202,28 @@ unsafe extern "C" fn child(_index: u64, context: *mut c_void) -> i64 {
         children.next = untyped(children.head).unwrap_or(children.head);
         return 0;
     }
-    note(children.switch, pid, start, children.parent);
+    let link = Link {
+        start,
+        parent: children.parent,
+        tracked: 0,
+    };
+    note(children.switch, pid, &link);
     children.next = next;
     0
 }
 
+/// Notes a link, unless there is one of this very process: the one its creation left says more.
 #[inline(always)]
-fn note(switch: *mut Switch, pid: u32, start: u64, parent: u32) {
-    let link = Link {
-        start,
-        parent,
-        reserved: 0,
-    };
+fn note(switch: *mut Switch, pid: u32, link: &Link) {
+    if let Some(known) = LINKS.get_ptr_mut(pid) {
+        // SAFETY: map values stay readable.
+        unsafe {
+            if (*known).start == link.start {
+                (*known).tracked |= link.tracked;
+                return;
+            }
+        }
+    }
     if LINKS.insert(pid, link, 0).is_err() {
         // SAFETY: map values live as long as the program.
         unsafe { fetch_add_half(&raw mut (*switch).links_missed, 1) };

@@ -3,7 +3,7 @@
 use aya_ebpf::{macros::btf_tracepoint, programs::BtfTracePointContext};
 use lineage_common::{
     frame::{Flags, Fork, Kind},
-    task::{Link, Task},
+    task::{Link, NO_BLOCK, Task},
 };
 
 use crate::{
@@ -15,6 +15,9 @@ use crate::{
     skip::Skip,
     task::{self, Actor},
 };
+
+/// `BPF_NOEXIST` (`include/uapi/linux/bpf.h`).
+const NO_EXIST: u64 = 1;
 
 /// Length of a fork's frame.
 const LEN: u64 = BODY + size_of::<Fork>() as u64;
@@ -52,10 +55,11 @@ fn forked(ctx: &BtfTracePointContext) -> Result<(), Skip> {
             },
         )
     };
+    let actor = Actor::current();
     if creator != new.pid {
-        link(creator, &new);
+        link(creator, &new, actor.is_ok());
     }
-    let actor = Actor::current()?;
+    let actor = actor?;
     let kind = if creator == new.pid {
         // SAFETY: the entry of a tracked process stays while one of its threads runs.
         unsafe {
@@ -96,26 +100,47 @@ fn inherit(actor: &Actor, child: &Child) {
     let lineage = unsafe { (*actor.task).lineage };
     let block = maps::take_block();
     let task = Task::forked(child.start, lineage, block);
-    if TASKS.insert(child.pid, task, 0).is_ok() {
+    if TASKS.insert(child.pid, task, NO_EXIST).is_ok() || overwrite(child, &task) {
         return;
     }
     maps::give_block(block);
+}
+
+/// Enters a child for whose id there is an entry, unless that is its own: the agent may have been
+/// quicker while it attaches. Whether `task` was entered.
+#[inline(never)]
+fn overwrite(child: &Child, task: &Task) -> bool {
+    let mut old_block = NO_BLOCK;
+    if let Some(old) = TASKS.get_ptr(child.pid) {
+        // SAFETY: map values stay readable.
+        unsafe {
+            if (*old).start == child.start {
+                return false;
+            }
+            old_block = (*old).block;
+        }
+    }
+    if TASKS.insert(child.pid, task, 0).is_ok() {
+        maps::give_block(old_block);
+        return true;
+    }
     if let Some(counters) = maps::counters(maps::cpu()) {
         // SAFETY: map values live as long as the program.
         unsafe { add(&raw mut (*counters).tasks_full, 1) };
     }
+    false
 }
 
 /// Notes who created whom, while the agent attaches.
 #[inline(always)]
-fn link(creator: u32, child: &Child) {
+fn link(creator: u32, child: &Child, tracked: bool) {
     let Some(switch) = maps::attaching() else {
         return;
     };
     let link = Link {
         start: child.start,
         parent: creator,
-        reserved: 0,
+        tracked: u32::from(tracked),
     };
     if LINKS.insert(child.pid, link, 0).is_err() {
         // SAFETY: map values live as long as the program.
