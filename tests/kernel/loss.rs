@@ -39,17 +39,18 @@ fn a_ring_far_too_small_loses_and_says_how_much() {
     let counted = run.evidence.lost_by_cpu();
     assert_eq!(lost, counted, "loss records against the kernel's counters");
     // What was made is what is here and what is said to be missing.
-    let kept = run.rows.all("file.open", &json!({ "path": path })).len()
-        + run.rows.all("file.close", &json!({ "path": path })).len();
+    // A close whose open was lost is here without a path, so paths cannot be asked for.
+    let kept =
+        run.rows.all("file.open", &json!({})).len() + run.rows.all("file.close", &json!({})).len();
     let missing: i64 = counted.values().sum();
     assert!(
         missing > 0 && kept < 80_000,
         "the ring was large enough after all"
     );
     let kept = i64::try_from(kept).expect("small");
-    // Other files of the three processes are a few dozen.
+    // What else the three processes do are a few dozen events.
     assert!(
-        (80_000..80_200).contains(&(kept + missing)),
+        (80_000..80_400).contains(&(kept + missing)),
         "{kept} + {missing}"
     );
     // The control ring is a ring of its own: no process is unknown.

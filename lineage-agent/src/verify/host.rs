@@ -132,6 +132,8 @@ struct Unsealed {
     uncommitted: u64,
     /// Parquet files that were checked against a spool.
     checked: Vec<String>,
+    /// Segments whose spool was listed and gone when it was to be read: sealed meanwhile.
+    sealed_since: Vec<u64>,
     /// First segment above the log without a spool.
     end: u64,
 }
@@ -165,6 +167,7 @@ fn check_unsealed(
         let Some(spool) = spool else {
             // Sealed since its name was listed.
             begun = true;
+            unsealed.sealed_since.push(unsealed.end);
             unsealed.end += 1;
             before = None;
             continue;
@@ -310,6 +313,7 @@ fn check_rest(
     tiles::check(dir, &snapshot.tiles, leaves, size, findings);
     let open = Open {
         checked: &unsealed.checked,
+        sealed_since: &unsealed.sealed_since,
         end: unsealed.end,
     };
     leftovers::check(dir, snapshot, log, &open, findings);

@@ -12,6 +12,8 @@ use crate::evidence::text::decimal;
 pub(super) struct Open<'a> {
     /// Parquet files of complete segments whose records were checked against their spool.
     pub(super) checked: &'a [String],
+    /// Segments that a recorder sealed after the names were listed.
+    pub(super) sealed_since: &'a [u64],
     /// Number of the first segment above the log that has no spool.
     pub(super) end: u64,
 }
@@ -75,6 +77,10 @@ fn is_explained(path: &str, log: &HostLog<'_>, open: &Open<'_>) -> bool {
     let Some(segment) = name.and_then(|name| numbered(name, 10)) else {
         return false;
     };
+    let in_a_day = path.split('/').count() == 3;
+    if open.sealed_since.contains(&segment) {
+        return in_a_day;
+    }
     let entry = usize::try_from(segment)
         .ok()
         .and_then(|at| log.entries.get(at));
@@ -83,7 +89,7 @@ fn is_explained(path: &str, log: &HostLog<'_>, open: &Open<'_>) -> bool {
             entry.count > 0 && path == parquet_path(segment, entry.opened)
         }
         // Its manifest is missing or malformed, which is reported: nothing more can be said.
-        Some(_) => path.split('/').count() == 3,
+        Some(_) => in_a_day,
         None => false,
     }
 }
