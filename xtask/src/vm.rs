@@ -38,7 +38,7 @@ const HOME: &str = "/lineage";
 /// How long one machine may run. Much less is usual, also on a busy host.
 const LIMIT: Duration = Duration::from_secs(900);
 
-const MEMORY_MIB: &str = "1024";
+const MEMORY_MIB: &str = "2048";
 
 /// The task: `[--kernel NAME]... [--arch ARCH] [-- TEST ARGUMENTS]`.
 pub(crate) fn run(args: &[String]) -> Result<()> {
