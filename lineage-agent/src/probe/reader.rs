@@ -5,8 +5,14 @@
 //! as many frames are counted as are numbered, and note how many it put into each ring. Frames
 //! numbered later have a later time; the noted ones have arrived once as many were taken from that
 //! ring. Nothing is guessed from how long a frame may take.
+//!
+//! Every drain begins with such a look, and several can be open: the frames that have to be kept
+//! until their moment comes are those of one drain, however full the rings are.
 
-use std::{mem::MaybeUninit, os::fd::OwnedFd, sync::atomic::Ordering, time::Duration};
+use std::{
+    collections::VecDeque, mem::MaybeUninit, os::fd::OwnedFd, sync::atomic::Ordering,
+    time::Duration,
+};
 
 use lineage_common::frame::Kind;
 use rustix::{
@@ -29,6 +35,9 @@ const DRAIN_BYTES_MAX: usize = 2 * 1024 * 1024;
 /// ([`kernel/time/timekeeping.c`](https://elixir.bootlin.com/linux/v6.12/source/kernel/time/timekeeping.c#L485)).
 const CLOCK_SLACK_NS: u64 = 100_000;
 
+/// Most looks that are open at one time.
+const LOOKS_MAX: usize = 64;
+
 /// Control and bulk.
 const RINGS: usize = 2;
 
@@ -43,7 +52,7 @@ pub struct Drained {
 
 /// What a CPU had put into each ring at a moment, and the moment.
 #[derive(Debug)]
-struct Pending {
+struct Look {
     watermark: Watermark,
     produced: Vec<[u64; RINGS]>,
 }
@@ -59,7 +68,8 @@ pub struct Reader {
     wakeups: OwnedFd,
     /// Frames taken from each ring, by the CPU that made them.
     taken: Vec<[u64; RINGS]>,
-    pending: Option<Pending>,
+    /// The looks whose frames have not all arrived, oldest first.
+    looks: VecDeque<Look>,
     /// Entries too short to be a frame or of a CPU that cannot be: none, unless memory is corrupt.
     malformed: u64,
 }
@@ -83,7 +93,7 @@ impl Reader {
             waiting,
             wakeups,
             taken,
-            pending: None,
+            looks: VecDeque::with_capacity(LOOKS_MAX),
             malformed: 0,
         })
     }
@@ -91,7 +101,7 @@ impl Reader {
     /// Begins anew: the counters were set to 0, and the rings are empty.
     pub(super) fn restart(&mut self) {
         self.taken.fill([0; RINGS]);
-        self.pending = None;
+        self.looks.clear();
         self.malformed = 0;
     }
 
@@ -118,19 +128,22 @@ impl Reader {
 
     /// Adds what is in the rings to `batch`.
     pub fn drain(&mut self, batch: &mut Batch) -> Drained {
-        if self.pending.is_none() {
-            self.pending = self.look();
+        if self.looks.len() < LOOKS_MAX
+            && let Some(look) = self.look()
+        {
+            self.looks.push_back(look);
         }
         let limit = batch.bytes() + DRAIN_BYTES_MAX;
         let mut more = false;
         for ring in 0..RINGS {
             more |= self.drain_ring(ring, batch, limit);
         }
-        let watermark = self
-            .pending
-            .take_if(|pending| pending.arrived(&self.taken))
-            .map(|pending| pending.watermark);
-        Drained { watermark, more }
+        let arrived = self.looks.partition_point(|look| look.arrived(&self.taken));
+        let newest = self.looks.drain(..arrived).next_back();
+        Drained {
+            watermark: newest.map(|look| look.watermark),
+            more,
+        }
     }
 
     /// The counters of all CPUs.
@@ -146,7 +159,7 @@ impl Reader {
     }
 
     /// Notes a moment and what every CPU had produced by then.
-    fn look(&self) -> Option<Pending> {
+    fn look(&self) -> Option<Look> {
         let now = clock_gettime(ClockId::Boottime);
         let now = u64::try_from(now.tv_sec).unwrap_or(0) * 1_000_000_000
             + u64::try_from(now.tv_nsec).unwrap_or(0);
@@ -162,7 +175,7 @@ impl Reader {
             numbers.push(settled.number);
         }
         let time = now.saturating_sub(CLOCK_SLACK_NS);
-        Some(Pending {
+        Some(Look {
             watermark: Watermark { time, numbers },
             produced,
         })
@@ -186,7 +199,7 @@ impl Reader {
     }
 }
 
-impl Pending {
+impl Look {
     fn arrived(&self, taken: &[[u64; RINGS]]) -> bool {
         self.produced
             .iter()

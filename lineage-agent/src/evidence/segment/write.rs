@@ -27,7 +27,7 @@ const BATCH_RECORDS: usize = 2048;
 const BATCH_TEXT_BYTES: usize = 4 << 20;
 
 /// Records in a row group: what keeps the writer's memory at some 30 MB.
-const ROW_GROUP_RECORDS: usize = 131_072;
+const ROW_GROUP_RECORDS: usize = 65_536;
 
 /// Columns that rise steadily, where dictionaries only waste time.
 const RISING: [&str; 6] = [
