@@ -311,7 +311,7 @@ unsafe extern "C" fn sweep_one(index: u64, context: *mut c_void) -> i64 {
     let flags = match sweeping.why {
         Sweep::Exit => Flags::BY_EXIT,
         Sweep::Range => Flags::BY_RANGE,
-        Sweep::Exec if task::file(task::current(), fd) == Some(file) => return 0,
+        Sweep::Exec if task::file(actor.thread, fd) == Some(file) => return 0,
         Sweep::Exec => Flags::BY_EXEC,
     };
     let _ = close(actor, fd, flags, 0);

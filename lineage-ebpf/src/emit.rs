@@ -15,7 +15,7 @@ use crate::{
     maps::{self, Scratch},
     read::{mask_frame, offset, typed},
     skip::Skip,
-    task::{self, Actor},
+    task::Actor,
 };
 
 /// Bytes of the header: where a body starts.
@@ -63,11 +63,14 @@ impl Frame {
         let cpu = maps::cpu();
         let scratch = maps::scratch(cpu).ok_or(Skip::Unreadable)?;
         // SAFETY: map values live as long as the program.
-        if unsafe { exchange(&raw mut (*scratch).busy, 1) } != 0 {
+        if unsafe { (&raw const (*scratch).busy).read_volatile() } != 0 {
             return Err(interrupted(cpu, kind));
         }
         // SAFETY: the scratch is ours now.
-        unsafe { (*scratch).cpu = cpu };
+        unsafe {
+            (&raw mut (*scratch).busy).write_volatile(1);
+            (*scratch).cpu = cpu;
+        }
         Ok(Self { scratch })
     }
 
@@ -149,10 +152,10 @@ fn deliver(scratch: *mut Scratch, actor: &Actor) {
         (*header).exec = (*actor.task).exec;
         (*header).reserved = 0;
         // Word by word from the task: less than half the cost of the helper.
-        let task = task::current();
         let comm = (&raw mut (*header).comm).cast::<u64>();
-        comm.write(typed(task, offset!(task_comm)));
-        comm.add(1).write(typed(task, offset!(task_comm) + 8));
+        comm.write(typed(actor.thread, offset!(task_comm)));
+        comm.add(1)
+            .write(typed(actor.thread, offset!(task_comm) + 8));
 
         let number = fetch_add(&raw mut (*counters).number, 1);
         (*header).number = number;
@@ -161,12 +164,14 @@ fn deliver(scratch: *mut Scratch, actor: &Actor) {
         let (ring, wake_bytes) = maps::ring(kind);
         let flags = wakeup(ring, wake_bytes, number);
         let len = mask_frame(u64::from((*header).len));
+        // Plain, because only this CPU writes it. The number is not: the reader relies on it being
+        // visible before the clock is read.
         let counter = if bpf_ringbuf_output(ring, header.cast(), len, flags) == 0 {
             by_kind(&raw mut (*counters).produced, kind)
         } else {
             by_kind(&raw mut (*counters).lost, kind)
         };
-        add(counter, 1);
+        counter.write_volatile(counter.read_volatile() + 1);
     }
 }
 

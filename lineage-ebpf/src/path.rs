@@ -148,15 +148,10 @@ pub(crate) fn append(scratch: *mut Scratch, at: u64, mnt: u64, dentry: u64) -> (
         (*walk).at = at;
         (*walk).start = at;
         (*walk).flags = 0;
-        (*walk).ended = 0;
+        (*walk).ended = u64::from(at_root(walk));
+        let steps = if (*walk).ended == 0 { STEPS_MAX } else { 0 };
         let mut context = scratch;
-        bpf_loop(
-            // Every component, and for each some mounts on top of one another.
-            2 * PATH_COMPONENTS_MAX as u32,
-            step as *mut c_void,
-            (&raw mut context).cast(),
-            0,
-        );
+        bpf_loop(steps, step as *mut c_void, (&raw mut context).cast(), 0);
         let mut flags = Flags((*walk).flags as u16);
         if (*walk).ended == 0 {
             flags = flags.with(Flags::PATH_CUT);
@@ -164,6 +159,9 @@ pub(crate) fn append(scratch: *mut Scratch, at: u64, mnt: u64, dentry: u64) -> (
         (mask_frame((*walk).at) - at, flags)
     }
 }
+
+/// Most steps: every component, and for each some mounts on top of one another.
+const STEPS_MAX: u32 = 2 * PATH_COMPONENTS_MAX as u32;
 
 /// One step of the walk: one component, or one mount crossed.
 unsafe extern "C" fn step(_index: u64, context: *mut c_void) -> i64 {
@@ -174,9 +172,6 @@ unsafe extern "C" fn step(_index: u64, context: *mut c_void) -> i64 {
     // SAFETY: as above.
     unsafe {
         let dentry = (*walk).dentry;
-        if dentry == (*walk).root_dentry && (*walk).mnt == (*walk).root_mnt {
-            return end(walk, Flags(0));
-        }
         if dentry == (*walk).mnt_root {
             return cross(walk);
         }
@@ -214,6 +209,9 @@ unsafe extern "C" fn step(_index: u64, context: *mut c_void) -> i64 {
             return end(walk, Flags::UNLINKED);
         }
         (*walk).dentry = parent;
+        if at_root(walk) {
+            return end(walk, Flags(0));
+        }
         0
     }
 }
@@ -310,8 +308,18 @@ unsafe fn cross(walk: *mut Walk) -> i64 {
         (*walk).dentry = place;
         (*walk).mnt = mnt;
         (*walk).mnt_root = root;
+        if at_root(walk) {
+            return end(walk, Flags(0));
+        }
         0
     }
+}
+
+/// Whether the walk is where it ends.
+#[inline(always)]
+unsafe fn at_root(walk: *mut Walk) -> bool {
+    // SAFETY: the scratch is ours until it is released.
+    unsafe { (*walk).dentry == (*walk).root_dentry && (*walk).mnt == (*walk).root_mnt }
 }
 
 #[inline(always)]

@@ -62,7 +62,7 @@ pub(crate) fn record(
     address: &Address,
 ) -> Result<(), Skip> {
     let done = result >= 0 || (kind == Kind::NET_CONNECT && result == IN_PROGRESS);
-    let target = target(fd);
+    let target = target(actor, fd);
     if target.socket {
         descriptor::replace(actor, fd, target.file);
     }
@@ -104,14 +104,14 @@ pub(crate) fn record(
 /// The socket behind a descriptor. Not an `Option`: until 6.3 the verifier refuses to copy the
 /// bytes of a value that is not there.
 #[inline(always)]
-fn target(fd: i32) -> Target {
+fn target(actor: &Actor, fd: i32) -> Target {
     let mut target = Target {
         file: 0,
         ino: 0,
         dev: 0,
         socket: false,
     };
-    if let Some(file) = task::file(task::current(), fd)
+    if let Some(file) = task::file(actor.thread, fd)
         && let Some(identity) = path::identity(file)
     {
         target.file = file;

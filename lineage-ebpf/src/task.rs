@@ -1,6 +1,6 @@
 //! The acting process.
 
-use aya_ebpf::helpers::{bpf_get_current_pid_tgid, generated::bpf_get_current_task_btf};
+use aya_ebpf::helpers::generated::bpf_get_current_task_btf;
 use lineage_common::task::Task;
 
 use crate::{
@@ -16,6 +16,9 @@ pub(crate) struct Actor {
     pub(crate) pid: u32,
     /// Thread id in the initial pid namespace.
     pub(crate) tid: u32,
+    /// The thread's `struct task_struct`. Kept, because every call of a helper costs as much as
+    /// many reads.
+    pub(crate) thread: Typed,
     /// What is remembered of the process.
     pub(crate) task: *mut Task,
 }
@@ -24,24 +27,25 @@ impl Actor {
     /// The current thread, if its process is tracked.
     #[inline(always)]
     pub(crate) fn current() -> Result<Self, Skip> {
-        let id = bpf_get_current_pid_tgid();
-        let pid = (id >> 32) as u32;
+        // SAFETY: takes nothing, and there is always a current task.
+        let thread = unsafe { bpf_get_current_task_btf() as Typed };
+        // SAFETY: `thread` is typed; the members are integers.
+        let (pid, tid) = unsafe {
+            (
+                typed(thread, offset!(task_tgid)),
+                typed(thread, offset!(task_pid)),
+            )
+        };
         match TASKS.get_ptr_mut(pid) {
             Some(task) => Ok(Self {
                 pid,
-                tid: id as u32,
+                tid,
+                thread,
                 task,
             }),
             None => Err(Skip::Untracked),
         }
     }
-}
-
-/// The current task.
-#[inline(always)]
-pub(crate) fn current() -> Typed {
-    // SAFETY: takes nothing, and there is always a current task.
-    unsafe { bpf_get_current_task_btf() as Typed }
 }
 
 /// The `struct file` behind a descriptor of `task`.

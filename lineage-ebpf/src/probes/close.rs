@@ -30,15 +30,14 @@ pub(crate) fn returned(actor: &Actor, call: &Returned) -> Result<(), Skip> {
 /// the new file there, and the old one's totals went out when it was replaced.
 #[inline(always)]
 fn reopened(actor: &Actor, fd: i32) -> bool {
-    let current = task::current();
-    if !task::shares_files(current) {
+    if !task::shares_files(actor.thread) {
         return false;
     }
     let Some(descriptor) = descriptor::find(actor, fd) else {
         return false;
     };
     // SAFETY: map values stay readable.
-    task::file(current, fd) == Some(unsafe { (*descriptor).file })
+    task::file(actor.thread, fd) == Some(unsafe { (*descriptor).file })
 }
 
 /// `close_range(first, last, flags)`.

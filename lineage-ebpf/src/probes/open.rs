@@ -35,7 +35,7 @@ pub(crate) fn returned(actor: &Actor, call: &Returned, action: Action) -> Result
     if call.result >= 0 {
         let fd = call.result as i32;
         let flags = asked(call, action).flags;
-        if let Some(file) = task::file(task::current(), fd)
+        if let Some(file) = task::file(actor.thread, fd)
             && record_call(actor, fd, file, Kind::FILE_OPEN, flags) != Err(Skip::Unreadable)
         {
             return Ok(());
@@ -58,7 +58,7 @@ fn record_call(actor: &Actor, fd: i32, file: u64, kind: Kind, call_flags: u32) -
     let frame = Frame::take(kind)?;
     // SAFETY: the scratch is ours until the frame is sent.
     let facts = unsafe { &mut (*frame.scratch).facts };
-    if !facts.read(file) || path::set_root(frame.scratch, task::current()).is_none() {
+    if !facts.read(file) || path::set_root(frame.scratch, actor.thread).is_none() {
         frame.release();
         return Err(Skip::Unreadable);
     }

@@ -16,7 +16,7 @@ pub(crate) fn returned(actor: &Actor, call: &Returned) -> Result<(), Skip> {
         return Err(Skip::Untraced);
     }
     let fd = call.result as i32;
-    let file = task::file(task::current(), fd).ok_or(Skip::Unreadable)?;
+    let file = task::file(actor.thread, fd).ok_or(Skip::Unreadable)?;
     let identity = path::identity(file).ok_or(Skip::Unreadable)?;
     descriptor::replace(actor, fd, file);
     let target = Target {

@@ -60,7 +60,7 @@ fn returned(ctx: &BtfTracePointContext) -> Result<(), Skip> {
         return Err(Skip::Untraced);
     }
     let actor = Actor::current()?;
-    if task::compat(task::current()) || maps::foreign(number) {
+    if task::compat(actor.thread) || maps::foreign(number) {
         return compat();
     }
     let call = Returned {

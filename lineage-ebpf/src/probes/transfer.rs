@@ -32,7 +32,7 @@ const MESSAGE_LEN: u64 = 56;
 /// the call runs, the bytes count for the new file: the kernel keeps no trace of the old one.
 #[inline(never)]
 pub(crate) fn moved(actor: &Actor, fd: i32, read: u64, written: u64) -> Result<(), Skip> {
-    let file = task::file(task::current(), fd).ok_or(Skip::Unreadable)?;
+    let file = task::file(actor.thread, fd).ok_or(Skip::Unreadable)?;
     let known = match descriptor::find(actor, fd) {
         // SAFETY: map values stay readable.
         Some(known) if unsafe { (*known).file == file && (*known).opened_cpu != NO_CPU } => known,
