@@ -113,6 +113,7 @@ kernel_layout! {
     dentry_name: "dentry" "d_name.name";
     dentry_short_name: "dentry" "d_shortname|d_iname" optional;
     vfsmount_root: "vfsmount" "mnt_root";
+    vfsmount_sb: "vfsmount" "mnt_sb";
     mount_vfsmount: "mount" "mnt";
     mount_parent: "mount" "mnt_parent";
     mount_mountpoint: "mount" "mnt_mountpoint";

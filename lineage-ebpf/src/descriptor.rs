@@ -82,9 +82,7 @@ pub(crate) fn find(actor: &Actor, fd: i32) -> Option<*mut Descriptor> {
 }
 
 /// Puts a descriptor into the table, with the frame that recorded it, if one did.
-///
-/// Not inlined: its stack is free again afterwards.
-#[inline(never)]
+#[inline(always)]
 pub(crate) fn remember(actor: &Actor, fd: i32, target: &Target, sent: &Sent) {
     let Some(place) = place(actor, fd) else {
         remember_high(actor, fd, target, sent);

@@ -36,11 +36,12 @@ pub(crate) struct FileFacts {
 
 impl FileFacts {
     /// Reads the `struct file` at `file`, its inode and its super block; false when one of them
-    /// cannot be read.
+    /// cannot be read. Most files are on the file system of their process's root, `root_sb`, which
+    /// is at hand.
     ///
     /// Not inlined: its stack is free again when the path is walked.
     #[inline(never)]
-    pub(crate) fn read(&mut self, file: u64) -> bool {
+    pub(crate) fn read(&mut self, file: u64, root_sb: Typed) -> bool {
         let mut window = Window::<{ words(SUPER_WINDOW) }>::new();
         if !window.fill(file, offset!(derived.file_window), FILE_WINDOW) {
             return false;
@@ -61,6 +62,16 @@ impl FileFacts {
             self.ino = window.get(offset!(inode_ino));
             window.get(offset!(inode_sb))
         };
+        // Read in any case: were they read in a branch, LLVM would merge it with the other one into
+        // a load from a chosen structure, which the verifier refuses.
+        // SAFETY: it is typed; `struct super_block` has members of these types.
+        unsafe {
+            self.dev = typed(root_sb, offset!(super_dev));
+            self.magic = typed(root_sb, offset!(super_magic));
+        }
+        if sb == root_sb as u64 {
+            return true;
+        }
         if !window.fill(sb, offset!(derived.super_window), SUPER_WINDOW) {
             return false;
         }
@@ -116,9 +127,18 @@ pub(crate) struct Walk {
     ended: u64,
 }
 
+/// Where a process sees the file system from.
+#[derive(Clone, Copy)]
+pub(crate) struct View {
+    /// Its `struct fs_struct`.
+    pub(crate) fs: Typed,
+    /// The `struct super_block` of its root.
+    pub(crate) root_sb: Typed,
+}
+
 /// Sets the end of the following walks: the root of the process of `task`.
 #[inline(always)]
-pub(crate) fn set_root(scratch: *mut Scratch, task: Typed) -> Option<Typed> {
+pub(crate) fn set_root(scratch: *mut Scratch, task: Typed) -> Option<View> {
     // SAFETY: `task` is typed, `fs_struct` has these members; the scratch is ours.
     unsafe {
         let fs = follow(task, offset!(task_fs))?;
@@ -126,7 +146,8 @@ pub(crate) fn set_root(scratch: *mut Scratch, task: Typed) -> Option<Typed> {
         (*scratch).walk.root_mnt = mnt as u64;
         (*scratch).walk.root_mnt_root = typed(mnt, offset!(vfsmount_root));
         (*scratch).walk.root_dentry = typed(fs, offset!(fs_root_dentry));
-        Some(fs)
+        let root_sb = follow(mnt, offset!(vfsmount_sb))?;
+        Some(View { fs, root_sb })
     }
 }
 

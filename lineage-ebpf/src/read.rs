@@ -175,9 +175,10 @@ pub(crate) unsafe fn copy_user_to(to: *mut u8, len: u64, from: u64) -> bool {
 
 /// Part of a kernel structure, copied to the stack. Can be filled again with another structure's,
 /// which saves stack: all frames of a probe together have 512 bytes.
-pub(crate) struct Window<const BYTES: usize> {
-    bytes: MaybeUninit<[u64; BYTES]>,
-    start: usize,
+pub(crate) struct Window<const WORDS: usize> {
+    bytes: MaybeUninit<[u64; WORDS]>,
+    /// Not set before the first filling: next to uninitialised bytes LLVM would write all of them.
+    start: MaybeUninit<usize>,
 }
 
 /// Words for a window of `bytes` bytes.
@@ -191,14 +192,14 @@ impl<const WORDS: usize> Window<WORDS> {
     pub(crate) fn new() -> Self {
         Self {
             bytes: MaybeUninit::uninit(),
-            start: 0,
+            start: MaybeUninit::uninit(),
         }
     }
 
     /// Copies the first `bytes` bytes from offset `start` of the structure at `address`.
     #[inline(always)]
     pub(crate) fn fill(&mut self, address: u64, start: usize, bytes: usize) -> bool {
-        self.start = start;
+        self.start.write(start);
         // SAFETY: no caller asks for more than the window has, and the verifier checks that.
         unsafe {
             copy_kernel(
@@ -222,7 +223,7 @@ impl<const WORDS: usize> Window<WORDS> {
             self.bytes
                 .as_ptr()
                 .cast::<u8>()
-                .add(offset - self.start)
+                .add(offset - self.start.assume_init())
                 .cast::<T>()
                 .read_volatile()
         }

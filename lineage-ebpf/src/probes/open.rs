@@ -58,7 +58,8 @@ fn record_call(actor: &Actor, fd: i32, file: u64, kind: Kind, call_flags: u32) -
     let frame = Frame::take(kind)?;
     // SAFETY: the scratch is ours until the frame is sent.
     let facts = unsafe { &mut (*frame.scratch).facts };
-    if !facts.read(file) || path::set_root(frame.scratch, actor.thread).is_none() {
+    let view = path::set_root(frame.scratch, actor.thread);
+    if !view.is_some_and(|view| facts.read(file, view.root_sb)) {
         frame.release();
         return Err(Skip::Unreadable);
     }

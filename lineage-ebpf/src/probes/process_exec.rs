@@ -81,8 +81,9 @@ fn fill(frame: &Frame, thread: Typed, bprm: Typed) -> Option<(u64, Flags)> {
         credentials(body, thread)?;
         let mm = follow(thread, offset!(task_mm))?;
         let exe: u64 = typed(mm, offset!(mm_exe_file));
+        let view = path::set_root(scratch, thread)?;
         let facts = &mut (*scratch).facts;
-        if !facts.read(exe) {
+        if !facts.read(exe, view.root_sb) {
             return None;
         }
         (*body).ino = facts.ino;
@@ -91,15 +92,14 @@ fn fill(frame: &Frame, thread: Typed, bprm: Typed) -> Option<(u64, Flags)> {
         (*body).argc = typed(bprm, offset!(bprm_argc));
         (*body).cgroup = bpf_get_current_cgroup_id();
 
-        let fs = path::set_root(scratch, thread)?;
         let mut at = STRINGS;
         let (exe_len, mut flags) = path::append(scratch, at, facts.mnt, facts.dentry);
         (*body).exe_len = exe_len as u32;
         at += exe_len;
 
         let (mnt, dentry) = (
-            typed(fs, offset!(fs_pwd_mnt)),
-            typed(fs, offset!(fs_pwd_dentry)),
+            typed(view.fs, offset!(fs_pwd_mnt)),
+            typed(view.fs, offset!(fs_pwd_dentry)),
         );
         let (cwd_len, cwd_flags) = path::append(scratch, at, mnt, dentry);
         (*body).cwd_len = cwd_len as u32;
