@@ -6,6 +6,8 @@ mod attach;
 mod bind;
 mod bytes;
 mod close;
+#[cfg(target_arch = "x86_64")]
+mod compat;
 mod connect;
 mod crash;
 mod exec;

@@ -19,7 +19,7 @@ use crate::{
         keys::{KeyError, Keys},
     },
     probe,
-    recorder::{Outcome, RecordError, Request, Why, prepare, record},
+    recorder::{News, Outcome, RecordError, Request, Why, prepare, record},
 };
 
 /// Exit status when recording itself failed, so that it is not taken for the command's.
@@ -67,8 +67,11 @@ fn try_run(options: cli::Record) -> anyhow::Result<u8> {
         .context("start the recorder")?;
     let ready = prepare(&request)?;
     let keys = Arc::new(keys(&options.keys.dir, &say)?);
-    let begun = || started(&request, &say);
-    let outcome = runtime.block_on(record(&request, ready, &keys, begun))?;
+    let tell = |news| match news {
+        News::Started => started(&request, &say),
+        News::Warning(warning) => say.line(&warning),
+    };
+    let outcome = runtime.block_on(record(&request, ready, &keys, tell))?;
     let pin = key::pin(keys.enrolment());
     if options.json {
         let _ = writeln!(

@@ -3,6 +3,8 @@
 //! Encoding appends to a buffer the caller keeps; decoding borrows from the bytes. Neither
 //! allocates.
 
+use bytes::{Buf as _, TryGetError};
+
 use super::schema::{Record, Value};
 
 /// First byte of every record.
@@ -106,61 +108,53 @@ pub fn decode(bytes: &[u8]) -> Result<Record<'_>, RecordError> {
     if bytes.len() > RECORD_BYTES_MAX {
         return Err(RecordError::TooLong(bytes.len()));
     }
-    let mut rest = Cursor(bytes);
-    if rest.take::<1>()? != [VERSION] {
+    let mut rest = bytes;
+    if rest.try_get_u8()? != VERSION {
         return Err(RecordError::Malformed("unknown version"));
     }
-    let fields = u16::from_le_bytes(rest.take()?);
+    let fields = rest.try_get_u16_le()?;
     let mut record = Record::default();
     let mut last_id = None;
     for _ in 0..fields {
-        let id = u16::from_le_bytes(rest.take()?);
+        let id = rest.try_get_u16_le()?;
         if last_id.is_some_and(|last| id <= last) {
             return Err(RecordError::Malformed("fields not in ascending order"));
         }
         last_id = Some(id);
-        if !record.set(id, rest.value()?) {
+        if !record.set(id, take_value(&mut rest)?) {
             return Err(RecordError::Malformed("unknown field, or of another type"));
         }
     }
-    if rest.0.is_empty() {
+    if rest.is_empty() {
         Ok(record)
     } else {
         Err(RecordError::Malformed("bytes after the last field"))
     }
 }
 
-struct Cursor<'a>(&'a [u8]);
-
-impl<'a> Cursor<'a> {
-    #[inline]
-    fn take<const N: usize>(&mut self) -> Result<[u8; N], RecordError> {
-        let (head, rest) = self
-            .0
-            .split_first_chunk()
-            .ok_or(RecordError::Malformed("ends inside a field"))?;
-        self.0 = rest;
-        Ok(*head)
+impl From<TryGetError> for RecordError {
+    fn from(_: TryGetError) -> Self {
+        Self::Malformed("ends inside a field")
     }
+}
 
-    #[inline]
-    fn value(&mut self) -> Result<Value<'a>, RecordError> {
-        match self.take::<1>()?[0] {
-            TAG_U64 => Ok(Value::U64(u64::from_le_bytes(self.take()?))),
-            TAG_I64 => Ok(Value::I64(i64::from_le_bytes(self.take()?))),
-            TAG_TEXT => {
-                let len = u32::from_le_bytes(self.take()?) as usize;
-                let (text, rest) = self
-                    .0
-                    .split_at_checked(len)
-                    .ok_or(RecordError::Malformed("text ends after the record"))?;
-                self.0 = rest;
-                std::str::from_utf8(text)
-                    .map(Value::Text)
-                    .map_err(|_| RecordError::Malformed("text is not UTF-8"))
-            }
-            _ => Err(RecordError::Malformed("unknown tag")),
+/// Takes the next value off the front.
+#[inline]
+fn take_value<'a>(rest: &mut &'a [u8]) -> Result<Value<'a>, RecordError> {
+    match rest.try_get_u8()? {
+        TAG_U64 => Ok(Value::U64(rest.try_get_u64_le()?)),
+        TAG_I64 => Ok(Value::I64(rest.try_get_i64_le()?)),
+        TAG_TEXT => {
+            let len = rest.try_get_u32_le()? as usize;
+            let (text, after) = rest
+                .split_at_checked(len)
+                .ok_or(RecordError::Malformed("text ends after the record"))?;
+            *rest = after;
+            std::str::from_utf8(text)
+                .map(Value::Text)
+                .map_err(|_| RecordError::Malformed("text is not UTF-8"))
         }
+        _ => Err(RecordError::Malformed("unknown tag")),
     }
 }
 

@@ -21,6 +21,7 @@ use super::{
     ring::{Mapping, Ring},
     syscalls::Machine,
     tracking::Tracking,
+    warnings::Warnings,
 };
 
 /// The object, as `cargo xtask build` left it.
@@ -40,6 +41,7 @@ pub(super) struct Attached {
     /// Owns the programs and their links: dropping it detaches them.
     pub(super) ebpf: Ebpf,
     pub(super) tracking: Tracking,
+    pub(super) warnings: Warnings,
 }
 
 /// The object's bytes, for the environment record.
@@ -78,8 +80,15 @@ pub(super) fn attach(
     attach_programs(&mut ebpf)?;
     // Only now: the programs are loaded with the descriptors of the maps.
     let tracking = Tracking::new(&mut ebpf)?;
+    let warnings =
+        Warnings::new(&mut ebpf).map_err(|error| ProbeError::Load(anyhow::Error::new(error)))?;
     let reader = Reader::new(control, bulk, counters, waiting).map_err(ProbeError::Map)?;
-    Ok((Attached { ebpf, tracking }, reader))
+    let attached = Attached {
+        ebpf,
+        tracking,
+        warnings,
+    };
+    Ok((attached, reader))
 }
 
 impl Attached {

@@ -30,6 +30,7 @@ mod reader;
 mod ring;
 pub mod syscalls;
 mod tracking;
+mod warnings;
 
 pub use counters::Counters;
 pub use error::ProbeError;
@@ -138,7 +139,7 @@ impl Probes {
     /// [`ProbeError::NoProcess`] when it does not exist, [`ProbeError::Track`] when the table is
     /// full.
     pub fn track(&mut self, pid: u32, lineage: u32) -> Result<Tracked, ProbeError> {
-        let Attached { ebpf, tracking } = &mut self.attached;
+        let Attached { ebpf, tracking, .. } = &mut self.attached;
         tracking.track(ebpf, pid, lineage)
     }
 
@@ -150,7 +151,7 @@ impl Probes {
     /// As [`Self::track`], and [`ProbeError::LinksMissed`] when more processes were created and
     /// ended meanwhile than could be noted. Those found until then stay tracked.
     pub fn attach_tree(&mut self, pid: u32, lineage: u32) -> Result<Vec<Tracked>, ProbeError> {
-        let Attached { ebpf, tracking } = &mut self.attached;
+        let Attached { ebpf, tracking, .. } = &mut self.attached;
         tracking.attach(ebpf, pid, lineage)
     }
 
@@ -158,13 +159,19 @@ impl Probes {
     pub fn tracked(&mut self) -> usize {
         /// How often entries are compared with the processes there are.
         const REAP_EVERY: Duration = Duration::from_secs(1);
-        let Attached { ebpf, tracking } = &mut self.attached;
+        let Attached { ebpf, tracking, .. } = &mut self.attached;
         let tracked = tracking.pids().len();
         if tracked == 0 || self.reaped.elapsed() < REAP_EVERY {
             return tracked;
         }
         self.reaped = Instant::now();
         tracked - tracking.reap(ebpf).unwrap_or(0).min(tracked)
+    }
+
+    /// What the probes said since the last call, for an operator: each is a sentence about something
+    /// that is not recorded, and rare.
+    pub fn warnings(&mut self) -> Vec<String> {
+        self.attached.warnings.take()
     }
 
     /// Runs of the probes that the kernel skipped: events that nobody saw.

@@ -14,11 +14,13 @@ use tokio::{
     time::{MissedTickBehavior, interval},
 };
 
-use super::{RecordError, Request, engine::Engine, launch::Waiting};
+use super::{News, RecordError, Request, engine::Engine, launch::Waiting};
 use crate::probe::Probes;
 
 /// How often it is checked whether anything tracked still runs.
 const LOOK_EVERY: Duration = Duration::from_millis(10);
+/// How often the probes are asked for warnings.
+const LISTEN_EVERY: Duration = Duration::from_millis(250);
 
 /// How recording ended.
 #[derive(Debug)]
@@ -75,6 +77,7 @@ pub(super) async fn wait(
     engine: &mut Engine,
     waiting: Option<Waiting>,
     request: &Request,
+    tell: &mut impl FnMut(News),
 ) -> Result<Ending, RecordError> {
     let handler = |kind| {
         signal(kind).map_err(|source| RecordError::System {
@@ -89,6 +92,8 @@ pub(super) async fn wait(
     let mut command = Command::new(waiting, request).await?;
     let mut look = interval(LOOK_EVERY);
     look.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut listen = interval(LISTEN_EVERY);
+    listen.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut asked = 0;
     loop {
         let received = tokio::select! {
@@ -97,6 +102,10 @@ pub(super) async fn wait(
                 if request.until_exit {
                     return Ok(command.ending(Why::CommandEnded, probes));
                 }
+                continue;
+            }
+            _ = listen.tick() => {
+                probes.warnings().into_iter().map(News::Warning).for_each(&mut *tell);
                 continue;
             }
             _ = look.tick(), if !command.runs() => {

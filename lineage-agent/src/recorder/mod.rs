@@ -140,18 +140,26 @@ pub fn prepare(request: &Request) -> Result<Ready, RecordError> {
     })
 }
 
-/// Records until what is recorded has ended or somebody stops it. `started` is called when
-/// everything is in place, just before a command is let go.
+/// What whoever records may want to tell the user meanwhile.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum News {
+    /// Everything is in place; a command is let go next.
+    Started,
+    /// Something is not recorded, in a sentence.
+    Warning(String),
+}
+
+/// Records until what is recorded has ended or somebody stops it. `tell` is called with the news.
 ///
 /// # Errors
 ///
-/// [`RecordError`]. Before `started` was called nothing has run and no evidence is left behind;
+/// [`RecordError`]. Before [`News::Started`] nothing has run and no evidence is left behind;
 /// afterwards everything up to the error is in the evidence's spool.
 pub async fn record(
     request: &Request,
     ready: Ready,
     keys: &Arc<Keys>,
-    started: impl FnOnce(),
+    mut tell: impl FnMut(News),
 ) -> Result<Outcome, RecordError> {
     let Ready {
         procfs,
@@ -172,8 +180,13 @@ pub async fn record(
         writer,
         registrations,
     })?;
-    started();
-    let ending = ending::wait(&mut probes, &mut engine, waiting, request).await?;
+    tell(News::Started);
+    let ending = ending::wait(&mut probes, &mut engine, waiting, request, &mut tell).await?;
+    probes
+        .warnings()
+        .into_iter()
+        .map(News::Warning)
+        .for_each(&mut tell);
     let misses = probes.recursion_misses()?;
     // Detached first: what was counted then is exactly what there is to read.
     drop(probes);

@@ -1,13 +1,14 @@
 //! Processes and threads created, and attempts that failed.
 
 use aya_ebpf::{macros::btf_tracepoint, programs::BtfTracePointContext};
+use aya_log_ebpf::warn;
 use lineage_common::{
     frame::{Flags, Fork, Kind},
     task::{Link, NO_BLOCK, Task},
 };
 
 use crate::{
-    atomic::{add, fetch_add_half},
+    atomic::{fetch_add, fetch_add_half},
     emit::{BODY, Frame, What},
     maps::{self, LINKS, TASKS},
     probes::syscall::Returned,
@@ -126,7 +127,13 @@ fn overwrite(child: &Child, task: &Task) -> bool {
     }
     if let Some(counters) = maps::counters(maps::cpu()) {
         // SAFETY: map values live as long as the program.
-        unsafe { add(&raw mut (*counters).tasks_full, 1) };
+        if unsafe { fetch_add(&raw mut (*counters).tasks_full, 1) } == 0 {
+            warn!(
+                child,
+                "process {} and its descendants are not recorded: the table of processes is full",
+                child.pid
+            );
+        }
     }
     false
 }

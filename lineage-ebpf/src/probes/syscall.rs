@@ -1,10 +1,11 @@
 //! The return of every system call.
 
 use aya_ebpf::{macros::btf_tracepoint, programs::BtfTracePointContext};
+use aya_log_ebpf::warn;
 use lineage_common::layout::Action;
 
 use crate::{
-    atomic::add,
+    atomic::fetch_add,
     maps,
     probes::{
         accept, bind, close, connect, open, process_exec, process_fork, socket_create, transfer,
@@ -61,7 +62,7 @@ fn returned(ctx: &BtfTracePointContext) -> Result<(), Skip> {
     }
     let actor = Actor::current()?;
     if task::compat(actor.thread) || maps::foreign(number) {
-        return compat();
+        return compat(&actor);
     }
     let call = Returned {
         regs,
@@ -120,11 +121,18 @@ fn rare(actor: &Actor, call: &Returned, action: Action) -> Result<(), Skip> {
     }
 }
 
-/// A call of another table than the native one: its number and arguments mean something else.
-#[inline(always)]
-fn compat() -> Result<(), Skip> {
+/// A call of another table than the native one: its number and arguments mean something else. It is
+/// counted, and the first one on each CPU is told at once.
+#[inline(never)]
+fn compat(actor: &Actor) -> Result<(), Skip> {
     let counters = maps::counters(maps::cpu()).ok_or(Skip::Unreadable)?;
     // SAFETY: map values live as long as the program.
-    unsafe { add(&raw mut (*counters).compat, 1) };
+    if unsafe { fetch_add(&raw mut (*counters).compat, 1) } == 0 {
+        warn!(
+            actor,
+            "process {} makes 32-bit system calls: they are counted, and leave no records",
+            actor.pid
+        );
+    }
     Err(Skip::Untraced)
 }
