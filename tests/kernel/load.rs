@@ -5,6 +5,6 @@ use lineage_agent::probe::{Options, Probes};
 #[test]
 fn the_kernel_takes_every_probe() {
     if let Err(error) = Probes::load(&Options::default()) {
-        panic!("{error}");
+        panic!("{error}: {error:?}");
     }
 }

@@ -141,7 +141,7 @@ fn attach_programs(ebpf: &mut Ebpf) -> Result<(), ProbeError> {
     for probe in PROBES {
         let refused = |error: aya::programs::ProgramError| ProbeError::Program {
             name: probe.name,
-            source: error.into(),
+            said: error.into(),
         };
         let program: &mut BtfTracePoint = ebpf
             .program_mut(probe.name)
@@ -152,7 +152,7 @@ fn attach_programs(ebpf: &mut Ebpf) -> Result<(), ProbeError> {
     }
     let refused = |error: aya::programs::ProgramError| ProbeError::Program {
         name: LIST,
-        source: error.into(),
+        said: error.into(),
     };
     let program: &mut Iter = ebpf
         .program_mut(LIST)
@@ -164,7 +164,7 @@ fn attach_programs(ebpf: &mut Ebpf) -> Result<(), ProbeError> {
     for probe in PROBES {
         let refused = |error: aya::programs::ProgramError| ProbeError::Program {
             name: probe.name,
-            source: error.into(),
+            said: error.into(),
         };
         let program: &mut BtfTracePoint = ebpf
             .program_mut(probe.name)

@@ -1,5 +1,7 @@
 //! Why the probes cannot be used.
 
+use aya::programs::ProgramError;
+
 use super::{btf::BtfError, layout::LayoutError};
 
 /// Each in words that read after "cannot record: ".
@@ -71,12 +73,12 @@ pub enum ProbeError {
     #[error("the kernel refused the probes: {0:#}")]
     Load(anyhow::Error),
     /// The kernel refused a program.
-    #[error("the kernel refused the probe {name}: {source:#}")]
+    #[error("the kernel refused the probe {name}: {}", brief(said))]
     Program {
         /// The program.
         name: &'static str,
-        /// What the kernel said.
-        source: anyhow::Error,
+        /// What the kernel said, with the whole log of its verifier.
+        said: anyhow::Error,
     },
     /// A map could not be mapped into memory.
     #[error("the kernel refused to share a map: {0}")]
@@ -123,5 +125,25 @@ pub enum ProbeError {
 impl From<aya::maps::MapError> for ProbeError {
     fn from(error: aya::maps::MapError) -> Self {
         Self::Load(error.into())
+    }
+}
+
+/// What the kernel said, with the last words only of a verifier's log, which can have megabytes.
+fn brief(error: &anyhow::Error) -> String {
+    let Some(ProgramError::LoadError {
+        io_error,
+        verifier_log,
+    }) = error.downcast_ref()
+    else {
+        return format!("{error:#}");
+    };
+    let log = verifier_log.to_string();
+    let last = log
+        .lines()
+        .rev()
+        .find(|line| !line.is_empty() && !line.starts_with("processed "));
+    match last {
+        Some(line) => format!("{io_error}: {line}"),
+        None => io_error.to_string(),
     }
 }

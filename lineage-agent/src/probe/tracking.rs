@@ -310,9 +310,9 @@ pub(super) fn settle() {
 
 /// All processes of the host.
 pub(super) fn list(ebpf: &mut Ebpf) -> Result<Vec<Listed>, ProbeError> {
-    let refused = |source: anyhow::Error| ProbeError::Program {
+    let refused = |said| ProbeError::Program {
         name: "tasks",
-        source,
+        said,
     };
     let program: &mut Iter = ebpf
         .program_mut("tasks")
