@@ -22,11 +22,15 @@ impl RecordHasher {
     #[inline]
     pub fn push(&mut self, record: &Record<'_>) -> Result<(), RecordError> {
         record::encode_into(record, &mut self.bytes)?;
-        self.ends.push(self.bytes.len());
-        if self.ends.len() == BATCH {
-            self.flush();
-        }
+        self.end();
         Ok(())
+    }
+
+    /// Appends a record that is encoded already.
+    #[inline]
+    pub fn push_encoded(&mut self, record: &[u8]) {
+        self.bytes.extend_from_slice(record);
+        self.end();
     }
 
     /// Records so far.
@@ -40,6 +44,14 @@ impl RecordHasher {
     pub fn finish(mut self) -> RecordTree {
         self.flush();
         self.tree
+    }
+
+    #[inline]
+    fn end(&mut self) {
+        self.ends.push(self.bytes.len());
+        if self.ends.len() == BATCH {
+            self.flush();
+        }
     }
 
     fn flush(&mut self) {

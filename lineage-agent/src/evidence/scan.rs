@@ -114,7 +114,7 @@ pub fn is_stillborn(spools: &Dir, segment: u64) -> Result<bool> {
     let Some(file) = spools.open_file(&name, SPOOL_BYTES_MAX)? else {
         return Ok(false);
     };
-    let mut reader = FrameReader::new(file, true);
+    let mut reader = FrameReader::new(file);
     let whole = match reader.next_frame() {
         Ok(Frame::Whole { .. }) => true,
         Ok(Frame::End | Frame::Torn) => false,
@@ -130,7 +130,7 @@ fn open(spools: &Dir, segment: u64) -> Result<(FrameReader<File>, Head, Hash)> {
     let Some(file) = spools.open_file(&name, SPOOL_BYTES_MAX)? else {
         return Err(Error::io("read", path)(std::io::ErrorKind::NotFound.into()));
     };
-    let mut reader = FrameReader::new(file, true);
+    let mut reader = FrameReader::new(file);
     let damage = |reason| Error::Spool {
         path: path.clone(),
         at: 0,

@@ -144,16 +144,23 @@ pub struct FrameReader<R> {
 }
 
 impl<R: Read> FrameReader<R> {
-    /// Reads from `source`. With `check` every payload is hashed and compared; without, frames
-    /// this process wrote itself are taken as they are.
-    pub fn new(source: R, check: bool) -> Self {
+    /// Reads from `source`; every payload is hashed and compared.
+    pub fn new(source: R) -> Self {
+        Self {
+            check: true,
+            ..Self::unchecked(source)
+        }
+    }
+
+    /// Reads from `source`, for a caller that hashes the payloads itself, many at a time.
+    pub fn unchecked(source: R) -> Self {
         Self {
             source,
             buffer: vec![0; 256 * 1024],
             from: 0,
             to: 0,
             offset: 0,
-            check,
+            check: false,
         }
     }
 

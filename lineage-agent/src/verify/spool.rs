@@ -69,7 +69,7 @@ pub(super) fn check(
         }
     };
     let mut state = State::new(keys, place);
-    let walked = walk(FrameReader::new(file, true), &mut state);
+    let walked = walk(FrameReader::new(file), &mut state);
     findings.extend(walked.err().map(about));
     Some(state.spool)
 }

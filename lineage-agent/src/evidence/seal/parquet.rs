@@ -7,6 +7,7 @@ use std::path::Path;
 
 use super::super::error::{Error, Result};
 use super::super::files::Dir;
+use super::super::hasher::RecordHasher;
 use super::super::layout::spool_name;
 use super::super::manifest::ParquetFile;
 use super::super::record;
@@ -36,7 +37,7 @@ impl Sealer {
         };
         let out = Digesting::new(file);
         let mut writer = SegmentWriter::new(out).map_err(parquet)?;
-        self.each_record(segment, job.commit.count, |record| {
+        self.each_record(job, |record| {
             tally.push(record)?;
             writer.push(record).map_err(parquet)
         })?;
@@ -55,36 +56,42 @@ impl Sealer {
         Ok((tally, Some(file)))
     }
 
-    /// Calls `visit` with the first `count` records of a spool.
+    /// Calls `visit` with the records of a segment's spool, and makes sure that they are the ones
+    /// that were signed: a disk or a hand may have changed them since, and what is sealed cannot be
+    /// put right later.
     fn each_record(
         &self,
-        segment: u64,
-        count: u64,
+        job: &SealJob,
         mut visit: impl FnMut(&Record<'_>) -> Result<()>,
     ) -> Result<()> {
-        let name = spool_name(segment);
+        let name = spool_name(job.head.segment);
         let path = self.dir.spool.path().join(&name);
         let Some(file) = self.dir.spool.open_file(&name, u64::MAX)? else {
             return Err(Error::io("read", path)(std::io::ErrorKind::NotFound.into()));
         };
-        let mut reader = FrameReader::new(file, false);
-        let mut seen = 0;
-        while seen < count {
+        let damaged = |at, reason| Error::Spool {
+            path: path.clone(),
+            at,
+            reason,
+        };
+        let mut reader = FrameReader::unchecked(file);
+        let mut hasher = RecordHasher::default();
+        while hasher.size() < job.commit.count {
             let at = reader.offset();
             let frame = reader.next_frame().map_err(Error::io("read", &path))?;
             let Frame::Whole { kind, payload, .. } = frame else {
-                return Err(Error::Spool {
-                    path,
-                    at,
-                    reason: "it ends before its last commit says",
-                });
+                return Err(damaged(at, "it is not what was written"));
             };
             if kind == FrameKind::Record {
+                hasher.push_encoded(payload);
                 visit(&record::decode(payload)?)?;
-                seen += 1;
             }
         }
-        Ok(())
+        if hasher.finish().root() == job.commit.root {
+            Ok(())
+        } else {
+            Err(damaged(0, "its records are not the ones that were signed"))
+        }
     }
 
     /// Gives the Parquet file its name, unless an interrupted seal already has.

@@ -306,6 +306,28 @@ fn more_contexts_than_a_manifest_holds_make_another_segment() {
 }
 
 #[test]
+fn a_spool_that_changed_under_the_recorder_is_not_sealed() {
+    let host = Host::new();
+    let mut writer = host.writer();
+    appended(&mut writer, &host.clock, 1000);
+    writer.commit(&Counters::default()).unwrap();
+    let spool = host.below("spool/0000000000.spool");
+    let mut bytes = std::fs::read(&spool).unwrap();
+    let middle = bytes.len() / 2;
+    bytes[middle] ^= 1;
+    let file = std::fs::File::options().write(true).open(&spool).unwrap();
+    std::os::unix::fs::FileExt::write_all_at(&file, &bytes[middle..=middle], middle as u64)
+        .unwrap();
+    let error = writer.close(Reason::Shutdown).unwrap_err();
+    assert!(matches!(error, Error::Spool { .. }), "{error}");
+    assert!(spool.exists());
+    assert_eq!(
+        std::fs::read_dir(host.below("manifests")).unwrap().count(),
+        0
+    );
+}
+
+#[test]
 fn a_failed_sync_stops_everything_and_the_evidence_says_so() {
     let host = Host::new();
     let mut writer = host.writer();
