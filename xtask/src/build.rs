@@ -8,7 +8,7 @@ use std::process::Command;
 use anyhow::{Context, Result};
 
 use crate::setup::{self, BPF_TARGET, Toolchain};
-use crate::{paths, sh};
+use crate::{cross, paths, sh};
 
 /// The task.
 pub(crate) fn run(args: &[String]) -> Result<()> {
@@ -55,7 +55,8 @@ fn inode(path: &Path) -> Option<u64> {
 pub(crate) fn linked_statically(cargo: &mut Command, arch: &str) -> String {
     let triple = format!("{arch}-unknown-linux-gnu");
     cargo.args(["--target", &triple]);
-    if static_libc() {
+    cross::environment(cargo, arch);
+    if static_libc(arch) {
         let user = std::env::var("RUSTFLAGS").unwrap_or_default();
         let flags = format!("{user} -C target-feature=+crt-static");
         cargo.env("RUSTFLAGS", flags.trim());
@@ -65,8 +66,13 @@ pub(crate) fn linked_statically(cargo: &mut Command, arch: &str) -> String {
 
 /// Whether the C library comes in a form that can be linked statically. On Debian it is part of the
 /// C compiler's own needs; other systems have a package `glibc-static`.
-pub(crate) fn static_libc() -> bool {
-    let query = sh::command("cc", ["-print-file-name=libc.a"]);
+pub(crate) fn static_libc(arch: &str) -> bool {
+    let compiler = if cross::is_foreign(arch) {
+        cross::tool(arch, "gcc")
+    } else {
+        "cc".to_owned()
+    };
+    let query = sh::command(compiler, ["-print-file-name=libc.a"]);
     sh::output(query).is_ok_and(|path| path.starts_with('/'))
 }
 

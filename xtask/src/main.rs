@@ -8,6 +8,7 @@ mod bench;
 mod bless;
 mod build;
 mod ci;
+mod cross;
 mod demo;
 mod packages;
 mod paths;

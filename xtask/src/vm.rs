@@ -20,7 +20,7 @@ use anyhow::{Context, Result, bail};
 
 use self::initramfs::Archive;
 use self::programs::Programs;
-use crate::{build, packages, paths, sh};
+use crate::{build, cross, packages, paths, sh};
 
 /// What a person calls a kernel, and the Debian release that has it.
 const KERNELS: [(&str, &str); 3] = [
@@ -135,7 +135,8 @@ pub(crate) fn matrix(options: &Options) -> Result<()> {
         "the kernel tests run in virtual machines",
         &[(options.arch.qemu, options.arch.package)],
     )?;
-    if !build::static_libc() {
+    cross::ensure(options.arch.rust)?;
+    if !build::static_libc(options.arch.rust) {
         bail!("virtual machines hold nothing but our programs; install `glibc-static`");
     }
     let programs = programs::compiled(options.arch.rust)?;

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, bail};
 use serde_json::Value;
 
-use crate::{build, paths, sh};
+use crate::{build, cross, paths, sh};
 
 /// Programs for one machine type, without debug information.
 pub(crate) struct Programs {
@@ -47,7 +47,7 @@ pub(crate) fn compiled(arch: &str) -> Result<Programs> {
             .iter()
             .find(|one| one.kind == kind && one.name == name);
         found
-            .map(|one| strip(&one.path, &stripped.join(name)))
+            .map(|one| strip(arch, &one.path, &stripped.join(name)))
             .transpose()
     };
     let init = take("bin", "init")?.context("the tests have no program `init`")?;
@@ -62,7 +62,7 @@ pub(crate) fn compiled(arch: &str) -> Result<Programs> {
         );
     }
     let mut others = tests.clone();
-    others.push(strip(&agent, &stripped.join("lineage"))?);
+    others.push(strip(arch, &agent, &stripped.join("lineage"))?);
     for name in BESIDE {
         others.push(take("bin", name)?.with_context(|| format!("there is no program `{name}`"))?);
     }
@@ -101,13 +101,13 @@ fn executables(messages: &str) -> Vec<Executable> {
 }
 
 /// Copies a program without its debug information, which would fill the machine's memory.
-fn strip(from: &Path, to: &Path) -> Result<PathBuf> {
+fn strip(arch: &str, from: &Path, to: &Path) -> Result<PathBuf> {
     let newer = |a: &Path, b: &Path| {
         let time = |path: &Path| fs::metadata(path).and_then(|data| data.modified());
         matches!((time(a), time(b)), (Ok(a), Ok(b)) if a > b)
     };
     if !newer(to, from) {
-        let mut strip = sh::command("objcopy", ["--strip-debug"]);
+        let mut strip = sh::command(cross::tool(arch, "objcopy"), ["--strip-debug"]);
         strip.arg(from).arg(to);
         sh::output(strip)?;
     }
