@@ -3,10 +3,11 @@
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
+use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
 
-use parquet::file::reader::{FileReader, SerializedFileReader};
+use parquet::file::reader::SerializedFileReader;
 use parquet::record::{Field, Row as StoredRow};
 use serde_json::{Map, Value};
 
@@ -105,21 +106,20 @@ impl Evidence {
     /// All records, as `lineage ls --ndjson` prints them; those in the Parquet files must be the same.
     #[must_use]
     pub fn rows(&self) -> Rows {
-        let printed = self.so_far().expect("`lineage ls` succeeds");
-        let stored = self.stored();
-        assert_eq!(
-            printed.0.len(),
-            stored.0.len(),
-            "ls and Parquet differ in length"
-        );
-        for (printed, stored) in printed.0.iter().zip(&stored.0) {
-            assert_eq!(printed, stored, "ls and Parquet differ");
-        }
-        printed
+        let mut stored = self.stored();
+        let mut printed = Vec::new();
+        let succeeded = self.print(|row| {
+            let stored = stored.next().expect("ls and Parquet differ in length");
+            assert_eq!(row, stored, "ls and Parquet differ");
+            printed.push(row);
+        });
+        assert!(succeeded, "`lineage ls` fails");
+        assert!(stored.next().is_none(), "ls and Parquet differ in length");
+        Rows(printed)
     }
 
     /// The rows of all Parquet files, read without the agent's reader.
-    fn stored(&self) -> Rows {
+    fn stored(&self) -> impl Iterator<Item = Row> + use<> {
         let mut files = Vec::new();
         for host in self.hosts() {
             for date in entries(&host.join("events")) {
@@ -127,14 +127,12 @@ impl Evidence {
             }
         }
         files.sort_by_key(|file| file.file_name().map(std::ffi::OsStr::to_os_string));
-        let rows = files.iter().flat_map(|file| {
+        files.into_iter().flat_map(|file| {
             let file = File::open(file).expect("readable");
             let reader = SerializedFileReader::new(file).expect("a Parquet file");
-            let rows = reader.get_row_iter(None).expect("rows");
+            let rows = reader.into_iter();
             rows.map(|row| stored_row(&row.expect("a row")))
-                .collect::<Vec<_>>()
-        });
-        Rows(rows.collect())
+        })
     }
 
     /// Frames the kernel counted as lost, by CPU, as the newest manifest has them; CPUs without any
@@ -175,18 +173,21 @@ impl Evidence {
     /// The records that can be read while recording goes on; none when there is no evidence yet.
     #[must_use]
     pub fn so_far(&self) -> Option<Rows> {
+        let mut rows = Vec::new();
+        self.print(|row| rows.push(row)).then_some(Rows(rows))
+    }
+
+    /// Hands on what `lineage ls --ndjson` prints, row by row; whether it succeeded.
+    fn print(&self, mut each: impl FnMut(Row)) -> bool {
         let mut command = Command::new(&*LINEAGE);
-        let output = command
-            .arg("ls")
-            .arg(&self.directory)
-            .arg("--ndjson")
-            .output();
-        let output = output.expect("the lineage binary runs");
-        let text = String::from_utf8(output.stdout).ok()?;
-        output
-            .status
-            .success()
-            .then(|| Rows(text.lines().map(printed_row).collect()))
+        command.arg("ls").arg(&self.directory).arg("--ndjson");
+        command.stdout(Stdio::piped()).stderr(Stdio::null());
+        let mut child = command.spawn().expect("the lineage binary runs");
+        let printed = BufReader::new(child.stdout.take().expect("piped"));
+        for line in printed.lines() {
+            each(printed_row(&line.expect("text")));
+        }
+        child.wait().expect("our own child").success()
     }
 }
 
@@ -215,7 +216,7 @@ fn stored_row(row: &StoredRow) -> Row {
         };
         fields.insert(name.clone(), value);
     }
-    Row(fields)
+    Row::new(fields)
 }
 
 /// One line of `--ndjson`, `time` as the microseconds it stands for.
@@ -226,7 +227,7 @@ fn printed_row(line: &str) -> Row {
     if let Some(time) = fields.get_mut("time") {
         *time = micros(time.as_str().expect("text")).into();
     }
-    Row(fields)
+    Row::new(fields)
 }
 
 /// Microseconds since 1970 of `2026-11-24T12:03:04.512345Z`.

@@ -28,7 +28,7 @@ pub fn check(rows: &Rows) {
 fn fields(rows: &Rows) {
     for row in &rows.0 {
         let kind = kinds::find(row.text("kind")).expect("a kind of the table");
-        for name in row.0.keys() {
+        for name in row.names() {
             assert!(kind.carries(name), "{name} in {row:?}");
         }
     }
