@@ -205,14 +205,19 @@ impl<'a> Cursor<'a> {
 
     fn exec(&mut self) -> Result<ExecEvent<'a>, FrameError> {
         let exec: &Exec = self.fixed("exec")?;
-        Ok(ExecEvent {
+        let mut event = ExecEvent {
             exec,
             exe: ReversedPath(self.bytes(exec.exe_len, "exe")?),
             cwd: ReversedPath(self.bytes(exec.cwd_len, "cwd")?),
             filename: self.bytes(exec.filename_len, "filename")?,
             interpreter: self.bytes(exec.interpreter_len, "interpreter")?,
             argv: self.bytes(exec.argv_len, "argv")?,
-        })
+        };
+        // Not every probe can tell a script: without one, the kernel's interpreter is the program.
+        if event.interpreter == event.filename {
+            event.interpreter = &[];
+        }
+        Ok(event)
     }
 
     fn file(&mut self) -> Result<FileEvent<'a>, FrameError> {

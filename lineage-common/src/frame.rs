@@ -196,7 +196,7 @@ pub struct Exec {
     pub cwd_len: u32,
     /// Bytes of the name the caller gave, as the kernel copied it.
     pub filename_len: u32,
-    /// Bytes of the interpreter's name; 0 unless a script ran.
+    /// Bytes of the interpreter's name; without a script 0, or it is the filename.
     pub interpreter_len: u32,
     /// Bytes of the argument block kept.
     pub argv_len: u32,

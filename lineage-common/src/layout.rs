@@ -77,6 +77,7 @@ kernel_layout! {
     task_group_leader: "task_struct" "group_leader";
     task_children: "task_struct" "children";
     task_sibling: "task_struct" "sibling";
+    task_thread_node: "task_struct" "thread_node";
     task_thread_pid: "task_struct" "thread_pid";
     task_start_boottime: "task_struct" "start_boottime|real_start_time";
     task_cred: "task_struct" "cred";
@@ -86,6 +87,7 @@ kernel_layout! {
     task_nsproxy: "task_struct" "nsproxy";
     task_signal: "task_struct" "signal";
     signal_live: "signal_struct" "live.counter";
+    signal_thread_head: "signal_struct" "thread_head";
     signal_nr_threads: "signal_struct" "nr_threads";
     signal_flags: "signal_struct" "flags";
     signal_group_exit_code: "signal_struct" "group_exit_code";
@@ -120,6 +122,7 @@ kernel_layout! {
     mount_ns: "mount" "mnt_ns";
     mm_arg_start: "mm_struct" "arg_start";
     mm_arg_end: "mm_struct" "arg_end";
+    mm_start_stack: "mm_struct" "start_stack";
     mm_exe_file: "mm_struct" "exe_file";
     bprm_argc: "linux_binprm" "argc";
     bprm_filename: "linux_binprm" "filename";
@@ -179,6 +182,15 @@ pub struct Derived {
     pub compat_mask: u32,
     /// 1 when `sched_process_exit` has the argument `group_dead`.
     pub exit_group_dead: u32,
+    /// 1 where four of the flags of an open are numbered in another order than elsewhere.
+    pub open_flags_swapped: u32,
+    /// Offset of `child_pid` in the event `sched_process_fork`; [`ABSENT`] where the probes do not
+    /// read events.
+    pub event_child_pid: u32,
+    /// Offset of the locator of `filename` in the event `sched_process_exec`, likewise.
+    pub event_filename: u32,
+    /// Offset of the locator of `interp` in the event `sched_prepare_exec`, likewise.
+    pub event_interp: u32,
 }
 
 impl Derived {
@@ -194,6 +206,10 @@ impl Derived {
         compat_word: ABSENT,
         compat_mask: 0,
         exit_group_dead: 0,
+        open_flags_swapped: 0,
+        event_child_pid: ABSENT,
+        event_filename: ABSENT,
+        event_interp: ABSENT,
     };
 }
 
@@ -276,5 +292,5 @@ impl Action {
 
 const _: () = {
     assert!(size_of::<KernelLayout>() == FIELDS.len() * 4 + size_of::<Derived>());
-    assert!(size_of::<Derived>() == 60);
+    assert!(size_of::<Derived>() == 76);
 };

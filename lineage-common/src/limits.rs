@@ -33,6 +33,18 @@ pub const DESCRIPTORS_MAX: u32 = 65_536;
 /// Processes that can have a block of descriptors (see [`crate::task::Block`]) at one time.
 pub const BLOCKS_MAX: u32 = 4096;
 
+/// Room for the name of an interpreter with its NUL. A script's is on its first line, of which the
+/// kernel reads 256 bytes (`BINPRM_BUF_SIZE`, `include/uapi/linux/binfmts.h`); any other is part of a
+/// registration of at most 1920 (`MAX_REGISTER_LENGTH`, `fs/binfmt_misc.c`).
+pub const INTERPRETER_BYTES: usize = 2048;
+
+/// Processes that can be between preparing a new image and having it at one time, where the probes
+/// must remember that.
+pub const INTERPRETERS_MAX: u32 = 1024;
+
+/// Children and threads that are looked at for one that was just created.
+pub const NEWBORN_LOOKS_MAX: u32 = 4096;
+
 /// Links (see [`crate::task::Link`]) that can be noted during one attach.
 pub const LINKS_MAX: u32 = 32_768;
 

@@ -113,6 +113,8 @@ pub struct Listed {
     pub pid_ns: u32,
     /// Always 0.
     pub reserved: u32,
+    /// `start` of its entry in the task map; 0 when it has none.
+    pub tracked: u64,
 }
 
 /// Key of the descriptor map. It never repeats within a boot.
@@ -153,7 +155,7 @@ pub struct Descriptor {
 }
 
 const _: () = {
-    assert!(size_of::<Listed>() == 32);
+    assert!(size_of::<Listed>() == 40);
     assert!(size_of::<Task>() == 40);
     assert!(size_of::<Link>() == 16);
     assert!(size_of::<Switch>() == 8);

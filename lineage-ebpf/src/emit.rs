@@ -123,8 +123,17 @@ impl Frame {
 fn interrupted(cpu: u32, kind: Kind) -> Skip {
     if let Some(counters) = maps::counters(cpu) {
         // SAFETY: map values live as long as the program.
+        unsafe { add(&raw mut (*counters).busy, 1) };
+    }
+    lost(cpu, kind)
+}
+
+/// Counts a frame as lost that could not be put together.
+#[inline(always)]
+pub(crate) fn lost(cpu: u32, kind: Kind) -> Skip {
+    if let Some(counters) = maps::counters(cpu) {
+        // SAFETY: map values live as long as the program.
         unsafe {
-            add(&raw mut (*counters).busy, 1);
             add(&raw mut (*counters).number, 1);
             add(by_kind(&raw mut (*counters).lost, kind), 1);
         }

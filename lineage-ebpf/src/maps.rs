@@ -10,12 +10,13 @@ use lineage_common::{
     layout::{Action, KernelLayout, SYSCALLS_MAX},
     limits::{
         BLOCKS_MAX, BULK_RING_BYTES, CONTROL_RING_BYTES, CPUS_MAX, DESCRIPTORS_MAX,
-        FRAME_BYTES_MAX, LINKS_MAX, TASKS_MAX,
+        FRAME_BYTES_MAX, INTERPRETER_BYTES, INTERPRETERS_MAX, LINKS_MAX, TASKS_MAX,
     },
     task::{Block, Descriptor, DescriptorKey, Link, NO_BLOCK, Switch, Task},
 };
 
 use crate::{
+    atomic::fetch_add,
     path::{FileFacts, Walk},
     probes::process_exec::Arguments,
 };
@@ -89,13 +90,23 @@ pub(crate) static DESCRIPTORS: HashMap<DescriptorKey, Descriptor> =
 #[map]
 static BLOCKS: Array<Block> = Array::with_max_entries(BLOCKS_MAX, 0);
 
-/// The blocks nobody has; filled by the agent.
+/// Blocks that were given back.
 #[map]
 pub(crate) static FREE_BLOCKS: Stack<u32> = Stack::with_max_entries(BLOCKS_MAX, 0);
+
+/// How many blocks were ever taken: those above have never been. The agent takes some, in place.
+#[map]
+static BLOCKS_TAKEN: Array<u64> = Array::with_max_entries(1, MMAPABLE);
 
 /// Who created whom while the agent attaches.
 #[map]
 pub(crate) static LINKS: HashMap<u32, Link> = HashMap::with_max_entries(LINKS_MAX, 0);
+
+/// Names of interpreters, by process, from the moment a new image is prepared until it is there.
+/// Only the guarded entry points use it.
+#[map]
+pub(crate) static INTERPRETERS: HashMap<u32, Interpreter> =
+    HashMap::with_max_entries(INTERPRETERS_MAX, 0);
 
 /// 1 while the reader waits, set by it in place.
 #[map]
@@ -112,6 +123,9 @@ static COUNTERS: Array<CpuCounters> = Array::with_max_entries(CPUS_MAX, MMAPABLE
 /// Per CPU: where a frame is put together.
 #[map]
 static SCRATCH: Array<Scratch> = Array::with_max_entries(CPUS_MAX, 0);
+
+/// Name of an interpreter, with its NUL.
+pub(crate) type Interpreter = [u8; INTERPRETER_BYTES];
 
 /// One CPU's workplace. Not a per-CPU map because those are limited to 32 KiB.
 #[repr(C)]
@@ -164,9 +178,21 @@ pub(crate) fn block(number: u32) -> Option<*mut Block> {
 /// A block nobody has, or [`NO_BLOCK`].
 #[inline(always)]
 pub(crate) fn take_block() -> u32 {
-    match FREE_BLOCKS.pop() {
-        Ok(Some(number)) => number,
-        _ => NO_BLOCK,
+    if let Ok(Some(number)) = FREE_BLOCKS.pop() {
+        return number;
+    }
+    let Some(taken) = BLOCKS_TAKEN.get_ptr_mut(0) else {
+        return NO_BLOCK;
+    };
+    // SAFETY: map values live as long as the program.
+    unsafe {
+        if taken.read_volatile() >= u64::from(BLOCKS_MAX) {
+            return NO_BLOCK;
+        }
+        match fetch_add(taken, 1) {
+            number if number < u64::from(BLOCKS_MAX) => number as u32,
+            _ => NO_BLOCK,
+        }
     }
 }
 

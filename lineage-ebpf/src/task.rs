@@ -87,9 +87,9 @@ pub(crate) fn compat(task: Typed) -> bool {
 
 /// A task's number in its own pid namespace, and that namespace.
 #[inline(always)]
-pub(crate) fn own_number(task: Typed) -> Option<(u32, u32)> {
+pub(crate) fn own_number(task: u64) -> Option<(u32, u32)> {
     // Untyped from the first pointer on: Linux 6.1 allows no varying offset from a typed one.
-    let pid: u64 = untyped(task as u64 + offset!(task_thread_pid) as u64)?;
+    let pid: u64 = untyped(task + offset!(task_thread_pid) as u64)?;
     let level: u32 = untyped(pid + offset!(pid_level) as u64)?;
     let upid = pid
         + offset!(pid_numbers) as u64

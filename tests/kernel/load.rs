@@ -1,10 +1,34 @@
 //! Every probe passes the verifier of the running kernel and is attached.
 
-use lineage_agent::probe::{Options, Probes};
+use lineage_agent::probe::catalog::Entry;
+use lineage_agent::probe::{Options, ProbeError, Probes};
+
+fn load(entry: Option<Entry>) -> Result<Entry, ProbeError> {
+    let options = Options {
+        entry,
+        ..Options::default()
+    };
+    Probes::load(&options).map(|(probes, _)| probes.entry())
+}
 
 #[test]
 fn the_kernel_takes_every_probe() {
-    if let Err(error) = Probes::load(&Options::default()) {
+    if let Err(error) = load(None) {
         panic!("{error}: {error:?}");
+    }
+}
+
+/// What loads is also checked with a child that is created, opens, binds and ends.
+#[test]
+fn both_ways_into_the_probes_work() {
+    for entry in [Entry::Typed, Entry::Guarded] {
+        match load(Some(entry)) {
+            Ok(used) => assert_eq!(used, entry),
+            // Linux 6.10 is the first with all of the events, and a kernel that needs them is newer.
+            Err(ProbeError::NoEvent { event }) => assert_eq!(event, "sched/sched_prepare_exec"),
+            // The machines of the matrix have it; this one need not.
+            Err(ProbeError::NoTracefs { .. }) => {}
+            Err(error) => panic!("{error}: {error:?}"),
+        }
     }
 }

@@ -22,7 +22,7 @@ const TIER_LIMITS: &str =
 /// Loads and checks the probes, and says what that showed. Exit status 1 when nothing can be
 /// recorded here.
 pub(super) fn run(options: &cli::Doctor) -> anyhow::Result<ExitCode> {
-    let loaded = Probes::load(&Options::default()).map(drop);
+    let loaded = Probes::load(&Options::default()).map(|(probes, _)| probes.entry());
     let names: Vec<&str> = BLIND_SPOTS.iter().map(|spot| spot.name).collect();
     let environment = Environment::read(Recorder {
         version: env!("CARGO_PKG_VERSION"),
@@ -37,7 +37,8 @@ pub(super) fn run(options: &cli::Doctor) -> anyhow::Result<ExitCode> {
     if options.json {
         let object = json!({
             "works": works,
-            "why_not": loaded.err().map(|error| error.to_string()),
+            "why_not": loaded.as_ref().err().map(ToString::to_string),
+            "entry": loaded.as_ref().ok().map(|entry| entry.name()),
             "tier": TIER,
             "tier_limits": TIER_LIMITS,
             "kernel": environment.kernel,
@@ -48,10 +49,13 @@ pub(super) fn run(options: &cli::Doctor) -> anyhow::Result<ExitCode> {
         writeln!(out, "{object}")?;
     } else {
         match &loaded {
-            Ok(()) => writeln!(
-                out,
-                "recording   works: the probes load, and what they see agrees with procfs"
-            )?,
+            Ok(entry) => {
+                writeln!(
+                    out,
+                    "recording   works: the probes load, and what they see agrees with procfs"
+                )?;
+                writeln!(out, "probes      {}: {}", entry.name(), entry.why())?;
+            }
             Err(error) => writeln!(out, "recording   DOES NOT WORK: {error}")?,
         }
         writeln!(out, "tier        {TIER}: {TIER_LIMITS}")?;

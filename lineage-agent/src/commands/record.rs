@@ -59,6 +59,7 @@ fn try_run(options: cli::Record) -> anyhow::Result<u8> {
         probes: probe::Options {
             control_ring_bytes: options.control_ring,
             bulk_ring_bytes: options.bulk_ring,
+            ..probe::Options::default()
         },
     };
     let runtime = tokio::runtime::Builder::new_current_thread()

@@ -3,24 +3,26 @@
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 
 use aya::{
-    Btf as AyaBtf, Ebpf, EbpfLoader, Pod, VerifierLogLevel,
+    Ebpf, EbpfLoader, Pod, VerifierLogLevel,
     maps::{Array, Map, MapData},
-    programs::{BtfTracePoint, Iter},
 };
 use lineage_common::{
     frame::{CpuCounters, WIRE_MARK, WIRE_VERSION},
     layout::KernelLayout,
+    limits::INTERPRETERS_MAX,
 };
 use zerocopy::{FromZeros, IntoBytes};
 
 use super::{
     Options, ProbeError,
-    catalog::PROBES,
+    catalog::Entry,
     counters::Counters,
+    programs,
     reader::Reader,
     ring::{Mapping, Ring},
     syscalls::Machine,
     tracking::Tracking,
+    uninterrupted::uninterrupted,
     warnings::Warnings,
 };
 
@@ -42,6 +44,7 @@ pub(super) struct Attached {
     pub(super) ebpf: Ebpf,
     pub(super) tracking: Tracking,
     pub(super) warnings: Warnings,
+    pub(super) entry: Entry,
 }
 
 /// The object's bytes, for the environment record.
@@ -54,32 +57,40 @@ pub(super) fn attach(
     options: &Options,
     layout: &KernelLayout,
     machine: Machine,
+    entry: Entry,
 ) -> Result<(Attached, Reader), ProbeError> {
     check_version()?;
     check_size(options.control_ring_bytes)?;
     check_size(options.bulk_ring_bytes)?;
     let cpus = possible_cpus()?;
     let table = machine.table();
-    let mut ebpf = EbpfLoader::new()
+    let interpreters = match entry {
+        Entry::Typed => 1,
+        Entry::Guarded => INTERPRETERS_MAX,
+    };
+    let mut loader = EbpfLoader::new();
+    loader
+        .map_max_entries("INTERPRETERS", interpreters)
         .override_global("LAYOUT", layout.as_bytes(), true)
         .override_global("SYSCALLS", table.as_bytes(), true)
         .map_max_entries("CONTROL", options.control_ring_bytes)
         .map_max_entries("BULK", options.bulk_ring_bytes)
         .map_max_entries("COUNTERS", cpus)
         .map_max_entries("SCRATCH", cpus)
-        .verifier_log_level(VerifierLogLevel::DEBUG)
-        .load(OBJECT)
+        .verifier_log_level(VerifierLogLevel::DEBUG);
+    let mut ebpf = uninterrupted(entry, || loader.load(OBJECT))
         .map_err(|error| ProbeError::Load(error.into()))?;
     let counters = Counters::new(map(&ebpf, "COUNTERS")?.fd().as_fd(), cpus as usize)
         .map_err(ProbeError::Map)?;
     let control = ring(&ebpf, "CONTROL", options.control_ring_bytes)?;
     let bulk = ring(&ebpf, "BULK", options.bulk_ring_bytes)?;
     let page = rustix::param::page_size();
-    let waiting =
-        Mapping::new(map(&ebpf, "READER")?.fd().as_fd(), page, 0, true).map_err(ProbeError::Map)?;
-    attach_programs(&mut ebpf)?;
+    let word =
+        |name| Mapping::new(map(&ebpf, name)?.fd().as_fd(), page, 0, true).map_err(ProbeError::Map);
+    let (waiting, blocks_taken) = (word("READER")?, word("BLOCKS_TAKEN")?);
+    programs::attach(&mut ebpf, entry)?;
     // Only now: the programs are loaded with the descriptors of the maps.
-    let tracking = Tracking::new(&mut ebpf)?;
+    let tracking = Tracking::new(&mut ebpf, blocks_taken)?;
     let warnings =
         Warnings::new(&mut ebpf).map_err(|error| ProbeError::Load(anyhow::Error::new(error)))?;
     let reader = Reader::new(control, bulk, counters, waiting).map_err(ProbeError::Map)?;
@@ -87,6 +98,7 @@ pub(super) fn attach(
         ebpf,
         tracking,
         warnings,
+        entry,
     };
     Ok((attached, reader))
 }
@@ -106,11 +118,11 @@ impl Attached {
         Ok(())
     }
 
-    /// Runs of each program that the kernel skipped because the program was already running on
-    /// that CPU: events nobody saw.
+    /// Runs of the programs that the kernel skipped, because that CPU was already in one: events
+    /// nobody saw.
     pub(super) fn recursion_misses(&self) -> Result<u64, ProbeError> {
         let mut misses = 0;
-        for probe in PROBES {
+        for probe in self.entry.probes() {
             let program = self
                 .ebpf
                 .program(probe.name)
@@ -131,49 +143,6 @@ fn fd_info(fd: i32, name: &str) -> u64 {
         .find_map(|line| line.strip_prefix(name))
         .and_then(|value| value.trim().parse().ok())
         .unwrap_or(0)
-}
-
-/// The program that lists processes.
-const LIST: &str = "tasks";
-
-fn attach_programs(ebpf: &mut Ebpf) -> Result<(), ProbeError> {
-    let btf = AyaBtf::from_sys_fs().map_err(|error| ProbeError::Load(error.into()))?;
-    for probe in PROBES {
-        let refused = |error: aya::programs::ProgramError| ProbeError::Program {
-            name: probe.name,
-            said: error.into(),
-        };
-        let program: &mut BtfTracePoint = ebpf
-            .program_mut(probe.name)
-            .ok_or(ProbeError::Object(probe.name))?
-            .try_into()
-            .map_err(refused)?;
-        program.load(probe.name, &btf).map_err(refused)?;
-    }
-    let refused = |error: aya::programs::ProgramError| ProbeError::Program {
-        name: LIST,
-        said: error.into(),
-    };
-    let program: &mut Iter = ebpf
-        .program_mut(LIST)
-        .ok_or(ProbeError::Object(LIST))?
-        .try_into()
-        .map_err(refused)?;
-    program.load("task", &btf).map_err(refused)?;
-    // Loading all before attaching any: either everything is seen or nothing.
-    for probe in PROBES {
-        let refused = |error: aya::programs::ProgramError| ProbeError::Program {
-            name: probe.name,
-            said: error.into(),
-        };
-        let program: &mut BtfTracePoint = ebpf
-            .program_mut(probe.name)
-            .ok_or(ProbeError::Object(probe.name))?
-            .try_into()
-            .map_err(refused)?;
-        program.attach().map_err(refused)?;
-    }
-    Ok(())
 }
 
 fn map<'a>(ebpf: &'a Ebpf, name: &'static str) -> Result<&'a MapData, ProbeError> {

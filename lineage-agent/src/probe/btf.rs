@@ -28,6 +28,7 @@ const UNION: u8 = 5;
 const TYPEDEF: u8 = 8;
 const FUNC: u8 = 12;
 const FUNC_PROTO: u8 = 13;
+const VAR: u8 = 14;
 
 /// Why type information cannot be used.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -55,7 +56,7 @@ pub struct Btf<'a> {
     strings: &'a [u8],
     /// Offset in `types` of each type; type 0 is `void` and has none.
     starts: Vec<u32>,
-    /// Structures, unions, typedefs and functions by name; a name can stand for several.
+    /// Structures, unions, typedefs, functions and variables by name; a name can stand for several.
     names: HashMap<&'a [u8], Vec<u32>>,
 }
 
@@ -110,7 +111,7 @@ impl<'a> Btf<'a> {
             if next > types.len() {
                 return Err(BtfError::Short("a type"));
             }
-            if matches!(ty.kind(), STRUCT | UNION | TYPEDEF | FUNC) {
+            if matches!(ty.kind(), STRUCT | UNION | TYPEDEF | FUNC | VAR) {
                 let name = btf.string(ty.name);
                 if !name.is_empty() {
                     btf.names.entry(name).or_default().push(id);
@@ -142,6 +143,13 @@ impl<'a> Btf<'a> {
     #[must_use]
     pub fn has_function(&self, name: &str) -> bool {
         self.named(name).any(|ty| ty.kind() == FUNC)
+    }
+
+    /// Whether the kernel has a variable of that name. Only those that exist once per processor are
+    /// described.
+    #[must_use]
+    pub fn has_variable(&self, name: &str) -> bool {
+        self.named(name).any(|ty| ty.kind() == VAR)
     }
 
     /// Number of arguments of a tracepoint, `None` when the kernel has no such tracepoint.

@@ -1,37 +1,153 @@
 //! The probes as data: what is loaded, where it is attached, since which kernel, and why there.
 
+use super::btf::Btf;
+
+/// How the probes are entered.
+///
+/// Both see the same and report it the same way. A kernel that can preempt a probe skips it for
+/// whoever runs on that processor until it is back; what is skipped is counted as lost.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Entry {
+    /// By hooks that hand over typed kernel structures: the cheapest.
+    Typed,
+    /// By hooks of trace events, where nothing can preempt a probe.
+    Guarded,
+}
+
+impl Entry {
+    /// The one that misses nothing on this kernel.
+    ///
+    /// Linux 7.0 put the typed hooks under the protection of `tracepoint_srcu` instead of switching
+    /// preemption off ([a46023d5616e](https://git.kernel.org/linus/a46023d5616e)). Kernels up to 6.12
+    /// had a variable of that name for something else, and `struct tracepoint` no extension yet.
+    #[must_use]
+    pub fn fitting(btf: &Btf<'_>) -> Self {
+        let preemptible =
+            btf.has_variable("tracepoint_srcu_srcu_data") && btf.size("tracepoint_ext").is_some();
+        if preemptible {
+            Self::Guarded
+        } else {
+            Self::Typed
+        }
+    }
+
+    /// The word for it.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Typed => "typed",
+            Self::Guarded => "guarded",
+        }
+    }
+
+    /// Why it is used, for a person.
+    #[must_use]
+    pub fn why(self) -> &'static str {
+        match self {
+            Self::Typed => "this kernel runs them to their end",
+            Self::Guarded => "this kernel would preempt them elsewhere, and miss what comes next",
+        }
+    }
+
+    /// The one with this name.
+    #[must_use]
+    pub fn named(name: &str) -> Option<Self> {
+        [Self::Typed, Self::Guarded]
+            .into_iter()
+            .find(|entry| entry.name() == name)
+    }
+
+    /// Every program, in the order they are attached: what ends and what begins a process first, so
+    /// that no tracked process is missed when system calls start to be seen.
+    #[must_use]
+    pub fn probes(self) -> &'static [Probe] {
+        match self {
+            Self::Typed => TYPED,
+            Self::Guarded => GUARDED,
+        }
+    }
+}
+
 /// A program of the object and the hook it is attached to.
 #[derive(Debug, Clone, Copy)]
 pub struct Probe {
-    /// Name of the program, and of the tracepoint.
+    /// Name of the program.
     pub name: &'static str,
+    /// Group of the trace event it is attached to; empty for a typed hook.
+    pub group: &'static str,
+    /// The tracepoint.
+    pub hook: &'static str,
     /// Oldest kernel that has the hook in this form.
     pub since: &'static str,
     /// What it sees.
     pub sees: &'static str,
 }
 
-/// Every program, in the order they are attached: what ends and what begins a process first, so
-/// that no tracked process is missed when system calls start to be seen.
-pub const PROBES: &[Probe] = &[
+const TYPED: &[Probe] = &[
     Probe {
         name: "sched_process_exit",
+        group: "",
+        hook: "sched_process_exit",
         since: "5.5",
         sees: "the end of processes and threads",
     },
     Probe {
         name: "sched_process_fork",
+        group: "",
+        hook: "sched_process_fork",
         since: "5.5",
         sees: "the creation of processes and threads",
     },
     Probe {
         name: "sched_process_exec",
+        group: "",
+        hook: "sched_process_exec",
         since: "5.5",
         sees: "the execution of programs",
     },
     Probe {
         name: "sys_exit",
+        group: "",
+        hook: "sys_exit",
         since: "5.5",
+        sees: "files, sockets and failed calls, when a system call returns",
+    },
+];
+
+const GUARDED: &[Probe] = &[
+    Probe {
+        name: "guarded_process_exit",
+        group: "sched",
+        hook: "sched_process_exit",
+        since: "5.15",
+        sees: "the end of processes and threads",
+    },
+    Probe {
+        name: "guarded_process_fork",
+        group: "sched",
+        hook: "sched_process_fork",
+        since: "5.15",
+        sees: "the creation of processes and threads",
+    },
+    Probe {
+        name: "guarded_prepare_exec",
+        group: "sched",
+        hook: "sched_prepare_exec",
+        since: "6.10",
+        sees: "the interpreter of a program about to be executed",
+    },
+    Probe {
+        name: "guarded_process_exec",
+        group: "sched",
+        hook: "sched_process_exec",
+        since: "5.15",
+        sees: "the execution of programs",
+    },
+    Probe {
+        name: "guarded_sys_exit",
+        group: "raw_syscalls",
+        hook: "sys_exit",
+        since: "5.15",
         sees: "files, sockets and failed calls, when a system call returns",
     },
 ];

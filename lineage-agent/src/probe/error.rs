@@ -24,6 +24,30 @@ pub enum ProbeError {
         /// Where they would be.
         path: &'static str,
     },
+    /// The guarded entry points need the descriptions of trace events.
+    #[error(
+        "tracefs is not mounted, which this kernel's probes are attached with: mount -t tracefs tracefs {path}"
+    )]
+    NoTracefs {
+        /// Where it belongs.
+        path: &'static str,
+    },
+    /// A trace event does not exist, or may not be read.
+    #[error(
+        "the format of the trace event {event} cannot be read: the kernel needs CONFIG_FTRACE_SYSCALLS and this process the right to read tracefs"
+    )]
+    NoEvent {
+        /// Group and name.
+        event: &'static str,
+    },
+    /// A trace event has another form.
+    #[error("this kernel's trace event {event} has no field `{declaration}` where it is expected")]
+    Event {
+        /// Group and name.
+        event: &'static str,
+        /// The field.
+        declaration: &'static str,
+    },
     /// The kernel is too old.
     #[error(
         "this kernel ({release}) has no {feature}, needed for {used_for}: Linux {since} has it"

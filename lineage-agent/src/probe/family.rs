@@ -89,6 +89,7 @@ mod tests {
             ns_pid: pid,
             pid_ns: 1,
             reserved: 0,
+            tracked: 0,
         }
     }
 

@@ -23,13 +23,16 @@ pub mod catalog;
 mod check;
 mod counters;
 mod error;
+mod events;
 mod family;
 pub mod layout;
 mod preflight;
+mod programs;
 mod reader;
 mod ring;
 pub mod syscalls;
 mod tracking;
+mod uninterrupted;
 mod warnings;
 
 pub use counters::Counters;
@@ -39,7 +42,12 @@ pub use reader::{Drained, Reader};
 use crate::batch::Batch;
 use attach::Attached;
 use btf::Btf;
+use catalog::Entry;
 use syscalls::Machine;
+use uninterrupted::uninterrupted;
+
+/// Names an [`Entry`] to use instead of the fitting one, so that both can be tested on one kernel.
+const ENTRY_VARIABLE: &str = "LINEAGE_ENTRY";
 
 /// How to load the probes.
 #[derive(Debug, Clone, Copy)]
@@ -48,6 +56,8 @@ pub struct Options {
     pub control_ring_bytes: u32,
     /// Size of the ring for files and sockets in bytes: a power of two, at least a page.
     pub bulk_ring_bytes: u32,
+    /// How the probes are entered; `None` for what fits the kernel.
+    pub entry: Option<Entry>,
 }
 
 impl Default for Options {
@@ -55,6 +65,9 @@ impl Default for Options {
         Self {
             control_ring_bytes: CONTROL_RING_BYTES,
             bulk_ring_bytes: BULK_RING_BYTES,
+            entry: std::env::var(ENTRY_VARIABLE)
+                .ok()
+                .and_then(|name| Entry::named(&name)),
         }
     }
 }
@@ -96,14 +109,19 @@ impl Probes {
     pub fn load(options: &Options) -> Result<(Self, Reader), ProbeError> {
         preflight::check_process()?;
         let machine = Machine::native().ok_or(ProbeError::Architecture(std::env::consts::ARCH))?;
-        let layout = {
+        let (entry, layout) = {
             let bytes = std::fs::read(btf::VMLINUX)
                 .map_err(|_| ProbeError::NoBtf { path: btf::VMLINUX })?;
             let btf = Btf::parse(&bytes)?;
             preflight::check_features(&btf)?;
-            layout::resolve(&btf, machine)?
+            let entry = options.entry.unwrap_or_else(|| Entry::fitting(&btf));
+            let mut layout = layout::resolve(&btf, machine)?;
+            if entry == Entry::Guarded {
+                events::resolve(&mut layout.derived)?;
+            }
+            (entry, layout)
         };
-        let (attached, reader) = attach::attach(options, &layout, machine)?;
+        let (attached, reader) = attach::attach(options, &layout, machine, entry)?;
         let counters = reader.counters().clone();
         let mut probes = Self {
             attached,
@@ -120,13 +138,19 @@ impl Probes {
         let own = std::process::id();
         self.track(own, SELF_CHECK)?;
         let checked = check::check(&mut reader);
-        self.attached.tracking.remove_with_descriptors(own);
+        let entry = self.entry();
+        let tracking = &mut self.attached.tracking;
+        uninterrupted(entry, || tracking.remove_with_descriptors(own));
         checked?;
         // Nobody is tracked now, so once the running probes have ended nothing is numbered.
         tracking::settle();
         reader.drain(&mut Batch::default());
-        self.attached.tracking.remove_with_descriptors(own);
-        self.attached.clear_counters(self.counters.cpus())?;
+        let cpus = self.counters.cpus();
+        let attached = &mut self.attached;
+        uninterrupted(entry, || {
+            attached.tracking.remove_with_descriptors(own);
+            attached.clear_counters(cpus)
+        })?;
         reader.restart();
         Ok(reader)
     }
@@ -139,8 +163,9 @@ impl Probes {
     /// [`ProbeError::NoProcess`] when it does not exist, [`ProbeError::Track`] when the table is
     /// full.
     pub fn track(&mut self, pid: u32, lineage: u32) -> Result<Tracked, ProbeError> {
+        let entry = self.entry();
         let Attached { ebpf, tracking, .. } = &mut self.attached;
-        tracking.track(ebpf, pid, lineage)
+        uninterrupted(entry, || tracking.track(ebpf, pid, lineage))
     }
 
     /// Tracks a running process and all its descendants; none escapes by being created or orphaned
@@ -151,21 +176,24 @@ impl Probes {
     /// As [`Self::track`], and [`ProbeError::LinksMissed`] when more processes were created and
     /// ended meanwhile than could be noted. Those found until then stay tracked.
     pub fn attach_tree(&mut self, pid: u32, lineage: u32) -> Result<Vec<Tracked>, ProbeError> {
+        let entry = self.entry();
         let Attached { ebpf, tracking, .. } = &mut self.attached;
-        tracking.attach(ebpf, pid, lineage)
+        uninterrupted(entry, || tracking.attach(ebpf, pid, lineage))
     }
 
     /// How many processes are tracked now.
     pub fn tracked(&mut self) -> usize {
         /// How often entries are compared with the processes there are.
         const REAP_EVERY: Duration = Duration::from_secs(1);
+        let entry = self.entry();
         let Attached { ebpf, tracking, .. } = &mut self.attached;
         let tracked = tracking.pids().len();
         if tracked == 0 || self.reaped.elapsed() < REAP_EVERY {
             return tracked;
         }
         self.reaped = Instant::now();
-        tracked - tracking.reap(ebpf).unwrap_or(0).min(tracked)
+        let ended = uninterrupted(entry, || tracking.reap(ebpf)).unwrap_or(0);
+        tracked - ended.min(tracked)
     }
 
     /// What the probes said since the last call, for an operator: each is a sentence about something
@@ -181,6 +209,12 @@ impl Probes {
     /// [`ProbeError::Object`] when a program is gone.
     pub fn recursion_misses(&self) -> Result<u64, ProbeError> {
         self.attached.recursion_misses()
+    }
+
+    /// How the probes are entered.
+    #[must_use]
+    pub fn entry(&self) -> Entry {
+        self.attached.entry
     }
 
     /// The counters of one CPU.

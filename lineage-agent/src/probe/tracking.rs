@@ -3,6 +3,7 @@
 use std::{
     collections::{HashMap as StdHashMap, HashSet},
     io::Read,
+    sync::atomic::Ordering,
     time::Duration,
 };
 
@@ -18,7 +19,7 @@ use lineage_common::{
 use rustix::thread::{MembarrierCommand, membarrier};
 use zerocopy::FromBytes;
 
-use super::{ProbeError, Tracked, family::newcomers};
+use super::{ProbeError, Tracked, family::newcomers, ring::Mapping};
 
 /// `BPF_NOEXIST` (`include/uapi/linux/bpf.h`).
 const NO_EXIST: u64 = 1;
@@ -56,6 +57,8 @@ pub(super) struct Tracking {
     switch: Array<MapData, SwitchValue>,
     descriptors: HashMap<MapData, KeyValue, DescriptorValue>,
     free_blocks: Stack<MapData, u32>,
+    /// Its first word counts blocks that were ever taken.
+    blocks_taken: Mapping,
 }
 
 impl std::fmt::Debug for Tracking {
@@ -66,18 +69,15 @@ impl std::fmt::Debug for Tracking {
 
 impl Tracking {
     /// Takes the maps; the programs must be loaded already.
-    pub(super) fn new(ebpf: &mut Ebpf) -> Result<Self, ProbeError> {
+    pub(super) fn new(ebpf: &mut Ebpf, blocks_taken: Mapping) -> Result<Self, ProbeError> {
         let mut map = |name| ebpf.take_map(name).ok_or(ProbeError::Object(name));
-        let mut free_blocks: Stack<_, u32> = map("FREE_BLOCKS")?.try_into()?;
-        for block in (0..BLOCKS_MAX).rev() {
-            free_blocks.push(block, 0)?;
-        }
         Ok(Self {
             tasks: map("TASKS")?.try_into()?,
             links: map("LINKS")?.try_into()?,
             switch: map("SWITCH")?.try_into()?,
             descriptors: map("DESCRIPTORS")?.try_into()?,
-            free_blocks,
+            free_blocks: map("FREE_BLOCKS")?.try_into()?,
+            blocks_taken,
         })
     }
 
@@ -166,7 +166,7 @@ impl Tracking {
 
     /// Enters a process, unless the fork probe has.
     fn insert(&mut self, process: &Listed, lineage: u32) -> Result<(), ProbeError> {
-        let block = self.free_blocks.pop(0).unwrap_or(NO_BLOCK);
+        let block = self.take_block();
         let task = TaskValue(Task::attached(process.start, lineage, block));
         let inserted = self.tasks.insert(process.pid, task, NO_EXIST);
         if inserted.is_err() {
@@ -196,6 +196,18 @@ impl Tracking {
             return true;
         }
         false
+    }
+
+    /// As the probes do it.
+    fn take_block(&mut self) -> u32 {
+        let mut never_taken = || {
+            let taken = self.blocks_taken.word(0).fetch_add(1, Ordering::SeqCst);
+            u32::try_from(taken)
+                .ok()
+                .filter(|block| *block < BLOCKS_MAX)
+        };
+        let given_back = self.free_blocks.pop(0).ok();
+        given_back.or_else(&mut never_taken).unwrap_or(NO_BLOCK)
     }
 
     fn give_block(&mut self, block: u32) {
@@ -231,7 +243,19 @@ impl Tracking {
     }
 
     /// Removes entries whose process is over although no probe saw it end; returns how many.
+    ///
+    /// Entries are looked up only when some are suspect: during a look-up by system call the kernel
+    /// runs no guarded probe on that processor.
     pub(super) fn reap(&mut self, ebpf: &mut Ebpf) -> Result<usize, ProbeError> {
+        let pids = self.pids();
+        let listed: HashSet<u32> = list(ebpf)?
+            .into_iter()
+            .filter(|process| process.live != 0 && process.tracked == process.start)
+            .map(|process| process.pid)
+            .collect();
+        if pids.iter().all(|pid| listed.contains(pid)) {
+            return Ok(0);
+        }
         let entries: Vec<(u32, u64)> = self
             .tasks
             .iter()

@@ -4,6 +4,8 @@ mod accept;
 mod bind;
 mod close;
 mod connect;
+mod guarded;
+mod newborn;
 mod open;
 pub(crate) mod process_exec;
 mod process_exit;

@@ -34,15 +34,46 @@ const STRINGS: u64 = BODY + size_of::<Exec>() as u64;
 /// the argument block are the new ones.
 #[btf_tracepoint(function = "sched_process_exec")]
 pub(crate) fn sched_process_exec(ctx: BtfTracePointContext) -> i32 {
-    let _ = executed(&ctx);
+    let bprm: Typed = ctx.arg(2);
+    let _ = executed(|_| {
+        // SAFETY: the argument is a `struct linux_binprm`; the members have these types.
+        unsafe {
+            let (filename, interpreter) = (
+                typed(bprm, offset!(bprm_filename)),
+                typed(bprm, offset!(bprm_interp)),
+            );
+            Some(Image {
+                filename,
+                interpreter: if interpreter == filename {
+                    0
+                } else {
+                    interpreter
+                },
+                argc: typed(bprm, offset!(bprm_argc)),
+                flags: Flags(0),
+            })
+        }
+    });
     0
 }
 
+/// What of a new image is not to be had from the thread that has it.
+pub(crate) struct Image {
+    /// Kernel address of the name it was executed by.
+    pub(crate) filename: u64,
+    /// Kernel address of its interpreter's name; 0 when there is none.
+    pub(crate) interpreter: u64,
+    /// Number of arguments.
+    pub(crate) argc: u32,
+    /// What could not be had.
+    pub(crate) flags: Flags,
+}
+
+/// The current thread has a new image, which `image` describes when asked.
 #[inline(always)]
-fn executed(ctx: &BtfTracePointContext) -> Result<(), Skip> {
+pub(crate) fn executed(image: impl FnOnce(&Actor) -> Option<Image>) -> Result<Actor, Skip> {
     let actor = Actor::current()?;
-    let thread: Typed = ctx.arg(0);
-    let bprm: Typed = ctx.arg(2);
+    let image = image(&actor).ok_or(Skip::Unreadable)?;
     descriptor::sweep(&actor, 0, u32::MAX, Sweep::Exec);
     // SAFETY: the entry of a tracked process stays while one of its threads runs; the others have
     // ended when an exec succeeds.
@@ -50,15 +81,16 @@ fn executed(ctx: &BtfTracePointContext) -> Result<(), Skip> {
         (*actor.task).exec += 1;
         (*actor.task).threads = 1;
     }
-    record(&actor, thread, bprm)
+    record(&actor, &image)?;
+    Ok(actor)
 }
 
 /// Records the new image. A function of its own: the stack of what it inlines must not add to that
 /// of the sweep, whose calls are the deepest.
 #[inline(never)]
-fn record(actor: &Actor, thread: Typed, bprm: Typed) -> Result<(), Skip> {
+fn record(actor: &Actor, image: &Image) -> Result<(), Skip> {
     let frame = Frame::take(Kind::EXEC)?;
-    let Some((len, flags)) = fill(&frame, thread, bprm) else {
+    let Some((len, flags)) = fill(&frame, actor.thread, image) else {
         frame.release();
         return Err(Skip::Unreadable);
     };
@@ -73,7 +105,7 @@ fn record(actor: &Actor, thread: Typed, bprm: Typed) -> Result<(), Skip> {
 
 /// Fills the body and its strings; returns the frame's length and flags.
 #[inline(always)]
-fn fill(frame: &Frame, thread: Typed, bprm: Typed) -> Option<(u64, Flags)> {
+fn fill(frame: &Frame, thread: Typed, image: &Image) -> Option<(u64, Flags)> {
     let scratch = frame.scratch;
     let body = frame.body::<Exec>();
     // SAFETY: the arguments are typed, the members have these types, the body is ours.
@@ -89,11 +121,12 @@ fn fill(frame: &Frame, thread: Typed, bprm: Typed) -> Option<(u64, Flags)> {
         (*body).ino = facts.ino;
         (*body).dev = facts.dev;
         (*body).mode = facts.mode;
-        (*body).argc = typed(bprm, offset!(bprm_argc));
+        (*body).argc = image.argc;
         (*body).cgroup = bpf_get_current_cgroup_id();
 
         let mut at = STRINGS;
-        let (exe_len, mut flags) = path::append(scratch, at, facts.mnt, facts.dentry);
+        let (exe_len, flags) = path::append(scratch, at, facts.mnt, facts.dentry);
+        let mut flags = flags.with(image.flags);
         (*body).exe_len = exe_len as u32;
         at += exe_len;
 
@@ -108,18 +141,17 @@ fn fill(frame: &Frame, thread: Typed, bprm: Typed) -> Option<(u64, Flags)> {
             flags = flags.with(Flags::CWD_CUT);
         }
 
-        let filename: u64 = typed(bprm, offset!(bprm_filename));
-        let (len, cut) = copy_kernel_string(scratch, at, filename, PATH_BYTES_MAX as u64);
+        let (len, cut) = copy_kernel_string(scratch, at, image.filename, PATH_BYTES_MAX as u64);
         (*body).filename_len = len as u32;
         at += len;
         if cut {
             flags = flags.with(Flags::PATH_CUT);
         }
 
-        let interpreter: u64 = typed(bprm, offset!(bprm_interp));
         (*body).interpreter_len = 0;
-        if interpreter != filename {
-            let (len, _) = copy_kernel_string(scratch, at, interpreter, PATH_BYTES_MAX as u64);
+        if image.interpreter != 0 {
+            let (len, _) =
+                copy_kernel_string(scratch, at, image.interpreter, PATH_BYTES_MAX as u64);
             (*body).interpreter_len = len as u32;
             at += len;
         }
@@ -160,7 +192,7 @@ unsafe fn credentials(body: *mut Exec, thread: Typed) -> Option<()> {
         (*body).mnt_ns = typed(mnt_ns, offset!(mnt_ns_inum));
         let net_ns = follow(nsproxy, offset!(nsproxy_net_ns))?;
         (*body).net_ns = typed(net_ns, offset!(net_inum));
-        let (ns_pid, pid_ns) = task::own_number(thread)?;
+        let (ns_pid, pid_ns) = task::own_number(thread as u64)?;
         (*body).ns_pid = ns_pid;
         (*body).pid_ns = pid_ns;
     }

@@ -34,16 +34,21 @@ const IO_WORKER: u32 = 0x10;
 /// Runs in the ending thread, before its files are closed and its children are given away.
 #[btf_tracepoint(function = "sched_process_exit")]
 pub(crate) fn sched_process_exit(ctx: BtfTracePointContext) -> i32 {
-    let thread: Typed = ctx.arg(0);
-    if let Some(switch) = maps::attaching() {
-        let _ = links(thread, switch);
-    }
-    let _ = exited(thread);
+    ended(ctx.arg(0));
     0
 }
 
+/// The current thread ended. The process, if that was followed and this was its last thread.
 #[inline(always)]
-fn exited(thread: Typed) -> Result<(), Skip> {
+pub(crate) fn ended(thread: Typed) -> Option<u32> {
+    if let Some(switch) = maps::attaching() {
+        let _ = links(thread, switch);
+    }
+    exited(thread).unwrap_or(None)
+}
+
+#[inline(always)]
+fn exited(thread: Typed) -> Result<Option<u32>, Skip> {
     let actor = Actor::current()?;
     // SAFETY: the argument is a `struct task_struct`; the members have these types.
     let (live, worker) = unsafe {
@@ -59,7 +64,7 @@ fn exited(thread: Typed) -> Result<(), Skip> {
     if last {
         descriptor::sweep(&actor, 0, u32::MAX, Sweep::Exit);
     }
-    let sent = record(&actor, thread, last);
+    let _ = record(&actor, thread, last);
     if last {
         // SAFETY: the entry of a tracked process stays while one of its threads runs.
         let block = unsafe { (*actor.task).block };
@@ -67,7 +72,7 @@ fn exited(thread: Typed) -> Result<(), Skip> {
             maps::give_block(block);
         }
     }
-    sent
+    Ok(last.then_some(actor.pid))
 }
 
 /// Whether this is the last thread of its process to come by.

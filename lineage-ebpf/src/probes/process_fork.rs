@@ -30,19 +30,6 @@ const LEN: u64 = BODY + size_of::<Fork>() as u64;
 /// the task map.
 #[btf_tracepoint(function = "sched_process_fork")]
 pub(crate) fn sched_process_fork(ctx: BtfTracePointContext) -> i32 {
-    let _ = forked(&ctx);
-    0
-}
-
-/// Who was created.
-struct Child {
-    start: u64,
-    pid: u32,
-    tid: u32,
-}
-
-#[inline(always)]
-fn forked(ctx: &BtfTracePointContext) -> Result<(), Skip> {
     let parent: Typed = ctx.arg(0);
     let child: Typed = ctx.arg(1);
     // SAFETY: the arguments are `struct task_struct`; the members have these types.
@@ -50,15 +37,35 @@ fn forked(ctx: &BtfTracePointContext) -> Result<(), Skip> {
         (
             typed(parent, offset!(task_tgid)),
             Child {
+                thread: child as u64,
                 start: typed(child, offset!(task_start_boottime)),
                 pid: typed(child, offset!(task_tgid)),
                 tid: typed(child, offset!(task_pid)),
             },
         )
     };
+    let _ = forked(creator, &new);
+    0
+}
+
+/// Who was created.
+pub(crate) struct Child {
+    /// Address of its `struct task_struct`.
+    pub(crate) thread: u64,
+    /// Its `start_boottime`.
+    pub(crate) start: u64,
+    /// Its process id in the initial pid namespace.
+    pub(crate) pid: u32,
+    /// Its thread id there.
+    pub(crate) tid: u32,
+}
+
+/// `new` was created by a thread of process `creator`, the current one.
+#[inline(always)]
+pub(crate) fn forked(creator: u32, new: &Child) -> Result<(), Skip> {
     let actor = Actor::current();
     if creator != new.pid {
-        link(creator, &new, actor.is_ok());
+        link(creator, new, actor.is_ok());
     }
     let actor = actor?;
     let kind = if creator == new.pid {
@@ -70,10 +77,10 @@ fn forked(ctx: &BtfTracePointContext) -> Result<(), Skip> {
         }
         Kind::THREAD_START
     } else {
-        inherit(&actor, &new);
+        inherit(&actor, new);
         Kind::FORK
     };
-    let (child_ns_tid, child_pid_ns) = task::own_number(child).unwrap_or((0, 0));
+    let (child_ns_tid, child_pid_ns) = task::own_number(new.thread).unwrap_or((0, 0));
     let frame = Frame::take(kind)?;
     // SAFETY: the body is ours until the frame is sent.
     unsafe {

@@ -47,15 +47,20 @@ pub(crate) use argument;
 /// the first table look-up.
 #[btf_tracepoint(function = "sys_exit")]
 pub(crate) fn sys_exit(ctx: BtfTracePointContext) -> i32 {
-    let _ = returned(&ctx);
-    0
-}
-
-#[inline(always)]
-fn returned(ctx: &BtfTracePointContext) -> Result<(), Skip> {
     let regs: Typed = ctx.arg(0);
     // SAFETY: the argument is a `struct pt_regs`.
     let number: u64 = unsafe { typed(regs, offset!(derived.regs_number)) };
+    let _ = returned(number, ctx.arg(1), |_| regs);
+    0
+}
+
+/// The return of call `number`. The registers are asked for only when they are needed.
+#[inline(always)]
+pub(crate) fn returned(
+    number: u64,
+    result: i64,
+    regs: impl FnOnce(&Actor) -> Typed,
+) -> Result<(), Skip> {
     let action = maps::action(number);
     if action == Action::NONE {
         return Err(Skip::Untraced);
@@ -65,15 +70,18 @@ fn returned(ctx: &BtfTracePointContext) -> Result<(), Skip> {
         return compat(&actor);
     }
     let call = Returned {
-        regs,
-        result: ctx.arg(1),
+        regs: regs(&actor),
+        result,
     };
     match action {
-        Action::READ if call.result >= 0 => {
-            transfer::moved(&actor, argument!(call, 0) as i32, call.result as u64, 0)
-        }
-        Action::WRITE if call.result >= 0 => {
-            transfer::moved(&actor, argument!(call, 0) as i32, 0, call.result as u64)
+        Action::READ | Action::WRITE if call.result >= 0 => {
+            let bytes = call.result as u64;
+            let (read, written) = if action == Action::READ {
+                (bytes, 0)
+            } else {
+                (0, bytes)
+            };
+            transfer::moved(&actor, argument!(call, 0) as i32, read, written)
         }
         Action::CLOSE => close::returned(&actor, &call),
         Action::OPEN
@@ -86,6 +94,9 @@ fn returned(ctx: &BtfTracePointContext) -> Result<(), Skip> {
 }
 
 /// What is not in the hot loops of programs.
+///
+/// Calls that end in the same function share the place it is called from: the verifier goes through
+/// a function anew for every such place.
 #[inline(never)]
 fn rare(actor: &Actor, call: &Returned, action: Action) -> Result<(), Skip> {
     match action {
@@ -95,26 +106,9 @@ fn rare(actor: &Actor, call: &Returned, action: Action) -> Result<(), Skip> {
         Action::SOCKET => socket_create::returned(actor, call),
         Action::DUP2 => close::duplicated(actor, call),
         Action::CLOSE_RANGE => close::range_returned(actor, call),
-        Action::SENDFILE => transfer::between(
-            actor,
-            argument!(call, 1) as i32,
-            argument!(call, 0) as i32,
-            call.result,
-        ),
-        Action::SPLICE => transfer::between(
-            actor,
-            argument!(call, 0) as i32,
-            argument!(call, 2) as i32,
-            call.result,
-        ),
-        Action::TEE => transfer::between(
-            actor,
-            argument!(call, 0) as i32,
-            argument!(call, 1) as i32,
-            call.result,
-        ),
-        Action::RECVMMSG => transfer::messages(actor, call, true),
-        Action::SENDMMSG => transfer::messages(actor, call, false),
+        Action::SENDFILE | Action::SPLICE | Action::TEE | Action::RECVMMSG | Action::SENDMMSG => {
+            transfer::several(actor, call, action)
+        }
         Action::EXECVE | Action::EXECVEAT => process_exec::failed(actor, call, action),
         Action::FORK => process_fork::failed(actor, call),
         _ => Err(Skip::Untraced),

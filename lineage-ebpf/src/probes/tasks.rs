@@ -6,6 +6,7 @@ use aya_ebpf::helpers::generated::bpf_seq_write;
 use lineage_common::task::Listed;
 
 use crate::{
+    maps::TASKS,
     read::{Typed, follow, offset, typed},
     task::own_number,
 };
@@ -55,7 +56,7 @@ unsafe fn list(output: *mut c_void, task: Typed) -> Option<()> {
         }
         let parent = follow(task, offset!(task_real_parent))?;
         let signal = follow(task, offset!(task_signal))?;
-        let (ns_pid, pid_ns) = own_number(task).unwrap_or((0, 0));
+        let (ns_pid, pid_ns) = own_number(task as u64).unwrap_or((0, 0));
         let listed = Listed {
             start: typed(task, offset!(task_start_boottime)),
             pid,
@@ -64,6 +65,10 @@ unsafe fn list(output: *mut c_void, task: Typed) -> Option<()> {
             ns_pid,
             pid_ns,
             reserved: 0,
+            tracked: match TASKS.get_ptr(pid) {
+                Some(task) => (*task).start,
+                None => 0,
+            },
         };
         bpf_seq_write(
             output.cast(),

@@ -5,6 +5,7 @@ use core::ffi::c_void;
 use aya_ebpf::helpers::generated::bpf_loop;
 use lineage_common::{
     frame::{Kind, NO_CPU},
+    layout::Action,
     limits::MESSAGES_MAX,
 };
 
@@ -63,14 +64,34 @@ fn inherit(actor: &Actor, fd: i32, file: u64) -> Result<(), Skip> {
     open::record(actor, fd, file, Kind::FILE_INHERIT)
 }
 
-/// A call that moved `result` bytes from one descriptor into another.
+/// A call that moves bytes from one descriptor into another, or several messages.
 #[inline(always)]
-pub(crate) fn between(actor: &Actor, from: i32, to: i32, result: i64) -> Result<(), Skip> {
-    if result < 0 {
+pub(crate) fn several(actor: &Actor, call: &Returned, action: Action) -> Result<(), Skip> {
+    if call.result < 0 {
         return Err(Skip::Untraced);
     }
-    let _ = moved(actor, from, result as u64, 0);
-    moved(actor, to, 0, result as u64)
+    let (first, second) = (argument!(call, 0), argument!(call, 1));
+    let bytes = call.result as u64;
+    match action {
+        Action::RECVMMSG | Action::SENDMMSG => {
+            let bytes = messages(call);
+            let (read, written) = if action == Action::RECVMMSG {
+                (bytes, 0)
+            } else {
+                (0, bytes)
+            };
+            moved(actor, first as i32, read, written)
+        }
+        _ => {
+            let (from, to) = match action {
+                Action::SENDFILE => (second, first),
+                Action::SPLICE => (first, argument!(call, 2)),
+                _ => (first, second),
+            };
+            let _ = moved(actor, from as i32, bytes, 0);
+            moved(actor, to as i32, 0, bytes)
+        }
+    }
 }
 
 /// Sum over the messages of one call, on the stack of [`messages`].
@@ -79,12 +100,9 @@ struct Messages {
     bytes: u64,
 }
 
-/// `sendmmsg`, `recvmmsg`: each message tells its own length, in the caller's memory.
+/// Bytes of `sendmmsg`, `recvmmsg`: each message tells its own length, in the caller's memory.
 #[inline(always)]
-pub(crate) fn messages(actor: &Actor, call: &Returned, received: bool) -> Result<(), Skip> {
-    if call.result < 0 {
-        return Err(Skip::Untraced);
-    }
+fn messages(call: &Returned) -> u64 {
     let mut messages = Messages {
         address: argument!(call, 1),
         bytes: 0,
@@ -99,12 +117,7 @@ pub(crate) fn messages(actor: &Actor, call: &Returned, received: bool) -> Result
             0,
         );
     }
-    let fd = argument!(call, 0) as i32;
-    if received {
-        moved(actor, fd, messages.bytes, 0)
-    } else {
-        moved(actor, fd, 0, messages.bytes)
-    }
+    messages.bytes
 }
 
 unsafe extern "C" fn message(index: u64, context: *mut c_void) -> i64 {
