@@ -1,10 +1,10 @@
-//! The command line: what can be asked for, and the help that teaches it. Types only.
+//! The command line: what can be asked for, and the help that teaches it.
 
 #[cfg(feature = "record")]
 use std::ffi::OsString;
 use std::path::PathBuf;
 
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{Args, Parser, Subcommand, ValueEnum, error::ErrorKind};
 
 /// Where keys are kept unless `--keys` says otherwise.
 pub const KEYS_DIR: &str = "/var/lib/lineage/keys";
@@ -19,6 +19,37 @@ pub struct Cli {
     /// What to do.
     #[command(subcommand)]
     pub command: Command,
+}
+
+/// Why there is no command to run.
+#[derive(Debug)]
+pub struct Refused {
+    /// What to say, with the user's words in it; empty when help was asked for and is printed.
+    pub text: String,
+    /// The exit status.
+    pub status: u8,
+}
+
+/// Parses the command line of this process.
+///
+/// # Errors
+///
+/// [`Refused`]
+pub fn parse() -> Result<Command, Refused> {
+    let error = match Cli::try_parse() {
+        Ok(cli) => return Ok(cli.command),
+        Err(error) => error,
+    };
+    let status = u8::try_from(error.exit_code()).unwrap_or(2);
+    let help = ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand;
+    let text = if error.use_stderr() && error.kind() != help {
+        error.render().to_string()
+    } else {
+        // A reader that is gone wants no more.
+        let _ = error.print();
+        String::new()
+    };
+    Err(Refused { text, status })
 }
 
 const EXAMPLES: &str = "\
@@ -36,8 +67,9 @@ pub enum Command {
     ///
     /// The command runs as it would without: same terminal, same exit status (128 + N when signal N
     /// ended it). Recording goes on until the last descendant has ended; Ctrl-C stops and seals.
-    /// If `lineage` itself cannot start, the exit status is 125; if the command is not executable or
-    /// not found, 126 or 127.
+    /// If `lineage` itself cannot start or go on, the exit status is 125; if the command is not
+    /// executable or not found, 126 or 127. A command that runs already is never ended: when recording
+    /// fails or is killed, it goes on unrecorded.
     #[cfg(feature = "record")]
     Record(Record),
     /// Finish evidence that a crash or power loss left unsealed.
@@ -123,10 +155,6 @@ pub struct Record {
     /// End with one line of JSON on standard error instead of the summary.
     #[arg(long)]
     pub json: bool,
-
-    /// Print what the probes report about themselves.
-    #[arg(long, hide_short_help = true)]
-    pub verbose_probes: bool,
 
     /// The command and its arguments, after `--`.
     #[arg(last = true, value_name = "CMD", required_unless_present = "pids")]
@@ -315,6 +343,18 @@ pub enum Key {
     },
     /// Show the host's verifier key and the epochs.
     Show {
+        /// Where the keys are.
+        #[command(flatten)]
+        keys: Keys,
+        /// Print one JSON object instead of text.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Erase what could still sign for hours that are over.
+    ///
+    /// Recording and sealing do this on their way. Where a host does neither for hours, run it from
+    /// a timer: until it has run, whoever takes the host can sign the last hours of recording again.
+    Advance {
         /// Where the keys are.
         #[command(flatten)]
         keys: Keys,

@@ -2,9 +2,6 @@
 
 use std::process::ExitCode;
 
-use clap::Parser as _;
-use lineage_agent::{cli::Cli, commands};
-
 fn main() -> ExitCode {
-    commands::run(Cli::parse().command)
+    lineage_agent::commands::main()
 }

@@ -6,6 +6,7 @@ use anyhow::Context as _;
 use jiff::Timestamp;
 use serde_json::json;
 
+use super::shown;
 use crate::{
     cli,
     evidence::{
@@ -27,12 +28,51 @@ pub(super) fn run(command: &cli::Key) -> anyhow::Result<ExitCode> {
             let (verifier, enrolment) = read_public(&keys.dir).context("show the keys")?;
             show(&keys.dir, &verifier, &enrolment, *json)?;
         }
+        cli::Key::Advance { keys, json } => advance(&keys.dir, *json)?,
         cli::Key::Root { keys } => {
             let (_, enrolment) = read_public(&keys.dir).context("show the epoch root")?;
             writeln!(std::io::stdout(), "{}", pin(&enrolment))?;
         }
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// Erases the seeds of ended epochs and tells what can still be signed.
+fn advance(dir: &Path, json: bool) -> anyhow::Result<()> {
+    let keys = Keys::open(dir).with_context(|| format!("use the keys in {}", shown(dir)))?;
+    let now = u64::try_from(Timestamp::now().as_second()).context("use a clock before 1970")?;
+    let seeds = keys.erase_ended(now).context("erase ended epochs")?;
+    let mut out = std::io::stdout().lock();
+    if json {
+        let unsealed: Vec<_> = seeds
+            .unsealed
+            .iter()
+            .map(|(epoch, log)| json!({ "log": log, "epoch": epoch }))
+            .collect();
+        writeln!(
+            out,
+            "{}",
+            json!({ "epoch": seeds.host, "unsealed": unsealed })
+        )?;
+        return Ok(());
+    }
+    let (from, _) = keys.enrolment().window(seeds.host);
+    writeln!(
+        out,
+        "this host's seed is of epoch {}: nothing before {} can be signed with it",
+        seeds.host,
+        utc(from)?
+    )?;
+    for (epoch, log) in &seeds.unsealed {
+        let (from, _) = keys.enrolment().window(*epoch);
+        writeln!(
+            out,
+            "log {log} is being recorded or was left open by a crash, and can be signed from {} on; \
+             `lineage seal` on its evidence ends that",
+            utc(from)?
+        )?;
+    }
+    Ok(())
 }
 
 /// Makes keys for this many hourly epochs from now on.
@@ -43,7 +83,7 @@ pub(super) fn create(dir: &Path, epochs: u32) -> anyhow::Result<Keys> {
         ..Plan::hourly(now)
     };
     Keys::create(dir, plan, &Secrets::random()?)
-        .with_context(|| format!("make keys in {}", dir.display()))
+        .with_context(|| format!("make keys in {}", shown(dir)))
 }
 
 /// What an operator pins off the host, as `--trust` takes it.
@@ -82,12 +122,13 @@ fn show(
         "epochs        {} of {} s, {first} to {last}",
         enrolment.count, enrolment.seconds
     )?;
-    writeln!(out, "directory     {}", dir.display())?;
+    writeln!(out, "directory     {}", shown(dir))?;
     writeln!(out)?;
     writeln!(
         out,
         "Pin the epoch root away from this host: with it, whoever takes the host later cannot\n\
-         rewrite what was sealed before. The verifier key alone cannot tell that."
+         rewrite what was sealed in hours that are over and erased (`lineage key advance`). The\n\
+         verifier key alone cannot tell that."
     )?;
     Ok(())
 }

@@ -11,16 +11,16 @@ mod seal;
 mod tree;
 mod verify;
 
-use std::{io::Write as _, process::ExitCode};
+use std::{io::Write as _, path::Path, process::ExitCode};
 
-use crate::cli::Command;
+use crate::cli::{self, Command};
 
 /// Exit status of wrong usage and of everything that could not be done.
 const FAILED: u8 = 2;
 
 /// Runs one command and gives its exit status.
 #[must_use]
-pub fn run(command: Command) -> ExitCode {
+fn run(command: Command) -> ExitCode {
     let result = match command {
         #[cfg(feature = "record")]
         Command::Record(options) => return record::run(options),
@@ -49,10 +49,48 @@ fn complain(error: &anyhow::Error) {
         }
     }
     // Nothing can be done when standard error is gone.
-    let _ = writeln!(std::io::stderr(), "lineage: cannot {}", visible(&text));
+    let _ = writeln!(
+        std::io::stderr(),
+        "lineage: cannot {}",
+        visible(text.as_bytes())
+    );
+}
+
+/// Parses the command line and runs the command; gives the exit status.
+#[must_use]
+pub fn main() -> ExitCode {
+    match cli::parse() {
+        Ok(command) => run(command),
+        Err(refused) => {
+            let mut stderr = std::io::stderr().lock();
+            for line in refused.text.lines() {
+                // Nothing can be done when standard error is gone.
+                let _ = writeln!(stderr, "{}", visible(line.as_bytes()));
+            }
+            ExitCode::from(refused.status)
+        }
+    }
+}
+
+/// A path, for a sentence.
+fn shown(path: &Path) -> String {
+    visible(path.as_os_str().as_encoded_bytes())
+}
+
+/// A path as a word that shells read as what it is.
+fn shell_word(path: &Path) -> String {
+    let bytes = path.as_os_str().as_encoded_bytes();
+    let plain = |byte: &u8| byte.is_ascii_alphanumeric() || b"/._-+=:@%,".contains(byte);
+    if !bytes.is_empty() && bytes.iter().all(plain) {
+        return shown(path);
+    }
+    format!(
+        "$'{}'",
+        crate::evidence::escape::escape(bytes).replace('\'', "\\'")
+    )
 }
 
 /// Text that may hold foreign bytes (a path, a name) without terminal control characters.
-fn visible(text: &str) -> String {
-    crate::evidence::escape::escape(text.as_bytes()).replace("\\\\", "\\")
+fn visible(text: &[u8]) -> String {
+    crate::evidence::escape::escape(text).replace("\\\\", "\\")
 }

@@ -11,7 +11,7 @@ use anyhow::Context as _;
 use jiff::Timestamp;
 use serde_json::json;
 
-use super::{complain, key};
+use super::{complain, key, shell_word, shown};
 use crate::{
     cli,
     evidence::{
@@ -24,6 +24,8 @@ use crate::{
 
 /// Exit status when recording itself failed, so that it is not taken for the command's.
 const FAILED: u8 = 125;
+/// Open files this needs, with room to spare.
+const DESCRIPTORS_MIN: u64 = 64;
 /// Hourly epochs enrolled when keys are made on first use: a year.
 const EPOCHS: u32 = 8760;
 const _: () = assert!(EPOCHS <= EPOCHS_MAX);
@@ -62,6 +64,7 @@ fn try_run(options: cli::Record) -> anyhow::Result<u8> {
             ..probe::Options::default()
         },
     };
+    require_descriptors()?;
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
@@ -86,6 +89,17 @@ fn try_run(options: cli::Record) -> anyhow::Result<u8> {
     Ok(outcome.ending.exit_status())
 }
 
+/// Probes, rings, evidence and keys are descriptors; some libraries panic without.
+fn require_descriptors() -> anyhow::Result<()> {
+    let limit = rustix::process::getrlimit(rustix::process::Resource::Nofile).current;
+    match limit {
+        Some(limit) if limit < DESCRIPTORS_MIN => anyhow::bail!(
+            "record with at most {limit} open files: {DESCRIPTORS_MIN} are needed (`ulimit -n`)"
+        ),
+        _ => Ok(()),
+    }
+}
+
 /// Opens the keys, or makes them on first use.
 fn keys(dir: &Path, say: &Say) -> anyhow::Result<Keys> {
     match Keys::open(dir) {
@@ -94,12 +108,12 @@ fn keys(dir: &Path, say: &Say) -> anyhow::Result<Keys> {
             let keys = key::create(dir, EPOCHS)?;
             say.line(&format!(
                 "made the keys of this host in {}; pin this root elsewhere: {}",
-                dir.display(),
+                shown(dir),
                 key::pin(keys.enrolment())
             ));
             Ok(keys)
         }
-        Err(error) => Err(error).with_context(|| format!("use the keys in {}", dir.display())),
+        Err(error) => Err(error).with_context(|| format!("use the keys in {}", shown(dir))),
     }
 }
 
@@ -115,7 +129,7 @@ fn started(request: &Request, say: &Say) {
     if request.command.is_empty() {
         say.line(&format!(
             "recording into {}; Ctrl-C stops and seals",
-            request.output.display()
+            shown(&request.output)
         ));
     }
 }
@@ -128,7 +142,7 @@ fn report(output: &Path, outcome: &Outcome, pin: &str) -> String {
         summary.records,
         summary.segments,
         if summary.segments == 1 { "" } else { "s" },
-        output.display()
+        shown(output)
     );
     if outcome.lost > 0 {
         text += &format!(
@@ -149,7 +163,7 @@ fn report(output: &Path, outcome: &Outcome, pin: &str) -> String {
     }
     text + &format!(
         "\nlineage: next: lineage tree {0}  |  lineage verify {0} --trust {pin}",
-        output.display()
+        shell_word(output)
     )
 }
 

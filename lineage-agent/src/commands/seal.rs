@@ -5,6 +5,7 @@ use std::{io::Write as _, process::ExitCode, sync::Arc};
 use anyhow::Context as _;
 use serde_json::json;
 
+use super::shown;
 use crate::{
     cli,
     evidence::{keys::Keys, recover::recover, text::hex},
@@ -13,9 +14,9 @@ use crate::{
 /// Runs `lineage seal`.
 pub(super) fn run(options: &cli::Seal) -> anyhow::Result<ExitCode> {
     let keys = Keys::open(&options.keys.dir)
-        .with_context(|| format!("use the keys in {}", options.keys.dir.display()))?;
+        .with_context(|| format!("use the keys in {}", shown(&options.keys.dir)))?;
     let found = recover(&options.evidence, &Arc::new(keys))
-        .with_context(|| format!("seal {}", options.evidence.display()))?;
+        .with_context(|| format!("seal {}", shown(&options.evidence)))?;
     let mut out = std::io::stdout().lock();
     if options.json {
         let object = json!({

@@ -31,7 +31,7 @@ pub(super) fn run(options: &cli::Verify) -> anyhow::Result<ExitCode> {
         bar.set_position(done);
     });
     bar.finish_and_clear();
-    let report = report.with_context(|| format!("verify {}", options.evidence.display()))?;
+    let report = report.with_context(|| format!("verify {}", super::shown(&options.evidence)))?;
     let mut out = std::io::stdout().lock();
     if options.json {
         serde_json::to_writer(&mut out, &report)?;

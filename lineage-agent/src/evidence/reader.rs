@@ -269,7 +269,7 @@ impl Host {
         match self.directory(&["spool"])? {
             Some(dir) => Ok(dir
                 .open_file(&spool_name(segment), SPOOL_BYTES_MAX)?
-                .map(|file| FrameReader::new(file))),
+                .map(FrameReader::new)),
             None => Ok(None),
         }
     }

@@ -27,6 +27,10 @@ pub const BLIND_SPOTS: &[BlindSpot] = &[
         doc: "Memory of other processes written through ptrace, process_vm_writev or /proc/PID/mem.",
     },
     BlindSpot {
+        name: "datagram-peers",
+        doc: "Whom a datagram goes to or comes from when its socket is not connected; and connections made by the first send (TCP Fast Open). The socket and its bytes are seen.",
+    },
+    BlindSpot {
         name: "work-by-others",
         doc: "What a service does on request, such as a container or job started over a Unix socket: the connection is seen, the work is not.",
     },
@@ -36,7 +40,7 @@ pub const BLIND_SPOTS: &[BlindSpot] = &[
     },
     BlindSpot {
         name: "file-names",
-        doc: "Files renamed, linked, removed or truncated, and their permissions changed.",
+        doc: "Files renamed, linked, removed or truncated, directories made, file systems mounted, roots changed, and permissions.",
     },
     BlindSpot {
         name: "credentials",

@@ -89,6 +89,11 @@ pub(super) async fn wait(
     let mut quit = handler(SignalKind::quit())?;
     let mut terminate = handler(SignalKind::terminate())?;
     let mut hangup = handler(SignalKind::hangup())?;
+    let mut user_1 = handler(SignalKind::user_defined1())?;
+    let mut user_2 = handler(SignalKind::user_defined2())?;
+    let mut alarm = handler(SignalKind::alarm())?;
+    // Caught, a file that grows over its limit is an error of the write, like a full disk.
+    let _file_size = handler(SignalKind::from_raw(Signal::XFSZ.as_raw()))?;
     let mut command = Command::new(waiting, request).await?;
     let mut look = interval(LOOK_EVERY);
     look.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -119,6 +124,9 @@ pub(super) async fn wait(
             _ = quit.recv() => Signal::QUIT,
             _ = terminate.recv() => Signal::TERM,
             _ = hangup.recv() => Signal::HUP,
+            _ = user_1.recv() => Signal::USR1,
+            _ = user_2.recv() => Signal::USR2,
+            _ = alarm.recv() => Signal::ALARM,
         };
         if command.runs() && matches!(received, Signal::INT | Signal::QUIT) && on_terminal() {
             continue;

@@ -146,8 +146,10 @@ fn write_limits(out: &mut String, hosts: &[HostReport]) {
     out.push_str("How far this goes:\n");
     if all(&|host| host.pin == Pin::EpochRoot) {
         out.push_str(
-            "  Whoever took the host could not have changed what was sealed in epochs that had ended\n  \
-             by then. What they wrote in that epoch and later, they could have made up.\n",
+            "  Whoever took the host could not have changed what was sealed in epochs whose keys were\n  \
+             erased by then: an epoch's key goes when the next one begins while something is recorded,\n  \
+             or with the next recording, seal or `lineage key advance`. Everything later, they could\n  \
+             have made up.\n",
         );
     } else {
         out.push_str(

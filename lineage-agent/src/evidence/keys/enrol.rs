@@ -93,7 +93,7 @@ impl Keys {
         store::put_public(&dir, store::HOST_PUBLIC, verifier.as_bytes())?;
         let state = SeedState::new(0, secrets.seed.clone());
         store::put_secret(&dir, store::MASTER, &state.text())?;
-        // Last: without it the directory counts as empty, and a broken enrolment can be repeated.
+        // Last: with it the keys are complete.
         store::put_secret(&dir, store::HOST_KEY, &pem)?;
         dir.sync()?;
         Ok(Self {

@@ -9,6 +9,12 @@ pub enum KeyError {
     /// There is no such key.
     #[error("no key at {}: `lineage key new` makes one", .0.display())]
     Missing(PathBuf),
+    /// Part of the keys is gone, or was never made.
+    #[error(
+        "{} holds something, but no complete keys: put back what is missing; only if nothing was ever recorded with them, remove the directory",
+        .0.display()
+    )]
+    Incomplete(PathBuf),
     /// There is a key already.
     #[error("{} already holds keys", .0.display())]
     Exists(PathBuf),

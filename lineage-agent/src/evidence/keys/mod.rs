@@ -56,6 +56,15 @@ pub struct Keys {
     leaves: Vec<Hash>,
 }
 
+/// What can still sign: the earliest epoch that each seed is of.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Seeds {
+    /// The host's own, with which logs begin.
+    pub host: u32,
+    /// Those of logs that are not complete, each with its number in hex; earliest first.
+    pub unsealed: Vec<(u32, String)>,
+}
+
 impl Keys {
     /// Opens a key directory and takes this process out of reach of debuggers.
     ///
@@ -66,6 +75,9 @@ impl Keys {
     pub fn open(path: &Path) -> Result<Self, KeyError> {
         let dir = store::open_dir(path)?;
         store::forbid_dumps()?;
+        if !dir.has(store::HOST_KEY)? && !dir.names()?.is_empty() {
+            return Err(KeyError::Incomplete(path.to_owned()));
+        }
         let pem = store::read_secret(&dir, store::HOST_KEY)?;
         let host = store::decode_host_key(&pem, path)?;
         let host_key = host.verifying_key().to_bytes();
@@ -166,6 +178,34 @@ impl Keys {
     pub fn erase(&self, origin: Origin) -> Result<(), KeyError> {
         let logs = self.dir.make(store::LOGS, 0o700)?;
         store::erase(&logs, &hex(&origin.log))
+    }
+
+    /// Erases what could still sign for epochs that ended before `seconds` (Unix time). Recording and
+    /// sealing do it on their way; a host where neither happens for hours has to ask for it.
+    ///
+    /// Logs that a crash left open keep their seeds, because sealing them needs these.
+    ///
+    /// # Errors
+    ///
+    /// [`KeyError::Io`], or a seed that cannot be read.
+    pub fn erase_ended(&self, seconds: u64) -> Result<Seeds, KeyError> {
+        let enrolment = &self.enrolment;
+        let begun = seconds.saturating_sub(enrolment.start) / enrolment.seconds;
+        let epoch = u32::try_from(begun).map_or(enrolment.count, |it| it.min(enrolment.count));
+        let host = self.advance_master(epoch)?.epoch;
+        let logs = self.dir.make(store::LOGS, 0o700)?;
+        let mut unsealed = Vec::new();
+        for log in logs.names()? {
+            match SeedState::peek(&logs, &log) {
+                Ok(state) => unsealed.push((state.epoch, log)),
+                // Completed just now, or half of one being replaced.
+                Err(KeyError::Missing(_)) => {}
+                Err(_) if log.ends_with(store::STAGED) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        unsealed.sort();
+        Ok(Seeds { host, unsealed })
     }
 
     /// Erases the master's seeds before `epoch`; returns its state then.

@@ -73,6 +73,11 @@ impl SeedState {
     /// Reads a state, finishing an interrupted [`SeedState::replace`].
     pub(super) fn read(dir: &Dir, name: &str) -> Result<Self, KeyError> {
         erase(dir, &staged(name))?;
+        Self::peek(dir, name)
+    }
+
+    /// Reads a state that another process may be about to replace.
+    pub(super) fn peek(dir: &Dir, name: &str) -> Result<Self, KeyError> {
         let text = read_secret(dir, name)?;
         let parse = || {
             let mut lines = Lines::new(text.as_bytes(), SEED)?;
@@ -99,8 +104,11 @@ impl SeedState {
     }
 }
 
+/// How the names of files end that are to take another's place.
+pub(super) const STAGED: &str = ".tmp";
+
 fn staged(name: &str) -> String {
-    format!("{name}.tmp")
+    format!("{name}{STAGED}")
 }
 
 /// Overwrites and removes a secret, if it is there. Copies a file system or a drive may have made
@@ -109,7 +117,8 @@ pub(super) fn erase(dir: &Dir, name: &str) -> Result<(), KeyError> {
     Ok(dir.shred(name)?)
 }
 
-/// Makes a private directory, or takes an empty private one.
+/// Makes a private directory, or takes an empty private one. Anything in it may be what is left of
+/// the keys of this host, which are never replaced.
 pub(super) fn create_dir(path: &Path) -> Result<Dir, KeyError> {
     use std::os::unix::fs::DirBuilderExt as _;
     std::fs::DirBuilder::new()
@@ -124,6 +133,9 @@ pub(super) fn create_dir(path: &Path) -> Result<Dir, KeyError> {
     let dir = open_dir(path)?;
     if dir.has(HOST_KEY)? {
         return Err(KeyError::Exists(path.to_owned()));
+    }
+    if !dir.names()?.is_empty() {
+        return Err(KeyError::Incomplete(path.to_owned()));
     }
     Ok(dir)
 }
@@ -199,10 +211,7 @@ pub(super) fn put_public(dir: &Dir, name: &str, bytes: &[u8]) -> Result<(), KeyE
     put(dir, name, bytes)
 }
 
-/// Writes a file of an enrolment. What an interrupted one left is replaced: before `host.key` is
-/// there nothing can have used it.
 fn put(dir: &Dir, name: &str, bytes: &[u8]) -> Result<(), KeyError> {
-    dir.remove(name)?;
     let staged = staged(name);
     dir.stage(&staged, bytes, 0o600)?;
     dir.publish(&staged, dir, name)?;

@@ -150,3 +150,33 @@ fn keys_that_do_not_fit_together_are_refused() {
         std::fs::write(path.join(name), &good).unwrap();
     }
 }
+
+#[test]
+fn ended_epochs_can_be_erased_without_recording() {
+    let temp = tempfile::tempdir().unwrap();
+    let path = temp.path().join("keys");
+    let keys = Arc::new(Keys::create(&path, plan(), &secrets()).unwrap());
+    let open = keys.begin(origin(&keys), 0).unwrap();
+    let (_, second) = keys.enrolment().window(1);
+    let seeds = keys.erase_ended(second).unwrap();
+    assert_eq!(seeds.host, 2);
+    assert_eq!(seeds.unsealed, [(0, hex(&origin(&keys).log))]);
+    open.finish_log().unwrap();
+    let seeds = keys.erase_ended(second).unwrap();
+    assert_eq!((seeds.host, seeds.unsealed.len()), (2, 0));
+    let seed = std::fs::read_to_string(path.join("seed")).unwrap();
+    assert!(seed.contains("epoch 2\n"), "{seed}");
+}
+
+#[test]
+fn what_is_left_of_keys_is_not_replaced() {
+    let temp = tempfile::tempdir().unwrap();
+    let path = temp.path().join("keys");
+    drop(Keys::create(&path, plan(), &secrets()).unwrap());
+    let seed = std::fs::read(path.join("seed")).unwrap();
+    std::fs::remove_file(path.join("host.key")).unwrap();
+    assert!(matches!(Keys::open(&path), Err(KeyError::Incomplete(_))));
+    let again = Keys::create(&path, plan(), &secrets());
+    assert!(matches!(again, Err(KeyError::Incomplete(_))));
+    assert_eq!(std::fs::read(path.join("seed")).unwrap(), seed);
+}
