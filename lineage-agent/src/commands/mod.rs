@@ -77,19 +77,6 @@ fn shown(path: &Path) -> String {
     visible(path.as_os_str().as_encoded_bytes())
 }
 
-/// A path as a word that shells read as what it is.
-fn shell_word(path: &Path) -> String {
-    let bytes = path.as_os_str().as_encoded_bytes();
-    let plain = |byte: &u8| byte.is_ascii_alphanumeric() || b"/._-+=:@%,".contains(byte);
-    if !bytes.is_empty() && bytes.iter().all(plain) {
-        return shown(path);
-    }
-    format!(
-        "$'{}'",
-        crate::evidence::escape::escape(bytes).replace('\'', "\\'")
-    )
-}
-
 /// Text that may hold foreign bytes (a path, a name) without terminal control characters.
 fn visible(text: &[u8]) -> String {
     crate::evidence::escape::escape(text).replace("\\\\", "\\")

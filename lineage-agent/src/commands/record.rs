@@ -11,11 +11,12 @@ use anyhow::Context as _;
 use jiff::Timestamp;
 use serde_json::json;
 
-use super::{complain, key, shell_word, shown};
+use super::{complain, key, shown};
 use crate::{
     cli,
     evidence::{
         epoch::EPOCHS_MAX,
+        escape::escape,
         keys::{KeyError, Keys},
     },
     probe,
@@ -165,6 +166,16 @@ fn report(output: &Path, outcome: &Outcome, pin: &str) -> String {
         "\nlineage: next: lineage tree {0}  |  lineage verify {0} --trust {pin}",
         shell_word(output)
     )
+}
+
+/// A path as a word that shells read as what it is.
+fn shell_word(path: &Path) -> String {
+    let bytes = path.as_os_str().as_encoded_bytes();
+    let plain = |byte: &u8| byte.is_ascii_alphanumeric() || b"/._-+=:@%,".contains(byte);
+    if !bytes.is_empty() && bytes.iter().all(plain) {
+        return shown(path);
+    }
+    format!("$'{}'", escape(bytes).replace('\'', "\\'"))
 }
 
 /// The same for machines.

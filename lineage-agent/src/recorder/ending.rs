@@ -9,7 +9,7 @@ use std::{io, os::unix::process::ExitStatusExt as _, process::ExitStatus, time::
 use rustix::process::{Pid, Signal, getpgrp, kill_process};
 use serde_json::json;
 use tokio::{
-    signal::unix::{SignalKind, signal},
+    signal::unix::{Signal as Stream, SignalKind, signal},
     sync::oneshot,
     time::{MissedTickBehavior, interval},
 };
@@ -71,6 +71,19 @@ impl Ending {
     }
 }
 
+/// Catches a signal from now on.
+fn handler(kind: SignalKind) -> Result<Stream, RecordError> {
+    signal(kind).map_err(|source| RecordError::System {
+        what: "handle signals",
+        source,
+    })
+}
+
+/// Makes a file that grows over its limit an error of the write, like a full disk.
+pub(super) fn catch_file_size() -> Result<(), RecordError> {
+    handler(SignalKind::from_raw(Signal::XFSZ.as_raw())).map(drop)
+}
+
 /// Lets the command go and waits for the end.
 pub(super) async fn wait(
     probes: &mut Probes,
@@ -79,12 +92,6 @@ pub(super) async fn wait(
     request: &Request,
     tell: &mut impl FnMut(News),
 ) -> Result<Ending, RecordError> {
-    let handler = |kind| {
-        signal(kind).map_err(|source| RecordError::System {
-            what: "handle signals",
-            source,
-        })
-    };
     let mut interrupt = handler(SignalKind::interrupt())?;
     let mut quit = handler(SignalKind::quit())?;
     let mut terminate = handler(SignalKind::terminate())?;
@@ -92,8 +99,6 @@ pub(super) async fn wait(
     let mut user_1 = handler(SignalKind::user_defined1())?;
     let mut user_2 = handler(SignalKind::user_defined2())?;
     let mut alarm = handler(SignalKind::alarm())?;
-    // Caught, a file that grows over its limit is an error of the write, like a full disk.
-    let _file_size = handler(SignalKind::from_raw(Signal::XFSZ.as_raw()))?;
     let mut command = Command::new(waiting, request).await?;
     let mut look = interval(LOOK_EVERY);
     look.set_missed_tick_behavior(MissedTickBehavior::Delay);

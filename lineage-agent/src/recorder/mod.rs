@@ -167,6 +167,7 @@ pub async fn record(
         reader,
         program,
     } = ready;
+    ending::catch_file_size()?;
     let mut engine = Engine::spawn(reader)?;
     let waiting = match &program {
         Some(path) => Some(launch::start(path, &request.command)?),
