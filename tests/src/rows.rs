@@ -1,6 +1,8 @@
 //! Records as the tests look at them: by field name, with failures that show what was there.
 
+use std::collections::HashSet;
 use std::fmt;
+use std::sync::LazyLock;
 
 use lineage_agent::evidence::schema::FIELDS;
 use serde_json::{Map, Value};
@@ -14,11 +16,11 @@ impl Row {
     /// Takes the fields. Fails on one that is not in the schema.
     #[must_use]
     pub fn new(fields: Map<String, Value>) -> Self {
+        static NAMES: LazyLock<HashSet<&'static str>> =
+            LazyLock::new(|| FIELDS.iter().map(|field| field.name).collect());
         let known = |name: &str| {
-            let field = FIELDS.iter().find(|field| field.name == name);
-            field
-                .unwrap_or_else(|| panic!("no such field: {name}"))
-                .name
+            let field = NAMES.get(name);
+            *field.unwrap_or_else(|| panic!("no such field: {name}"))
         };
         let mut fields: Vec<_> = fields
             .into_iter()

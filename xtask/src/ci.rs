@@ -22,10 +22,7 @@ pub(crate) fn run(args: &[String]) -> Result<()> {
     lint_probes(&toolchain)?;
     lint_host()?;
     documentation()?;
-    // The virtual machines stay a part of `cargo xtask test`. Here they would fail every change: Linux
-    // 7.2 lets a probe be preempted and then skips it for the next task, which the tests rightly
-    // call a loss.
-    test::run(&["--no-vm".to_owned()])
+    test::run(&[])
 }
 
 /// The parts of the compiler that checks need and a minimal installation lacks.

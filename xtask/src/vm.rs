@@ -167,9 +167,10 @@ struct Machine {
     log: PathBuf,
 }
 
-/// Runs the machines side by side, as many as there are processors; the names of those that failed.
+/// Runs the machines side by side, one more than there are processors, so that none is idle while the
+/// last ones end; the names of those that failed.
 fn all_at_once(machines: Vec<Machine>) -> Vec<&'static str> {
-    let workers = thread::available_parallelism().map_or(1, usize::from);
+    let workers = thread::available_parallelism().map_or(1, usize::from) + 1;
     let waiting = Mutex::new(machines.into_iter());
     let bad = Mutex::new(Vec::new());
     let next = || waiting.lock().ok().and_then(|mut all| all.next());

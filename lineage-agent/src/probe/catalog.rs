@@ -81,6 +81,9 @@ pub struct Probe {
     pub since: &'static str,
     /// What it sees.
     pub sees: &'static str,
+    /// Whether somebody can bring the kernel to write a warning into its log because of it. Where
+    /// that stops the machine it is left out, and every exec says that its interpreter is not known.
+    pub may_warn: bool,
 }
 
 const TYPED: &[Probe] = &[
@@ -90,6 +93,7 @@ const TYPED: &[Probe] = &[
         hook: "sched_process_exit",
         since: "5.5",
         sees: "the end of processes and threads",
+        may_warn: false,
     },
     Probe {
         name: "sched_process_fork",
@@ -97,6 +101,7 @@ const TYPED: &[Probe] = &[
         hook: "sched_process_fork",
         since: "5.5",
         sees: "the creation of processes and threads",
+        may_warn: false,
     },
     Probe {
         name: "sched_process_exec",
@@ -104,6 +109,7 @@ const TYPED: &[Probe] = &[
         hook: "sched_process_exec",
         since: "5.5",
         sees: "the execution of programs",
+        may_warn: false,
     },
     Probe {
         name: "sys_exit",
@@ -111,6 +117,7 @@ const TYPED: &[Probe] = &[
         hook: "sys_exit",
         since: "5.5",
         sees: "files, sockets and failed calls, when a system call returns",
+        may_warn: false,
     },
 ];
 
@@ -121,6 +128,7 @@ const GUARDED: &[Probe] = &[
         hook: "sched_process_exit",
         since: "5.15",
         sees: "the end of processes and threads",
+        may_warn: false,
     },
     Probe {
         name: "guarded_process_fork",
@@ -128,6 +136,7 @@ const GUARDED: &[Probe] = &[
         hook: "sched_process_fork",
         since: "5.15",
         sees: "the creation of processes and threads",
+        may_warn: false,
     },
     Probe {
         name: "guarded_prepare_exec",
@@ -135,6 +144,7 @@ const GUARDED: &[Probe] = &[
         hook: "sched_prepare_exec",
         since: "6.10",
         sees: "the interpreter of a program about to be executed",
+        may_warn: true,
     },
     Probe {
         name: "guarded_process_exec",
@@ -142,6 +152,7 @@ const GUARDED: &[Probe] = &[
         hook: "sched_process_exec",
         since: "5.15",
         sees: "the execution of programs",
+        may_warn: false,
     },
     Probe {
         name: "guarded_sys_exit",
@@ -149,6 +160,7 @@ const GUARDED: &[Probe] = &[
         hook: "sys_exit",
         since: "5.15",
         sees: "files, sockets and failed calls, when a system call returns",
+        may_warn: false,
     },
 ];
 

@@ -34,6 +34,9 @@ pub(super) fn attach(ebpf: &mut Ebpf, entry: Entry) -> Result<(), ProbeError> {
     })?;
     // Loading all before attaching any: either everything is seen or nothing.
     for probe in entry.probes() {
+        if probe.may_warn && warnings_are_fatal() {
+            continue;
+        }
         with(ebpf, probe.name, |program| {
             attach_one(program, entry, probe)
         })?;
@@ -56,6 +59,11 @@ fn attach_one(
             program.attach(probe.group, probe.hook).map(drop)
         }
     }
+}
+
+/// Whether a warning of the kernel stops the machine.
+fn warnings_are_fatal() -> bool {
+    std::fs::read_to_string("/proc/sys/kernel/panic_on_warn").is_ok_and(|value| value.trim() != "0")
 }
 
 /// Does something with a program; an error names it.

@@ -41,7 +41,8 @@ const RESULT: usize = 16;
 
 /// A name as long as this cannot have an interpreter of another name in the same event:
 /// `PERF_MAX_TRACE_SIZE` (`include/linux/trace_events.h`) is 8192 bytes for both, and interpreters
-/// are shorter than [`INTERPRETER_BYTES`]. The kernel drops an event that is larger.
+/// are shorter than [`INTERPRETER_BYTES`]. The kernel drops an event that is larger,
+/// and warns of it once (`perf_trace_buf_alloc`, `kernel/trace/trace_event_perf.c`).
 const NAMES_BYTES_MAX: u32 = 8192;
 
 /// The current task.
