@@ -193,7 +193,8 @@ pub struct Verify {
     #[arg(long, value_name = "KEY-OR-ROOT", required = true)]
     pub trust: Vec<String>,
 
-    /// Demand more: sealed, pinned (an epoch root, not only the host key), witnessed, no-loss.
+    /// Demand more: sealed, pinned (an epoch root, not only the host key), witnessed, no-loss,
+    /// original (every Parquet file the one the recorder wrote, byte for byte).
     #[arg(long, value_name = "WHAT", value_delimiter = ',')]
     pub require: Vec<String>,
 
@@ -205,7 +206,8 @@ pub struct Verify {
     #[arg(long)]
     pub json: bool,
 
-    /// Threads to use [default: one per core].
+    /// Threads to use, at most 64 [default: one per core]. Each may need some 100 MB, more for files
+    /// that another program wrote.
     #[arg(long, value_name = "N")]
     pub threads: Option<std::num::NonZeroUsize>,
 }

@@ -4,17 +4,14 @@
     verify.py DIR --trust root:HEX|VKEY|FILE ...       needs pyarrow, blake3 and pynacl
 
 Recomputes every record root, manifest link, log root, epoch root and signature, looks for files that are missing or that
-nobody signed, and exits as the document says. Left to `lineage verify` are witnesses, and rules about contents that only
-the signer could have broken (order of times, counters, lineages).
+nobody signed, and exits as the document says. Left to `lineage verify` are witnesses, rules about contents that only the
+signer could have broken (order of times, counters, lineages), and what pyarrow does not tell of a rewritten Parquet file.
 """
-import base64, datetime, hashlib, os, re, stat, struct, sys
-import nacl.signing, pyarrow as pa, pyarrow.parquet as pq
+import base64, datetime, hashlib, os, pathlib, re, stat, struct, sys
+import nacl.signing, segment
 from blake3 import blake3
 
 VERDICTS = {"TAMPERED": 1, "INCOMPLETE": 3, "UNVERIFIABLE": 3, "NOTHING_VERIFIED": 3, "VERIFIED_WITH_LOSS": 0, "VERIFIED": 0}
-INT, MICROS, BYTES = pa.int64(), pa.timestamp("us", "UTC"), pa.binary()
-TYPES = {"u64": (1, INT, INT), "i64": (2, INT, INT), "micros": (2, MICROS, INT), "text": (3, BYTES, BYTES)}
-
 class Finding(Exception): """A verdict and the reason for it."""
 
 def need(good, reason, verdict="TAMPERED"):
@@ -73,24 +70,28 @@ def tile_path(level, index, width):
     groups = re.findall("...", str(index).zfill(-(-len(str(index)) // 3) * 3))
     return "/".join(["log/tile", str(level), *("x" + group for group in groups[:-1]), groups[-1]]) + f".p/{width}" * (width < 256)
 
+def walk(folder, depth=12):
+    """Everything below a folder that is no folder itself. Links are not followed, nor folders deeper than this."""
+    for entry in os.scandir(folder):
+        yield from walk(entry.path, depth - 1) if depth and entry.is_dir(follow_symlinks=False) else [entry.path]
+
 class Host:
     """Checks one host directory in the steps of the document."""
     def __init__(self, root, pins):
         self.root, self.id, self.pins, self.findings = root, os.path.basename(root)[5:], pins, []
-        self.epoch, self.manifests, self.leaves, self.named, self.proven = {}, {}, [], set(), 0
-        paths = [os.path.join(folder, name) for folder, _, names in os.walk(root) for name in names]
-        self.files = {os.path.relpath(path, root) for path in paths if stat.S_ISREG(os.lstat(path).st_mode)}  # no links
+        self.epoch, self.manifests, self.leaves, self.named, self.proven, self.size = {}, {}, [], set(), 0, 0
+        self.all = {os.path.relpath(path, root): os.lstat(path) for path in walk(root)}
+        self.files = {path for path, status in self.all.items() if stat.S_ISREG(status.st_mode)}  # no links
     def attempt(self, name, step, *args):  # what a step cannot make sense of is a finding, too
         try:
             return step(name, *args)
         except Exception as error:
-            reason = error.args if isinstance(error, Finding) else ("TAMPERED", f"malformed ({type(error).__name__})")
+            reason = error.args if isinstance(error, Finding) else ("TAMPERED", f"malformed ({error!r:.200})")
             self.findings.append((*reason, name))
     def read(self, name, limit=1 << 16):
         need(name in self.files, f"{name} is missing", "INCOMPLETE")
         need(os.path.getsize(os.path.join(self.root, name)) <= limit, f"{name} is too large", "UNVERIFIABLE")
-        with open(os.path.join(self.root, name), "rb") as file:
-            return file.read()
+        return pathlib.Path(self.root, name).read_bytes()
     def numbers(self, pattern):
         return [int(match[1]) for match in (re.fullmatch(pattern, name) for name in sorted(self.files)) if match]
     def epoch_file(self, name):
@@ -137,7 +138,8 @@ class Host:
     def log(self, name):  # steps 2, 3, 5 and 6
         there, fresh = self.numbers(r"manifests/(\d{10})"), "spool/0000000000.spool" in self.files
         sizes = [0] if fresh else self.numbers(r"log/checkpoints/([1-9]\d*)") + [last + 1 for last in there]
-        newest = name in self.files and re.match(rf"(lineage/{self.id}/[0-9a-f]{{32}})\n([1-9]\d*)\n", self.read(name).decode())
+        data = self.attempt(name, self.read) if name in self.files else None
+        newest = data and re.match(rf"(lineage/{self.id}/[0-9a-f]{{32}})\n([1-9]\d*)\n", data.decode())
         self.origin, self.size = (newest[1], int(newest[2])) if newest else (None, max(sizes, default=0))
         for index in range(min(self.size, max(there, default=0) + 1000)):
             self.leaves.append(None)
@@ -153,18 +155,8 @@ class Host:
         if m["count"]:
             self.named.add(path)
             lines = [line.split() for line in self.read(f"artifacts/{m['registry']}", 1 << 24).decode().splitlines()]
-            fields = {field: (struct.pack("<HB", int(number), TYPES[kind][0]), *TYPES[kind]) for number, field, kind in lines}
-            need(self.read(path, 1 << 32)[:4] == b"PAR1", "not Parquet")
-            names = pq.read_schema(os.path.join(self.root, path)).names
-            need(set(names) <= set(fields) and len(set(names)) == len(names), "a column nobody signed")
-            table = pq.read_table(os.path.join(self.root, path), partitioning=None)
-            columns = [(head, tag, table[field].cast(as_stored).cast(as_hashed).to_pylist())
-                       for field, (head, tag, as_stored, as_hashed) in fields.items() if field in names]
-            for row in range(table.num_rows):
-                present = [(head, tag, values[row]) for head, tag, values in columns if values[row] is not None]
-                texts = [head + (struct.pack("<q", value) if tag < 3 else struct.pack("<I", len(value)) + value)
-                         for head, tag, value in present]
-                leaves.append(keyed(K_LEAF, struct.pack("<BH", 1, len(present)), *texts))
+            original = blake3(self.read(path, 1 << 32)).hexdigest() == m.get("parquet", (path, 0, None))[2]
+            leaves = [keyed(K_LEAF, record) for record in segment.records(os.path.join(self.root, path), lines, original)]
         need(len(leaves) == m["count"] and root(leaves, record_node).hex() == m["root"], "other rows than were signed")
         if "parquet" in m and m["count"] > 1024:
             blocks = self.read(f"blocks/{m['segment']:010}", 1 << 20)
@@ -221,7 +213,7 @@ class Host:
             if lost or m.get("dropped") or m.get("discarded") or m.get("reason") == "recovery":
                 self.findings.append(("VERIFIED_WITH_LOSS", "events were not recorded", f"segment {m.get('segment')}"))
         orphans = [index for index in range(self.size) if index not in self.manifests]  # whose manifest is missing
-        foreign = [path for path in self.files - self.named if path.startswith("events/")]
+        foreign = [path for path in set(self.all) - self.named if re.search(r"^events/|\.parquet$", path, re.I)]
         need(all(re.search(r"^events/[^/]*/\d{10}\.", path) and int(path[-18:-8]) in orphans for path in foreign), "unsigned files")
         newer = self.numbers(r"(?:manifests|blocks)/(\d{10})") + [size - 1 for size in self.numbers(r"log/checkpoints/([1-9]\d*)")]
         need(max(newer, default=-1) < end, "evidence newer than the log")
@@ -234,11 +226,19 @@ def verify(directory, trust):
     for pin in [pin for given in trust for pin in (open(given).read().split() if os.path.exists(given) else [given])]:
         pins.add(pin[5:] if pin.startswith("root:") else base64.b64decode(pin.split("+", 2)[2])[1:].hex())
     for name in sorted(name for name in os.listdir(directory) if name.startswith("host=")):
-        host = Host(os.path.join(directory, name), pins)
-        is_host = lambda name: need(re.fullmatch("host=[0-9a-f]{32}", name), "not a host")
-        for where, step in ((name, is_host), ("epochs/enrolment", host.epochs), ("log/checkpoint", host.log), ("", host.rest)):
-            host.attempt(where, step)
-        findings, proven = findings + host.findings, proven + host.proven
+        path = os.path.join(directory, name)
+        host = os.path.isdir(path) and not os.path.islink(path) and re.fullmatch("host=[0-9a-f]{32}", name) and Host(path, pins)
+        if not host:
+            findings.append(("TAMPERED", "not a host", name))
+        elif not any(re.match(r"(events|manifests|blocks|log)/|spool/\d", path) for path in host.all):
+            findings.append(("UNVERIFIABLE", "nothing was recorded here yet, or all of it was removed", name))
+        else:
+            for where, step in (("epochs/enrolment", host.epochs), ("log/checkpoint", host.log), ("", host.rest)):
+                host.attempt(where, step)
+            findings, proven = findings + host.findings, proven + host.proven
+    others = [path for path in walk(directory) if not os.path.relpath(path, directory).startswith("host=")]
+    strange = [path for path in others if path.lower().endswith(".parquet") or os.path.islink(path) or os.path.isdir(path)]
+    findings += [("TAMPERED", "unsigned files", path) for path in strange]
     findings += [("NOTHING_VERIFIED", "nothing there", directory)] * (not proven)
     return min([finding[0] for finding in findings] or ["VERIFIED"], key=list(VERDICTS).index), findings
 

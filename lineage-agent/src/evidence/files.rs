@@ -194,6 +194,13 @@ impl Dir {
         Ok(Some(bytes))
     }
 
+    /// Whether there is a symbolic link of this name.
+    #[must_use]
+    pub fn is_link(&self, name: &str) -> bool {
+        fs::statat(&self.fd, name, AtFlags::SYMLINK_NOFOLLOW)
+            .is_ok_and(|stat| FileType::from_raw_mode(stat.st_mode) == FileType::Symlink)
+    }
+
     /// Whether there is anything of this name.
     ///
     /// # Errors

@@ -49,6 +49,17 @@ impl HostDir {
         self.open(path, u64::MAX).is_ok()
     }
 
+    /// Paths of Parquet files that are at this path or below it, as far as they are looked for: what a
+    /// query could take for evidence. What cannot be looked into counts as one.
+    pub(super) fn tables(&self, path: &str) -> Vec<String> {
+        let mut paths = self.walk(path);
+        if paths.is_empty() {
+            paths.push(path.to_owned());
+        }
+        paths.retain(|path| is_parquet(path));
+        paths
+    }
+
     /// Names in a directory, sorted; none when it is not there.
     pub(super) fn names(&self, path: &str) -> Vec<String> {
         self.folder(path)
@@ -97,6 +108,43 @@ fn walk(dir: &Dir, path: &str, depth: usize, paths: &mut Vec<String>) {
             _ => paths.push(below),
         }
     }
+}
+
+/// What is at a name beside the hosts, or below it, that a query may read: Parquet files, links that
+/// it may follow, and folders too deep to be looked into.
+pub(super) fn strange(dir: &Dir, name: &str) -> Vec<String> {
+    let mut paths = Vec::new();
+    match dir.child(name) {
+        Ok(Some(child)) => walk_strange(&child, name, DEPTH_MAX, &mut paths),
+        _ if is_strange(dir, name) => paths.push(name.to_owned()),
+        _ => {}
+    }
+    paths
+}
+
+fn walk_strange(dir: &Dir, path: &str, depth: usize, paths: &mut Vec<String>) {
+    if depth == 0 {
+        paths.push(path.to_owned());
+        return;
+    }
+    for name in dir.names().unwrap_or_default() {
+        let below = format!("{path}/{name}");
+        match dir.child(&name) {
+            Ok(Some(child)) => walk_strange(&child, &below, depth - 1, paths),
+            _ if is_strange(dir, &name) => paths.push(below),
+            _ => {}
+        }
+    }
+}
+
+fn is_strange(dir: &Dir, name: &str) -> bool {
+    is_parquet(name) || dir.is_link(name)
+}
+
+/// Whether queries would take a file of this name for one of records.
+pub(super) fn is_parquet(path: &str) -> bool {
+    path.rsplit_once('.')
+        .is_some_and(|(_, end)| end.eq_ignore_ascii_case("parquet"))
 }
 
 fn missing(path: &str) -> Finding {

@@ -75,7 +75,8 @@ codes! {
     RowsChanged "rows-changed" Tampered "Records were changed, reordered or exchanged after they were signed.";
     RowsMissing "rows-missing" Tampered "Records were removed after they were signed.";
     RowsAdded "rows-added" Tampered "Records were added that were never signed.";
-    SegmentUnreadable "segment-unreadable" Tampered "The file was changed so that it is no longer Parquet; its records cannot be read.";
+    SegmentUnreadable "segment-unreadable" Tampered "The file was changed so that it is no longer a table of records; they cannot be read.";
+    ReadersDisagree "readers-disagree" Tampered "Programs that read this file would not all see the signed records: what it says about them is false.";
     RecordRule "record-rule" Tampered "The signed records contradict the format or their manifest: whoever wrote them did not follow it.";
     ColumnForeign "column-foreign" Tampered "Queries would see values here that nobody signed.";
     FileForeign "file-foreign" Tampered "Queries would see records here that nobody signed.";
@@ -84,6 +85,7 @@ codes! {
     FileMissing "file-missing" Incomplete "The evidence names a file that is not there. Nothing can be said about what was in it.";
     SpoolMissing "spool-missing" Incomplete "The recorder was still writing, but what it wrote last is not there.";
     NoTrust "no-trust" Unverifiable "None of the given roots and keys belongs to this host, so nobody vouches for this evidence.";
+    NothingRecorded "nothing-recorded" Unverifiable "Nothing was recorded here yet, or all of it was removed: there is nothing to check.";
     Unreadable "unreadable" Unverifiable "This verifier cannot read the file; that says nothing about what is in it.";
     KernelLoss "kernel-loss" Loss "The kernel side saw events that it could not deliver; they are counted, their contents are gone.";
     RecorderLoss "recorder-loss" Loss "The recorder received events that it could not store; they are counted, their contents are gone.";
@@ -91,7 +93,7 @@ codes! {
     LossUnaccounted "loss-unaccounted" Loss "The loss records do not add up to the losses the kernel counted.";
     Unsealed "unsealed" Note "Records are not sealed yet. The committed ones are signed; the others may still be lost or changed.";
     LogOpen "log-open" Note "The log does not end with a shutdown: there may be later records that are not in this copy.";
-    ReEncoded "re-encoded" Note "Another program wrote this file anew. Its records are the signed ones.";
+    ReEncoded "re-encoded" Note "Another program wrote this file anew. Its records are the signed ones, and its counts, statistics and indexes are true of them; the file itself nobody signed.";
     FileUnknown "file-unknown" Note "Nothing in the format explains this file. It was not looked at.";
 }
 

@@ -48,12 +48,15 @@ use crate::evidence::error::Result;
 use crate::evidence::files::Dir;
 use crate::evidence::reader::HOSTS_MAX;
 
+/// Most threads. What each may need in memory is bounded, so that this bounds all of it.
+pub const THREADS_MAX: usize = 64;
+
 /// How to verify.
 #[derive(Debug, Clone)]
 pub struct Options {
     /// What must hold beyond a good verdict.
     pub require: Vec<Requirement>,
-    /// Threads to use.
+    /// Threads to use; more than [`THREADS_MAX`] are not started.
     pub threads: NonZeroUsize,
 }
 
@@ -98,7 +101,15 @@ fn hosts(evidence: &Dir) -> Result<(Vec<HostDir>, Findings)> {
             (Some(host), Ok(Some(dir))) => hosts.push(HostDir::new(host, dir)),
             // A query over `host=*` would take it for evidence.
             _ if id.is_some() => strangers.push(Finding::new(Code::FileForeign).file(name)),
-            _ => strangers.push(Finding::new(Code::FileUnknown).file(name)),
+            // And one over `*` or `**` for evidence, whatever the folder's name.
+            _ => match access::strange(evidence, &name)[..] {
+                [] => strangers.push(Finding::new(Code::FileUnknown).file(name)),
+                ref paths => strangers.extend(
+                    paths
+                        .iter()
+                        .map(|path| Finding::new(Code::FileForeign).file(path)),
+                ),
+            },
         }
     }
     Ok((hosts, strangers))

@@ -80,10 +80,18 @@ pub enum Requirement {
     Witnessed,
     /// Nothing was lost.
     NoLoss,
+    /// Every file is the one the recorder wrote, byte for byte.
+    Original,
 }
 
 impl Requirement {
-    const ALL: [Self; 4] = [Self::Sealed, Self::Pinned, Self::Witnessed, Self::NoLoss];
+    const ALL: [Self; 5] = [
+        Self::Sealed,
+        Self::Pinned,
+        Self::Witnessed,
+        Self::NoLoss,
+        Self::Original,
+    ];
 
     /// The word on the command line.
     #[must_use]
@@ -93,6 +101,7 @@ impl Requirement {
             Self::Pinned => "pinned",
             Self::Witnessed => "witnessed",
             Self::NoLoss => "no-loss",
+            Self::Original => "original",
         }
     }
 
@@ -103,13 +112,14 @@ impl Requirement {
             Self::Pinned => hosts.iter().all(|host| host.pin == Pin::EpochRoot),
             Self::Witnessed => hosts.iter().all(|host| host.cosignatures > 0),
             Self::NoLoss => none(&|finding| finding.code.severity() == Severity::Loss),
+            Self::Original => none(&|finding| finding.code == Code::ReEncoded),
         }
     }
 }
 
 /// Not a requirement.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{0} is none of sealed, pinned, witnessed, no-loss")]
+#[error("{0} is none of sealed, pinned, witnessed, no-loss, original")]
 pub struct UnknownRequirement(pub String);
 
 impl FromStr for Requirement {

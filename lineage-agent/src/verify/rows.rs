@@ -146,16 +146,10 @@ pub(super) fn check(
         }
     };
     let original = expected.file.is_some_and(|named| is_file(&file, named));
-    let hashed = match hash_rows(file, expected, progress, findings) {
+    let hashed = match hash_rows(&file, expected, progress, findings) {
         Ok(hashed) => hashed,
         Err(fault) => {
-            let code = match fault {
-                Fault::Reader(_) => Code::Unreadable,
-                Fault::File(_) if original => Code::Unreadable,
-                Fault::File(_) => Code::SegmentUnreadable,
-            };
-            let (Fault::Reader(reason) | Fault::File(reason)) = fault;
-            findings.push(about(Finding::new(code).found(reason)).rows(all_rows(expected)));
+            findings.push(about(fault.finding(original)).rows(all_rows(expected)));
             return None;
         }
     };
@@ -182,8 +176,15 @@ pub(super) fn check(
         findings.extend(changed_rows(dir, expected, &hashed).into_iter().map(about));
         return None;
     }
-    if !original && expected.file.is_some() {
-        findings.push(about(Finding::new(Code::ReEncoded)));
+    if !original {
+        // Its rows are right, but engines also go by what else is in a file.
+        if let Err(error) = SegmentFile::check_claims(&file) {
+            findings.push(about(Fault::from(error).finding(false)).rows(all_rows(expected)));
+            return None;
+        }
+        if expected.file.is_some() {
+            findings.push(about(Finding::new(Code::ReEncoded)));
+        }
     }
     hashed
         .rules
@@ -217,12 +218,28 @@ enum Fault {
     Reader(String),
     /// By anyone.
     File(String),
+    /// By anyone, and not all would read the same.
+    Disagree(String),
+}
+
+impl Fault {
+    /// What it is called, in the file the manifest names or in another.
+    fn finding(self, original: bool) -> Finding {
+        let (code, reason) = match self {
+            Self::Reader(reason) => (Code::Unreadable, reason),
+            Self::File(reason) | Self::Disagree(reason) if original => (Code::Unreadable, reason),
+            Self::File(reason) => (Code::SegmentUnreadable, reason),
+            Self::Disagree(reason) => (Code::ReadersDisagree, reason),
+        };
+        Finding::new(code).found(reason)
+    }
 }
 
 impl From<SegmentError> for Fault {
     fn from(error: SegmentError) -> Self {
         match &error {
             SegmentError::Unsupported(_) => Self::Reader(error.to_string()),
+            SegmentError::Disagree(_) => Self::Disagree(error.to_string()),
             SegmentError::Io(io) if io.kind() != ErrorKind::UnexpectedEof => {
                 Self::Reader(error.to_string())
             }
@@ -233,13 +250,13 @@ impl From<SegmentError> for Fault {
 
 /// Reads and hashes every row, up to one more than there should be.
 fn hash_rows(
-    mut file: File,
+    mut file: &File,
     expected: &Expected<'_>,
     progress: &Progress<'_>,
     findings: &mut Vec<Finding>,
 ) -> Result<Hashed, Fault> {
     file.rewind().map_err(SegmentError::from)?;
-    let segment = SegmentFile::open(&file)?;
+    let segment = SegmentFile::open(file)?;
     for column in &segment.shape().foreign_columns {
         let finding = Finding::new(Code::ColumnForeign)
             .file(expected.path)

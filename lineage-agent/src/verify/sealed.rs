@@ -12,7 +12,7 @@ use super::findings::Findings;
 use super::host::Lost;
 use super::log::HostLog;
 use super::progress::Progress;
-use super::segment;
+use super::{THREADS_MAX, segment};
 use crate::evidence::tree::Hash;
 
 /// What the sealed part amounts to.
@@ -71,6 +71,7 @@ fn on_threads(threads: NonZeroUsize, size: u64, work: impl Fn(u64, &mut Sealed) 
     };
     let more = threads
         .get()
+        .min(THREADS_MAX)
         .min(usize::try_from(size).unwrap_or(usize::MAX));
     std::thread::scope(|scope| {
         let others: Vec<_> = (1..more).map(|_| scope.spawn(worker)).collect();

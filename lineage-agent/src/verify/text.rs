@@ -137,6 +137,7 @@ fn demand(requirement: Requirement) -> &'static str {
         Requirement::Pinned => "an epoch root pinned for every host",
         Requirement::Witnessed => "a trusted witness's cosignature on every newest checkpoint",
         Requirement::NoLoss => "nothing lost",
+        Requirement::Original => "every Parquet file the one the recorder wrote",
     }
 }
 
@@ -148,8 +149,8 @@ fn write_limits(out: &mut String, hosts: &[HostReport]) {
         out.push_str(
             "  Whoever took the host could not have changed what was sealed in epochs whose keys were\n  \
              erased by then: an epoch's key goes when the next one begins while something is recorded,\n  \
-             or with the next recording, seal or `lineage key advance`. Everything later, they could\n  \
-             have made up.\n",
+             or with the next recording, seal or `lineage key advance`. Everything later, they\n  \
+             could have made up.\n",
         );
     } else {
         out.push_str(

@@ -50,12 +50,12 @@ static SERVER_PROCESS: LazyLock<Mutex<Server>> = LazyLock::new(|| {
 pub(crate) fn python() -> PathBuf {
     let python = Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/venv/bin/python");
     let ready = Command::new(&python)
-        .args(["-c", "import pyarrow, blake3, nacl, duckdb"])
+        .args(["-c", "import pyarrow, blake3, nacl, duckdb, polars"])
         .output()
         .is_ok_and(|output| output.status.success());
     assert!(
         ready,
-        "{} with pyarrow, blake3, pynacl and duckdb is missing; `cargo xtask test` prepares it",
+        "{} with pyarrow, blake3, pynacl, duckdb and polars is missing; `cargo xtask test` prepares it",
         python.display()
     );
     python

@@ -16,9 +16,11 @@ mod hostile;
 mod independent;
 mod live;
 mod loss;
+mod readers;
 mod rows;
 mod sample;
 mod spool;
+
 mod trust;
 mod witness;
 

@@ -226,10 +226,32 @@ pq.write_table(pq.read_table(source, partitioning=None), target, **json.loads(op
 fn rewritten_by_duckdb_it_is_verified() {
     let program = "
 import sys, duckdb
-source, target, codec = sys.argv[1:]
-duckdb.sql(f\"COPY (SELECT * FROM read_parquet('{source}', hive_partitioning=false)) TO '{target}' (FORMAT parquet, COMPRESSION {codec})\")
+source, target, options = sys.argv[1:]
+duckdb.sql(f\"COPY (SELECT * FROM read_parquet('{source}', hive_partitioning=false)) TO '{target}' (FORMAT parquet, {options})\")
 ";
-    for codec in ["snappy", "zstd", "lz4"] {
-        python(program, &[codec]);
+    // The second version has other encodings; short row groups have dictionaries and bloom filters.
+    for options in [
+        "COMPRESSION snappy",
+        "COMPRESSION zstd, PARQUET_VERSION v2",
+        "COMPRESSION lz4_raw, ROW_GROUP_SIZE 2048",
+        "COMPRESSION uncompressed, DICTIONARY_SIZE_LIMIT 10000, STRING_DICTIONARY_PAGE_SIZE_LIMIT 1000000",
+    ] {
+        python(program, &[options]);
+    }
+}
+
+#[test]
+fn rewritten_by_polars_it_is_verified() {
+    let program = "
+import json, sys, polars
+source, target, options = sys.argv[1:]
+polars.read_parquet(source, hive_partitioning=False).write_parquet(target, **json.loads(options))
+";
+    for options in [
+        "{}",
+        r#"{"compression": "lz4", "statistics": "full", "row_group_size": 300, "data_page_size": 500}"#,
+        r#"{"compression": "uncompressed", "statistics": false}"#,
+    ] {
+        python(program, &[options]);
     }
 }

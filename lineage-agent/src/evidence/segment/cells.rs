@@ -5,7 +5,7 @@ use arrow_array::types::{
     Int64Type, TimestampMicrosecondType, TimestampMillisecondType, TimestampNanosecondType,
     TimestampSecondType,
 };
-use arrow_array::{Array as _, ArrayRef, RecordBatch};
+use arrow_array::{Array, ArrayRef, RecordBatch};
 use arrow_schema::{DataType, TimeUnit};
 
 use super::super::schema::{FIELDS, Field, FieldType, Value};
@@ -35,7 +35,8 @@ pub(super) fn columns(batch: &RecordBatch) -> Result<Vec<(usize, Cells<'_>)>, Se
     Ok(columns)
 }
 
-fn cells<'a>(
+/// A column as the field it is to hold.
+pub(super) fn cells<'a>(
     array: &'a ArrayRef,
     name: &str,
     field_type: FieldType,
@@ -63,7 +64,36 @@ fn cells<'a>(
     }
 }
 
+/// A value as the file has it: a time in the unit of its column.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Raw<'a> {
+    Int(i64),
+    Bytes(&'a [u8]),
+}
+
 impl<'a> Cells<'a> {
+    /// The value of a row as the file has it, if there is one.
+    pub(super) fn raw(&self, row: usize) -> Option<Raw<'a>> {
+        fn int(
+            array: &impl Array,
+            row: usize,
+            value: impl Fn(usize) -> i64,
+        ) -> Option<Raw<'static>> {
+            (!array.is_null(row)).then(|| Raw::Int(value(row)))
+        }
+        match self {
+            Self::Int(array) => int(array, row, |row| array.value(row)),
+            Self::Seconds(array) => int(array, row, |row| array.value(row)),
+            Self::Millis(array) => int(array, row, |row| array.value(row)),
+            Self::Micros(array) => int(array, row, |row| array.value(row)),
+            Self::Nanos(array) => int(array, row, |row| array.value(row)),
+            Self::Text(array) => {
+                (!array.is_null(row)).then(|| Raw::Bytes(array.value(row).as_bytes()))
+            }
+            Self::Bytes(array) => (!array.is_null(row)).then(|| Raw::Bytes(array.value(row))),
+        }
+    }
+
     /// The value of a row, if it has one.
     #[inline]
     pub(super) fn value(

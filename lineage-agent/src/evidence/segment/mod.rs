@@ -5,8 +5,11 @@
 //! made of the file.
 
 mod cells;
-mod guard;
+mod claims;
+mod footer;
+mod pages;
 mod read;
+mod thrift;
 mod write;
 
 pub use read::{SegmentError, SegmentFile, Shape};
@@ -18,6 +21,10 @@ use super::tree::Hash;
 
 /// Largest Parquet file read.
 pub const PARQUET_BYTES_MAX: u64 = 4 << 30;
+
+/// Largest footer read. As written, that of a million records takes 120 KB, and that of the most a
+/// segment may have 1.9 MB.
+pub const FOOTER_BYTES_MAX: u64 = 2 << 20;
 
 /// Most records in a segment.
 pub const RECORDS_MAX: u64 = 1 << 24;

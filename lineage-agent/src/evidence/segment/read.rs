@@ -1,7 +1,6 @@
 //! Reading a segment: rows back into records, from a file nobody vouches for.
 
 use std::cell::Cell;
-use std::collections::HashSet;
 use std::fs::File;
 use std::panic::{self, AssertUnwindSafe};
 use std::sync::{Arc, Once};
@@ -12,13 +11,15 @@ use parquet::arrow::arrow_reader::{
     ParquetRecordBatchReaderBuilder,
 };
 use parquet::errors::ParquetError;
+use parquet::file::metadata::ParquetMetaDataReader;
 
 use super::super::schema::{FIELDS, Record};
 use super::cells::columns;
-use super::{RECORDS_MAX, guard};
+use super::footer::{self, Footer};
+use super::{RECORDS_MAX, claims, pages};
 
 /// Rows decoded at a time.
-const BATCH_ROWS: usize = 4096;
+pub(super) const BATCH_ROWS: usize = 4096;
 
 /// What a file claims about itself.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -45,6 +46,9 @@ pub enum SegmentError {
     /// what is in it.
     #[error("not readable here: {0}")]
     Unsupported(&'static str),
+    /// Programs that read it would not all see the same records.
+    #[error("{0}")]
+    Disagree(String),
     /// The Parquet library panicked.
     #[error("the Parquet reader gave up: {0}")]
     Panic(String),
@@ -83,18 +87,14 @@ impl SegmentFile {
     /// [`SegmentError`]
     pub fn open(file: &File) -> Result<Self, SegmentError> {
         isolated(|| {
-            guard::check_footer(file)?;
+            let (bytes, start) = footer::read(file)?;
+            let footer = Footer::parse(&bytes, start)?;
+            pages::check(file, &footer)?;
             let builder = ParquetRecordBatchReaderBuilder::new_with_metadata(
                 file.try_clone()?,
-                metadata(file)?,
+                metadata(&bytes)?,
             );
-            guard::check_pages(file, builder.metadata())?;
-            let rows = builder.metadata().file_metadata().num_rows();
-            let rows = u64::try_from(rows).unwrap_or(u64::MAX);
-            if rows > RECORDS_MAX {
-                return Err(SegmentError::TooMany(rows));
-            }
-            let foreign_columns = foreign_columns(builder.schema());
+            let (rows, foreign_columns) = (footer.rows, foreign_columns(&footer));
             let reader = builder.with_batch_size(BATCH_ROWS).build()?;
             Ok(Self {
                 reader,
@@ -103,6 +103,20 @@ impl SegmentFile {
                     foreign_columns,
                 },
             })
+        })
+    }
+
+    /// Compares what a file claims of its values, beside them, with the values: statistics, indexes
+    /// and filters, by which engines leave out rows. Costs a second look at every value.
+    ///
+    /// # Errors
+    ///
+    /// [`SegmentError`]; [`SegmentError::Disagree`] when a claim is false.
+    pub fn check_claims(file: &File) -> Result<(), SegmentError> {
+        isolated(|| {
+            let (bytes, start) = footer::read(file)?;
+            let footer = Footer::parse(&bytes, start)?;
+            claims::check(file, &footer, &metadata(&bytes)?)
         })
     }
 
@@ -149,22 +163,21 @@ impl SegmentFile {
 }
 
 /// Columns that are no fields, and second columns of a name: engines differ in which they show.
-fn foreign_columns(schema: &Schema) -> Vec<String> {
-    let mut seen = HashSet::new();
-    let names = schema.fields().iter().map(|column| column.name());
-    let foreign = names.filter(|name| {
-        let is_field = FIELDS.iter().any(|field| field.name == name.as_str());
-        !is_field || !seen.insert(name.as_str())
-    });
-    foreign.cloned().collect()
+fn foreign_columns(footer: &Footer<'_>) -> Vec<String> {
+    let foreign = footer
+        .columns
+        .iter()
+        .filter(|column| column.field.is_none());
+    foreign.map(|column| column.name.to_owned()).collect()
 }
 
 /// The footer, with text columns to be read as views into their pages: a dictionary with one huge
 /// value cannot be multiplied by the rows that name it.
-fn metadata(file: &File) -> Result<ArrowReaderMetadata, SegmentError> {
+fn metadata(footer: &[u8]) -> Result<ArrowReaderMetadata, SegmentError> {
     // The Arrow schema some engines store beside the Parquet schema could ask for any type.
     let options = || ArrowReaderOptions::new().with_skip_arrow_metadata(true);
-    let found = ArrowReaderMetadata::load(file, options())?;
+    let found = Arc::new(ParquetMetaDataReader::decode_metadata(footer)?);
+    let found = ArrowReaderMetadata::try_new(found, options())?;
     let fields: Vec<ArrowField> = found
         .schema()
         .fields()
@@ -182,7 +195,7 @@ fn metadata(file: &File) -> Result<ArrowReaderMetadata, SegmentError> {
     )?)
 }
 
-fn external(error: arrow_schema::ArrowError) -> ParquetError {
+pub(super) fn external(error: arrow_schema::ArrowError) -> ParquetError {
     ParquetError::External(Box::new(error))
 }
 
