@@ -19,12 +19,12 @@ would obey: what is not printable UTF-8 is written `\\xHH`, a backslash `\\\\` (
 
 ```sql
 -- DuckDB, straight on the evidence: what was written, by whom
-SELECT time, pid, comm, path, bytes_written FROM 'run1/*/events/**/*.parquet'
+SELECT time, pid, comm, path, bytes_written FROM 'run1/host=*/events/**/*.parquet'
 WHERE kind = 'file.close' AND bytes_written > 0 ORDER BY seq;
 
 -- every record with the one that caused it
-SELECT r.seq, r.kind, r.path, c.kind AS because, c.argv FROM 'run1/*/events/**/*.parquet' r
-JOIN 'run1/*/events/**/*.parquet' c ON r.cause = c.seq;
+SELECT r.seq, r.kind, r.path, c.kind AS because, c.argv FROM 'run1/host=*/events/**/*.parquet' r
+JOIN 'run1/host=*/events/**/*.parquet' c ON r.cause = c.seq;
 ```
 
 ";

@@ -57,9 +57,10 @@ pub(super) fn run(options: &cli::Ls) -> anyhow::Result<ExitCode> {
         match visited {
             Ok(Some(Some(error))) => stopped = Err(error),
             Ok(_) => {}
-            Err(error) => read = Err(error),
+            // What other hosts have is shown all the same.
+            Err(error) => read = read.and(Err(error)),
         }
-        if stopped.is_err() || read.is_err() || left == 0 {
+        if stopped.is_err() || left == 0 {
             break;
         }
     }

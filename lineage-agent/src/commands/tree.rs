@@ -14,16 +14,15 @@ use crate::review::tree::{Tree, TreeOptions};
 pub(super) fn run(options: &cli::Tree) -> anyhow::Result<ExitCode> {
     let evidence = screen::open(&options.evidence)?;
     let mut tree = Tree::new(tree_options(options));
-    let mut read = Ok(None::<()>);
+    let mut read = Ok(());
     for host in evidence.hosts() {
         tree.host(&host.id().to_string());
-        read = host.records(|record| {
+        let visited = host.records(|record| {
             tree.record(record);
-            ControlFlow::Continue(())
+            ControlFlow::<()>::Continue(())
         });
-        if read.is_err() {
-            break;
-        }
+        // What other hosts have is shown all the same.
+        read = read.and(visited.map(drop));
     }
     let mut out = BufWriter::new(io::stdout().lock());
     let written = if options.json {

@@ -5,6 +5,7 @@ use std::{io::Write as _, process::ExitCode};
 use anyhow::Context as _;
 use indicatif::{ProgressBar, ProgressStyle};
 
+use super::screen;
 use crate::{
     cli,
     verify::{Options, Requirement, Trust, verify},
@@ -32,13 +33,14 @@ pub(super) fn run(options: &cli::Verify) -> anyhow::Result<ExitCode> {
     });
     bar.finish_and_clear();
     let report = report.with_context(|| format!("verify {}", super::shown(&options.evidence)))?;
-    let mut out = std::io::stdout().lock();
-    if options.json {
-        serde_json::to_writer(&mut out, &report)?;
-        writeln!(out)?;
+    let text = if options.json {
+        serde_json::to_string(&report)? + "\n"
     } else {
-        write!(out, "{}", report.text())?;
-    }
+        report.text()
+    };
+    let mut out = std::io::stdout().lock();
+    // Whoever reads only the beginning still gets the verdict's status.
+    screen::ending(out.write_all(text.as_bytes()).and_then(|()| out.flush()))?;
     Ok(ExitCode::from(report.exit_code))
 }
 

@@ -84,6 +84,14 @@ pub enum Error {
         /// Why.
         source: SegmentError,
     },
+    /// Parts of what was sealed are not there.
+    #[error("{} lacks {missing}", path.display())]
+    Incomplete {
+        /// The host's directory.
+        path: PathBuf,
+        /// What is missing, for people.
+        missing: String,
+    },
     /// A spool contradicts itself or the evidence before it.
     #[error("{} is damaged at byte {at}: {reason}", path.display())]
     Spool {

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use super::access::HostDir;
 use super::finding::{Code, Finding};
 use super::findings::Findings;
+use super::leftovers;
 use crate::evidence::digest;
 use crate::evidence::reader::ARTIFACT_BYTES_MAX;
 use crate::evidence::text::{hex, parse_hex};
@@ -29,19 +30,23 @@ pub(super) fn read(dir: &HostDir, wanted: &Hash) -> Result<Vec<u8>, Finding> {
 }
 
 /// Checks every artifact that is named and every one that is there. Returns how many are good.
-pub(super) fn check(dir: &HostDir, mut named: BTreeSet<Hash>, findings: &mut Findings) -> usize {
+pub(super) fn check(dir: &HostDir, named: &BTreeSet<Hash>, findings: &mut Findings) -> usize {
+    let mut unnamed = BTreeSet::new();
     for name in dir.names("artifacts") {
         match parse_hex(&name) {
-            Some(digest) => drop(named.insert(digest)),
-            None => {
-                findings.push(Finding::new(Code::FileUnknown).file(format!("artifacts/{name}")));
-            }
+            Some(digest) if named.contains(&digest) => {}
+            Some(digest) => drop(unnamed.insert(digest)),
+            None => leftovers::unknown(dir, format!("artifacts/{name}"), findings),
         }
     }
     let mut good = 0;
-    for digest in named {
-        match read(dir, &digest) {
+    for digest in named.union(&unnamed) {
+        match read(dir, digest) {
             Ok(_) => good += 1,
+            // A link or special file is no artifact, and nothing asks for one of this name.
+            Err(finding) if finding.code == Code::FileMissing && unnamed.contains(digest) => {
+                leftovers::unknown(dir, path(digest), findings);
+            }
             Err(finding) => findings.push(finding),
         }
     }

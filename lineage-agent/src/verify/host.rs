@@ -50,12 +50,17 @@ pub(super) fn verify(
     let cosigned = checkpoints::check_witnesses(dir, trust, newest, log.size, &mut findings);
     let unsealed = check_unsealed(dir, &snapshot, &keys, &mut log, progress, &mut findings);
     check_rest(dir, &snapshot, &log, &unsealed, &mut findings);
-    let named = sealed.named.clone();
-    let artifacts = artifacts::check(dir, named, &mut findings);
+    let artifacts = artifacts::check(dir, &sealed.named, &mut findings);
     let loss = loss::check(&log.chain.sessions, &sealed.lost, &mut findings);
     let report = report(
         dir, &keys, &log, &sealed, &unsealed, artifacts, cosigned, loss,
     );
+    if snapshot.is_empty() {
+        // A recorder that was killed before its first record leaves this, and so does whoever removes
+        // everything: what is missing cannot be told.
+        findings = Findings::default();
+        findings.push(Finding::new(Code::NothingRecorded));
+    }
     Checked { report, findings }
 }
 

@@ -26,7 +26,6 @@ pub(super) fn check(
     open: &Open<'_>,
     findings: &mut Findings,
 ) {
-    let unknown = |path: String| Finding::new(Code::FileUnknown).file(path);
     let newer = |path: String| {
         let size = log.size;
         Finding::new(Code::Rollback)
@@ -48,7 +47,7 @@ pub(super) fn check(
             match numbered(name, 10) {
                 Some(segment) if segment >= open.end => findings.push(newer(path)),
                 Some(_) => {}
-                None => findings.push(unknown(path)),
+                None => unknown(dir, path, findings),
             }
         }
     }
@@ -57,12 +56,22 @@ pub(super) fn check(
         match decimal(name) {
             Some(size) if size > open.end => findings.push(newer(path)),
             Some(1..) => {}
-            _ => findings.push(unknown(path)),
+            _ => unknown(dir, path, findings),
         }
     }
     for path in others(dir, log) {
-        findings.push(unknown(path));
+        unknown(dir, path, findings);
     }
+}
+
+/// A name nothing explains: worth knowing, unless it is or holds what queries could take for records.
+pub(super) fn unknown(dir: &HostDir, path: String, findings: &mut Findings) {
+    let foreign = dir.tables(&path);
+    if foreign.is_empty() {
+        findings.push(Finding::new(Code::FileUnknown).file(path));
+    }
+    let foreign = foreign.iter();
+    findings.extend(foreign.map(|path| Finding::new(Code::FileForeign).file(path)));
 }
 
 /// Whether a path below `events/` is the file of a segment.

@@ -18,6 +18,8 @@ pub(super) struct Snapshot {
     pub(super) events: Vec<String>,
     /// Paths of everything below `log/tile`.
     pub(super) tiles: Vec<String>,
+    /// Names in `log`, but for its folders' when those are empty.
+    pub(super) log: Vec<String>,
     /// Names in `manifests`.
     pub(super) manifests: Vec<String>,
     /// Names in `blocks`.
@@ -31,14 +33,29 @@ pub(super) struct Snapshot {
 }
 
 impl Snapshot {
+    /// Whether there is nothing in which records could be, nor anything signed about them.
+    pub(super) fn is_empty(&self) -> bool {
+        let lists = [
+            &self.events,
+            &self.log,
+            &self.manifests,
+            &self.blocks,
+            &self.checkpoints,
+        ];
+        lists.iter().all(|names| names.is_empty()) && self.spools.is_empty()
+    }
+
     pub(super) fn take(dir: &HostDir) -> Self {
-        let (events, tiles) = (dir.walk("events"), dir.walk("log/tile"));
+        let (events, log) = (dir.walk("events"), dir.walk("log"));
+        let tiles = log.iter().filter(|path| path.starts_with("log/tile/"));
+        let tiles = tiles.cloned().collect();
         let (manifests, blocks) = (dir.names("manifests"), dir.names("blocks"));
         let checkpoints = dir.names("log/checkpoints");
         let spools = dir.names("spool");
         Self {
             events,
             tiles,
+            log,
             manifests,
             blocks,
             checkpoints,

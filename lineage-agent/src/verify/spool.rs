@@ -264,7 +264,7 @@ impl<'a> State<'a> {
                 .iter()
                 .any(|statement| is_signed(payload, statement))
         };
-        if self.spool.seal.is_some() || commits_in(rest).any(signed) {
+        if commits_in(rest).any(signed) {
             return Err(bad(at, "damage before a signed commit"));
         }
         Ok(())

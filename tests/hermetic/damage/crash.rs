@@ -1,5 +1,6 @@
 //! A recorder killed between any two steps of sealing leaves evidence that is verified as it is.
 
+use std::io::Write as _;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 
@@ -57,5 +58,21 @@ fn a_copy_taken_at_any_step_is_verified() {
         let report = verify(copy.path(), &host.root());
         let good = report.verdict == Verdict::Verified;
         assert!(good, "{step:?} of segment {segment}:\n{}", report.text());
+        add_to_spools(copy, &host);
+        let report = verify(copy.path(), &host.root());
+        let good = report.verdict == Verdict::Verified;
+        assert!(good, "{step:?} of {segment}, torn:\n{}", report.text());
+    }
+}
+
+/// Bytes that are no frame end a spool, also one that is complete.
+fn add_to_spools(copy: &TempDir, host: &Host) {
+    let spools = copy.path().join(host.keys.host_id().directory());
+    for spool in std::fs::read_dir(spools.join("spool")).unwrap() {
+        let path = spool.unwrap().path();
+        if path.extension().is_some_and(|end| end == "spool") {
+            let mut spool = std::fs::File::options().append(true).open(path).unwrap();
+            spool.write_all(&[0xff; 7]).unwrap();
+        }
     }
 }

@@ -20,6 +20,7 @@ mod readers;
 mod rows;
 mod sample;
 mod spool;
+mod strangers;
 
 mod trust;
 mod witness;

@@ -2,6 +2,7 @@
 
 use std::fs::File;
 use std::ops::ControlFlow;
+use std::path::Path;
 
 use super::super::error::{Error, Result};
 use super::super::layout::spool_name;
@@ -13,20 +14,24 @@ use super::super::spool::{Frame, FrameKind};
 use super::Host;
 
 impl Host {
-    /// Calls `visit` with every record in order of `seq`: what is sealed, then what is in spools.
+    /// Calls `visit` with every record in order of `seq`: what is sealed, then what is in spools. Parts
+    /// that are missing are passed over.
     ///
     /// # Errors
     ///
-    /// As [`super::Evidence::records`].
+    /// As [`super::Evidence::records`]; [`Error::Incomplete`] at the end when a part was missing.
     pub fn records<B>(
         &self,
         mut visit: impl FnMut(&Record<'_>) -> ControlFlow<B>,
     ) -> Result<Option<B>> {
-        let mut segments = self.manifests()?;
-        segments.extend(self.spools()?);
+        // A segment that is sealed between the two looks is in both.
+        let mut segments = self.spools()?;
+        segments.extend(self.manifests()?);
         segments.sort_unstable();
         segments.dedup();
+        let mut missing = Missing::default();
         for segment in segments {
+            missing.manifests_before(segment);
             // While it is being sealed a segment is in both places, or moves between two looks.
             let found = match self.sealed_records(segment, &mut visit)? {
                 Some(found) => Some(found),
@@ -35,11 +40,13 @@ impl Host {
                     None => self.sealed_records(segment, &mut visit)?,
                 },
             };
-            if let Some(ControlFlow::Break(value)) = found {
-                return Ok(Some(value));
+            match found {
+                Some(ControlFlow::Break(value)) => return Ok(Some(value)),
+                Some(ControlFlow::Continue(())) => {}
+                None => missing.file_of(segment),
             }
         }
-        Ok(None)
+        missing.done(self.path())
     }
 
     /// Visits the records of a sealed segment; `None` when it is not all there.
@@ -104,5 +111,55 @@ impl Host {
                 Frame::End | Frame::Torn => return Ok(Some(ControlFlow::Continue(()))),
             }
         }
+    }
+}
+
+/// Parts passed over.
+#[derive(Default)]
+struct Missing {
+    /// The segment after the last one that was looked at.
+    next: u64,
+    parts: Vec<String>,
+    uncounted: u64,
+}
+
+/// Most parts that are named.
+const NAMED_MAX: usize = 8;
+
+impl Missing {
+    /// Segments are numbered without gap.
+    fn manifests_before(&mut self, segment: u64) {
+        match segment.checked_sub(self.next) {
+            Some(1) => self.push(format!("segment {}", self.next)),
+            Some(2..) => self.push(format!("segments {} to {}", self.next, segment - 1)),
+            _ => {}
+        }
+        self.next = segment.saturating_add(1);
+    }
+
+    fn file_of(&mut self, segment: u64) {
+        self.push(format!("the Parquet file of segment {segment}"));
+    }
+
+    fn push(&mut self, part: String) {
+        if self.parts.len() < NAMED_MAX {
+            self.parts.push(part);
+        } else {
+            self.uncounted += 1;
+        }
+    }
+
+    fn done<B>(self, host: &Path) -> Result<Option<B>> {
+        if self.parts.is_empty() {
+            return Ok(None);
+        }
+        let mut missing = self.parts.join(", ");
+        if self.uncounted > 0 {
+            missing += &format!(" and {} more parts", self.uncounted);
+        }
+        Err(Error::Incomplete {
+            path: host.to_owned(),
+            missing,
+        })
     }
 }
