@@ -66,7 +66,8 @@ pub enum Command {
     /// Record a command, or running processes, and all their descendants.
     ///
     /// The command runs as it would without: same terminal, same exit status (128 + N when signal N
-    /// ended it). Recording goes on until the last descendant has ended; Ctrl-C stops and seals.
+    /// ended it), and Ctrl-C is the command's as long as it runs. Recording goes on until the last
+    /// descendant has ended; then, and without a command, Ctrl-C stops and seals.
     /// If `lineage` itself cannot start or go on, the exit status is 125; if the command is not
     /// executable or not found, 126 or 127. A command that runs already is never ended: when recording
     /// fails or is killed, it goes on unrecorded.
@@ -156,8 +157,13 @@ pub struct Record {
     #[arg(long)]
     pub json: bool,
 
-    /// The command and its arguments, after `--`.
-    #[arg(last = true, value_name = "CMD", required_unless_present = "pids")]
+    /// The command and its arguments; needed unless `-p` is given.
+    #[arg(
+        trailing_var_arg = true,
+        allow_hyphen_values = true,
+        value_name = "CMD",
+        required_unless_present = "pids"
+    )]
     pub command: Vec<OsString>,
 }
 

@@ -26,7 +26,7 @@ is destroyed within the hour. With the root below, noted anywhere but on this ho
 the evidence offline, on any machine, without trusting this one:";
 
 const DAMAGED: &str = "\
-Now a copy of it in which one single bit of one event is different:";
+Now a copy of it in which one single bit of the file with the records is different:";
 
 /// The task.
 pub(crate) fn run(args: &[String]) -> Result<()> {
@@ -176,7 +176,7 @@ fn next(place: &Place, root: &str) {
   {binary} ls {evidence} --path '**/credentials'
   {binary} ls {evidence} --kind net
   {binary} verify {evidence} --trust {root}
-  {binary} record -o my-evidence -- bash        # then exit, and look at what you did
+  {binary} record -o my-evidence bash           # then exit, and look at what you did
   cargo xtask test                              # how all of this is tested"
     );
 }

@@ -25,6 +25,9 @@ use crate::{
 
 /// Exit status when recording itself failed, so that it is not taken for the command's.
 const FAILED: u8 = 125;
+/// From when on a user is warned that the keys end.
+const EXPIRY_DAYS: u64 = 30;
+const SECONDS_PER_DAY: u64 = 86_400;
 /// Open files this needs, with room to spare.
 const DESCRIPTORS_MIN: u64 = 64;
 /// Hourly epochs enrolled when keys are made on first use: a year.
@@ -72,9 +75,14 @@ fn try_run(options: cli::Record) -> anyhow::Result<u8> {
         .context("start the recorder")?;
     let ready = prepare(&request)?;
     let keys = Arc::new(keys(&options.keys.dir, &say)?);
+    warn_of_expiry(&keys, &say);
     let tell = |news| match news {
         News::Started => started(&request, &say),
         News::Warning(warning) => say.line(&warning),
+        News::Waiting(running) => say.line(&format!(
+            "the command has ended; {} it started still: Ctrl-C stops (--until-exit would have)",
+            processes(running)
+        )),
     };
     let outcome = runtime.block_on(record(&request, ready, &keys, tell))?;
     let pin = key::pin(keys.enrolment());
@@ -158,14 +166,36 @@ fn report(output: &Path, outcome: &Outcome, pin: &str) -> String {
             Why::Ended => "ended",
         };
         text += &format!(
-            "\nlineage: {why}; {} recorded processes still run",
-            outcome.ending.running
+            "\nlineage: {why}; of what was recorded {} still",
+            processes(outcome.ending.running)
         );
     }
     text + &format!(
-        "\nlineage: next: lineage tree {0}  |  lineage verify {0} --trust {pin}",
+        "\nlineage: next: lineage tree {0}\nlineage:       lineage verify {0} --trust {pin}",
         shell_word(output)
     )
+}
+
+/// How many processes run, in words.
+fn processes(running: usize) -> String {
+    match running {
+        1 => "1 process runs".to_owned(),
+        _ => format!("{running} processes run"),
+    }
+}
+
+/// Warns when the keys last only so long: recording ends with them.
+fn warn_of_expiry(keys: &Keys, say: &Say) {
+    let enrolment = keys.enrolment();
+    let (_, end) = enrolment.window(enrolment.count.saturating_sub(1));
+    let now = u64::try_from(Timestamp::now().as_second()).unwrap_or(0);
+    let days = end.saturating_sub(now) / SECONDS_PER_DAY;
+    if days < EXPIRY_DAYS {
+        say.line(&format!(
+            "the keys of this host end in {days} days, and recording with them: make others in another \
+             directory (`lineage key new --keys DIR`) and pin their root"
+        ));
+    }
 }
 
 /// A path as a word that shells read as what it is.

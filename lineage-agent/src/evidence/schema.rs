@@ -171,7 +171,7 @@ macro_rules! registry {
 registry! {
     1 seq U64 Derived "Position in the host's log, from 0, without gaps. Names exactly one record.";
     2 time Micros Derived "When it happened, UTC: `time_ns` rounded down to microseconds.";
-    3 time_ns I64 Derived "When it happened: nanoseconds since 1970 UTC, from the kernel's boot-time clock plus the offset the segment's manifest gives.";
+    3 time_ns I64 Derived "When it happened, or for a snapshot when it was read, which is after what else was recorded in the moments of an attach: nanoseconds since 1970 UTC, from the kernel's boot-time clock plus the offset the segment's manifest gives.";
     4 kind Text Kernel "What happened: see the list of kinds.";
     5 origin Text Derived "How the facts are known: `kernel` (kernel structures), `claimed` (the kernel held none because the call failed: user memory), `snapshot` (read from procfs at attach), `agent` (the recorder itself).";
     6 lineage Text Derived "The lineage: UUID of the launch or attach all its processes descend from.";
@@ -194,8 +194,8 @@ registry! {
     23 dev I64 Kernel "Device the file is on, encoded as `st_dev` of stat(2).";
     24 ino I64 Kernel "Inode number of the file or socket.";
     25 opened U64 Derived "`seq` of the record that opened, connected, accepted, bound or first used this descriptor.";
-    26 bytes_read U64 Kernel "Bytes read or received through this descriptor by this process until it was closed.";
-    27 bytes_written U64 Kernel "Bytes written or sent through this descriptor by this process until it was closed.";
+    26 bytes_read U64 Kernel "Bytes read or received through this descriptor by this process until it was closed, also by what the process was before an exec.";
+    27 bytes_written U64 Kernel "Bytes written or sent through this descriptor by this process until it was closed, also by what the process was before an exec.";
     28 closed_by Text Kernel "What closed the descriptor: `close`, `close_range`, `replace` (dup2 and the like), `exec` (close-on-exec), `exit`.";
     29 transport Text Kernel "`tcp`, `udp`, `unix-stream`, `unix-dgram`, `unix-seqpacket`, or `family/type/protocol` in numbers for others.";
     30 local_addr Text Kernel "Address of the local end: IPv4, IPv6 (RFC 5952) or a Unix socket path; `@name` for an abstract one.";

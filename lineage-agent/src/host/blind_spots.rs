@@ -51,6 +51,14 @@ pub const BLIND_SPOTS: &[BlindSpot] = &[
         doc: "Kernel modules and BPF programs loaded.",
     },
     BlindSpot {
+        name: "signals",
+        doc: "Signals sent to other processes; what ended a process is seen.",
+    },
+    BlindSpot {
+        name: "open-at-the-end",
+        doc: "Bytes moved through descriptors that are still open when recording stops: totals are told at the close.",
+    },
+    BlindSpot {
         name: "before-attach",
         doc: "What an attached process did before recording reached it.",
     },

@@ -141,7 +141,9 @@ impl Tracking {
             let links = self.read_links()?;
             let mut members: HashSet<u32> = self.tasks.keys().filter_map(Result::ok).collect();
             members.insert(pid);
-            let newcomers = newcomers(&listed, &links, &members);
+            let mut newcomers = newcomers(&listed, &links, &members);
+            // Recording what recording does would never end.
+            newcomers.retain(|process| process.pid != std::process::id());
             for process in &newcomers {
                 self.insert(process, lineage)?;
                 taken.push(*process);

@@ -4,7 +4,12 @@
 //! command's affair. A signal sent to the recorder itself is passed on to the command, whose end is
 //! then recorded; a second one stops recording at once.
 
-use std::{io, os::unix::process::ExitStatusExt as _, process::ExitStatus, time::Duration};
+use std::{
+    io,
+    os::unix::process::ExitStatusExt as _,
+    process::ExitStatus,
+    time::{Duration, Instant},
+};
 
 use rustix::process::{Pid, Signal, getpgrp, kill_process};
 use serde_json::json;
@@ -19,6 +24,8 @@ use crate::probe::Probes;
 
 /// How often it is checked whether anything tracked still runs.
 const LOOK_EVERY: Duration = Duration::from_millis(10);
+/// How long after the command's end others may still run without a word about it.
+const PATIENCE: Duration = Duration::from_secs(1);
 /// How often the probes are asked for warnings.
 const LISTEN_EVERY: Duration = Duration::from_millis(250);
 
@@ -105,10 +112,12 @@ pub(super) async fn wait(
     let mut listen = interval(LISTEN_EVERY);
     listen.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut asked = 0;
+    let mut ended = None;
     loop {
         let received = tokio::select! {
             status = command.ended(), if command.runs() => {
                 command.note(status?);
+                ended = Some(Instant::now());
                 if request.until_exit {
                     return Ok(command.ending(Why::CommandEnded, probes));
                 }
@@ -119,8 +128,13 @@ pub(super) async fn wait(
                 continue;
             }
             _ = look.tick(), if !command.runs() => {
-                if probes.tracked() == 0 {
+                let running = probes.tracked();
+                if running == 0 {
                     return Ok(command.ending(Why::Ended, probes));
+                }
+                if ended.is_some_and(|ended| ended.elapsed() >= PATIENCE) {
+                    ended = None;
+                    tell(News::Waiting(running));
                 }
                 continue;
             }

@@ -147,6 +147,8 @@ pub enum News {
     Started,
     /// Something is not recorded, in a sentence.
     Warning(String),
+    /// The command has ended, and this many processes it started still run.
+    Waiting(usize),
 }
 
 /// Records until what is recorded has ended or somebody stops it. `tell` is called with the news.

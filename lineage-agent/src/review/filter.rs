@@ -120,8 +120,10 @@ fn paths_of<'a>(record: &Record<'a>) -> impl Iterator<Item = &'a str> {
 }
 
 fn peer_matches(record: &Record<'_>, glob: &Glob) -> bool {
+    // `*:443` means a port, and not an IPv6 address that ends so.
+    let bare = glob.0.iter().filter(|it| **it == ':').count() != 1;
     let end = |addr: Option<&str>, port: Option<i64>| {
-        addr.is_some_and(|addr| glob.matches(addr) || glob.matches(&endpoint(addr, port)))
+        addr.is_some_and(|addr| bare && glob.matches(addr) || glob.matches(&endpoint(addr, port)))
     };
     end(record.peer_addr, record.peer_port) || end(record.local_addr, record.local_port)
 }
@@ -245,6 +247,10 @@ mod tests {
         filter.kinds = kinds_named("net").unwrap();
         filter.pids = vec![6, 7];
         filter.failed = true;
+        filter.peers = vec![Glob::new("*:1")];
+        assert!(!filter.matches(&record));
+        filter.peers = vec![Glob::new("::1")];
+        assert!(filter.matches(&record));
         filter.peers = vec![Glob::new("[::1]:*")];
         assert!(filter.matches(&record));
         assert!(!filter.matches(&Record {
