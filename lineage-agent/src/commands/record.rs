@@ -80,7 +80,7 @@ fn try_run(options: cli::Record) -> anyhow::Result<u8> {
         News::Started => started(&request, &say),
         News::Warning(warning) => say.line(&warning),
         News::Waiting(running) => say.line(&format!(
-            "the command has ended; {} it started still: Ctrl-C stops (--until-exit would have)",
+            "the command has ended, but {}: Ctrl-C stops recording (--until-exit would have)",
             processes(running)
         )),
     };
@@ -166,7 +166,7 @@ fn report(output: &Path, outcome: &Outcome, pin: &str) -> String {
             Why::Ended => "ended",
         };
         text += &format!(
-            "\nlineage: {why}; of what was recorded {} still",
+            "\nlineage: {why}; {}, from here on unrecorded",
             processes(outcome.ending.running)
         );
     }
@@ -179,8 +179,8 @@ fn report(output: &Path, outcome: &Outcome, pin: &str) -> String {
 /// How many processes run, in words.
 fn processes(running: usize) -> String {
     match running {
-        1 => "1 process runs".to_owned(),
-        _ => format!("{running} processes run"),
+        1 => "1 process of it still runs".to_owned(),
+        _ => format!("{running} processes of it still run"),
     }
 }
 
