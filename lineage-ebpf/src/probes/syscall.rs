@@ -48,9 +48,10 @@ pub(crate) use argument;
 #[btf_tracepoint(function = "sys_exit")]
 pub(crate) fn sys_exit(ctx: BtfTracePointContext) -> i32 {
     let regs: Typed = ctx.arg(0);
+    // Half a word: it is no more on ARM, and no number is larger.
     // SAFETY: the argument is a `struct pt_regs`.
-    let number: u64 = unsafe { typed(regs, offset!(derived.regs_number)) };
-    let _ = returned(number, ctx.arg(1), |_| regs);
+    let number: u32 = unsafe { typed(regs, offset!(derived.regs_number)) };
+    let _ = returned(u64::from(number), ctx.arg(1), |_| regs);
     0
 }
 
