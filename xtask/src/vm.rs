@@ -36,7 +36,7 @@ const BUSYBOX_SUITE: &str = "bookworm";
 const HOME: &str = "/lineage";
 
 /// How long one machine may run. Much less is usual, also on a busy host.
-const LIMIT: Duration = Duration::from_secs(900);
+const LIMIT: Duration = Duration::from_secs(1800);
 
 const MEMORY_MIB: &str = "2048";
 
