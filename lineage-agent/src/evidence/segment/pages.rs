@@ -16,6 +16,9 @@ const PAGES_BYTES_MAX: u64 = 512 << 20;
 /// Longest page header; statistics can make it long.
 const HEADER_BYTES_MAX: usize = 64 * 1024;
 
+/// Length of most page headers.
+const HEADER_BYTES_USUAL: usize = 512;
+
 /// Most pages of a chunk.
 pub(super) const PAGES_MAX: u64 = 1 << 16;
 
@@ -226,24 +229,33 @@ impl<'a> Pages<'a> {
     }
 
     fn page(&mut self, at: u64, end: u64) -> Scan<Page<'_>> {
-        let wanted =
-            usize::try_from(end - at).map_or(HEADER_BYTES_MAX, |rest| rest.min(HEADER_BYTES_MAX));
-        let held = |window: &[u8], start| {
-            let skip = usize::try_from(u64::checked_sub(at, start)?).ok()?;
-            (window.len() >= skip.checked_add(wanted)?).then_some(skip)
+        let rest = usize::try_from(end - at).unwrap_or(usize::MAX);
+        let short = rest.min(HEADER_BYTES_USUAL);
+        let is_short = Page::parse(self.bytes(at, short, rest)?, at).is_ok();
+        let length = if is_short {
+            short
+        } else {
+            rest.min(HEADER_BYTES_MAX)
         };
-        let skip = if let Some(skip) = held(&self.window, self.start) {
+        Page::parse(self.bytes(at, length, rest)?, at)
+    }
+
+    /// Bytes of the file, of which there are `rest`.
+    fn bytes(&mut self, at: u64, length: usize, rest: usize) -> Scan<&[u8]> {
+        let skip = at
+            .checked_sub(self.start)
+            .and_then(|skip| usize::try_from(skip).ok())
+            .filter(|skip| self.window.len().saturating_sub(*skip) >= length);
+        let skip = if let Some(skip) = skip {
             skip
         } else {
-            // Twice the longest header, so that short pages do not read the same bytes again.
-            let length = usize::try_from(end - at)
-                .map_or(2 * HEADER_BYTES_MAX, |rest| rest.min(2 * HEADER_BYTES_MAX));
-            self.window.resize(length, 0);
+            // Some more, so that short pages do not read the same bytes again.
+            self.window.resize(rest.min(2 * length), 0);
             self.start = at;
             self.file.read_exact_at(&mut self.window, at)?;
             0
         };
-        Page::parse(&self.window[skip..skip + wanted], at)
+        Ok(&self.window[skip..skip + length])
     }
 }
 
