@@ -182,8 +182,6 @@ pub struct Derived {
     pub compat_mask: u32,
     /// 1 when `sched_process_exit` has the argument `group_dead`.
     pub exit_group_dead: u32,
-    /// 1 where four of the flags of an open are numbered in another order than elsewhere.
-    pub open_flags_swapped: u32,
     /// Offset of `child_pid` in the event `sched_process_fork`; [`ABSENT`] where the probes do not
     /// read events.
     pub event_child_pid: u32,
@@ -206,7 +204,6 @@ impl Derived {
         compat_word: ABSENT,
         compat_mask: 0,
         exit_group_dead: 0,
-        open_flags_swapped: 0,
         event_child_pid: ABSENT,
         event_filename: ABSENT,
         event_interp: ABSENT,
@@ -292,5 +289,5 @@ impl Action {
 
 const _: () = {
     assert!(size_of::<KernelLayout>() == FIELDS.len() * 4 + size_of::<Derived>());
-    assert!(size_of::<Derived>() == 76);
+    assert!(size_of::<Derived>() == 72);
 };

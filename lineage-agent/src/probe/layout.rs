@@ -120,7 +120,6 @@ fn derive(btf: &Btf<'_>, machine: Machine, layout: &KernelLayout) -> Result<Deri
             btf.tracepoint_arguments("sched_process_exit")
                 .is_some_and(|arguments| arguments >= 2),
         ),
-        open_flags_swapped: u32::from(machine == Machine::Aarch64),
         // Only where the probes read events; see `events`.
         event_child_pid: ABSENT,
         event_filename: ABSENT,

@@ -11,7 +11,7 @@ use crate::{
     emit::{BODY, Frame, What},
     path,
     probes::syscall::{Returned, argument},
-    read::{copy_user_string, offset, user},
+    read::{copy_user_string, user},
     skip::Skip,
     task::{self, Actor},
 };
@@ -81,7 +81,7 @@ fn complete(frame: Frame, actor: &Actor, fd: i32, file: u64, kind: Kind, path: (
         (*body).fs_magic = (*facts).magic;
         (*body).dev = (*facts).dev;
         (*body).mode = (*facts).mode;
-        (*body).flags = generic((*facts).flags);
+        (*body).flags = (*facts).flags;
         (*body).fd = fd;
         (*body).dirfd = AT_FDCWD;
         (*body).path_len = path_len as u32;
@@ -100,19 +100,6 @@ fn complete(frame: Frame, actor: &Actor, fd: i32, file: u64, kind: Kind, path: (
     };
     let sent = frame.send(actor, what, PATH + path_len);
     descriptor::remember(actor, fd, &target, &sent);
-}
-
-/// Flags in the encoding of asm-generic. ARM has `O_DIRECTORY`, `O_NOFOLLOW`, `O_DIRECT` and
-/// `O_LARGEFILE` in the order in which others have them from `O_DIRECT` on
-/// (`arch/arm64/include/uapi/asm/fcntl.h`).
-#[inline(always)]
-fn generic(flags: u32) -> u32 {
-    const FIRST_TWO: u32 = 0o140_000;
-    const LAST_TWO: u32 = 0o600_000;
-    if offset!(derived.open_flags_swapped) == 0 {
-        return flags;
-    }
-    flags & !(FIRST_TWO | LAST_TWO) | (flags & FIRST_TWO) << 2 | (flags & LAST_TWO) >> 2
 }
 
 /// What the caller asked for.
@@ -136,7 +123,7 @@ fn claimed(actor: &Actor, call: &Returned, action: Action) -> Result<(), Skip> {
         (*body).fs_magic = 0;
         (*body).dev = 0;
         (*body).mode = asked.mode;
-        (*body).flags = generic(asked.flags);
+        (*body).flags = asked.flags;
         (*body).fd = if call.result < 0 {
             -1
         } else {
