@@ -25,8 +25,8 @@ use crate::{
 
 /// Exit status when recording itself failed, so that it is not taken for the command's.
 const FAILED: u8 = 125;
-/// From when on a user is warned that the keys end.
-const EXPIRY_DAYS: u64 = 30;
+/// A user is warned when this part of the time the keys were made for is left: a month of a year.
+const EXPIRY_PART: u64 = 12;
 const SECONDS_PER_DAY: u64 = 86_400;
 /// Open files this needs, with room to spare.
 const DESCRIPTORS_MIN: u64 = 64;
@@ -75,9 +75,11 @@ fn try_run(options: cli::Record) -> anyhow::Result<u8> {
         .context("start the recorder")?;
     let ready = prepare(&request)?;
     let keys = Arc::new(keys(&options.keys.dir, &say)?);
-    warn_of_expiry(&keys, &say);
     let tell = |news| match news {
-        News::Started => started(&request, &say),
+        News::Started => {
+            warn_of_expiry(&keys, &say);
+            started(&request, &say);
+        }
         News::Warning(warning) => say.line(&warning),
         News::Waiting(running) => say.line(&format!(
             "the command has ended, but {}: Ctrl-C stops recording (--until-exit would have)",
@@ -189,8 +191,9 @@ fn warn_of_expiry(keys: &Keys, say: &Say) {
     let enrolment = keys.enrolment();
     let (_, end) = enrolment.window(enrolment.count.saturating_sub(1));
     let now = u64::try_from(Timestamp::now().as_second()).unwrap_or(0);
-    let days = end.saturating_sub(now) / SECONDS_PER_DAY;
-    if days < EXPIRY_DAYS {
+    let left = end.saturating_sub(now);
+    if left < (end - enrolment.start) / EXPIRY_PART {
+        let days = left / SECONDS_PER_DAY;
         say.line(&format!(
             "the keys of this host end in {days} days, and recording with them: make others in another \
              directory (`lineage key new --keys DIR`) and pin their root"
