@@ -129,7 +129,8 @@ pub struct Record {
     #[arg(long, requires = "output")]
     pub append: bool,
 
-    /// Record this running process and its descendants (may be repeated).
+    /// Record this running process and its descendants, without the recorder itself (may be
+    /// repeated).
     #[arg(short, long = "pid", value_name = "PID", value_parser = clap::value_parser!(u32).range(1..))]
     pub pids: Vec<u32>,
 

@@ -1,8 +1,7 @@
 //! Atomic operations on words in maps, as instructions: the compiler offers none for this target.
 //!
-//! They are needed although a map value belongs to one CPU or one process: a process has threads,
-//! and on kernels where a probe can be preempted another task's probe may run on the same CPU in
-//! between.
+//! For what several CPUs write, because a process has threads, and for what the agent must see in
+//! order. No probe is preempted, so what one CPU alone writes needs none of them.
 
 use core::arch::asm;
 

@@ -29,6 +29,7 @@ mod text;
 mod tiles;
 mod trust;
 
+use std::io::ErrorKind::PermissionDenied;
 use std::num::NonZeroUsize;
 use std::path::Path;
 
@@ -44,7 +45,7 @@ use access::HostDir;
 use findings::Findings;
 use progress::Progress;
 
-use crate::evidence::error::Result;
+use crate::evidence::error::{Error, Result};
 use crate::evidence::files::Dir;
 use crate::evidence::reader::HOSTS_MAX;
 
@@ -99,6 +100,10 @@ fn hosts(evidence: &Dir) -> Result<(Vec<HostDir>, Findings)> {
             .filter(|_| hosts.len() < HOSTS_MAX);
         match (host, evidence.child(&name)) {
             (Some(host), Ok(Some(dir))) => hosts.push(HostDir::new(host, dir)),
+            (Some(_), Err(Error::Io { source, .. })) if source.kind() == PermissionDenied => {
+                let why = "this user may not look into it";
+                strangers.push(Finding::new(Code::Unreadable).file(name).found(why));
+            }
             // A query over `host=*` would take it for evidence.
             _ if id.is_some() => strangers.push(Finding::new(Code::FileForeign).file(name)),
             // And one over `*` or `**` for evidence, whatever the folder's name.

@@ -1,7 +1,8 @@
 //! What does not belong there, and what is not there yet: both verifiers say the same of it.
 
 use std::fs;
-use std::os::unix::fs::symlink;
+use std::os::unix::fs::{PermissionsExt as _, symlink};
+use std::os::unix::process::CommandExt as _;
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
 
@@ -183,4 +184,31 @@ fn any_number_of_threads_may_be_asked_for() {
         run.args(["--threads", "18446744073709551615"])
     });
     assert!(output.status.success(), "{output:?}");
+}
+
+/// A reviewer without the right to look into a host's directory has found nothing out about it.
+#[test]
+fn what_a_user_may_not_read_is_no_tampering() {
+    const NOBODY: u32 = 65_534;
+    let copy = SEALED.copy();
+    let open = |path: &Path| fs::set_permissions(path, fs::Permissions::from_mode(0o755)).unwrap();
+    open(copy.temp.path());
+    // The one that was built may lie where only its builder looks.
+    let verifier = tempfile::tempdir().unwrap();
+    open(verifier.path());
+    let program = verifier.path().join("lineage");
+    fs::copy(&*LINEAGE, &program).unwrap();
+    let output = Command::new(program)
+        .args(["verify", "--json", "--trust", &copy.trust])
+        .arg(copy.temp.path())
+        .uid(NOBODY)
+        .gid(NOBODY)
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&output.stdout);
+    assert_eq!(output.status.code(), Some(3), "{said}");
+    assert!(
+        said.contains("\"UNVERIFIABLE\"") && said.contains("unreadable"),
+        "{said}"
+    );
 }
