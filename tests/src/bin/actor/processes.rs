@@ -10,8 +10,8 @@ use crate::sys::{call, exit};
 use crate::words::{Failure, Words};
 use crate::{Actor, Known, finish};
 
-/// A running thread and how its script ends.
-type Running = JoinHandle<Result<(), Failure>>;
+/// A running thread, which ends with its id unless its script fails.
+type Running = JoinHandle<Result<i64, Failure>>;
 
 /// Threads started, `None` once joined; their numbers are positions.
 static THREADS: Mutex<Vec<Option<Running>>> = Mutex::new(Vec::new());
@@ -55,7 +55,11 @@ impl Actor {
                 let block = words.block()?;
                 let mut actor = self.clone();
                 let mut threads = THREADS.lock().map_err(|_| poisoned())?;
-                threads.push(Some(std::thread::spawn(move || actor.run(block))));
+                threads.push(Some(std::thread::spawn(move || {
+                    let id = call("gettid", libc::SYS_gettid, &mut [])?;
+                    actor.run(block)?;
+                    Ok(id)
+                })));
                 self.store(name, i64::try_from(threads.len()).unwrap_or(0) - 1);
             }
             b"join" => join(words.number(self)?)?,
@@ -156,6 +160,8 @@ fn wait(pid: i64) -> Result<(), Failure> {
     }
 }
 
+/// Waits for a thread until the kernel does not know it any more: that it has let go of its memory,
+/// which is what libraries wait for, is before it has ended.
 fn join(index: i64) -> Result<(), Failure> {
     let thread = {
         let mut threads = THREADS.lock().map_err(|_| poisoned())?;
@@ -165,7 +171,13 @@ fn join(index: i64) -> Result<(), Failure> {
         slot.and_then(Option::take)
     };
     let thread = thread.ok_or(Failure::Unexpected("no such thread"))?;
-    thread.join().map_err(|_| poisoned())?
+    let id = thread.join().map_err(|_| poisoned())??;
+    let process = i64::from(std::process::id());
+    let exists = &mut [Int(process), Int(id), Int(0)];
+    while call("tgkill", libc::SYS_tgkill, exists).is_ok() {
+        std::thread::yield_now();
+    }
+    Ok(())
 }
 
 fn poisoned() -> Failure {
