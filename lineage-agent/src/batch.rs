@@ -99,16 +99,18 @@ impl Batch {
         self.index.partition_point(|entry| entry.time < time)
     }
 
-    /// Forgets the first `count` frames of a sorted batch; the others move to the front.
+    /// Forgets the first `count` frames of a sorted batch; the others move to the front, in the
+    /// order of arrival.
     pub fn drop_first(&mut self, count: usize) {
         self.index.drain(..count);
-        let mut kept = Vec::new();
+        self.index.sort_unstable_by_key(|entry| entry.word);
+        let mut kept = 0;
         for entry in &mut self.index {
-            let words = &self.words[entry.word..entry.word + entry.len.div_ceil(8)];
-            entry.word = kept.len();
-            kept.extend_from_slice(words);
+            let words = entry.len.div_ceil(8);
+            self.words.copy_within(entry.word..entry.word + words, kept);
+            entry.word = kept;
+            kept += words;
         }
-        self.words.clear();
-        self.words.extend_from_slice(&kept);
+        self.words.truncate(kept);
     }
 }

@@ -63,6 +63,39 @@ pub(super) fn attach(
     check_size(options.control_ring_bytes)?;
     check_size(options.bulk_ring_bytes)?;
     let cpus = possible_cpus()?;
+    let mut ebpf = load(options, layout, machine, entry, cpus)?;
+    programs::attach(&mut ebpf, entry)?;
+    trim();
+    // The rings come last: mapped, they count as memory of this process, and loading takes enough.
+    let counters = Counters::new(map(&ebpf, "COUNTERS")?.fd().as_fd(), cpus as usize)
+        .map_err(ProbeError::Map)?;
+    let control = ring(&ebpf, "CONTROL", options.control_ring_bytes)?;
+    let bulk = ring(&ebpf, "BULK", options.bulk_ring_bytes)?;
+    let page = rustix::param::page_size();
+    let word =
+        |name| Mapping::new(map(&ebpf, name)?.fd().as_fd(), page, 0, true).map_err(ProbeError::Map);
+    let (waiting, blocks_taken) = (word("READER")?, word("BLOCKS_TAKEN")?);
+    let tracking = Tracking::new(&mut ebpf, blocks_taken)?;
+    let warnings =
+        Warnings::new(&mut ebpf).map_err(|error| ProbeError::Load(anyhow::Error::new(error)))?;
+    let reader = Reader::new(control, bulk, counters, waiting).map_err(ProbeError::Map)?;
+    let attached = Attached {
+        ebpf,
+        tracking,
+        warnings,
+        entry,
+    };
+    Ok((attached, reader))
+}
+
+/// Loads the object: its maps are made, its programs relocated.
+fn load(
+    options: &Options,
+    layout: &KernelLayout,
+    machine: Machine,
+    entry: Entry,
+    cpus: u32,
+) -> Result<Ebpf, ProbeError> {
     let table = machine.table();
     let interpreters = match entry {
         Entry::Typed => 1,
@@ -78,29 +111,17 @@ pub(super) fn attach(
         .map_max_entries("COUNTERS", cpus)
         .map_max_entries("SCRATCH", cpus)
         .verifier_log_level(VerifierLogLevel::DEBUG);
-    let mut ebpf = uninterrupted(entry, || loader.load(OBJECT))
-        .map_err(|error| ProbeError::Load(error.into()))?;
-    let counters = Counters::new(map(&ebpf, "COUNTERS")?.fd().as_fd(), cpus as usize)
-        .map_err(ProbeError::Map)?;
-    let control = ring(&ebpf, "CONTROL", options.control_ring_bytes)?;
-    let bulk = ring(&ebpf, "BULK", options.bulk_ring_bytes)?;
-    let page = rustix::param::page_size();
-    let word =
-        |name| Mapping::new(map(&ebpf, name)?.fd().as_fd(), page, 0, true).map_err(ProbeError::Map);
-    let (waiting, blocks_taken) = (word("READER")?, word("BLOCKS_TAKEN")?);
-    programs::attach(&mut ebpf, entry)?;
-    // Only now: the programs are loaded with the descriptors of the maps.
-    let tracking = Tracking::new(&mut ebpf, blocks_taken)?;
-    let warnings =
-        Warnings::new(&mut ebpf).map_err(|error| ProbeError::Load(anyhow::Error::new(error)))?;
-    let reader = Reader::new(control, bulk, counters, waiting).map_err(ProbeError::Map)?;
-    let attached = Attached {
-        ebpf,
-        tracking,
-        warnings,
-        entry,
+    uninterrupted(entry, || loader.load(OBJECT)).map_err(|error| ProbeError::Load(error.into()))
+}
+
+/// Gives back what loading took: the kernel's type information is megabytes in many small pieces,
+/// which the allocator would keep for as long as the recorder runs.
+fn trim() {
+    #[cfg(target_env = "gnu")]
+    // SAFETY: releases free pages of the allocator; no argument, no memory in use is touched.
+    unsafe {
+        libc::malloc_trim(0)
     };
-    Ok((attached, reader))
 }
 
 impl Attached {
