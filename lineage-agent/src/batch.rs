@@ -1,17 +1,28 @@
 //! Frames on their way from the rings to the fold, and the moment up to which they are complete.
+//!
+//! Frames stay in their ring until their turn has come; what is sorted is where they are.
 
 use lineage_common::{frame::Header, limits::CPUS_MAX};
-use zerocopy::{FromBytes, IntoBytes};
+use zerocopy::FromBytes;
 
-/// Frames back to back, each aligned to 8 bytes so that it can be decoded in place.
-#[derive(Debug, Default)]
-pub struct Batch {
-    words: Vec<u64>,
-    /// One entry per frame, in the order of arrival until [`Self::sort`].
-    index: Vec<Entry>,
+/// Where frames are until their turn has come.
+pub trait Frames {
+    /// A frame's bytes, aligned to 8 so that they can be decoded in place.
+    fn frame(&self, place: &Place) -> &[u8];
 }
 
-/// Where a frame is, and what orders it.
+/// Where a frame is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Place {
+    /// Position in the ring: bytes since its beginning, not reduced to its size.
+    pub position: u64,
+    /// Length in bytes.
+    pub len: u32,
+    /// The ring.
+    pub ring: u32,
+}
+
+/// What orders a frame, and where it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Entry {
     /// `CLOCK_BOOTTIME` in nanoseconds.
@@ -20,10 +31,14 @@ pub struct Entry {
     pub cpu: u32,
     /// Its number on that CPU.
     pub number: u64,
-    /// Its first word in the batch.
-    word: usize,
-    /// Its length in bytes.
-    len: usize,
+    /// Where it is.
+    pub place: Place,
+}
+
+/// Frames that have arrived, in the order of arrival until [`Self::sort`].
+#[derive(Debug, Default)]
+pub struct Batch {
+    entries: Vec<Entry>,
 }
 
 /// A moment up to which everything is known.
@@ -36,81 +51,45 @@ pub struct Watermark {
 }
 
 impl Batch {
-    /// Adds a frame of `len` bytes, which `fill` writes. `None`, and nothing is kept, when it has
-    /// no whole header or names an impossible CPU.
-    pub fn push(&mut self, len: usize, fill: impl FnOnce(&mut [u8])) -> Option<Entry> {
-        let word = self.words.len();
-        self.words.resize(word + len.div_ceil(8), 0);
-        let frame = &mut self.words[word..].as_mut_bytes()[..len];
-        fill(frame);
-        let entry = match Header::ref_from_prefix(frame) {
-            Ok((header, _)) if header.cpu < CPUS_MAX => {
-                let Header {
-                    time, cpu, number, ..
-                } = *header;
-                Entry {
-                    time,
-                    cpu,
-                    number,
-                    word,
-                    len,
-                }
-            }
-            _ => {
-                self.words.truncate(word);
-                return None;
-            }
-        };
-        self.index.push(entry);
-        Some(entry)
+    /// Adds the frame that is at `place`; returns the CPU that made it. `None`, and it is not kept,
+    /// when it has no whole header or names an impossible CPU.
+    pub fn push(&mut self, frame: &[u8], place: Place) -> Option<u32> {
+        let (header, _) = Header::ref_from_prefix(frame).ok()?;
+        let Header {
+            time, cpu, number, ..
+        } = *header;
+        if cpu >= CPUS_MAX {
+            return None;
+        }
+        self.entries.push(Entry {
+            time,
+            cpu,
+            number,
+            place,
+        });
+        Some(cpu)
     }
 
     /// The frames' order keys and places.
     #[must_use]
     pub fn entries(&self) -> &[Entry] {
-        &self.index
-    }
-
-    /// A frame's bytes, aligned to 8.
-    ///
-    /// # Panics
-    ///
-    /// When `entry` is of another batch.
-    #[must_use]
-    pub fn frame(&self, entry: &Entry) -> &[u8] {
-        &self.words[entry.word..].as_bytes()[..entry.len]
-    }
-
-    /// Bytes of all frames.
-    #[must_use]
-    pub fn bytes(&self) -> usize {
-        size_of::<u64>() * self.words.len()
+        &self.entries
     }
 
     /// Puts the entries into the order of time, then CPU, then number. The frames of each CPU and
     /// ring arrive in order, so this merges a few sorted runs.
     pub fn sort(&mut self) {
-        self.index.sort();
+        self.entries.sort();
     }
 
     /// How many entries of a sorted batch are earlier than `time`.
     #[must_use]
     pub fn before(&self, time: u64) -> usize {
-        self.index.partition_point(|entry| entry.time < time)
+        self.entries.partition_point(|entry| entry.time < time)
     }
 
-    /// Forgets the first `count` frames of a sorted batch; the others move to the front, in the
-    /// order of arrival.
+    /// Forgets the first `count` entries.
     pub fn drop_first(&mut self, count: usize) {
-        self.index.drain(..count);
-        self.index.sort_unstable_by_key(|entry| entry.word);
-        let mut kept = 0;
-        for entry in &mut self.index {
-            let words = entry.len.div_ceil(8);
-            self.words.copy_within(entry.word..entry.word + words, kept);
-            entry.word = kept;
-            kept += words;
-        }
-        self.words.truncate(kept);
+        self.entries.drain(..count);
     }
 }

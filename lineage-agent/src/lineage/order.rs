@@ -6,7 +6,7 @@
 
 use lineage_common::limits::CPUS_MAX;
 
-use crate::batch::{Batch, Watermark};
+use crate::batch::{Batch, Frames, Watermark};
 
 /// What comes out, in order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -40,7 +40,8 @@ pub struct Order {
 }
 
 impl Order {
-    /// Releases everything before the watermark, in order, and the losses it proves.
+    /// Releases everything before the watermark, in order, and the losses it proves. `frames` has
+    /// what [`Self::arrived`] lists; what is not listed any more afterwards can be freed.
     ///
     /// # Errors
     ///
@@ -48,6 +49,7 @@ impl Order {
     pub fn release<E>(
         &mut self,
         watermark: &Watermark,
+        frames: &impl Frames,
         mut sink: impl FnMut(Ordered<'_>) -> Result<(), E>,
     ) -> Result<(), E> {
         self.arrived.sort();
@@ -58,7 +60,7 @@ impl Order {
             }
             let next = &mut self.expected[entry.cpu as usize];
             *next = (*next).max(entry.number.saturating_add(1));
-            sink(Ordered::Frame(self.arrived.frame(entry)))?;
+            sink(Ordered::Frame(frames.frame(&entry.place)))?;
         }
         self.arrived.drop_first(ready);
         for (cpu, number) in (0..CPUS_MAX).zip(&watermark.numbers) {

@@ -23,7 +23,7 @@ use rustix::{
 
 use super::{ProbeError, Reader};
 use crate::{
-    batch::Batch,
+    batch::{Batch, Frames},
     event::{Body, Event, ReversedPath},
 };
 
@@ -64,10 +64,11 @@ pub(super) fn check(reader: &mut Reader) -> Result<(), ProbeError> {
         let mut batch = Batch::default();
         reader.drain(&mut batch);
         for entry in batch.entries() {
-            let event =
-                Event::decode(batch.frame(entry)).map_err(|_| ProbeError::Object("a frame"))?;
+            let frame = reader.frame(&entry.place);
+            let event = Event::decode(frame).map_err(|_| ProbeError::Object("a frame"))?;
             seen.compare(&event, &truth)?;
         }
+        reader.free(&Batch::default());
     }
     seen.complete(truth.port.is_some())
 }

@@ -39,7 +39,6 @@ pub use counters::Counters;
 pub use error::ProbeError;
 pub use reader::{Drained, Reader};
 
-use crate::batch::Batch;
 use attach::Attached;
 use btf::Btf;
 use catalog::Entry;
@@ -144,7 +143,6 @@ impl Probes {
         checked?;
         // Nobody is tracked now, so once the running probes have ended nothing is numbered.
         tracking::settle();
-        reader.drain(&mut Batch::default());
         let cpus = self.counters.cpus();
         let attached = &mut self.attached;
         uninterrupted(entry, || {

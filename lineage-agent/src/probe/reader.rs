@@ -6,8 +6,9 @@
 //! numbered later have a later time; the noted ones have arrived once as many were taken from that
 //! ring. Nothing is guessed from how long a frame may take.
 //!
-//! Every drain begins with such a look, and several can be open: the frames that have to be kept
-//! until their moment comes are those of one drain, however full the rings are.
+//! Every drain begins with such a look, and several can be open: what waits for its moment are the
+//! frames of one drain or, when this has fallen behind, of the rings. They wait there, uncopied, and
+//! are freed when their turn has come.
 
 use std::{
     collections::VecDeque, mem::MaybeUninit, os::fd::OwnedFd, sync::atomic::Ordering,
@@ -24,11 +25,11 @@ use super::{
     counters::Counters,
     ring::{Mapping, Ring},
 };
-use crate::batch::{Batch, Watermark};
+use crate::batch::{Batch, Frames, Place, Watermark};
 
-/// Most bytes one [`Reader::drain`] adds to a batch, so that memory stays bounded when the rings
-/// are large and full.
-const DRAIN_BYTES_MAX: usize = 2 * 1024 * 1024;
+/// Most bytes of a ring that one [`Reader::drain`] reads, so that what was read is freed while the
+/// rings still have room.
+const DRAIN_BYTES_MAX: u64 = 1024 * 1024;
 
 /// How far the probes' clock may be behind the system call's for an instant: theirs is readable
 /// from any context and not strictly ordered while the timekeeper is updated
@@ -46,7 +47,7 @@ const RINGS: usize = 2;
 pub struct Drained {
     /// `None` when this drain established no new moment.
     pub watermark: Option<Watermark>,
-    /// Whether frames were left in a ring because the batch was full: drain again at once.
+    /// Whether frames were left in a ring because there were many: drain again at once.
     pub more: bool,
 }
 
@@ -98,8 +99,12 @@ impl Reader {
         })
     }
 
-    /// Begins anew: the counters were set to 0, and the rings are empty.
+    /// Begins anew with empty rings: the counters were set to 0.
     pub(super) fn restart(&mut self) {
+        for ring in &mut self.rings {
+            while ring.next().is_some() {}
+            ring.free(None);
+        }
         self.taken.fill([0; RINGS]);
         self.looks.clear();
         self.malformed = 0;
@@ -126,23 +131,34 @@ impl Reader {
         }
     }
 
-    /// Adds what is in the rings to `batch`.
+    /// Adds what is in the rings to `batch`. It stays there until [`Self::free`].
     pub fn drain(&mut self, batch: &mut Batch) -> Drained {
         if self.looks.len() < LOOKS_MAX
             && let Some(look) = self.look()
         {
             self.looks.push_back(look);
         }
-        let limit = batch.bytes() + DRAIN_BYTES_MAX;
         let mut more = false;
         for ring in 0..RINGS {
-            more |= self.drain_ring(ring, batch, limit);
+            more |= self.drain_ring(ring, batch);
         }
         let arrived = self.looks.partition_point(|look| look.arrived(&self.taken));
         let newest = self.looks.drain(..arrived).next_back();
         Drained {
             watermark: newest.map(|look| look.watermark),
             more,
+        }
+    }
+
+    /// Frees what was drained, but for what `kept` lists.
+    pub fn free(&mut self, kept: &Batch) {
+        let mut first = [None; RINGS];
+        for Place { ring, position, .. } in kept.entries().iter().map(|entry| entry.place) {
+            let first: &mut Option<u64> = &mut first[ring as usize];
+            *first = Some(first.map_or(position, |first| first.min(position)));
+        }
+        for (ring, first) in self.rings.iter_mut().zip(first) {
+            ring.free(first);
         }
     }
 
@@ -181,21 +197,34 @@ impl Reader {
         })
     }
 
-    /// Takes frames from one ring until it is empty or the batch is full; whether it was full.
-    fn drain_ring(&mut self, ring: usize, batch: &mut Batch, limit: usize) -> bool {
-        while let Some(len) = self.rings[ring].next_len() {
-            if batch.bytes() + len > limit {
-                return true;
-            }
-            let taken = &mut self.taken;
-            let source = &mut self.rings[ring];
-            let kept = batch.push(len, |bytes| source.take(bytes));
-            match kept.and_then(|entry| taken.get_mut(entry.cpu as usize)) {
+    /// Reads one ring until it is empty or enough was read; whether there is more.
+    fn drain_ring(&mut self, ring: usize, batch: &mut Batch) -> bool {
+        let source = &mut self.rings[ring];
+        let mut read = 0;
+        while let Some((position, len)) = source.next() {
+            #[expect(clippy::cast_possible_truncation, reason = "two rings")]
+            let place = Place {
+                position,
+                len,
+                ring: ring as u32,
+            };
+            let cpu = batch.push(source.bytes(position, len), place);
+            match cpu.and_then(|cpu| self.taken.get_mut(cpu as usize)) {
                 Some(taken) => taken[ring] += 1,
                 None => self.malformed += 1,
             }
+            read += u64::from(len);
+            if read >= DRAIN_BYTES_MAX {
+                return true;
+            }
         }
         false
+    }
+}
+
+impl Frames for Reader {
+    fn frame(&self, place: &Place) -> &[u8] {
+        self.rings[place.ring as usize].bytes(place.position, place.len)
     }
 }
 

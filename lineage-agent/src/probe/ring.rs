@@ -3,14 +3,18 @@
 //! The layout is the kernel's ([`kernel/bpf/ringbuf.c`](https://elixir.bootlin.com/linux/v6.12/source/kernel/bpf/ringbuf.c#L76)):
 //! a page with the consumer's position, a page with the producer's, then the data. Every entry is
 //! an 8-byte header and its bytes, aligned to 8. The kernel offers the data twice in a row so that
-//! no entry wraps; this maps them once and copies a wrapping entry in two parts, because every
-//! mapped page counts as this process's memory.
+//! no entry wraps; of the second time this maps just enough for one entry, because every mapped
+//! page counts as this process's memory.
+//!
+//! Reading and freeing are two things: what was read stays where it is, and the kernel leaves it
+//! alone, until it is freed.
 
 use std::{
     os::fd::{AsFd, BorrowedFd, OwnedFd},
     sync::atomic::{AtomicU32, AtomicU64, Ordering},
 };
 
+use lineage_common::limits::FRAME_BYTES_MAX;
 use rustix::mm::{MapFlags, ProtFlags, mmap, munmap};
 
 /// `BPF_RINGBUF_BUSY_BIT`, `BPF_RINGBUF_DISCARD_BIT` (`include/uapi/linux/bpf.h`).
@@ -76,15 +80,16 @@ impl Mapping {
         unsafe { AtomicU32::from_ptr(self.start.add(at).cast()) }
     }
 
-    /// Copies bytes that the kernel does not write at the moment.
-    fn copy(&self, at: usize, to: &mut [u8]) {
-        assert!(
-            at.checked_add(to.len())
-                .is_some_and(|end| end <= self.bytes)
-        );
-        // SAFETY: in bounds; the entry is committed, so the kernel leaves it alone until the
-        // consumer's position has passed it.
-        unsafe { std::ptr::copy_nonoverlapping(self.start.add(at), to.as_mut_ptr(), to.len()) };
+    /// `len` bytes at byte `at`.
+    ///
+    /// # Safety
+    ///
+    /// Nobody writes them while the reference lives.
+    unsafe fn bytes(&self, at: usize, len: usize) -> &[u8] {
+        assert!(at.checked_add(len).is_some_and(|end| end <= self.bytes));
+        // SAFETY: in bounds, and the mapping lives as long as `self`; the caller answers for the
+        // rest.
+        unsafe { std::slice::from_raw_parts(self.start.add(at), len) }
     }
 }
 
@@ -103,8 +108,10 @@ pub(super) struct Ring {
     producer: Mapping,
     page: usize,
     size: usize,
-    /// Position up to which everything was consumed.
-    position: u64,
+    /// Position up to which everything was freed: what the kernel has to go by.
+    freed: u64,
+    /// Position up to which everything was read.
+    read: u64,
 }
 
 impl Ring {
@@ -112,7 +119,8 @@ impl Ring {
     pub(super) fn new(fd: OwnedFd, size: usize) -> rustix::io::Result<Self> {
         let page = rustix::param::page_size();
         let consumer = Mapping::new(fd.as_fd(), page, 0, true)?;
-        let producer = Mapping::new(fd.as_fd(), page + size, page as u64, false)?;
+        let again = size.min((HEADER_BYTES + FRAME_BYTES_MAX).next_multiple_of(page));
+        let producer = Mapping::new(fd.as_fd(), page + size + again, page as u64, false)?;
         let position = consumer.word(0).load(Ordering::Acquire);
         Ok(Self {
             fd,
@@ -120,7 +128,8 @@ impl Ring {
             producer,
             page,
             size,
-            position,
+            freed: position,
+            read: position,
         })
     }
 
@@ -129,51 +138,65 @@ impl Ring {
         self.fd.as_fd()
     }
 
-    /// Length of the next entry, if one is complete.
-    pub(super) fn next_len(&mut self) -> Option<usize> {
+    /// Reads on: position and length of the next entry, if one is complete.
+    pub(super) fn next(&mut self) -> Option<(u64, u32)> {
         loop {
-            if self.position == self.producer.word(0).load(Ordering::Acquire) {
+            let end = self.producer.word(0).load(Ordering::Acquire);
+            if self.read == end {
                 return None;
             }
-            let header = self.header();
+            let header = self.header(self.read);
             if header & BUSY != 0 {
                 return None;
             }
-            let len = (header & !(BUSY | DISCARD)) as usize;
-            if header & DISCARD == 0 {
-                return Some(len);
+            let len = header & !(BUSY | DISCARD);
+            let next = self.read + (HEADER_BYTES as u64 + u64::from(len)).next_multiple_of(8);
+            if next > end {
+                // Not what a kernel leaves there: nothing after it can be found.
+                return None;
             }
-            self.advance(len);
+            let position = std::mem::replace(&mut self.read, next);
+            if header & DISCARD == 0 {
+                return Some((position, len));
+            }
         }
     }
 
-    /// Copies the next entry, whose length [`Self::next_len`] gave, and frees its place.
-    pub(super) fn take(&mut self, to: &mut [u8]) {
-        let at = (self.offset() + HEADER_BYTES) % self.size;
-        let (head, tail) = to.split_at_mut(to.len().min(self.size - at));
-        self.producer.copy(self.page + at, head);
-        self.producer.copy(self.page, tail);
-        let len = to.len();
-        self.advance(len);
+    /// The bytes of an entry that was read and not freed yet; none of one too long to be a frame.
+    ///
+    /// # Panics
+    ///
+    /// When it is not such an entry.
+    pub(super) fn bytes(&self, position: u64, len: u32) -> &[u8] {
+        assert!(self.freed <= position && position + u64::from(len) < self.read);
+        let len = len as usize;
+        if len > FRAME_BYTES_MAX {
+            return &[];
+        }
+        // SAFETY: an entry that is complete is left alone by the kernel until the consumer's
+        // position has passed it, which takes `&mut self`.
+        unsafe {
+            self.producer
+                .bytes(self.page + self.offset(position) + HEADER_BYTES, len)
+        }
     }
 
-    fn offset(&self) -> usize {
+    /// Frees what was read before `position`; all of it when that is `None`.
+    pub(super) fn free(&mut self, before: Option<u64>) {
+        self.freed = before.unwrap_or(self.read).clamp(self.freed, self.read);
+        self.consumer.word(0).store(self.freed, Ordering::Release);
+    }
+
+    fn offset(&self, position: u64) -> usize {
         // The ring's size is a power of two below 4 GiB.
         #[expect(clippy::cast_possible_truncation, reason = "reduced modulo the size")]
-        let offset = (self.position % self.size as u64) as usize;
+        let offset = (position % self.size as u64) as usize;
         offset
     }
 
-    fn header(&self) -> u32 {
+    fn header(&self, position: u64) -> u32 {
         self.producer
-            .half_word(self.page + self.offset())
+            .half_word(self.page + self.offset(position))
             .load(Ordering::Acquire)
-    }
-
-    fn advance(&mut self, len: usize) {
-        self.position += (HEADER_BYTES + len).next_multiple_of(8) as u64;
-        self.consumer
-            .word(0)
-            .store(self.position, Ordering::Release);
     }
 }

@@ -70,7 +70,8 @@ pub(super) struct Engine {
 }
 
 impl Engine {
-    /// Starts the thread. It drains the rings at once and keeps what comes until [`Self::begin`].
+    /// Starts the thread. It looks into the rings at once, and what comes stays there until
+    /// [`Self::begin`].
     pub(super) fn spawn(reader: Reader) -> Result<Self, RecordError> {
         let (control, commands) = mpsc::channel();
         let (done, ended) = oneshot::channel();
@@ -195,8 +196,9 @@ impl Work {
         let (Some(recording), Some(watermark)) = (&mut self.recording, &drained.watermark) else {
             return Ok((None, drained.more));
         };
-        self.order
-            .release(watermark, |ordered| recording.take(&ordered))?;
+        let take = |ordered: Ordered<'_>| recording.take(&ordered);
+        self.order.release(watermark, &self.reader, take)?;
+        self.reader.free(&self.order.arrived);
         Ok((Some(watermark.time), drained.more))
     }
 
