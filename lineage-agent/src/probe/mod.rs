@@ -190,8 +190,10 @@ impl Probes {
             return tracked;
         }
         self.reaped = Instant::now();
-        let ended = uninterrupted(entry, || tracking.reap(ebpf)).unwrap_or(0);
-        tracked - ended.min(tracked)
+        // What could not be looked at now is looked at in a second.
+        let _ = uninterrupted(entry, || tracking.reap(ebpf));
+        // Counted again: processes have come and gone meanwhile, and 0 ends the recording.
+        tracking.pids().len()
     }
 
     /// What the probes said since the last call, for an operator: each is a sentence about something

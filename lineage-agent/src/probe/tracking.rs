@@ -244,11 +244,11 @@ impl Tracking {
             .collect()
     }
 
-    /// Removes entries whose process is over although no probe saw it end; returns how many.
+    /// Removes entries whose process is over although no probe saw it end.
     ///
     /// Entries are looked up only when some are suspect: during a look-up by system call the kernel
     /// runs no guarded probe on that processor.
-    pub(super) fn reap(&mut self, ebpf: &mut Ebpf) -> Result<usize, ProbeError> {
+    pub(super) fn reap(&mut self, ebpf: &mut Ebpf) -> Result<(), ProbeError> {
         let pids = self.pids();
         let listed: HashSet<u32> = list(ebpf)?
             .into_iter()
@@ -256,7 +256,7 @@ impl Tracking {
             .map(|process| process.pid)
             .collect();
         if pids.iter().all(|pid| listed.contains(pid)) {
-            return Ok(0);
+            return Ok(());
         }
         let entries: Vec<(u32, u64)> = self
             .tasks
@@ -267,14 +267,12 @@ impl Tracking {
             .collect();
         // After the entries: whoever is in them and not in the list has ended since.
         let live = live(&list(ebpf)?);
-        let mut ended = 0;
         for (pid, start) in entries {
             if !live.contains(&(pid, start)) {
                 self.remove(pid, start);
-                ended += 1;
             }
         }
-        Ok(ended)
+        Ok(())
     }
 
     fn set_attaching(&mut self, attaching: u32) -> Result<(), ProbeError> {
