@@ -57,6 +57,17 @@ fn an_orphan_keeps_its_creator() {
 }
 
 #[test]
+fn a_relay_of_short_lives_is_recorded_to_its_end() {
+    let recorder = Recorder::new();
+    let file = recorder.path("file").display().to_string();
+    // At no moment are there more than two, and none is there for long: hard to see for whoever
+    // walks a table to learn whether anybody is left.
+    let run = recorder.script(&format!("relay 10000 open @f {file} O_WRONLY|O_CREAT"));
+    assert_eq!(run.rows.all("process.fork", &json!({})).len(), 10_000);
+    run.rows.only("file.open", &json!({ "path": file }));
+}
+
+#[test]
 fn threads_are_told_apart_from_processes() {
     let recorder = Recorder::new();
     let path = recorder.path("file").display().to_string();

@@ -179,21 +179,32 @@ impl Probes {
         uninterrupted(entry, || tracking.attach(ebpf, pid, lineage))
     }
 
-    /// How many processes are tracked now.
+    /// How many processes are tracked now; 0 only when it is certain that there is none.
     pub fn tracked(&mut self) -> usize {
         /// How often entries are compared with the processes there are.
         const REAP_EVERY: Duration = Duration::from_secs(1);
         let entry = self.entry();
+        let numbered = self.numbered();
         let Attached { ebpf, tracking, .. } = &mut self.attached;
         let tracked = tracking.pids().len();
-        if tracked == 0 || self.reaped.elapsed() < REAP_EVERY {
+        if tracked == 0 {
+            // A walk misses a process that is created behind it by one that ends before it: the
+            // probes have numbered the creation then.
+            return usize::from(self.numbered() != numbered);
+        }
+        if self.reaped.elapsed() < REAP_EVERY {
             return tracked;
         }
         self.reaped = Instant::now();
         // What could not be looked at now is looked at in a second.
         let _ = uninterrupted(entry, || tracking.reap(ebpf));
-        // Counted again: processes have come and gone meanwhile, and 0 ends the recording.
-        tracking.pids().len()
+        tracked
+    }
+
+    /// How many frames the probes have numbered.
+    fn numbered(&self) -> u64 {
+        let cpus = 0..self.counters.cpus();
+        cpus.map(|cpu| self.counters.read(cpu).number).sum()
     }
 
     /// What the probes said since the last call, for an operator: each is a sentence about something

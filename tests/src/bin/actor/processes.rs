@@ -35,6 +35,13 @@ impl Actor {
                 }
                 self.store(name, pid);
             }
+            b"relay" => {
+                for _ in 0..words.number(self)? {
+                    if create(b"fork")? != 0 {
+                        exit(0);
+                    }
+                }
+            }
             b"spawn" => {
                 let name = words.name()?;
                 let file = words.next("a file")?;
