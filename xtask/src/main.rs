@@ -51,7 +51,7 @@ fn main() -> ExitCode {
 }
 
 fn run(args: &[String]) -> Result<()> {
-    let Some((task, rest)) = args.split_first() else {
+    let Some((task, rest)) = args.split_first().filter(|_| !asks_for_help(args)) else {
         println!("{HELP}");
         return Ok(());
     };
@@ -65,10 +65,40 @@ fn run(args: &[String]) -> Result<()> {
         "test" => test::run(rest),
         "vm" => vm::run(rest),
         "ci" => ci::run(rest),
-        "help" | "--help" | "-h" => {
-            println!("{HELP}");
-            Ok(())
-        }
         other => bail!("no task is named `{other}`; `cargo xtask help` lists them"),
+    }
+}
+
+/// Whether the usage is wanted, of all tasks or of one: it is the same text. What follows `--` is
+/// meant for another program.
+fn asks_for_help(args: &[String]) -> bool {
+    let mut ours = args.iter().take_while(|arg| *arg != "--");
+    args.first().is_some_and(|task| task == "help")
+        || ours.any(|arg| matches!(arg.as_str(), "--help" | "-h"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn help_is_ours_up_to_the_separator() {
+        let asks = |line: &str| {
+            let words: Vec<String> = line.split_whitespace().map(str::to_owned).collect();
+            asks_for_help(&words)
+        };
+        for line in [
+            "help",
+            "--help",
+            "-h",
+            "help vm",
+            "vm --help",
+            "test --no-vm -h",
+        ] {
+            assert!(asks(line), "{line}");
+        }
+        for line in ["", "test", "test -- --help", "vm --kernel 6.1 -- help"] {
+            assert!(!asks(line), "{line}");
+        }
     }
 }

@@ -1,0 +1,44 @@
+//! The command that a recording begins with runs as the user wrote it.
+
+use std::process::Stdio;
+
+use lineage_tests::programs::ACTOR;
+use lineage_tests::recorder::Recorder;
+use serde_json::json;
+
+/// Words that `lineage record` would understand, did they stand before the command.
+const FOREIGN: &[&str] = &[
+    "--json",
+    "--help",
+    "--version",
+    "--until-exit",
+    "-p",
+    "-qo",
+    "--output=elsewhere",
+    "--no-such-option",
+    "--",
+];
+
+#[test]
+fn what_follows_the_command_is_its_own() {
+    let script = FOREIGN.iter().flat_map(|word| ["print", word]);
+    let script: Vec<&str> = script.chain(["exit", "3"]).collect();
+    let separators: [&[&str]; 2] = [&[], &["--"]];
+    for separator in separators {
+        let recorder = Recorder::new();
+        let mut command = recorder.command();
+        command.args(separator).arg(&*ACTOR).args(&script);
+        let output = command.stdin(Stdio::null()).output();
+        let run = recorder.finish(output.expect("the lineage binary runs"));
+
+        assert_eq!(run.output.status.code(), Some(3), "{}", run.stderr());
+        assert_eq!(run.stdout().lines().collect::<Vec<_>>(), FOREIGN);
+        let exec = run.rows.only("process.exec", &json!({ "exe": *ACTOR }));
+        let arguments = exec.argv().split_off(1);
+        assert!(
+            arguments
+                .iter()
+                .eq(script.iter().map(|word| word.as_bytes()))
+        );
+    }
+}
