@@ -2,7 +2,7 @@
 
 #[cfg(feature = "record")]
 use std::ffi::OsString;
-use std::path::PathBuf;
+use std::{fmt::Display, num::NonZeroUsize, path::PathBuf, str::FromStr};
 
 use clap::{Args, Parser, Subcommand, ValueEnum, error::ErrorKind};
 
@@ -50,6 +50,21 @@ pub fn parse() -> Result<Command, Refused> {
         String::new()
     };
     Err(Refused { text, status })
+}
+
+/// Understands whole numbers from the least on, and says what is expected in the user's words.
+fn number<N: FromStr + PartialOrd + Display + Clone>(
+    least: N,
+) -> impl Fn(&str) -> Result<N, String> + Clone {
+    move |text| match text.parse() {
+        Ok(number) if number >= least => Ok(number),
+        Err(_) if is_positive(text) => Err("too large".to_owned()),
+        _ => Err(format!("expected a whole number, {least} or more")),
+    }
+}
+
+fn is_positive(text: &str) -> bool {
+    text.bytes().all(|byte| byte.is_ascii_digit()) && text.bytes().any(|byte| byte != b'0')
 }
 
 const EXAMPLES: &str = "\
@@ -131,7 +146,7 @@ pub struct Record {
 
     /// Record this running process and its descendants, without the recorder itself (may be
     /// repeated).
-    #[arg(short, long = "pid", value_name = "PID", value_parser = clap::value_parser!(u32).range(1..))]
+    #[arg(short, long = "pid", value_name = "PID", value_parser = number(1_u32))]
     pub pids: Vec<u32>,
 
     /// Where the keys are; made on first use.
@@ -143,11 +158,11 @@ pub struct Record {
     pub until_exit: bool,
 
     /// Size of the ring for process events, bytes, a power of two.
-    #[arg(long, value_name = "BYTES", default_value_t = lineage_common::limits::CONTROL_RING_BYTES, hide_short_help = true)]
+    #[arg(long, value_name = "BYTES", value_parser = number(1_u32), default_value_t = lineage_common::limits::CONTROL_RING_BYTES, hide_short_help = true)]
     pub control_ring: u32,
 
     /// Size of the ring for file and network events, bytes, a power of two.
-    #[arg(long, value_name = "BYTES", default_value_t = lineage_common::limits::BULK_RING_BYTES, hide_short_help = true)]
+    #[arg(long, value_name = "BYTES", value_parser = number(1_u32), default_value_t = lineage_common::limits::BULK_RING_BYTES, hide_short_help = true)]
     pub bulk_ring: u32,
 
     /// Say nothing unless something is wrong.
@@ -215,8 +230,8 @@ pub struct Verify {
 
     /// Threads to use, at most 64 [default: one per core]. Each may need some 100 MB, more for files
     /// that another program wrote.
-    #[arg(long, value_name = "N")]
-    pub threads: Option<std::num::NonZeroUsize>,
+    #[arg(long, value_name = "N", value_parser = number(NonZeroUsize::MIN))]
+    pub threads: Option<NonZeroUsize>,
 }
 
 /// Options of `lineage ls`.
@@ -231,7 +246,7 @@ pub struct Ls {
     pub kind: Vec<String>,
 
     /// Only what these processes did, and their creation.
-    #[arg(short, long, value_name = "PID", value_delimiter = ',')]
+    #[arg(short, long, value_name = "PID", value_delimiter = ',', value_parser = number(1_i64))]
     pub pid: Vec<i64>,
 
     /// Only records about a file, program or Unix socket matching the pattern: `*` is any text, also
@@ -257,7 +272,7 @@ pub struct Ls {
     pub failed: bool,
 
     /// At most this many records.
-    #[arg(short = 'n', long, value_name = "N")]
+    #[arg(short = 'n', long, value_name = "N", value_parser = number(0_u64))]
     pub limit: Option<u64>,
 
     /// One JSON object per record with all its fields, for programs.
@@ -286,15 +301,15 @@ pub struct Tree {
     pub evidence: PathBuf,
 
     /// Only these processes and their descendants.
-    #[arg(short, long, value_name = "PID", value_delimiter = ',')]
+    #[arg(short, long, value_name = "PID", value_delimiter = ',', value_parser = number(1_i64))]
     pub pid: Vec<i64>,
 
     /// Files, and connections, shown per process.
-    #[arg(long, value_name = "N", default_value_t = 6)]
+    #[arg(long, value_name = "N", value_parser = number(0_usize), default_value_t = 6)]
     pub most: usize,
 
     /// Levels shown below the first.
-    #[arg(long, value_name = "N", default_value_t = 40)]
+    #[arg(long, value_name = "N", value_parser = number(0_usize), default_value_t = 40)]
     pub depth: usize,
 
     /// Show every process on a line of its own, and files of the system too.
@@ -344,7 +359,7 @@ pub enum Key {
         #[command(flatten)]
         keys: Keys,
         /// How many hourly epochs to enrol (8760 are a year).
-        #[arg(long, value_name = "N", default_value_t = 8760)]
+        #[arg(long, value_name = "N", value_parser = number(1_u32), default_value_t = 8760)]
         epochs: u32,
         /// Print one JSON object instead of text.
         #[arg(long)]

@@ -9,6 +9,7 @@ pub mod batch;
 pub mod cli;
 pub mod clock;
 pub mod commands;
+mod counted;
 pub mod event;
 pub mod evidence;
 #[cfg(feature = "record")]

@@ -235,6 +235,37 @@ fn filters_choose_records() {
 }
 
 #[test]
+fn people_are_told_that_nothing_matches() {
+    for (arguments, word, machine) in [
+        (&["ls", "--path", "/no/such/file"][..], "record", "--ndjson"),
+        (&["tree", "--pid", "99999"], "process", "--json"),
+    ] {
+        let output = lineage(arguments[0], &arguments[1..]).output();
+        let output = output.expect("lineage runs");
+        assert!(output.status.success(), "{arguments:?}");
+        let shown = String::from_utf8_lossy(&output.stdout);
+        assert!(shown.lines().all(|line| line.contains("lost")), "{shown}");
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(said, format!("lineage: there is no such {word}\n"));
+        // Programs see it for themselves; this fails if anything is said.
+        let mut arguments = arguments.to_vec();
+        arguments.push(machine);
+        piped(arguments[0], &arguments[1..]);
+    }
+}
+
+#[test]
+fn verify_for_people() {
+    let root = Command::new(&*LINEAGE)
+        .args(["key", "root", "--keys"])
+        .arg(EVIDENCE.path().join("keys"))
+        .output()
+        .expect("lineage runs");
+    let root = String::from_utf8(root.stdout).expect("text");
+    check("verify.txt", &piped("verify", &["--trust", root.trim()]));
+}
+
+#[test]
 fn nothing_shown_can_be_obeyed_by_a_terminal() {
     for output in [
         piped("ls", &[]),
@@ -284,6 +315,33 @@ fn mistakes_are_explained_in_one_line() {
     let evidence = evidence.to_str().expect("UTF-8");
     assert!(complaint(&["ls", "/nonexistent"]).contains("/nonexistent: No such file or directory"));
     assert!(complaint(&["tree", "/var/empty"]).starts_with("lineage: cannot"));
+    let said = complaint(&["key", "show", "--keys", "/nonexistent"]);
+    assert!(
+        said.contains("no key at /nonexistent: `lineage key new`"),
+        "{said}"
+    );
+    for (arguments, expected) in [
+        (
+            ["verify", evidence, "--threads", "many"],
+            "a whole number, 1 or more",
+        ),
+        (
+            ["verify", evidence, "--threads", "0"],
+            "a whole number, 1 or more",
+        ),
+        (["record", "-p", "abc", "true"], "a whole number, 1 or more"),
+        (
+            ["ls", evidence, "--limit", "few"],
+            "a whole number, 0 or more",
+        ),
+        (
+            ["tree", evidence, "--depth", "99999999999999999999"],
+            "too large",
+        ),
+    ] {
+        let said = complaint(&arguments);
+        assert!(said.contains(expected), "{said}");
+    }
     let said = complaint(&["ls", evidence, "--kind", "file.opened"]);
     assert!(
         said.contains("file.opened") && said.contains("file.open,"),

@@ -6,7 +6,7 @@ use std::process::ExitCode;
 
 use anyhow::Context as _;
 
-use super::screen;
+use super::{remark, screen};
 use crate::cli;
 use crate::evidence::schema::Record;
 use crate::review::filter::{Filter, Glob, kinds_named};
@@ -32,7 +32,8 @@ pub(super) fn run(options: &cli::Ls) -> anyhow::Result<ExitCode> {
     } else {
         Printer::People(Ls::new(out, screen::of_stdout(options.colour)))
     };
-    let mut left = options.limit.unwrap_or(u64::MAX);
+    let limit = options.limit.unwrap_or(u64::MAX);
+    let mut left = limit;
     let several = evidence.hosts().len() > 1;
     let mut stopped = Ok(());
     let mut read = Ok(());
@@ -67,6 +68,9 @@ pub(super) fn run(options: &cli::Ls) -> anyhow::Result<ExitCode> {
     let flushed = stopped.and_then(|()| printer.flush());
     // What could be read is shown before it is said that there is more.
     read.context("list all records")?;
+    if !options.ndjson && limit > 0 && left == limit {
+        remark("there is no such record");
+    }
     screen::ending(flushed)
 }
 

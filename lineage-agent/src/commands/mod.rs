@@ -56,6 +56,12 @@ fn complain(error: &anyhow::Error) {
     );
 }
 
+/// Says something on standard error that is no failure.
+fn remark(text: &str) {
+    // Nothing can be done when standard error is gone.
+    let _ = writeln!(std::io::stderr(), "lineage: {text}");
+}
+
 /// Parses the command line and runs the command; gives the exit status.
 #[must_use]
 pub fn main() -> ExitCode {

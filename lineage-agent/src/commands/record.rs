@@ -11,9 +11,10 @@ use anyhow::Context as _;
 use jiff::Timestamp;
 use serde_json::json;
 
-use super::{complain, key, shown};
+use super::{complain, key, remark, shown};
 use crate::{
     cli,
+    counted::counted,
     evidence::{
         epoch::EPOCHS_MAX,
         escape::escape,
@@ -149,16 +150,15 @@ fn started(request: &Request, say: &Say) {
 fn report(output: &Path, outcome: &Outcome, pin: &str) -> String {
     let summary = &outcome.summary;
     let mut text = format!(
-        "{} records in {} sealed segment{}: {}",
-        summary.records,
-        summary.segments,
-        if summary.segments == 1 { "" } else { "s" },
+        "{} in {}: {}",
+        counted(summary.records, "record", "records"),
+        counted(summary.segments, "sealed segment", "sealed segments"),
         shown(output)
     );
     if outcome.lost > 0 {
         text += &format!(
-            "\nlineage: {} events LOST: the rings were full; they are counted in the evidence",
-            outcome.lost
+            "\nlineage: {} LOST: the rings were full; the evidence says how many",
+            counted(outcome.lost, "event", "events")
         );
     }
     if outcome.ending.running > 0 {
@@ -180,10 +180,11 @@ fn report(output: &Path, outcome: &Outcome, pin: &str) -> String {
 
 /// How many processes run, in words.
 fn processes(running: usize) -> String {
-    match running {
-        1 => "1 process of it still runs".to_owned(),
-        _ => format!("{running} processes of it still run"),
-    }
+    counted(
+        running,
+        "process of it still runs",
+        "processes of it still run",
+    )
 }
 
 /// Warns when the keys last only so long: recording ends with them.
@@ -193,9 +194,12 @@ fn warn_of_expiry(keys: &Keys, say: &Say) {
     let now = u64::try_from(Timestamp::now().as_second()).unwrap_or(0);
     let left = end.saturating_sub(now);
     if left < (end - enrolment.start) / EXPIRY_PART {
-        let days = left / SECONDS_PER_DAY;
+        let when = match left / SECONDS_PER_DAY {
+            0 => "within a day".to_owned(),
+            days => format!("in {}", counted(days, "day", "days")),
+        };
         say.line(&format!(
-            "the keys of this host end in {days} days, and recording with them: make others in another \
+            "the keys of this host end {when}, and recording with them: make others in another \
              directory (`lineage key new --keys DIR`) and pin their root"
         ));
     }
@@ -244,8 +248,7 @@ struct Say {
 impl Say {
     fn line(&self, text: &str) {
         if !self.quiet {
-            // Nothing can be done when standard error is gone.
-            let _ = writeln!(std::io::stderr(), "lineage: {text}");
+            remark(text);
         }
     }
 }

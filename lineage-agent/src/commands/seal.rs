@@ -8,6 +8,7 @@ use serde_json::json;
 use super::shown;
 use crate::{
     cli,
+    counted::counted,
     evidence::{keys::Keys, recover::recover, text::hex},
 };
 
@@ -38,8 +39,10 @@ pub(super) fn run(options: &cli::Seal) -> anyhow::Result<ExitCode> {
     };
     writeln!(
         out,
-        "sealed {} segments; the log is complete with {} segments, {} records{already}",
-        found.sealed, found.segments, found.records
+        "sealed {}; the log is complete with {}, {}{already}",
+        counted(found.sealed, "segment", "segments"),
+        counted(found.segments, "segment", "segments"),
+        counted(found.records, "record", "records")
     )?;
     if found.crashed {
         writeln!(
@@ -50,8 +53,8 @@ pub(super) fn run(options: &cli::Seal) -> anyhow::Result<ExitCode> {
     if found.discarded > 0 {
         writeln!(
             out,
-            "{} bytes of an unfinished write were discarded",
-            found.discarded
+            "{} of an unfinished write discarded",
+            counted(found.discarded, "byte", "bytes")
         )?;
     }
     Ok(ExitCode::SUCCESS)

@@ -6,7 +6,7 @@ use std::process::ExitCode;
 
 use anyhow::Context as _;
 
-use super::screen;
+use super::{remark, screen};
 use crate::cli;
 use crate::review::tree::{Tree, TreeOptions};
 
@@ -33,6 +33,9 @@ pub(super) fn run(options: &cli::Tree) -> anyhow::Result<ExitCode> {
     let written = written.and_then(|()| out.flush());
     // What could be read is shown before it is said that there is more.
     read.context("read all records")?;
+    if !options.json && tree.is_empty() {
+        remark("there is no such process");
+    }
     screen::ending(written)
 }
 

@@ -175,6 +175,13 @@ impl Tree {
         }
     }
 
+    /// Whether there is no process to show.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        let mut lineages = self.lineages.iter();
+        lineages.all(|lineage| self.roots(lineage).is_empty())
+    }
+
     /// Writes the tree as one JSON object: lineages, and their processes in a flat list, each after
     /// its parent.
     ///

@@ -8,6 +8,7 @@ use super::finding::{Code, Finding};
 use super::findings::Findings;
 use super::layout::manifest_path;
 use super::place::{Before, window};
+use crate::counted::counted;
 use crate::evidence::counters::{Counters, CpuCount};
 use crate::evidence::digest;
 use crate::evidence::manifest::{Cpus, MANIFEST_BYTES_MAX, Manifest, Reason};
@@ -113,7 +114,8 @@ impl<'a> Chain<'a> {
         let counters = self.counters(&manifest, &mut checks);
         self.check_counters(&manifest, counters.as_ref(), &mut checks);
         if manifest.reason == Reason::Recovery || manifest.discarded > 0 {
-            let discarded = format!("{} bytes that could not be used", manifest.discarded);
+            let discarded =
+                counted(manifest.discarded, "byte", "bytes") + " that could not be used";
             checks.push(Finding::new(Code::RecoveryGap).found(discarded));
         }
         findings.extend(

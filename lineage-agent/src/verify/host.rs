@@ -23,6 +23,7 @@ use super::spool::{self, Place, Spool};
 use super::tiles;
 use super::trust::Trust;
 use super::{Options, artifacts};
+use crate::counted::counted;
 use crate::evidence::manifest::Reason;
 use crate::evidence::tree::{Hashing as _, Log};
 
@@ -225,7 +226,9 @@ fn note_unsealed(spool: &Spool, segment: u64, findings: &mut Findings) {
                 .file(spool_path(segment))
                 .segment(segment)
                 .found(format!(
-                    "{committed} records committed, {uncommitted} not, {torn} bytes torn"
+                    "{} committed, {uncommitted} not, {} torn",
+                    counted(*committed, "record", "records"),
+                    counted(*torn, "byte", "bytes")
                 )),
         );
     }

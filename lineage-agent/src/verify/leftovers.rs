@@ -6,6 +6,7 @@ use super::findings::Findings;
 use super::layout::{numbered, parquet_path, spool_segment};
 use super::log::HostLog;
 use super::snapshot::Snapshot;
+use crate::counted::counted;
 use crate::evidence::text::decimal;
 
 /// Segments above the log that a spool explains, from the log's size on.
@@ -27,10 +28,10 @@ pub(super) fn check(
     findings: &mut Findings,
 ) {
     let newer = |path: String| {
-        let size = log.size;
+        let size = counted(log.size, "segment", "segments");
         Finding::new(Code::Rollback)
             .file(path)
-            .expected(format!("a log of {size} segments"))
+            .expected(format!("a log of {size}"))
             .found("evidence of a later one")
     };
     for path in &snapshot.events {

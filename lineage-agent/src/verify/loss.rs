@@ -7,6 +7,7 @@ use serde::Serialize;
 use super::chain::SessionEnd;
 use super::finding::{Code, Finding};
 use super::findings::Findings;
+use crate::counted::counted;
 use crate::evidence::counters::{Counters, CpuCount};
 
 /// Losses of a host over all sessions.
@@ -77,14 +78,22 @@ fn report(session: u64, loss: &Loss, findings: &mut Findings) {
     } = loss;
     if [*lost, *busy, *full, *compat] != [0; 4] {
         findings.push(Finding::new(Code::KernelLoss).found(format!(
-            "session {session}: {lost} events lost, {busy} not counted by kind, {full} table entries, {compat} 32-bit calls"
+            "session {session}: {} lost, {busy} not counted by kind, {}, {}",
+            events(*lost),
+            counted(*full, "table entry", "table entries"),
+            counted(*compat, "32-bit call", "32-bit calls")
         )));
     }
     if *dropped > 0 {
         findings.push(
-            Finding::new(Code::RecorderLoss).found(format!("session {session}: {dropped} events")),
+            Finding::new(Code::RecorderLoss)
+                .found(format!("session {session}: {}", events(*dropped))),
         );
     }
+}
+
+fn events(number: u64) -> String {
+    counted(number, "event", "events")
 }
 
 /// In a session that ended by itself, the loss records of a CPU add up to what it lost.
@@ -102,8 +111,9 @@ fn compare(end: &SessionEnd, recorded: &BTreeMap<(u64, u32), u64>, findings: &mu
             findings.push(
                 Finding::new(Code::LossUnaccounted)
                     .expected(format!(
-                        "session {}, CPU {cpu}: {counted} events lost by its counters",
-                        end.session
+                        "session {}, CPU {cpu}: {} lost by its counters",
+                        end.session,
+                        events(counted)
                     ))
                     .found(format!("{recorded} in loss records")),
             );

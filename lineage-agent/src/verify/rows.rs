@@ -9,6 +9,7 @@ use super::access::HostDir;
 use super::finding::{Code, Finding};
 use super::layout::blocks_path;
 use super::progress::Progress;
+use crate::counted::counted;
 use crate::evidence::digest;
 use crate::evidence::hasher::RecordHasher;
 use crate::evidence::manifest::ParquetFile;
@@ -163,11 +164,11 @@ pub(super) fn check(
         let found = if more {
             "more rows".to_owned()
         } else {
-            format!("{} rows", hashed.rows)
+            counted(hashed.rows, "row", "rows")
         };
         findings.push(about(
             Finding::new(code)
-                .expected(format!("{} rows", expected.count))
+                .expected(counted(expected.count, "row", "rows"))
                 .found(found),
         ));
         return None;
@@ -323,8 +324,8 @@ fn changed_rows(dir: &HostDir, expected: &Expected<'_>, hashed: &Hashed) -> Vec<
             .rows(rows(range))
             .expected("the signed block roots")
             .found(format!(
-                "{} other blocks of {BLOCK_RECORDS} rows",
-                range.1 - range.0 + 1
+                "{} of {BLOCK_RECORDS} rows",
+                counted(range.1 - range.0 + 1, "other block", "other blocks")
             ))
     };
     ranges.into_iter().take(RANGES_MAX).map(differ).collect()

@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 use super::epochs::Pin;
 use super::finding::{Finding, Severity};
 use super::report::{HostReport, Report, Requirement, Verdict};
+use crate::counted::{counted, grouped};
 
 impl Report {
     /// The report as text: what was counted, what was found, the verdict, and how far it can be
@@ -49,11 +50,11 @@ fn write_host(out: &mut String, host: &HostReport) {
     let _ = writeln!(out, "Host {}{log}: {}", host.host, pin(host.pin));
     let _ = writeln!(
         out,
-        "  {}/{} segments valid, {} records of {} lineages",
+        "  {}/{} valid, {} of {}",
         grouped(host.segments_valid),
-        grouped(host.segments),
-        grouped(host.records),
-        grouped(host.lineages)
+        counted(host.segments, "segment", "segments"),
+        counted(host.records, "record", "records"),
+        counted(host.lineages, "lineage", "lineages")
     );
     if let Some([from, to]) = &host.period {
         let _ = writeln!(out, "  from {from} to {to}");
@@ -65,17 +66,17 @@ fn write_host(out: &mut String, host: &HostReport) {
     };
     let _ = writeln!(
         out,
-        "  {}/{} checkpoints valid, {epochs}, {} artifacts, {} cosignatures",
+        "  {}/{} valid, {epochs}, {}, {}",
         grouped(host.checkpoints_valid),
-        grouped(host.segments),
-        grouped(host.artifacts),
-        grouped(host.cosignatures)
+        counted(host.segments, "checkpoint", "checkpoints"),
+        counted(host.artifacts, "artifact", "artifacts"),
+        counted(host.cosignatures, "cosignature", "cosignatures")
     );
     if host.committed + host.uncommitted > 0 {
         let _ = writeln!(
             out,
-            "  not sealed yet: {} records committed, {} not proven by anything",
-            grouped(host.committed),
+            "  not sealed yet: {} committed, {} not proven by anything",
+            counted(host.committed, "record", "records"),
             grouped(host.uncommitted)
         );
     }
@@ -168,31 +169,4 @@ fn write_limits(out: &mut String, hosts: &[HostReport]) {
         out.push_str("  The recorder has not ended this log: later records may exist elsewhere.\n");
     }
     out.push_str("  What a compromised kernel hid, and what happened before recording began, is not in here.\n");
-}
-
-/// A number with its digits in groups of three.
-fn grouped(number: u64) -> String {
-    let digits = number.to_string();
-    let mut out = String::new();
-    for (at, digit) in digits.chars().enumerate() {
-        if at > 0 && (digits.len() - at).is_multiple_of(3) {
-            out.push(' ');
-        }
-        out.push(digit);
-    }
-    out
-}
-
-#[cfg(test)]
-mod tests {
-    use super::grouped;
-
-    #[test]
-    fn digits_are_grouped() {
-        let numbers = [0, 999, 1000, 12_003, 1_234_567];
-        assert_eq!(
-            numbers.map(grouped),
-            ["0", "999", "1 000", "12 003", "1 234 567"]
-        );
-    }
 }

@@ -77,8 +77,8 @@ const PARTS: &[(&str, &[&str])] = &[
         &["batch", "event", "evidence", "lineage", "names", "clock"],
     ),
     ("evidence", &["event", "evidence", "lineage", "clock"]),
-    ("verify", &["evidence", "verify", "names"]),
-    ("review", &["evidence", "review", "names"]),
+    ("verify", &["counted", "evidence", "verify", "names"]),
+    ("review", &["counted", "evidence", "review", "names"]),
 ];
 
 /// Checks one file.

@@ -266,7 +266,7 @@ fn read_enrolment(dir: &Dir, host: &VerifierKey) -> Result<(Enrolment, String), 
 ///
 /// [`KeyError`] when there is no enrolment there or it does not verify.
 pub fn read_public(path: &Path) -> Result<(VerifierKey, Enrolment), KeyError> {
-    let dir = Dir::open(path)?;
+    let dir = store::find_dir(path)?;
     let bytes = store::read_public(&dir, store::HOST_PUBLIC)?;
     let verifier: VerifierKey = std::str::from_utf8(&bytes)
         .ok()

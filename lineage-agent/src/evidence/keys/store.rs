@@ -140,12 +140,18 @@ pub(super) fn create_dir(path: &Path) -> Result<Dir, KeyError> {
     Ok(dir)
 }
 
-/// Opens a key directory, refusing one that others could use.
-pub(super) fn open_dir(path: &Path) -> Result<Dir, KeyError> {
+/// Opens a key directory to read what is public. That there is none is no error of the system, but
+/// how every host begins.
+pub(super) fn find_dir(path: &Path) -> Result<Dir, KeyError> {
     if !path.exists() {
         return Err(KeyError::Missing(path.to_owned()));
     }
-    let dir = Dir::open(path)?;
+    Ok(Dir::open(path)?)
+}
+
+/// Opens a key directory, refusing one that others could use.
+pub(super) fn open_dir(path: &Path) -> Result<Dir, KeyError> {
+    let dir = find_dir(path)?;
     let (uid, mode) = dir.owner_and_mode()?;
     check_private(path, uid, mode)?;
     Ok(dir)

@@ -5,6 +5,7 @@ use std::fmt::Write;
 use super::super::filter::{endpoint, failed};
 use super::super::line::{Fit, Line, Style};
 use super::super::text;
+use crate::counted::counted;
 use crate::evidence::kinds;
 use crate::evidence::schema::{FIELDS, Record, Value};
 use crate::names::{self, OpenFlags};
@@ -74,8 +75,10 @@ fn told(detail: &str) -> Option<String> {
             };
             let more = match running {
                 0 => String::new(),
-                1 => ", 1 process still running".to_owned(),
-                _ => format!(", {running} processes still running"),
+                _ => format!(
+                    ", {} still running",
+                    counted(running, "process", "processes")
+                ),
             };
             Some(format!("{why}{more}"))
         }
@@ -273,7 +276,7 @@ fn failure(line: &mut Line, record: &Record<'_>) {
 }
 
 fn loss(line: &mut Line, record: &Record<'_>) {
-    let mut what = format!("{} frames", record.lost_count.unwrap_or_default());
+    let mut what = counted(record.lost_count.unwrap_or_default(), "frame", "frames");
     if let Some(cpu) = record.cpu {
         let _ = write!(what, " of CPU {cpu}");
     }

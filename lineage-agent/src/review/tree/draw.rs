@@ -7,6 +7,7 @@ use super::super::ls::{date, time_of_day};
 use super::super::text;
 use super::process::{Ending, Process, Program};
 use super::{Lineage, Tree};
+use crate::counted::counted;
 
 /// Writes all lineages, one after the other.
 pub(super) fn write(tree: &Tree, out: &mut impl Write, screen: Screen) -> io::Result<()> {
@@ -28,10 +29,12 @@ pub(super) fn write(tree: &Tree, out: &mut impl Write, screen: Screen) -> io::Re
         drawing.lineage(lineage, &roots)?;
     }
     if tree.lost > 0 {
-        let lost = format!(
-            "{} frames were lost: what they said is not in this tree",
-            tree.lost
+        let lost = counted(
+            tree.lost,
+            "frame was lost and is",
+            "frames were lost and are",
         );
+        let lost = format!("{lost} not in this tree");
         drawing.line.push(Style::Bad, Fit::Keep, lost);
         drawing.end()?;
     }
@@ -87,7 +90,7 @@ impl<'t, W: Write> Drawing<'t, '_, W> {
             self.line.push(Style::Dim, Fit::Drop, when);
         }
         self.end()?;
-        let counts = counted(&[
+        let counts = list(&[
             (lineage.processes, "process", "processes"),
             (lineage.opens, "open", "opens"),
             (lineage.connections, "connection", "connections"),
@@ -105,7 +108,8 @@ impl<'t, W: Write> Drawing<'t, '_, W> {
             self.root(&self.tree.processes[*root])?;
         }
         if lineage.skipped > 0 {
-            let text = format!("… {} records of further processes", lineage.skipped);
+            let skipped = counted(lineage.skipped, "record", "records");
+            let text = format!("… {skipped} of further processes");
             self.line.push(Style::Notable, Fit::Keep, text);
             self.end()?;
         }
@@ -283,7 +287,7 @@ impl<'t, W: Write> Drawing<'t, '_, W> {
         if process.found_running {
             self.line.push(Style::Notable, Fit::Drop, "(there before)");
         }
-        let counts = counted(&[
+        let counts = list(&[
             (process.opens, "open", "opens"),
             (process.failures, "failed", "failed"),
             (process.failed_execs, "failed exec", "failed execs"),
@@ -318,11 +322,8 @@ fn alike(one: &Process, other: &Process) -> bool {
 }
 
 /// `3 opens, 1 thread`: what is not 0.
-fn counted(counts: &[(u64, &str, &str)]) -> String {
+fn list(counts: &[(u64, &str, &str)]) -> String {
     let some = counts.iter().filter(|(count, ..)| *count > 0);
-    let words = some.map(|(count, one, many)| {
-        let what = if *count == 1 { one } else { many };
-        format!("{count} {what}")
-    });
+    let words = some.map(|(count, one, many)| counted(*count, one, many));
     words.collect::<Vec<_>>().join(", ")
 }
