@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::fs;
-use std::io::{BufRead, BufReader, Write};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::os::unix::fs::MetadataExt;
 use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex};
@@ -11,6 +11,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use lineage_tests::programs::ACTOR;
 use lineage_tests::recorder::Recorder;
+use lineage_tests::rows::Row;
 use lineage_tests::wait;
 use serde_json::json;
 
@@ -166,6 +167,60 @@ fn nothing_escapes_from_a_tree_that_forks_hard() {
         "{} of {total}: {missing:?}",
         missing.len()
     );
+}
+
+#[test]
+fn the_recorder_leaves_itself_out() {
+    let recorder = Recorder::new();
+    let later = recorder.path("later").display().to_string();
+    let record = recorder.command();
+    // The shell is recorded by a child of its own. Its other child was there before that, and goes
+    // on once the test has seen that recording has begun.
+    let script = format!(
+        r#"exec 3<&0
+        {} read 3 1 open @f {later} O_WRONLY\|O_CREAT exit 5 & other=$!
+        "$@" -p $$ & recorder=$!
+        wait $other
+        kill -TERM $recorder
+        wait $recorder"#,
+        ACTOR.display()
+    );
+    let mut command = Command::new("/bin/sh");
+    command.args(["-c", &script, "sh"]);
+    command.arg(record.get_program()).args(record.get_args());
+    command.stdin(Stdio::piped()).stderr(Stdio::piped());
+    let mut shell = command.spawn().expect("a shell");
+    let shell_pid = shell.id();
+    let mut said = BufReader::new(shell.stderr.take().expect("piped"));
+    wait::line(&mut said, "the beginning", |line| {
+        line.contains("recording into")
+    });
+    let mut input = shell.stdin.take().expect("piped");
+    input.write_all(b"g").expect("the actor reads");
+    let mut rest = String::new();
+    said.read_to_string(&mut rest).expect("text");
+    let output = shell.wait_with_output().expect("our own child");
+    assert!(output.status.success(), "{rest}");
+    let run = recorder.finish(output);
+
+    let start = run.rows.only("lineage.start", &json!({}));
+    let recorder = &start.get("detail")["recorder"]["pid"];
+    assert!(recorder.is_i64(), "{start:?}");
+    let foreign = |row: &Row| row.get("pid") != recorder && row.get("child_pid") != recorder;
+    assert!(run.rows.0.iter().all(foreign), "it has recorded itself");
+    run.rows
+        .only("process.snapshot", &json!({ "pid": shell_pid }));
+    let other = run
+        .rows
+        .only("process.snapshot", &json!({ "ppid": shell_pid }));
+    let pid = other.int("pid");
+    run.rows
+        .only("file.open", &json!({ "path": later, "pid": pid }));
+    run.rows
+        .only("process.exit", &json!({ "pid": pid, "exit_code": 5 }));
+    // The shell alone, which waits for the recorder.
+    let end = run.rows.only("lineage.end", &json!({}));
+    end.expect(&json!({ "detail": { "reason": "signal", "running": 1 } }));
 }
 
 #[test]

@@ -1,19 +1,13 @@
 //! The recorder killed in the middle: what was committed stays proven, and nothing looks tampered.
 
 use std::io::BufReader;
-use std::process::{Child, Command};
+use std::process::Command;
 
 use lineage_tests::evidence::Verdict;
 use lineage_tests::programs::{ACTOR, LINEAGE};
 use lineage_tests::recorder::Recorder;
 use lineage_tests::wait;
 use serde_json::json;
-
-/// Starts recording an actor, which then waits where its script says `read 0 1`.
-fn start(recorder: &Recorder, script: &str) -> Child {
-    let actor = ACTOR.to_str().expect("UTF-8");
-    recorder.start(std::iter::once(actor).chain(script.split_whitespace()))
-}
 
 /// Finishes evidence as an operator does after a crash.
 fn seal(recorder: &Recorder) -> std::process::Output {
@@ -32,7 +26,7 @@ fn what_was_committed_survives_a_kill() {
     let recorder = Recorder::new();
     let path = recorder.file("file", "").display().to_string();
     let script = format!("repeat 500 [ open @f {path} O_RDONLY close @f ] print ready read 0 1");
-    let mut child = start(&recorder, &script);
+    let mut child = recorder.start(&script);
     let mut lines = BufReader::new(child.stdout.take().expect("piped"));
     wait::line(&mut lines, "ready", |line| line == "ready");
     let evidence = recorder.evidence();
@@ -80,7 +74,7 @@ fn a_kill_at_any_moment_never_looks_like_tampering() {
         let script = format!(
             "repeat 400 [ print tick repeat 50 [ open @f {path} O_RDONLY close @f ] ] read 0 1"
         );
-        let mut child = start(&recorder, &script);
+        let mut child = recorder.start(&script);
         let mut lines = BufReader::new(child.stdout.take().expect("piped"));
         for _ in 0..moment {
             wait::line(&mut lines, "a tick", |line| line == "tick");
@@ -120,7 +114,7 @@ fn a_kill_at_any_moment_never_looks_like_tampering() {
 #[test]
 fn recording_goes_on_after_a_crash_in_the_same_directory() {
     let recorder = Recorder::new();
-    let mut child = start(&recorder, "print ready read 0 1");
+    let mut child = recorder.start("print ready read 0 1");
     let mut lines = BufReader::new(child.stdout.take().expect("piped"));
     wait::line(&mut lines, "ready", |line| line == "ready");
     child.kill().expect("our own child");

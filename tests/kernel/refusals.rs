@@ -11,7 +11,7 @@ use lineage_tests::programs::ACTOR;
 use lineage_tests::recorder::Recorder;
 
 /// Fails unless the output is a refusal: one line that has these words, and this status.
-fn assert_refused(output: &Output, status: i32, words: &[&str]) {
+pub(crate) fn assert_refused(output: &Output, status: i32, words: &[&str]) {
     let stderr = String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.status.code(), Some(status), "{stderr}");
     let lines: Vec<&str> = stderr.lines().collect();
@@ -26,7 +26,7 @@ fn assert_refused(output: &Output, status: i32, words: &[&str]) {
 }
 
 /// Runs the actor under the recorder; it would create `proof`.
-fn attempt(recorder: &Recorder, command: &mut Command) -> Output {
+pub(crate) fn attempt(recorder: &Recorder, command: &mut Command) -> Output {
     let proof = recorder.path("proof");
     command.arg("--").arg(&*ACTOR).arg("mkdir").arg(&proof);
     let output = command.output().expect("the lineage binary runs");

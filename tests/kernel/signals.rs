@@ -2,7 +2,6 @@
 
 use std::io::BufReader;
 
-use lineage_tests::programs::ACTOR;
 use lineage_tests::recorder::Recorder;
 use lineage_tests::wait;
 use rustix::process::{Pid, Signal, kill_process};
@@ -13,10 +12,9 @@ fn the_recorder_stops_cleanly_while_what_it_recorded_goes_on() {
     for signal in [Signal::INT, Signal::TERM] {
         let recorder = Recorder::new();
         let path = recorder.file("file", "").display().to_string();
-        let actor = ACTOR.to_str().expect("UTF-8");
         let script =
             format!("repeat 100 [ open @f {path} O_RDONLY close @f ] print ready read 0 1");
-        let mut child = recorder.start(std::iter::once(actor).chain(script.split_whitespace()));
+        let mut child = recorder.start(&script);
         let mut lines = BufReader::new(child.stdout.take().expect("piped"));
         wait::line(&mut lines, "ready", |line| line == "ready");
         let pid = Pid::from_child(&child);

@@ -134,12 +134,14 @@ impl Recorder {
         command
     }
 
-    /// Starts recording a command, its input and output connected to the test.
+    /// Starts recording the actor with a script, its input and output connected to the test.
     #[must_use]
-    pub fn start<I: AsRef<OsStr>>(&self, words: impl IntoIterator<Item = I>) -> Child {
+    pub fn start(&self, script: &str) -> Child {
         let mut command = self.command();
-        command.arg("--").args(words);
         command
+            .arg("--")
+            .arg(&*ACTOR)
+            .args(script.split_whitespace())
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped());

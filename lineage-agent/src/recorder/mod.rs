@@ -77,6 +77,9 @@ pub enum RecordError {
     /// A process to attach to is not there.
     #[error("attach to {0}: no such process")]
     NoProcess(u32),
+    /// A process to attach to is the one that records.
+    #[error("attach to {0}: it is the recorder itself")]
+    Itself(u32),
     /// Processes cannot be looked at.
     #[error(transparent)]
     Procfs(#[from] ProcfsError),
@@ -127,6 +130,9 @@ pub fn prepare(request: &Request) -> Result<Ready, RecordError> {
     }
     let procfs = Procfs::open()?;
     for pid in &request.pids {
+        if *pid == std::process::id() {
+            return Err(RecordError::Itself(*pid));
+        }
         if procfs.snapshot(*pid)?.is_none() {
             return Err(RecordError::NoProcess(*pid));
         }
@@ -277,5 +283,28 @@ fn require_empty(output: &Path) -> Result<(), RecordError> {
             path: output.to_owned(),
             source,
         }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_recorder_does_not_attach_to_itself() {
+        let request = Request {
+            output: "/nonexistent".into(),
+            append: false,
+            command: Vec::new(),
+            pids: vec![std::process::id()],
+            until_exit: false,
+            probes: probe::Options::default(),
+        };
+        // It would wait for its own end, and record what it does about that.
+        let refused = prepare(&request).map(drop);
+        assert!(
+            matches!(refused, Err(RecordError::Itself(_))),
+            "{refused:?}"
+        );
     }
 }
