@@ -20,5 +20,5 @@ fn a_32_bit_call_is_told_and_counted_and_not_mistaken_for_another() {
     close.expect(&json!({ "closed_by": "exit" }));
     let report = run.evidence.verify();
     let findings = report.document["findings"].to_string();
-    assert!(findings.contains("1 32-bit calls"), "{findings}");
+    assert!(findings.contains(", 1 32-bit call\""), "{findings}");
 }
