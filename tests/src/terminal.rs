@@ -57,6 +57,10 @@ impl Terminal {
         // SAFETY: only async-signal-safe calls on a descriptor that is still open then.
         unsafe {
             command.pre_exec(move || {
+                // Whoever runs the tests in the background may have them ignored.
+                for signal in [libc::SIGINT, libc::SIGQUIT] {
+                    libc::signal(signal, libc::SIG_DFL);
+                }
                 if libc::setsid() < 0 || libc::ioctl(descriptor, libc::TIOCSCTTY, 0) < 0 {
                     return Err(io::Error::last_os_error());
                 }
