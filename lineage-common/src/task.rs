@@ -27,8 +27,9 @@ pub struct Task {
     pub block: u32,
     /// Which entries of the block are in use, a bit for each.
     pub low: u32,
-    /// Always 0.
-    pub reserved: u32,
+    /// 1 when another process has shared its table of descriptors since the last exec
+    /// (`CLONE_FILES`), or nobody knows, which is so from an attach; else 0.
+    pub shared: u32,
 }
 
 /// Descriptors below this have a place in the process's block, which needs no search.
@@ -53,15 +54,16 @@ impl Task {
             descriptor_bits: 0,
             block,
             low: 0,
-            reserved: 0,
+            shared: 1,
         }
     }
 
-    /// A process created by a tracked one.
+    /// A process created by a tracked one, which may share its descriptors.
     #[must_use]
-    pub const fn forked(start: u64, lineage: u32, block: u32) -> Self {
+    pub const fn forked(start: u64, lineage: u32, block: u32, shared: bool) -> Self {
         Self {
             threads: 1,
+            shared: shared as u32,
             ..Self::attached(start, lineage, block)
         }
     }

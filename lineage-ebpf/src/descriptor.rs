@@ -18,6 +18,7 @@ use crate::{
     atomic::{add, and_half, fetch_add_half, or_half},
     emit::{BODY, Frame, Sent, What},
     maps::{self, DESCRIPTORS},
+    path,
     read::mask_block,
     skip::Skip,
     task::{self, Actor},
@@ -171,15 +172,37 @@ fn full() {
     }
 }
 
-/// Makes room for `file` at a descriptor: when the table has another file there, that one was
-/// closed without a probe seeing it.
+/// Makes room at a descriptor that a call has just made: what the table has there was closed
+/// without a probe seeing it. Even at the same address it is another file: the kernel uses the
+/// memory of a closed one again at once.
+#[inline(always)]
+pub(crate) fn made(actor: &Actor, fd: i32) {
+    let _ = close(actor, fd, Flags::BY_REPLACE, 0);
+}
+
+/// Makes room for `file` at a descriptor that was there: when the table has another file, that one
+/// was closed without a probe seeing it.
 #[inline(always)]
 pub(crate) fn replace(actor: &Actor, fd: i32, file: u64) {
-    if let Some(old) = find(actor, fd) {
-        // SAFETY: map values stay readable.
-        if unsafe { (*old).file } != file {
-            let _ = close(actor, fd, Flags::BY_REPLACE, 0);
-        }
+    if let Some(old) = find(actor, fd)
+        && !leads_to(actor, old, file)
+    {
+        let _ = close(actor, fd, Flags::BY_REPLACE, 0);
+    }
+}
+
+/// Whether a descriptor in the table leads to `file`. Where another process can close and open
+/// descriptors of this one, the address is not enough. Of the same file, opened again at the same
+/// address, this makes one.
+#[inline(always)]
+pub(crate) fn leads_to(actor: &Actor, descriptor: *mut Descriptor, file: u64) -> bool {
+    // SAFETY: map values stay readable.
+    unsafe {
+        (*descriptor).file == file
+            && ((*actor.task).shared == 0
+                || path::identity(file).is_some_and(|identity| {
+                    identity.ino == (*descriptor).ino && identity.dev == (*descriptor).dev
+                }))
     }
 }
 

@@ -31,6 +31,46 @@ fn by_dup2_and_dup3_in_its_place() {
 }
 
 #[test]
+fn by_another_process_with_the_same_table() {
+    let recorder = Recorder::new();
+    let [a, b] = ["a", "b"].map(|name| recorder.file(name, "12345").display().to_string());
+    // The kernel likes to put the next file where the closed one was in memory.
+    let run = recorder.script(&format!(
+        "repeat 20 [ open @a {a} O_RDONLY read @a 1 \
+         clone-files @c [ close @a open @b {b} O_RDONLY ] wait @c read @a 5 close @a ]"
+    ));
+    let bytes = |path: &str| -> Vec<i64> {
+        let closes = run.rows.all("file.close", &json!({ "path": path }));
+        closes.iter().map(|row| row.int("bytes_read")).collect()
+    };
+    assert_eq!(bytes(&a), [1; 20]);
+    // Twice each: by who opened it, and by who read it.
+    assert_eq!(bytes(&b).iter().sum::<i64>(), 5 * 20);
+    assert_eq!(
+        run.rows.all("file.inherit", &json!({ "path": b })).len(),
+        20
+    );
+}
+
+#[test]
+fn before_its_number_is_used_again() {
+    let recorder = Recorder::new();
+    let [a, b] = ["a", "b"].map(|name| recorder.path(name).display().to_string());
+    let flags = "O_WRONLY|O_CREAT";
+    let run = recorder.script(&format!(
+        "repeat 20 [ open @a {a} {flags} write @a 10 clone-files @c [ close @a ] wait @c \
+         open @b {b} {flags} write @b 7 close @b ]"
+    ));
+    for (path, bytes) in [(a, 10), (b, 7)] {
+        for open in run.rows.all("file.open", &json!({ "path": path })) {
+            run.rows
+                .only("file.close", &json!({ "opened": open.int("seq") }))
+                .expect(&json!({ "bytes_written": bytes, "path": path }));
+        }
+    }
+}
+
+#[test]
 fn by_close_range() {
     let recorder = Recorder::new();
     let [a, b] = ["a", "b"].map(|name| recorder.file(name, "12345").display().to_string());

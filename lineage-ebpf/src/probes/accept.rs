@@ -3,6 +3,7 @@
 use lineage_common::frame::Kind;
 
 use crate::{
+    descriptor,
     probes::syscall::{Returned, argument},
     skip::Skip,
     socket::{self, Address},
@@ -13,6 +14,7 @@ use crate::{
 #[inline(always)]
 pub(crate) fn returned(actor: &Actor, call: &Returned) -> Result<(), Skip> {
     let fd = if call.result >= 0 {
+        descriptor::made(actor, call.result as i32);
         call.result as i32
     } else {
         argument!(call, 0) as i32

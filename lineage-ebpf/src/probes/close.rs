@@ -33,11 +33,10 @@ fn reopened(actor: &Actor, fd: i32) -> bool {
     if !task::shares_files(actor.thread) {
         return false;
     }
-    let Some(descriptor) = descriptor::find(actor, fd) else {
-        return false;
-    };
-    // SAFETY: map values stay readable.
-    task::file(actor.thread, fd) == Some(unsafe { (*descriptor).file })
+    match (descriptor::find(actor, fd), task::file(actor.thread, fd)) {
+        (Some(descriptor), Some(file)) => descriptor::leads_to(actor, descriptor, file),
+        _ => false,
+    }
 }
 
 /// `close_range(first, last, flags)`.

@@ -34,6 +34,7 @@ const OF_THE_CALL: u32 = 0o100 | 0o200 | 0o400 | 0o1000 | 0o2_000_000;
 pub(crate) fn returned(actor: &Actor, call: &Returned, action: Action) -> Result<(), Skip> {
     if call.result >= 0 {
         let fd = call.result as i32;
+        descriptor::made(actor, fd);
         let flags = asked(call, action).flags;
         if let Some(file) = task::file(actor.thread, fd)
             && record_call(actor, fd, file, Kind::FILE_OPEN, flags) != Err(Skip::Unreadable)
@@ -54,7 +55,6 @@ pub(crate) fn record(actor: &Actor, fd: i32, file: u64, kind: Kind) -> Result<()
 /// [`record`], with the flags the call was given.
 #[inline(never)]
 fn record_call(actor: &Actor, fd: i32, file: u64, kind: Kind, call_flags: u32) -> Result<(), Skip> {
-    descriptor::replace(actor, fd, file);
     let frame = Frame::take(kind)?;
     // SAFETY: the scratch is ours until the frame is sent.
     let facts = unsafe { &mut (*frame.scratch).facts };

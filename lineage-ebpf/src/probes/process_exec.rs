@@ -79,6 +79,7 @@ pub(crate) fn executed(image: impl FnOnce(&Actor) -> Option<Image>) -> Result<Ac
     // ended when an exec succeeds.
     unsafe {
         (*actor.task).exec += 1;
+        (*actor.task).shared = 0;
         (*actor.task).threads = 1;
     }
     record(&actor, &image)?;

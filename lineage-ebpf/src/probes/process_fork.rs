@@ -12,7 +12,7 @@ use crate::{
     emit::{BODY, Frame, What},
     maps::{self, LINKS, TASKS},
     probes::syscall::Returned,
-    read::{Typed, offset, typed},
+    read::{Typed, offset, typed, untyped},
     skip::Skip,
     task::{self, Actor},
 };
@@ -106,12 +106,25 @@ pub(crate) fn forked(creator: u32, new: &Child) -> Result<(), Skip> {
 fn inherit(actor: &Actor, child: &Child) {
     // SAFETY: the entry of a tracked process stays while one of its threads runs.
     let lineage = unsafe { (*actor.task).lineage };
+    let shared = shares_descriptors(actor, child);
+    if shared {
+        // SAFETY: as above.
+        unsafe { (*actor.task).shared = 1 };
+    }
     let block = maps::take_block();
-    let task = Task::forked(child.start, lineage, block);
+    let task = Task::forked(child.start, lineage, block, shared);
     if TASKS.insert(child.pid, task, NO_EXIST).is_ok() || overwrite(child, &task) {
         return;
     }
     maps::give_block(block);
+}
+
+/// Whether the child has the table of descriptors of its creator (`CLONE_FILES`), not a copy.
+#[inline(always)]
+fn shares_descriptors(actor: &Actor, child: &Child) -> bool {
+    // SAFETY: `thread` is a `struct task_struct`; the member is a pointer.
+    let own: u64 = unsafe { typed(actor.thread, offset!(task_files)) };
+    untyped(child.thread + offset!(task_files) as u64) == Some(own)
 }
 
 /// Enters a child for whose id there is an entry, unless that is its own: the agent may have been

@@ -18,7 +18,7 @@ pub(crate) fn returned(actor: &Actor, call: &Returned) -> Result<(), Skip> {
     let fd = call.result as i32;
     let file = task::file(actor.thread, fd).ok_or(Skip::Unreadable)?;
     let identity = path::identity(file).ok_or(Skip::Unreadable)?;
-    descriptor::replace(actor, fd, file);
+    descriptor::made(actor, fd);
     let target = Target {
         file,
         ino: identity.ino,

@@ -36,8 +36,14 @@ pub(crate) fn moved(actor: &Actor, fd: i32, read: u64, written: u64) -> Result<(
     let file = task::file(actor.thread, fd).ok_or(Skip::Unreadable)?;
     let known = match descriptor::find(actor, fd) {
         // SAFETY: map values stay readable.
-        Some(known) if unsafe { (*known).file == file && (*known).opened_cpu != NO_CPU } => known,
+        Some(known)
+            if unsafe { (*known).opened_cpu } != NO_CPU
+                && descriptor::leads_to(actor, known, file) =>
+        {
+            known
+        }
         _ => {
+            descriptor::replace(actor, fd, file);
             inherit(actor, fd, file)?;
             descriptor::find(actor, fd).ok_or(Skip::Unreadable)?
         }

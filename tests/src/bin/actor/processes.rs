@@ -25,7 +25,7 @@ impl Actor {
     /// Everything about processes.
     pub(crate) fn process(&mut self, verb: &CStr, words: &mut Words) -> Known {
         match verb.to_bytes() {
-            b"fork" | b"vfork" | b"clone3" => {
+            b"fork" | b"vfork" | b"clone3" | b"clone-files" => {
                 let name = words.name()?;
                 let block = words.block()?;
                 let pid = create(verb.to_bytes())?;
@@ -122,8 +122,13 @@ fn create(verb: &[u8]) -> Result<i64, Failure> {
             let args: Vec<u8> = words.iter().flat_map(|word| word.to_ne_bytes()).collect();
             call("clone3", libc::SYS_clone3, &mut [In(&args), Int(64)])
         }
-        b"vfork" => {
-            let flags = i64::from(libc::CLONE_VFORK) | signal;
+        b"vfork" | b"clone-files" => {
+            let flag = if verb == b"vfork" {
+                libc::CLONE_VFORK
+            } else {
+                libc::CLONE_FILES
+            };
+            let flags = i64::from(flag) | signal;
             call(
                 "clone",
                 libc::SYS_clone,
