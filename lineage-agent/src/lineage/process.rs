@@ -48,7 +48,30 @@ pub enum What {
     File(Box<str>),
     /// A socket, by its ends.
     Socket(Box<Ends>),
+    /// Too much is kept already: only the record that opened it says.
+    Unkept,
 }
+
+impl What {
+    /// Bytes of its text, about.
+    fn bytes(&self) -> usize {
+        match self {
+            Self::File(path) => path.len(),
+            Self::Socket(_) => size_of::<Ends>() + ENDS_TEXT_BYTES,
+            Self::Unkept => 0,
+        }
+    }
+}
+
+/// Most text kept for open descriptors, of all processes together: what processes hold open must
+/// not decide how much memory recording takes.
+const TEXT_BYTES_MAX: usize = 4 << 20;
+
+/// Most open descriptors kept.
+const OPENED_MAX: usize = 1 << 17;
+
+/// Text of both ends of a usual socket.
+const ENDS_TEXT_BYTES: usize = 64;
 
 /// Transport and addresses of a socket, as text.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -134,20 +157,26 @@ pub struct ExecutableState {
 
 /// All live processes by id in the initial pid namespace.
 #[derive(Debug, Default)]
-pub struct Processes(HashMap<u32, Process>);
+pub struct Processes {
+    by_pid: HashMap<u32, Process>,
+    /// Descriptors kept, of all processes.
+    opened: usize,
+    /// Bytes of their text.
+    text: usize,
+}
 
 impl Processes {
     /// The process with this id, if it is the one that started then.
     #[must_use]
     pub fn get(&self, pid: u32, start_ns: u64) -> Option<&Process> {
-        self.0
+        self.by_pid
             .get(&pid)
             .filter(|process| process.start_ns == start_ns)
     }
 
     /// The same, to change it.
     pub fn get_mut(&mut self, pid: u32, start_ns: u64) -> Option<&mut Process> {
-        self.0
+        self.by_pid
             .get_mut(&pid)
             .filter(|process| process.start_ns == start_ns)
     }
@@ -155,30 +184,134 @@ impl Processes {
     /// The process that has this id now.
     #[must_use]
     pub fn by_pid(&self, pid: u32) -> Option<&Process> {
-        self.0.get(&pid)
+        self.by_pid.get(&pid)
     }
 
     /// Adds a process; one whose end was not seen and whose id it reuses gives way.
     pub fn insert(&mut self, pid: u32, process: Process) {
-        self.0.insert(pid, process);
+        let old = self.by_pid.insert(pid, process);
+        self.dropped(old.as_ref());
     }
 
     /// Removes a process that ended.
     pub fn remove(&mut self, pid: u32, start_ns: u64) {
         if self.get(pid, start_ns).is_some() {
-            self.0.remove(&pid);
+            let ended = self.by_pid.remove(&pid);
+            self.dropped(ended.as_ref());
         }
+    }
+
+    fn dropped(&mut self, process: Option<&Process>) {
+        for opened in process
+            .into_iter()
+            .flat_map(|process| process.open.values())
+        {
+            self.opened -= 1;
+            self.text -= opened.what.bytes();
+        }
+    }
+
+    /// Notes that a process opened a descriptor: without what it stands for when much is kept, and
+    /// not at all when very much is.
+    pub fn opened(&mut self, pid: u32, start_ns: u64, fd: i32, mut opened: Opened) {
+        if self.text + opened.what.bytes() > TEXT_BYTES_MAX {
+            opened.what = What::Unkept;
+        }
+        self.take(pid, start_ns, fd);
+        let bytes = opened.what.bytes();
+        if self.opened < OPENED_MAX
+            && let Some(process) = self.get_mut(pid, start_ns)
+        {
+            process.open.insert(fd, opened);
+            self.opened += 1;
+            self.text += bytes;
+        }
+    }
+
+    /// Takes back what [`Self::opened`] noted, if it is of the frame that this CPU gave this number.
+    pub fn closed(
+        &mut self,
+        pid: u32,
+        start_ns: u64,
+        fd: i32,
+        frame: (u32, u64),
+    ) -> Option<Opened> {
+        let opened = self.get(pid, start_ns)?.open.get(&fd)?;
+        if (opened.cpu, opened.number) != frame {
+            return None;
+        }
+        self.take(pid, start_ns, fd)
+    }
+
+    fn take(&mut self, pid: u32, start_ns: u64, fd: i32) -> Option<Opened> {
+        let taken = self.get_mut(pid, start_ns)?.open.remove(&fd)?;
+        self.opened -= 1;
+        self.text -= taken.what.bytes();
+        Some(taken)
     }
 
     /// How many are alive.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.0.len()
+        self.by_pid.len()
     }
 
     /// Whether none is alive.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.by_pid.is_empty()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn process(start_ns: u64) -> Process {
+        Process {
+            start_ns,
+            lineage: 0,
+            uid: None,
+            parent_uid: None,
+            parent_pid: None,
+            exe: None,
+            cause: 0,
+            open: BTreeMap::new(),
+        }
+    }
+
+    fn opened(number: u64, path: usize) -> Opened {
+        Opened {
+            cpu: 0,
+            number,
+            seq: number,
+            what: What::File("x".repeat(path).into()),
+        }
+    }
+
+    #[test]
+    fn what_is_kept_is_bounded_and_given_back() {
+        let mut processes = Processes::default();
+        processes.insert(1, process(10));
+        let long = TEXT_BYTES_MAX / 2;
+        for (fd, number) in (0..).zip(0..3) {
+            processes.opened(1, 10, fd, opened(number, long));
+        }
+        assert_eq!((processes.opened, processes.text), (3, 2 * long));
+        let third = processes.closed(1, 10, 2, (0, 2)).unwrap();
+        assert!(matches!(third.what, What::Unkept));
+        assert!(processes.closed(1, 10, 0, (0, 7)).is_none());
+        assert_eq!(processes.closed(1, 10, 0, (0, 0)).unwrap().seq, 0);
+        processes.opened(1, 10, 1, opened(9, 5));
+        assert_eq!((processes.opened, processes.text), (1, 5));
+        // Another process with this id: the end of the first was not seen.
+        processes.insert(1, process(20));
+        assert_eq!((processes.opened, processes.text), (0, 0));
+        for fd in 0..=i32::try_from(OPENED_MAX).unwrap() {
+            processes.opened(1, 20, fd, opened(1, 1));
+        }
+        assert_eq!((processes.opened, processes.text), (OPENED_MAX, OPENED_MAX));
+        processes.remove(1, 20);
+        assert_eq!((processes.opened, processes.text), (0, 0));
     }
 }

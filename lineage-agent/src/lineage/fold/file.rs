@@ -46,15 +46,13 @@ impl Fold {
 
     /// Notes which record opened a descriptor, for the record of its close.
     pub(super) fn remember(&mut self, header: &Header, fd: i32, seq: u64, what: What) {
-        if let Some(process) = self.processes.get_mut(header.pid, header.start) {
-            let opened = Opened {
-                cpu: header.cpu,
-                number: header.number,
-                seq,
-                what,
-            };
-            process.open.insert(fd, opened);
-        }
+        let opened = Opened {
+            cpu: header.cpu,
+            number: header.number,
+            seq,
+            what,
+        };
+        self.processes.opened(header.pid, header.start, fd, opened);
     }
 
     pub(super) fn close<S: Sink>(
@@ -65,7 +63,10 @@ impl Fold {
         sink: &mut S,
     ) -> Result<(), S::Error> {
         let known = close.opened_cpu != NO_CPU;
-        let opened = self.forget(header, close);
+        let frame = (close.opened_cpu, close.opened_number);
+        let opened = self
+            .processes
+            .closed(header.pid, header.start, close.fd, frame);
         self.emit(header, kind, sink, |_, record| {
             record.fd = Some(i64::from(close.fd));
             record.closed_by = Some(closed_by(header.flags));
@@ -82,23 +83,13 @@ impl Fold {
         })
         .map(drop)
     }
-
-    /// Takes back what [`Self::remember`] noted, if it is what this close names.
-    fn forget(&mut self, header: &Header, close: &Close) -> Option<Opened> {
-        let process = self.processes.get_mut(header.pid, header.start)?;
-        let opened = process.open.get(&close.fd)?;
-        if (opened.cpu, opened.number) == (close.opened_cpu, close.opened_number) {
-            process.open.remove(&close.fd)
-        } else {
-            None
-        }
-    }
 }
 
 fn describe<'a>(record: &mut Record<'a>, what: &'a What) {
     match what {
         What::File(path) => record.path = Some(path),
         What::Socket(ends) => set_ends(record, ends),
+        What::Unkept => {}
     }
 }
 
