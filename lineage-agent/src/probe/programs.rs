@@ -67,14 +67,39 @@ fn warnings_are_fatal() -> bool {
 }
 
 /// Does something with a program; an error names it.
+///
+/// The kernel stops looking at a program when a signal arrives, and wants to be asked again
+/// (`signal_pending` in [`kernel/bpf/verifier.c`](https://elixir.bootlin.com/linux/v6.12/source/kernel/bpf/verifier.c#L18570)).
 fn with(
     ebpf: &mut Ebpf,
     name: &'static str,
-    act: impl FnOnce(&mut aya::programs::Program) -> Result<(), ProgramError>,
+    act: impl Fn(&mut aya::programs::Program) -> Result<(), ProgramError>,
 ) -> Result<(), ProbeError> {
+    /// How often.
+    const TRIES: usize = 10;
     let program = ebpf.program_mut(name).ok_or(ProbeError::Object(name))?;
-    act(program).map_err(|error| ProbeError::Program {
-        name,
-        said: error.into(),
-    })
+    let mut tries = 1..TRIES;
+    loop {
+        match act(program) {
+            Err(error) if is_interrupted(&error) && tries.next().is_some() => {}
+            done => {
+                return done.map_err(|error| ProbeError::Program {
+                    name,
+                    said: error.into(),
+                });
+            }
+        }
+    }
+}
+
+fn is_interrupted(error: &ProgramError) -> bool {
+    let error = match error {
+        ProgramError::LoadError { io_error, .. } => io_error,
+        ProgramError::SyscallError(error) => &error.io_error,
+        _ => return false,
+    };
+    matches!(
+        error.kind(),
+        std::io::ErrorKind::WouldBlock | std::io::ErrorKind::Interrupted
+    )
 }
