@@ -174,6 +174,15 @@ impl Reader {
         self.malformed
     }
 
+    /// Frames put into the rings and not drained yet.
+    #[must_use]
+    pub fn unread(&self) -> u64 {
+        let produced: u64 = (0..self.counters.cpus())
+            .flat_map(|cpu| self.counters.read(cpu).produced)
+            .sum();
+        produced.saturating_sub(self.taken.iter().flatten().sum())
+    }
+
     /// Notes a moment and what every CPU had produced by then.
     fn look(&self) -> Option<Look> {
         let now = clock_gettime(ClockId::Boottime);

@@ -143,7 +143,8 @@ struct Recording {
     fold: Fold,
     sink: Numbered,
     lineages: u32,
-    undecodable: u64,
+    /// Frames that became no record: not understood, or not waited for.
+    unrecorded: u64,
 }
 
 /// The writer as the fold sees it.
@@ -209,18 +210,30 @@ impl Work {
         };
         let counters = self.reader.counters();
         let cpus: Vec<_> = (0..counters.cpus()).map(|cpu| counters.read(cpu)).collect();
-        let dropped = recording.undecodable + self.reader.malformed() + misses;
+        let dropped = recording.unrecorded + self.reader.malformed() + misses;
         let writer = &mut recording.sink.0;
         writer.commit(&Counters::new(&cpus, dropped))?;
         recording.fold.set_utc_offset(writer.offset_ns());
         Ok(())
     }
 
+    /// Counts what is not going to be recorded.
+    fn give_up(&mut self) {
+        let waiting = self.order.arrived.entries().len() as u64;
+        if let Some(recording) = &mut self.recording {
+            recording.unrecorded += self.reader.unread() + waiting;
+        }
+    }
+
     fn finish(&mut self, finish: &Finish) -> Result<Summary, RecordError> {
         let started = Instant::now();
-        while started.elapsed() < LAST_FRAMES {
+        loop {
             let (complete, more) = self.step()?;
             if complete.is_some_and(|time| time > finish.time_ns) {
+                break;
+            }
+            if started.elapsed() >= LAST_FRAMES {
+                self.give_up();
                 break;
             }
             if !more {
@@ -264,7 +277,7 @@ impl Recording {
             fold,
             sink,
             lineages,
-            undecodable: 0,
+            unrecorded: 0,
         })
     }
 
@@ -273,7 +286,7 @@ impl Recording {
             Ordered::Frame(frame) => match Event::decode(frame) {
                 Ok(event) => self.fold.event(&event, &mut self.sink),
                 Err(_) => {
-                    self.undecodable += 1;
+                    self.unrecorded += 1;
                     Ok(())
                 }
             },
