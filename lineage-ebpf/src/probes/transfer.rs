@@ -35,8 +35,8 @@ const MESSAGE_LEN: u64 = 56;
 pub(crate) fn moved(actor: &Actor, fd: i32, read: u64, written: u64) -> Result<(), Skip> {
     let file = task::file(actor.thread, fd).ok_or(Skip::Unreadable)?;
     let known = match descriptor::find(actor, fd) {
-        // SAFETY: map values stay readable.
         Some(known)
+            // SAFETY: map values stay readable.
             if unsafe { (*known).opened_cpu } != NO_CPU
                 && descriptor::leads_to(actor, known, file) =>
         {
