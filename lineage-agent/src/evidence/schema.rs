@@ -193,7 +193,7 @@ registry! {
     22 mode I64 Kernel "Type and permission bits of the file (`st_mode`).";
     23 dev I64 Kernel "Device the file is on, encoded as `st_dev` of stat(2).";
     24 ino I64 Kernel "Inode number of the file or socket.";
-    25 opened U64 Derived "`seq` of the record that opened, connected, accepted, bound or first used this descriptor.";
+    25 opened U64 Derived "`seq` of the record that opened, connected, accepted, bound or first used this descriptor. Of a close while very many are open, only that record has path or addresses; beyond 131072 it is not named.";
     26 bytes_read U64 Kernel "Bytes read or received through this descriptor by this process until it was closed, also by what the process was before an exec.";
     27 bytes_written U64 Kernel "Bytes written or sent through this descriptor by this process until it was closed, also by what the process was before an exec.";
     28 closed_by Text Kernel "What closed the descriptor: `close`, `close_range`, `replace` (dup2 and the like), `exec` (close-on-exec), `exit`.";
