@@ -1,6 +1,6 @@
 //! A recorder killed between any two steps of sealing leaves evidence that is verified as it is.
 
-use std::io::Write as _;
+use std::io::{ErrorKind, Write as _};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 
@@ -22,8 +22,14 @@ struct Copies {
 
 impl Steps for Copies {
     fn reached(&self, segment: u64, step: Step) {
-        let copy = tempfile::tempdir().unwrap();
-        copy_tree(&self.evidence, copy.path());
+        // The thread that records goes on meanwhile and may give a file its name.
+        let copy = loop {
+            let copy = tempfile::tempdir().unwrap();
+            match copy_tree(&self.evidence, copy.path()) {
+                Err(error) if error.kind() == ErrorKind::NotFound => {}
+                done => break done.map(|()| copy).unwrap(),
+            }
+        };
         self.taken.lock().unwrap().push((segment, step, copy));
     }
 }

@@ -1,5 +1,6 @@
 //! Small evidence made with the real writer, and copies of it to damage.
 
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, LazyLock};
@@ -92,7 +93,7 @@ impl Host {
 
     pub(crate) fn copy(&self) -> Copy {
         let temp = tempfile::tempdir().unwrap();
-        copy_tree(&self.evidence(), temp.path());
+        copy_tree(&self.evidence(), temp.path()).unwrap();
         let dir = temp.path().join(self.keys.host_id().directory());
         Copy {
             temp,
@@ -244,15 +245,17 @@ fn list(root: &Path, folder: &Path, files: &mut Vec<String>) {
     }
 }
 
-pub(crate) fn copy_tree(from: &Path, to: &Path) {
-    std::fs::create_dir_all(to).unwrap();
-    for entry in std::fs::read_dir(from).unwrap() {
-        let entry = entry.unwrap();
+/// Copies a directory and what is in it.
+pub(crate) fn copy_tree(from: &Path, to: &Path) -> io::Result<()> {
+    std::fs::create_dir_all(to)?;
+    for entry in std::fs::read_dir(from)? {
+        let entry = entry?;
         let target = to.join(entry.file_name());
-        if entry.file_type().unwrap().is_dir() {
-            copy_tree(&entry.path(), &target);
+        if entry.file_type()?.is_dir() {
+            copy_tree(&entry.path(), &target)?;
         } else {
-            std::fs::copy(entry.path(), target).unwrap();
+            std::fs::copy(entry.path(), target)?;
         }
     }
+    Ok(())
 }
