@@ -91,21 +91,55 @@ pub(super) fn catch_file_size() -> Result<(), RecordError> {
     handler(SignalKind::from_raw(Signal::XFSZ.as_raw())).map(drop)
 }
 
+/// Signals to the recorder that it answers. Caught before anyone is told that recording has begun:
+/// who knows of it may stop it at once.
+pub(super) struct Signals {
+    interrupt: Stream,
+    quit: Stream,
+    terminate: Stream,
+    hangup: Stream,
+    user_1: Stream,
+    user_2: Stream,
+    alarm: Stream,
+}
+
+impl Signals {
+    /// Catches them from now on.
+    pub(super) fn catch() -> Result<Self, RecordError> {
+        Ok(Self {
+            interrupt: handler(SignalKind::interrupt())?,
+            quit: handler(SignalKind::quit())?,
+            terminate: handler(SignalKind::terminate())?,
+            hangup: handler(SignalKind::hangup())?,
+            user_1: handler(SignalKind::user_defined1())?,
+            user_2: handler(SignalKind::user_defined2())?,
+            alarm: handler(SignalKind::alarm())?,
+        })
+    }
+
+    /// The next that arrives or has arrived.
+    async fn next(&mut self) -> Signal {
+        tokio::select! {
+            _ = self.interrupt.recv() => Signal::INT,
+            _ = self.quit.recv() => Signal::QUIT,
+            _ = self.terminate.recv() => Signal::TERM,
+            _ = self.hangup.recv() => Signal::HUP,
+            _ = self.user_1.recv() => Signal::USR1,
+            _ = self.user_2.recv() => Signal::USR2,
+            _ = self.alarm.recv() => Signal::ALARM,
+        }
+    }
+}
+
 /// Lets the command go and waits for the end.
 pub(super) async fn wait(
+    signals: &mut Signals,
     probes: &mut Probes,
     engine: &mut Engine,
     waiting: Option<Waiting>,
     request: &Request,
     tell: &mut impl FnMut(News),
 ) -> Result<Ending, RecordError> {
-    let mut interrupt = handler(SignalKind::interrupt())?;
-    let mut quit = handler(SignalKind::quit())?;
-    let mut terminate = handler(SignalKind::terminate())?;
-    let mut hangup = handler(SignalKind::hangup())?;
-    let mut user_1 = handler(SignalKind::user_defined1())?;
-    let mut user_2 = handler(SignalKind::user_defined2())?;
-    let mut alarm = handler(SignalKind::alarm())?;
     let mut command = Command::new(waiting, request).await?;
     let mut look = interval(LOOK_EVERY);
     look.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -139,13 +173,7 @@ pub(super) async fn wait(
                 continue;
             }
             error = engine.failed() => return Err(error),
-            _ = interrupt.recv() => Signal::INT,
-            _ = quit.recv() => Signal::QUIT,
-            _ = terminate.recv() => Signal::TERM,
-            _ = hangup.recv() => Signal::HUP,
-            _ = user_1.recv() => Signal::USR1,
-            _ = user_2.recv() => Signal::USR2,
-            _ = alarm.recv() => Signal::ALARM,
+            signal = signals.next() => signal,
         };
         if command.runs() && matches!(received, Signal::INT | Signal::QUIT) && on_terminal() {
             continue;

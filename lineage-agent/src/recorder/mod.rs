@@ -189,8 +189,17 @@ pub async fn record(
         writer,
         registrations,
     })?;
+    let mut signals = ending::Signals::catch()?;
     tell(News::Started);
-    let ending = ending::wait(&mut probes, &mut engine, waiting, request, &mut tell).await?;
+    let ending = ending::wait(
+        &mut signals,
+        &mut probes,
+        &mut engine,
+        waiting,
+        request,
+        &mut tell,
+    )
+    .await?;
     probes
         .warnings()
         .into_iter()
