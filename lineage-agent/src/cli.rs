@@ -176,7 +176,6 @@ pub struct Record {
     /// The command and its arguments; needed unless `-p` is given.
     #[arg(
         trailing_var_arg = true,
-        allow_hyphen_values = true,
         value_name = "CMD",
         required_unless_present = "pids"
     )]

@@ -42,3 +42,18 @@ fn what_follows_the_command_is_its_own() {
         );
     }
 }
+
+#[test]
+fn what_stands_before_it_is_not() {
+    let recorder = Recorder::new();
+    let mut command = recorder.command();
+    command.args(["--until-exti", "true"]);
+    let output = command.output().expect("the lineage binary runs");
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(2), "{said}");
+    assert!(
+        said.contains("'--until-exti' found") && said.contains("'--until-exit'"),
+        "{said}"
+    );
+    assert!(!recorder.path("evidence").exists());
+}
