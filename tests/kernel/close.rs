@@ -45,6 +45,7 @@ fn by_another_process_with_the_same_table() {
     };
     assert_eq!(bytes(&a), [1; 20]);
     // Twice each: by who opened it, and by who read it.
+    assert_eq!(bytes(&b).len(), 2 * 20);
     assert_eq!(bytes(&b).iter().sum::<i64>(), 5 * 20);
     assert_eq!(
         run.rows.all("file.inherit", &json!({ "path": b })).len(),
@@ -62,7 +63,9 @@ fn before_its_number_is_used_again() {
          open @b {b} {flags} write @b 7 close @b ]"
     ));
     for (path, bytes) in [(a, 10), (b, 7)] {
-        for open in run.rows.all("file.open", &json!({ "path": path })) {
+        let opens = run.rows.all("file.open", &json!({ "path": path }));
+        assert_eq!(opens.len(), 20);
+        for open in opens {
             run.rows
                 .only("file.close", &json!({ "opened": open.int("seq") }))
                 .expect(&json!({ "bytes_written": bytes, "path": path }));

@@ -1,13 +1,11 @@
 //! Signing keys last for some time only: their end is told before it comes, and respected when it has.
 
-use std::process::Command;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use lineage_agent::evidence::keys::{Keys, Plan, Secrets};
-use lineage_tests::programs::LINEAGE;
 use lineage_tests::recorder::Recorder;
 
-use crate::refusals::{assert_refused, attempt};
+use crate::refusals::{assert_refused, attempt, into_nowhere};
 
 const DAY: i64 = 86_400;
 const DAYS_OF_YEAR: u32 = 365;
@@ -60,12 +58,8 @@ fn nothing_is_said_before() {
 #[test]
 fn nothing_is_said_when_nothing_is_recorded() {
     let recorder = with_left(DAY);
-    // Where there can be no directory, which only shows once the keys are in use.
-    let mut command = Command::new(&*LINEAGE);
-    command
-        .args(["record", "-o", "/proc/evidence", "--keys"])
-        .arg(recorder.path("keys"));
-    let output = attempt(&recorder, &mut command);
+    // Which only shows once the keys are in use.
+    let output = attempt(&recorder, &mut into_nowhere(&recorder));
     assert_refused(&output, 125, &["/proc/evidence"]);
 }
 

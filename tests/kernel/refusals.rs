@@ -7,7 +7,7 @@ use std::path::Path;
 use std::process::{Command, Output};
 
 use lineage_tests::evidence::Verdict;
-use lineage_tests::programs::ACTOR;
+use lineage_tests::programs::{ACTOR, LINEAGE};
 use lineage_tests::recorder::Recorder;
 
 /// Fails unless the output is a refusal: one line that has these words, and this status.
@@ -23,6 +23,15 @@ pub(crate) fn assert_refused(output: &Output, status: i32, words: &[&str]) {
         assert!(line.contains(word), "no {word:?} in: {line}");
     }
     assert!(output.stdout.is_empty(), "{output:?}");
+}
+
+/// A recording into where there can be no directory.
+pub(crate) fn into_nowhere(recorder: &Recorder) -> Command {
+    let mut command = Command::new(&*LINEAGE);
+    command
+        .args(["record", "-o", "/proc/evidence", "--keys"])
+        .arg(recorder.path("keys"));
+    command
 }
 
 /// Runs the actor under the recorder; it would create `proof`.
@@ -117,11 +126,7 @@ fn a_file_in_the_way() {
 #[test]
 fn a_directory_that_cannot_be_made() {
     let recorder = Recorder::new();
-    let mut command = Command::new(&*lineage_tests::programs::LINEAGE);
-    command
-        .args(["record", "-o", "/proc/evidence", "--keys"])
-        .arg(recorder.path("keys"));
-    let output = attempt(&recorder, &mut command);
+    let output = attempt(&recorder, &mut into_nowhere(&recorder));
     assert_refused(&output, 125, &["/proc/evidence"]);
 }
 

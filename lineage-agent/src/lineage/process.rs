@@ -7,6 +7,16 @@ use std::{
 
 use super::identity::Birth;
 
+/// Most text kept for open descriptors, of all processes together: what processes hold open must
+/// not decide how much memory recording takes.
+const TEXT_BYTES_MAX: usize = 4 << 20;
+
+/// Most open descriptors kept.
+const OPENED_MAX: usize = 1 << 17;
+
+/// Text of both ends of a usual socket.
+const ENDS_TEXT_BYTES: usize = 64;
+
 /// One live process, as the records so far tell.
 #[derive(Debug, Clone)]
 pub struct Process {
@@ -62,16 +72,6 @@ impl What {
         }
     }
 }
-
-/// Most text kept for open descriptors, of all processes together: what processes hold open must
-/// not decide how much memory recording takes.
-const TEXT_BYTES_MAX: usize = 4 << 20;
-
-/// Most open descriptors kept.
-const OPENED_MAX: usize = 1 << 17;
-
-/// Text of both ends of a usual socket.
-const ENDS_TEXT_BYTES: usize = 64;
 
 /// Transport and addresses of a socket, as text.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -214,10 +214,10 @@ impl Processes {
     /// Notes that a process opened a descriptor: without what it stands for when much is kept, and
     /// not at all when very much is.
     pub fn opened(&mut self, pid: u32, start_ns: u64, fd: i32, mut opened: Opened) {
+        self.take(pid, start_ns, fd);
         if self.text + opened.what.bytes() > TEXT_BYTES_MAX {
             opened.what = What::Unkept;
         }
-        self.take(pid, start_ns, fd);
         let bytes = opened.what.bytes();
         if self.opened < OPENED_MAX
             && let Some(process) = self.get_mut(pid, start_ns)

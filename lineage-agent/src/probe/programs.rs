@@ -69,7 +69,7 @@ fn warnings_are_fatal() -> bool {
 /// Does something with a program; an error names it.
 ///
 /// The kernel stops looking at a program when a signal arrives, and wants to be asked again
-/// (`signal_pending` in [`kernel/bpf/verifier.c`](https://elixir.bootlin.com/linux/v6.12/source/kernel/bpf/verifier.c#L18570)).
+/// (`do_check` in `kernel/bpf/verifier.c`).
 fn with(
     ebpf: &mut Ebpf,
     name: &'static str,

@@ -91,8 +91,8 @@ pub(super) fn catch_file_size() -> Result<(), RecordError> {
     handler(SignalKind::from_raw(Signal::XFSZ.as_raw())).map(drop)
 }
 
-/// Signals to the recorder that it answers. Caught before anyone is told that recording has begun:
-/// who knows of it may stop it at once.
+/// Signals to the recorder that it answers. Caught before there is a command or a directory of
+/// evidence that a death would leave behind; answered once recording has begun.
 pub(super) struct Signals {
     interrupt: Stream,
     quit: Stream,

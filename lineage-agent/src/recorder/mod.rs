@@ -175,6 +175,7 @@ pub async fn record(
         reader,
         program,
     } = ready;
+    let mut signals = ending::Signals::catch()?;
     ending::catch_file_size()?;
     let mut engine = Engine::spawn(reader)?;
     let waiting = match &program {
@@ -189,7 +190,6 @@ pub async fn record(
         writer,
         registrations,
     })?;
-    let mut signals = ending::Signals::catch()?;
     tell(News::Started);
     let ending = ending::wait(
         &mut signals,
