@@ -151,6 +151,25 @@ pub struct Fork {
     pub child_pid_ns: u32,
 }
 
+/// Which version of a file's content and inode there was: together with device and inode number it
+/// names one state of one file. All 0 when there was no file.
+#[repr(C)]
+#[derive(
+    Clone, Copy, PartialEq, Eq, Hash, Debug, Default, FromBytes, IntoBytes, KnownLayout, Immutable,
+)]
+pub struct Version {
+    /// Size in bytes (`i_size`).
+    pub size: i64,
+    /// Last change of the content, nanoseconds since 1970 UTC.
+    pub mtime_ns: i64,
+    /// Last change of the inode, nanoseconds since 1970 UTC.
+    pub ctime_ns: i64,
+    /// `i_generation`: tells a reused inode number apart where the file system keeps one, else 0.
+    pub generation: u32,
+    /// Always 0.
+    pub reserved: u32,
+}
+
 /// Body of [`Kind::EXEC`]. The header's `exec` counts this exec already when it succeeded.
 ///
 /// A failed exec has only `filename` and `argv`, both claimed; the other fields are 0.
@@ -166,6 +185,8 @@ pub struct Exec {
     pub cgroup: u64,
     /// Bytes the whole argument block has, kept or not.
     pub argv_bytes: u64,
+    /// Version of the executable.
+    pub version: Version,
     /// Device of the executable in the kernel's encoding (`MKDEV`, 12 bits major, 20 minor).
     pub dev: u32,
     /// Mode of the executable's inode.
@@ -227,6 +248,8 @@ pub struct File {
     pub ino: u64,
     /// Magic number of the file system (`include/uapi/linux/magic.h`); 0 when the call failed.
     pub fs_magic: u64,
+    /// Version of the file once it was open.
+    pub version: Version,
     /// Device in the kernel's encoding.
     pub dev: u32,
     /// Mode of the inode: type and permissions; for a failed call the mode asked for.
@@ -345,9 +368,10 @@ pub struct CpuCounters {
 const _: () = {
     assert!(size_of::<Header>() == 80);
     assert!(size_of::<Fork>() == 24);
-    assert!(size_of::<Exec>() == 96);
+    assert!(size_of::<Version>() == 32);
+    assert!(size_of::<Exec>() == 128);
     assert!(size_of::<Exit>() == 8);
-    assert!(size_of::<File>() == 40);
+    assert!(size_of::<File>() == 72);
     assert!(size_of::<Close>() == 48);
     assert!(size_of::<Socket>() == 64);
     assert!(size_of::<CpuCounters>() == 384);

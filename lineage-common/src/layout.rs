@@ -107,6 +107,12 @@ kernel_layout! {
     inode_mode: "inode" "i_mode";
     inode_ino: "inode" "i_ino";
     inode_sb: "inode" "i_sb";
+    inode_size: "inode" "i_size";
+    inode_mtime: "inode" "i_mtime_sec|__i_mtime.tv_sec|i_mtime.tv_sec";
+    inode_mtime_nsec: "inode" "i_mtime_nsec|__i_mtime.tv_nsec|i_mtime.tv_nsec";
+    inode_ctime: "inode" "i_ctime_sec|__i_ctime.tv_sec|i_ctime.tv_sec";
+    inode_ctime_nsec: "inode" "i_ctime_nsec|__i_ctime.tv_nsec|i_ctime.tv_nsec";
+    inode_generation: "inode" "i_generation";
     super_dev: "super_block" "s_dev";
     super_magic: "super_block" "s_magic";
     dentry_hash_pprev: "dentry" "d_hash.pprev";
@@ -213,8 +219,9 @@ impl Derived {
 /// Bytes of `struct file` read at once: all `file_*` members but `private_data` lie in them.
 pub const FILE_WINDOW: usize = 64;
 
-/// Bytes of `struct inode` read at once: all `inode_*` members lie in them.
-pub const INODE_WINDOW: usize = 80;
+/// Bytes of `struct inode` read at once: all `inode_*` members lie in them, but on kernels before
+/// 6.11 for `inode_generation`.
+pub const INODE_WINDOW: usize = 136;
 
 /// Bytes of `struct dentry` read at once: all `dentry_*` members lie in them.
 pub const DENTRY_WINDOW: usize = 80;

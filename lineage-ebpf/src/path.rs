@@ -9,7 +9,7 @@ use core::ffi::c_void;
 
 use aya_ebpf::helpers::generated::bpf_loop;
 use lineage_common::{
-    frame::Flags,
+    frame::{Flags, Version},
     layout::{ABSENT, DENTRY_WINDOW, FILE_WINDOW, INODE_WINDOW, SHORT_NAME_BYTES, SUPER_WINDOW},
     limits::{NAME_BYTES_MAX, PATH_BYTES_MAX, PATH_COMPONENTS_MAX},
 };
@@ -29,6 +29,7 @@ pub(crate) struct FileFacts {
     pub(crate) magic: u64,
     pub(crate) mnt: u64,
     pub(crate) dentry: u64,
+    pub(crate) version: Version,
     pub(crate) dev: u32,
     pub(crate) mode: u32,
     pub(crate) flags: u32,
@@ -42,7 +43,7 @@ impl FileFacts {
     /// Not inlined: its stack is free again when the path is walked.
     #[inline(never)]
     pub(crate) fn read(&mut self, file: u64, root_sb: Typed) -> bool {
-        let mut window = Window::<{ words(SUPER_WINDOW) }>::new();
+        let mut window = Window::<{ words(INODE_WINDOW) }>::new();
         if !window.fill(file, offset!(derived.file_window), FILE_WINDOW) {
             return false;
         }
@@ -62,6 +63,7 @@ impl FileFacts {
             self.ino = window.get(offset!(inode_ino));
             window.get(offset!(inode_sb))
         };
+        self.version = version(inode, &window);
         // Read in any case: were they read in a branch, LLVM would merge it with the other one into
         // a load from a chosen structure, which the verifier refuses.
         // SAFETY: it is typed; `struct super_block` has members of these types.
@@ -81,6 +83,49 @@ impl FileFacts {
             self.magic = window.get(offset!(super_magic));
         }
         true
+    }
+}
+
+/// The version of the inode that the window is filled from.
+#[inline(always)]
+fn version(inode: u64, window: &Window<{ words(INODE_WINDOW) }>) -> Version {
+    // SAFETY: the window is filled; `struct inode` has members of these types.
+    unsafe {
+        Version {
+            size: window.get(offset!(inode_size)),
+            mtime_ns: nanoseconds(
+                window.get(offset!(inode_mtime)),
+                window.get(offset!(inode_mtime_nsec)),
+            ),
+            ctime_ns: nanoseconds(
+                window.get(offset!(inode_ctime)),
+                window.get(offset!(inode_ctime_nsec)),
+            ),
+            generation: generation(inode, window),
+            reserved: 0,
+        }
+    }
+}
+
+/// Nanoseconds since 1970. From 6.13 on the highest bit of a change's nanoseconds says whether
+/// somebody has looked (`I_CTIME_QUERIED` in `include/linux/fs.h`).
+#[inline(always)]
+fn nanoseconds(seconds: i64, rest: u32) -> i64 {
+    seconds
+        .wrapping_mul(1_000_000_000)
+        .wrapping_add(i64::from(rest & 0x3fff_ffff))
+}
+
+/// `i_generation`, which only newer kernels have next to the times.
+#[inline(always)]
+fn generation(inode: u64, window: &Window<{ words(INODE_WINDOW) }>) -> u32 {
+    let at = offset!(inode_generation);
+    let start = offset!(derived.inode_window);
+    if at >= start && at + 4 <= start + INODE_WINDOW {
+        // SAFETY: the window is filled; `struct inode` has a member of this type there.
+        unsafe { window.get(at) }
+    } else {
+        untyped(inode + at as u64).unwrap_or(0)
     }
 }
 

@@ -8,6 +8,7 @@ use std::path::Path;
 
 use lineage_tests::programs::ACTOR;
 use lineage_tests::recorder::Recorder;
+use lineage_tests::rows::version;
 use serde_json::json;
 
 /// Number of a namespace or of a control group's directory.
@@ -34,6 +35,7 @@ fn all_facts_of_the_command() {
         "dev": file.dev(), "ino": file.ino(), "mode": file.mode(),
         "uid": 0, "gid": 0, "euid": 0, "egid": 0, "comm": "actor", "truncated": null,
     }));
+    exec.expect(&version(&file));
     let expected = [actor, "name", "other", "exit", "0"].map(|word| word.as_bytes().to_vec());
     assert_eq!(exec.argv(), expected);
     exec.expect(&json!({

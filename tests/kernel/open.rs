@@ -5,7 +5,7 @@ use std::os::unix::fs::{MetadataExt, symlink};
 use std::path::{Path, PathBuf};
 
 use lineage_tests::recorder::{Recorded, Recorder};
-use lineage_tests::rows::Row;
+use lineage_tests::rows::{Row, version};
 use serde_json::json;
 
 // As the evidence has them on every architecture.
@@ -20,6 +20,7 @@ fn open_of<'a>(run: &'a Recorded, path: &Path) -> &'a Row {
         "origin": "kernel", "dev": file.dev(), "ino": file.ino(), "mode": file.mode(),
         "truncated": null, "notes": null,
     }));
+    open.expect(&version(&file));
     assert_eq!(open.int("fd"), open.int("result"));
     open
 }
@@ -47,6 +48,30 @@ fn created_read_and_written() {
     );
     let open = open_of(&run, &old);
     assert_eq!((open.int("fd"), flags(open)), (fds[1], 0));
+}
+
+#[test]
+fn which_version_of_a_file_it_was() {
+    let recorder = Recorder::new();
+    let file = recorder.file("file", "first");
+    let shown = file.display();
+    let run = recorder.script(&format!(
+        "open @a {shown} O_RDWR write @a 7000 close @a open @b {shown} O_RDONLY close @b \
+         unlink {shown} open @c {shown} O_RDWR|O_CREAT close @c"
+    ));
+    let opens = run.rows.all("file.open", &json!({ "path": file }));
+    let [before, after, another] = opens.as_slice() else {
+        panic!("{opens:#?}");
+    };
+    before.expect(&json!({ "size": 5 }));
+    after.expect(&json!({ "size": 7000, "ino": before.int("ino") }));
+    assert!(after.int("mtime_ns") > before.int("mtime_ns"));
+    assert!(after.int("ctime_ns") > before.int("ctime_ns"));
+    assert_eq!(after.int("generation"), before.int("generation"));
+    another.expect(&version(&fs::metadata(&file).expect("it is there")));
+    if another.int("ino") == before.int("ino") {
+        assert_ne!(another.int("generation"), before.int("generation"));
+    }
 }
 
 #[test]

@@ -2,10 +2,23 @@
 
 use std::collections::HashSet;
 use std::fmt;
+use std::fs::Metadata;
+use std::os::unix::fs::MetadataExt as _;
 use std::sync::LazyLock;
 
 use lineage_agent::evidence::schema::FIELDS;
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
+
+/// What a record must say of a file's version, from stat(2).
+#[must_use]
+pub fn version(file: &Metadata) -> Value {
+    let nanoseconds = |seconds: i64, rest: i64| seconds * 1_000_000_000 + rest;
+    json!({
+        "size": file.len(),
+        "mtime_ns": nanoseconds(file.mtime(), file.mtime_nsec()),
+        "ctime_ns": nanoseconds(file.ctime(), file.ctime_nsec()),
+    })
+}
 
 /// One record: its fields by ascending name. The names are the schema's, not copies: some tests hold
 /// a hundred thousand records.

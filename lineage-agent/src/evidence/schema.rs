@@ -228,6 +228,10 @@ registry! {
     57 cpu I64 Derived "For `evidence.loss`: the CPU whose frames were lost.";
     58 lost_first U64 Derived "For `evidence.loss`: number of the first frame lost on that CPU.";
     59 lost_count U64 Derived "For `evidence.loss`: frames lost in a row on that CPU.";
+    66 generation I64 Kernel "Generation of the inode (`i_generation`): tells a reused inode number apart where the file system keeps one, else 0.";
+    67 size I64 Kernel "Size of the file in bytes.";
+    68 mtime_ns I64 Kernel "Last change of the file's content, nanoseconds since 1970 UTC.";
+    69 ctime_ns I64 Kernel "Last change of the inode, nanoseconds since 1970 UTC: with `dev`, `ino`, `generation` and `size` the version of the file.";
 }
 
 #[cfg(test)]

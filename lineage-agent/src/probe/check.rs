@@ -15,7 +15,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use lineage_common::frame::{Flags, Header};
+use lineage_common::frame::{Flags, Header, Version};
 use rustix::{
     fs::{Mode, OFlags, fstat, major, minor, open},
     io::{read, write},
@@ -48,6 +48,7 @@ struct Truth {
     dev: u32,
     ino: u64,
     mode: u32,
+    version: Version,
     /// The port it bound; `None` where there is no IPv4.
     port: Option<u16>,
 }
@@ -112,6 +113,11 @@ impl Seen {
                 same("the inode", truth.ino, file.file.ino)?;
                 same("the device", truth.dev, file.file.dev)?;
                 same("the mode", truth.mode, file.file.mode)?;
+                let version = Version {
+                    generation: 0,
+                    ..file.file.version
+                };
+                same("the version", truth.version, version)?;
                 same("the path's flags", Flags(0), header.flags)
             }
             Body::Bind(socket) => {
@@ -200,11 +206,29 @@ fn child(tells: &OwnedFd) -> Result<(), Error> {
     write(tells.as_fd(), &dev.to_ne_bytes())?;
     write(tells.as_fd(), &stat.st_mode.to_ne_bytes())?;
     write(tells.as_fd(), &stat.st_ino.to_ne_bytes())?;
+    write(tells.as_fd(), &stat.st_size.to_ne_bytes())?;
+    let changes = [
+        (stat.st_mtime, stat.st_mtime_nsec),
+        (stat.st_ctime, stat.st_ctime_nsec),
+    ];
+    for (seconds, rest) in changes {
+        write(tells.as_fd(), &nanoseconds(seconds, rest).to_ne_bytes())?;
+    }
     write(tells.as_fd(), &port.unwrap_or(0).to_ne_bytes())?;
     write(tells.as_fd(), &line[..len])?;
     Err(Error::from_raw_os_error(
         rustix::io::Errno::CANCELED.raw_os_error(),
     ))
+}
+
+#[expect(
+    clippy::cast_possible_wrap,
+    reason = "less than a second of nanoseconds"
+)]
+fn nanoseconds(seconds: i64, rest: u64) -> i64 {
+    seconds
+        .wrapping_mul(1_000_000_000)
+        .wrapping_add(rest as i64)
 }
 
 /// Binds a socket to a port of the kernel's choice.
@@ -217,6 +241,9 @@ fn parse(said: &[u8]) -> Option<Truth> {
     let (dev, said) = said.split_first_chunk()?;
     let (mode, said) = said.split_first_chunk()?;
     let (ino, said) = said.split_first_chunk()?;
+    let (size, said) = said.split_first_chunk()?;
+    let (mtime, said) = said.split_first_chunk()?;
+    let (ctime, said) = said.split_first_chunk()?;
     let (port, line) = said.split_first_chunk()?;
     let port = u16::from_ne_bytes(*port);
     let line = std::str::from_utf8(line).ok()?;
@@ -233,6 +260,12 @@ fn parse(said: &[u8]) -> Option<Truth> {
         dev: u32::from_ne_bytes(*dev),
         ino: u64::from_ne_bytes(*ino),
         mode: u32::from_ne_bytes(*mode) & MODE_MASK,
+        version: Version {
+            size: i64::from_ne_bytes(*size),
+            mtime_ns: i64::from_ne_bytes(*mtime),
+            ctime_ns: i64::from_ne_bytes(*ctime),
+            ..Version::default()
+        },
         port: (port != 0).then_some(port),
     })
 }

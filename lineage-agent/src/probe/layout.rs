@@ -91,7 +91,16 @@ fn derive(btf: &Btf<'_>, machine: Machine, layout: &KernelLayout) -> Result<Deri
         inode_window: window(
             "inode",
             INODE_WINDOW,
-            &[(l.inode_mode, 2), (l.inode_ino, 8), (l.inode_sb, 8)],
+            &[
+                (l.inode_mode, 2),
+                (l.inode_ino, 8),
+                (l.inode_sb, 8),
+                (l.inode_size, 8),
+                (l.inode_mtime, 8),
+                (l.inode_mtime_nsec, 4),
+                (l.inode_ctime, 8),
+                (l.inode_ctime_nsec, 4),
+            ],
         )?,
         super_window: window(
             "super_block",
@@ -175,7 +184,7 @@ fn window(owner: &'static str, limit: usize, members: &[(u32, u32)]) -> Result<u
         .unwrap_or(0);
     let span = end - first;
     // The windows are small constants.
-    #[expect(clippy::cast_possible_truncation, reason = "at most 96")]
+    #[expect(clippy::cast_possible_truncation, reason = "at most 136")]
     let limit = limit as u32;
     if span > limit {
         return Err(LayoutError::Span { owner, span, limit });

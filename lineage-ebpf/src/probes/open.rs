@@ -1,7 +1,7 @@
 //! Files opened, and opens that failed.
 
 use lineage_common::{
-    frame::{File, Flags, Kind},
+    frame::{File, Flags, Kind, Version},
     layout::Action,
     limits::PATH_BYTES_MAX,
 };
@@ -18,6 +18,15 @@ use crate::{
 
 /// Where an open's path begins: after the header and the body.
 const PATH: u64 = BODY + size_of::<File>() as u64;
+
+/// Of no file.
+const NONE: Version = Version {
+    size: 0,
+    mtime_ns: 0,
+    ctime_ns: 0,
+    generation: 0,
+    reserved: 0,
+};
 
 /// `AT_FDCWD` (`include/uapi/linux/fcntl.h`).
 const AT_FDCWD: i32 = -100;
@@ -79,6 +88,7 @@ fn complete(frame: Frame, actor: &Actor, fd: i32, file: u64, kind: Kind, path: (
         let facts = &raw const (*frame.scratch).facts;
         (*body).ino = (*facts).ino;
         (*body).fs_magic = (*facts).magic;
+        (*body).version = (*facts).version;
         (*body).dev = (*facts).dev;
         (*body).mode = (*facts).mode;
         (*body).flags = (*facts).flags;
@@ -121,6 +131,7 @@ fn claimed(actor: &Actor, call: &Returned, action: Action) -> Result<(), Skip> {
     unsafe {
         (*body).ino = 0;
         (*body).fs_magic = 0;
+        (*body).version = NONE;
         (*body).dev = 0;
         (*body).mode = asked.mode;
         (*body).flags = asked.flags;

@@ -122,6 +122,7 @@ fn fill(frame: &Frame, thread: Typed, image: &Image) -> Option<(u64, Flags)> {
         (*body).ino = facts.ino;
         (*body).dev = facts.dev;
         (*body).mode = facts.mode;
+        (*body).version = facts.version;
         (*body).argc = image.argc;
         (*body).cgroup = bpf_get_current_cgroup_id();
 

@@ -1,6 +1,6 @@
 //! Records of files and of descriptors being closed.
 
-use lineage_common::frame::{Close, Flags, Header, Kind, NO_CPU};
+use lineage_common::frame::{Close, Flags, Header, Kind, NO_CPU, Version};
 
 use super::{Fold, Sink, net::set_ends};
 use crate::{
@@ -35,6 +35,7 @@ impl Fold {
                 record.mode = Some(i64::from(file.mode));
                 record.dev = Some(stat_dev(file.dev));
                 record.ino = Some(file.ino.cast_signed());
+                set_version(record, &file.version);
             }
         })?;
         if opened {
@@ -83,6 +84,14 @@ impl Fold {
         })
         .map(drop)
     }
+}
+
+/// Sets which version of the file it was.
+pub(super) fn set_version(record: &mut Record<'_>, version: &Version) {
+    record.generation = Some(i64::from(version.generation));
+    record.size = Some(version.size);
+    record.mtime_ns = Some(version.mtime_ns);
+    record.ctime_ns = Some(version.ctime_ns);
 }
 
 fn describe<'a>(record: &mut Record<'a>, what: &'a What) {

@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use lineage_common::frame::{Exit, Flags, Fork, Header};
 
-use super::{Fold, Sink};
+use super::{Fold, Sink, file::set_version};
 use crate::{
     event::ExecEvent,
     evidence::kinds,
@@ -111,6 +111,7 @@ impl Fold {
             record.mode = Some(i64::from(exec.mode));
             record.dev = Some(stat_dev(exec.dev));
             record.ino = Some(exec.ino.cast_signed());
+            set_version(record, &exec.version);
             record.argv = Some(&text.argv);
             record.argc = Some(i64::from(exec.argc));
             record.cwd = Some(&text.cwd);

@@ -1,4 +1,4 @@
-use lineage_common::frame::{Close, Exec, Exit, File, Fork, Kind, NO_CPU};
+use lineage_common::frame::{Close, Exec, Exit, File, Fork, Kind, NO_CPU, Version};
 use zerocopy::{FromZeros as _, Immutable, IntoBytes};
 
 use super::*;
@@ -149,6 +149,13 @@ impl Frames {
         let body = File {
             ino: 5,
             fs_magic: 0xef53,
+            version: Version {
+                size: 7,
+                mtime_ns: 1,
+                ctime_ns: 2,
+                generation: 3,
+                reserved: 0,
+            },
             dev: 8 << 20 | 1,
             mode: 0o100_644,
             flags: 0,
