@@ -9,6 +9,7 @@ mod close;
 #[cfg(target_arch = "x86_64")]
 mod compat;
 mod connect;
+mod context;
 mod crash;
 mod ending;
 mod exec;

@@ -103,6 +103,22 @@ impl Evidence {
         }
     }
 
+    /// A document of the evidence, by its digest.
+    #[must_use]
+    pub fn artifact(&self, digest: &str) -> Vec<u8> {
+        let hosts = fs::read_dir(&self.directory).expect("the evidence");
+        let mut places = hosts.map(|host| {
+            host.expect("readable")
+                .path()
+                .join("artifacts")
+                .join(digest)
+        });
+        let bytes = places.find_map(|place| fs::read(place).ok());
+        let bytes = bytes.unwrap_or_else(|| panic!("no artifact {digest}"));
+        assert_eq!(blake3::hash(&bytes).to_hex().as_str(), digest);
+        bytes
+    }
+
     /// All records, as `lineage ls --ndjson` prints them; those in the Parquet files must be the same.
     #[must_use]
     pub fn rows(&self) -> Rows {

@@ -20,6 +20,7 @@ pub fn check(rows: &Rows) {
     positions(rows);
     fields(rows);
     causes(rows);
+    contexts(rows);
     lives(rows);
     descriptors(rows);
 }
@@ -83,6 +84,30 @@ fn causes(rows: &Rows) {
                     "{row:?} {cause:?}"
                 );
             }
+        }
+    }
+}
+
+/// The context of a lineage's records is that of its start, or that of the last change, whose cause is
+/// the change before it.
+fn contexts(rows: &Rows) {
+    let mut current: HashMap<&str, &Row> = HashMap::new();
+    for row in &rows.0 {
+        let Some(lineage) = row.get("lineage").as_str() else {
+            continue;
+        };
+        let began = current.insert(lineage, row);
+        match (row.text("kind"), began) {
+            ("lineage.start", None) => {}
+            ("context.change", Some(began)) => {
+                assert_eq!(row.int("cause"), began.int("seq"), "{row:?} {began:?}");
+                assert_ne!(row.text("context"), began.text("context"), "{row:?}");
+            }
+            (_, Some(began)) => {
+                assert_eq!(row.text("context"), began.text("context"), "{row:?}");
+                current.insert(lineage, began);
+            }
+            (_, None) => panic!("before the start of its lineage: {row:?}"),
         }
     }
 }

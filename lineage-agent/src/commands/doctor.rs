@@ -31,6 +31,8 @@ pub(super) fn run(options: &cli::Doctor) -> anyhow::Result<ExitCode> {
         layout: "",
         tier: TIER,
         blind_spots: &names,
+        mounts: None,
+        clock_steps: 0,
     });
     let works = loaded.is_ok();
     let mut out = std::io::stdout().lock();

@@ -171,6 +171,9 @@ kinds! {
     PROCESS_EXIT = "process.exit", Process, ocsf(Ocsf::PROCESS, 2),
         [exit_code exit_signal],
         "The last thread of the process ended.";
+    CONTEXT_CHANGE = "context.change", Recorder, None,
+        [detail],
+        "What governs the lineage changed: from here on its records name another context, as does this one. `detail` says what changed and from what to what. Its cause is the change before, or the start of the lineage.";
     LINEAGE_END = "lineage.end", Recorder, None,
         [detail],
         "Recording of the lineage ended; `detail` says why and what is still running.";

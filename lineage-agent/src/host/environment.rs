@@ -2,7 +2,8 @@
 //!
 //! Canonical JSON (keys sorted, no white space), stored in the evidence under its digest and named
 //! by every context. It holds nothing that changes while a recorder runs undisturbed, so the same
-//! circumstances have the same digest. What cannot be read is `null`: unknown, not absent.
+//! circumstances have the same digest, and another digest means that something changed. What cannot
+//! be read is `null`: unknown, not absent.
 
 use std::fs;
 
@@ -11,6 +12,7 @@ use rustix::system::uname;
 use serde::Serialize;
 use sha2::{Digest as _, Sha256};
 
+use super::container;
 use crate::evidence::escape::escape;
 
 /// What the recorder knows of itself.
@@ -28,6 +30,10 @@ pub struct Recorder<'a> {
     pub tier: &'a str,
     /// Names of what is not seen; see [`crate::host::blind_spots`].
     pub blind_spots: &'a [&'a str],
+    /// Digest of the document of mounts; see [`crate::host::mounts`].
+    pub mounts: Option<&'a str>,
+    /// How often the clock was set since recording began.
+    pub clock_steps: u64,
 }
 
 /// The document. Field order is the canonical order: serialisation writes fields as declared.
@@ -43,6 +49,8 @@ pub struct Environment<'a> {
     pub cgroups: &'static str,
     /// The clock.
     pub clock: Clock,
+    /// The container the recorder is in, by the names of its control groups.
+    pub container: Option<String>,
     /// CPUs the system may ever have.
     pub cpus: Option<usize>,
     /// Name of the host in its own words, escaped like all text.
@@ -52,6 +60,8 @@ pub struct Environment<'a> {
     /// The installation: a digest of `/etc/machine-id`, which itself stays on the host (its manual
     /// page asks for that) and cannot be recovered from it.
     pub machine: Option<String>,
+    /// Digest of the document of what is mounted where.
+    pub mounts: Option<&'a str>,
     /// The probes.
     pub probes: Probes<'a>,
     /// Version of this document.
@@ -72,6 +82,8 @@ pub struct Agent<'a> {
 pub struct Clock {
     /// The hardware behind it, such as `tsc`.
     pub source: Option<String>,
+    /// How often it was set since recording began.
+    pub steps: u64,
     /// Whether the kernel considers it disciplined by NTP or the like (adjtimex(2)).
     pub synchronised: Option<bool>,
 }
@@ -117,8 +129,12 @@ impl<'a> Environment<'a> {
             cgroups: cgroups(),
             clock: Clock {
                 source: line("/sys/devices/system/clocksource/clocksource0/current_clocksource"),
+                steps: recorder.clock_steps,
                 synchronised: clock::synchronised(),
             },
+            container: fs::read("/proc/self/cgroup")
+                .ok()
+                .and_then(|groups| container::of_cgroups(&groups)),
             cpus: line("/sys/devices/system/cpu/possible").and_then(|list| count_cpus(&list)),
             hostname: escape(system.nodename().to_bytes()),
             kernel: Kernel {
@@ -130,6 +146,7 @@ impl<'a> Environment<'a> {
                 version: escape(system.version().to_bytes()),
             },
             machine: machine(),
+            mounts: recorder.mounts,
             probes: Probes {
                 digest: recorder.probes,
                 layout: recorder.layout,
@@ -233,6 +250,8 @@ mod tests {
         layout: "cc",
         tier: "trace",
         blind_spots: &["io_uring"],
+        mounts: Some("dd"),
+        clock_steps: 0,
     };
 
     #[test]
@@ -242,6 +261,7 @@ mod tests {
         // Sorted by serde_json's own map, which keeps keys in order.
         let value: serde_json::Value = serde_json::from_slice(&bytes).unwrap();
         assert_eq!(String::from_utf8(bytes).unwrap(), value.to_string());
+        assert_eq!(value["mounts"], "dd");
         assert_eq!(value["boot"].as_str().unwrap().len(), 36);
         assert!(value["cpus"].as_u64().unwrap() >= 1);
     }

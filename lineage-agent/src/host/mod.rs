@@ -4,5 +4,8 @@
 //! kernel's strings have no encoding.
 
 pub mod blind_spots;
+pub mod container;
 pub mod environment;
+pub mod mounts;
+pub mod notices;
 pub mod procfs;

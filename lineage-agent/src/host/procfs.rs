@@ -78,6 +78,8 @@ pub struct Snapshot {
     /// Id of its control group in the unified hierarchy; absent without one, or when it is outside
     /// what this process's cgroup namespace shows.
     pub cgroup: Option<u64>,
+    /// The container the names of its control groups tell of.
+    pub container: Option<String>,
 }
 
 /// Inode numbers of a process's namespaces; absent where the kernel has none or reading is not
@@ -289,6 +291,7 @@ impl Procfs {
                 user: namespace(&thread, "ns/user"),
             },
             cgroup: self.cgroups.as_ref().and_then(|all| all.id_of(&thread)),
+            container: cgroup::container_of(&thread),
         };
         Ok((stat.image, snapshot))
     }

@@ -8,6 +8,8 @@ use serde::Serialize;
 /// One context. Field order is the canonical order: serialisation writes fields as declared.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Context<'a> {
+    /// The container the lineage's first process was in when it was registered, as `MANAGER:ID`.
+    pub container: Option<&'a str>,
     /// What decided: `observe` (nothing is denied, every decision is *ungoverned*).
     pub enforcement: &'a str,
     /// Digest of the environment document.
@@ -16,7 +18,8 @@ pub struct Context<'a> {
     pub lineage: &'a str,
     /// Digest of the context before this one; none for the first.
     pub previous: Option<&'a str>,
-    /// Why a new context began: `start`.
+    /// Why a new context began: `start`, or `environment: ` and the names of what changed in the
+    /// environment document, comma separated.
     pub reason: &'a str,
     /// Version of this document.
     pub version: u32,
@@ -37,6 +40,7 @@ mod tests {
     #[test]
     fn keys_are_sorted_and_there_is_no_white_space() {
         let context = Context {
+            container: None,
             enforcement: "observe",
             environment: "e",
             lineage: "l",
@@ -46,7 +50,7 @@ mod tests {
         };
         assert_eq!(
             String::from_utf8(context.to_bytes()).unwrap(),
-            r#"{"enforcement":"observe","environment":"e","lineage":"l","previous":null,"reason":"start","version":1}"#
+            r#"{"container":null,"enforcement":"observe","environment":"e","lineage":"l","previous":null,"reason":"start","version":1}"#
         );
     }
 }

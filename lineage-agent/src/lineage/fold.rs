@@ -21,7 +21,7 @@ use crate::{
     evidence::{kinds, schema::Record},
 };
 
-pub use agent::LineageStart;
+pub use agent::{ContextChange, LineageStart};
 
 /// Where records go: numbers them and keeps them.
 pub trait Sink {
@@ -57,6 +57,8 @@ pub struct Fold {
 struct Lineage {
     uid: String,
     context: String,
+    /// `seq` of the record that made this the context.
+    context_seq: u64,
     start_seq: u64,
     /// Records so far: `lineage_seq` of the next.
     records: u64,

@@ -1,6 +1,7 @@
 //! The thread that turns frames into records: drain, order, fold, append, commit.
 
 use std::{
+    collections::VecDeque,
     sync::mpsc,
     thread::{self, JoinHandle},
     time::{Duration, Instant},
@@ -18,14 +19,14 @@ use crate::{
         writer::{Summary, Writer},
     },
     lineage::{
-        fold::{Fold, LineageStart, Sink},
+        fold::{ContextChange, Fold, LineageStart, Sink},
         identity::BootId,
         order::{Order, Ordered},
     },
     probe::Reader,
 };
 
-use super::{RecordError, registration::Registration};
+use super::{RecordError, changes::Change, registration::Registration};
 
 /// Longest a frame stays in a ring that is not filling up.
 const DRAIN_EVERY: Duration = Duration::from_millis(20);
@@ -41,7 +42,8 @@ const NICE: i32 = -15;
 /// What the engine starts with.
 pub(super) struct Begin {
     pub(super) writer: Writer,
-    pub(super) registrations: (BootId, Vec<Registration>),
+    pub(super) boot: BootId,
+    pub(super) lineages: Vec<Registration>,
 }
 
 /// What the engine ends with.
@@ -59,7 +61,19 @@ pub(super) struct Finish {
 
 enum Control {
     Begin(Box<Begin>),
+    Change(Result<Change, RecordError>),
     Finish(Finish),
+}
+
+/// Where changes of what governs the lineages are told to the engine.
+pub(super) struct Changes(mpsc::Sender<Control>);
+
+impl Changes {
+    /// Tells of a change, or why none can be told any more: the recording fails of that. False when
+    /// nobody listens any more.
+    pub(super) fn tell(&self, change: Result<Change, RecordError>) -> bool {
+        self.0.send(Control::Change(change)).is_ok()
+    }
 }
 
 /// The engine, from outside.
@@ -100,6 +114,11 @@ impl Engine {
         self.control
             .send(Control::Begin(Box::new(begin)))
             .map_err(|_| RecordError::Engine)
+    }
+
+    /// Where changes are told. To be dropped before the engine, whose thread waits for all senders.
+    pub(super) fn changes(&self) -> Changes {
+        Changes(self.control.clone())
     }
 
     /// Ready when the engine has failed by itself.
@@ -143,6 +162,8 @@ struct Recording {
     fold: Fold,
     sink: Numbered,
     lineages: u32,
+    /// Changes whose time has not come yet.
+    changes: VecDeque<Change>,
     /// Frames that became no record: not understood, or not waited for.
     unrecorded: u64,
 }
@@ -177,6 +198,12 @@ impl Work {
         loop {
             match commands.try_recv() {
                 Ok(Control::Begin(begin)) => self.recording = Some(Recording::begin(*begin)?),
+                Ok(Control::Change(change)) => {
+                    let change = change?;
+                    if let Some(recording) = &mut self.recording {
+                        recording.changes.push_back(change);
+                    }
+                }
                 Ok(Control::Finish(finish)) => return self.finish(&finish).map(Some),
                 Err(mpsc::TryRecvError::Disconnected) => return Ok(None),
                 Err(mpsc::TryRecvError::Empty) => {}
@@ -199,6 +226,7 @@ impl Work {
         };
         let take = |ordered: Ordered<'_>| recording.take(&ordered);
         self.order.release(watermark, &self.reader, take)?;
+        recording.change_until(watermark.time)?;
         self.reader.free(&self.order.arrived);
         Ok((Some(watermark.time), drained.more))
     }
@@ -241,6 +269,7 @@ impl Work {
             }
         }
         if let Some(recording) = &mut self.recording {
+            recording.change_until(u64::MAX)?;
             for lineage in 0..recording.lineages {
                 let Recording { fold, sink, .. } = recording;
                 fold.end_lineage(lineage, finish.time_ns, &finish.detail, sink)?;
@@ -255,15 +284,14 @@ impl Work {
 impl Recording {
     /// Registers the lineages and the processes they start with.
     fn begin(begin: Begin) -> Result<Self, EvidenceError> {
-        let (boot, registrations) = begin.registrations;
-        let mut fold = Fold::new(boot);
+        let mut fold = Fold::new(begin.boot);
         let mut sink = Numbered(begin.writer);
         fold.set_utc_offset(sink.0.offset_ns());
         let mut lineages = 0;
-        for registration in &registrations {
+        for registration in &begin.lineages {
             let start = LineageStart {
-                uid: &registration.uid,
-                context: &registration.context,
+                uid: &registration.governed.lineage,
+                context: &registration.governed.context,
                 time_ns: registration.time_ns,
                 detail: &registration.detail,
             };
@@ -277,6 +305,7 @@ impl Recording {
             fold,
             sink,
             lineages,
+            changes: VecDeque::new(),
             unrecorded: 0,
         })
     }
@@ -284,14 +313,38 @@ impl Recording {
     fn take(&mut self, ordered: &Ordered<'_>) -> Result<(), EvidenceError> {
         match ordered {
             Ordered::Frame(frame) => match Event::decode(frame) {
-                Ok(event) => self.fold.event(&event, &mut self.sink),
+                Ok(event) => {
+                    self.change_until(event.header.time)?;
+                    self.fold.event(&event, &mut self.sink)
+                }
                 Err(_) => {
                     self.unrecorded += 1;
                     Ok(())
                 }
             },
-            Ordered::Loss(loss) => self.fold.loss(loss, &mut self.sink),
+            Ordered::Loss(loss) => {
+                self.change_until(loss.time)?;
+                self.fold.loss(loss, &mut self.sink)
+            }
         }
+    }
+
+    /// Makes the changes noticed by this boot time.
+    fn change_until(&mut self, time_ns: u64) -> Result<(), EvidenceError> {
+        while let Some(change) = self
+            .changes
+            .pop_front_if(|change| change.time_ns <= time_ns)
+        {
+            for (lineage, context) in (0..).zip(&change.contexts) {
+                let change = ContextChange {
+                    context,
+                    time_ns: change.time_ns,
+                    detail: &change.detail,
+                };
+                self.fold.change_context(lineage, &change, &mut self.sink)?;
+            }
+        }
+        Ok(())
     }
 }
 

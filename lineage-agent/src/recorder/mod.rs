@@ -3,11 +3,13 @@
 //! The caller's thread launches or attaches, then watches for the end; one thread of its own
 //! (`engine`) does all the work on events, so that order and numbering need no locks.
 
+mod changes;
 mod ending;
 mod engine;
 pub mod launch;
 mod registration;
 mod snapshot;
+mod surroundings;
 
 use std::{
     ffi::OsString,
@@ -28,9 +30,10 @@ use crate::{
     probe::{self, ProbeError, Probes, Reader, Tracked},
 };
 
+use changes::Watch;
 use engine::{Begin, Engine, Finish};
 use launch::{LaunchError, Waiting};
-use registration::{Origin, Registrar};
+use registration::{Origin, Registered, Registrar};
 
 pub use ending::{Ending, Why};
 
@@ -185,11 +188,8 @@ pub async fn record(
     let lineages = track(&mut probes, request, waiting.as_ref())?;
     let registrar = Registrar::new(&probes, &procfs)?;
     let writer = open_writer(request, keys, &registrar)?;
-    let registrations = registrar.register(&writer, lineages)?;
-    engine.begin(Begin {
-        writer,
-        registrations,
-    })?;
+    let registered = registrar.register(&writer, lineages)?;
+    let watch = begin(&engine, writer, registered)?;
     tell(News::Started);
     let ending = ending::wait(
         &mut signals,
@@ -208,6 +208,7 @@ pub async fn record(
     let misses = probes.recursion_misses()?;
     // Detached first: what was counted then is exactly what there is to read.
     drop(probes);
+    drop(watch);
     let time_ns = u64::try_from(SystemClock.now().boot_ns).unwrap_or(0);
     let reason = if request.append {
         Reason::Stop
@@ -227,6 +228,24 @@ pub async fn record(
         ending,
         lost,
     })
+}
+
+/// Lets the engine begin, and watches what it records in.
+fn begin(engine: &Engine, writer: Writer, registered: Registered) -> Result<Watch, RecordError> {
+    let Registered {
+        boot,
+        lineages,
+        surroundings,
+    } = registered;
+    let artifacts = writer.artifacts();
+    let governed = lineages.iter().map(|lineage| lineage.governed.clone());
+    let governed = governed.collect();
+    engine.begin(Begin {
+        writer,
+        boot,
+        lineages,
+    })?;
+    Watch::spawn(surroundings, governed, artifacts, engine.changes())
 }
 
 /// Starts the log, or goes on with the one that is there.

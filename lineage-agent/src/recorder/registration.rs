@@ -10,24 +10,22 @@ use crate::{
     evidence::{
         digest,
         escape::escape,
-        text::hex,
-        tree::Hash,
         writer::{Identity, Writer},
     },
-    host::{
-        blind_spots,
-        environment::{Environment, Recorder},
-        procfs::Procfs,
-    },
+    host::procfs::Procfs,
     lineage::{
-        context::Context,
         identity::{Birth, BootId, lineage_uid},
         process::Snapshot,
     },
     probe::{Probes, Tracked},
 };
 
-use super::{RecordError, snapshot};
+use super::{
+    RecordError,
+    changes::Governed,
+    snapshot,
+    surroundings::{Parts, Surroundings},
+};
 
 /// Where the kernel tells the id of this boot.
 const BOOT_ID: &str = "/proc/sys/kernel/random/boot_id";
@@ -44,12 +42,19 @@ pub(super) enum Origin {
 /// One lineage, ready to be recorded.
 #[derive(Debug)]
 pub(super) struct Registration {
-    pub(super) uid: String,
-    pub(super) context: String,
+    pub(super) governed: Governed,
     pub(super) time_ns: u64,
     pub(super) detail: String,
     /// Its processes, parents first.
     pub(super) snapshots: Vec<Snapshot>,
+}
+
+/// All lineages, and what they are recorded in.
+#[derive(Debug)]
+pub(super) struct Registered {
+    pub(super) boot: BootId,
+    pub(super) lineages: Vec<Registration>,
+    pub(super) surroundings: Surroundings,
 }
 
 /// What all lineages of a recording share.
@@ -58,9 +63,7 @@ pub(super) struct Registrar<'a> {
     procfs: &'a Procfs,
     boot_text: String,
     boot: BootId,
-    agent: Hash,
-    probes: Hash,
-    layout: Hash,
+    parts: Parts,
 }
 
 impl<'a> Registrar<'a> {
@@ -77,9 +80,11 @@ impl<'a> Registrar<'a> {
             procfs,
             boot_text,
             boot,
-            agent: digest::of_reader(program).map_err(system("read this program"))?,
-            probes: digest::of(probes.object()),
-            layout: digest::of(probes.layout_bytes()),
+            parts: Parts {
+                agent: digest::of_reader(program).map_err(system("read this program"))?,
+                probes: digest::of(probes.object()),
+                layout: digest::of(probes.layout_bytes()),
+            },
         })
     }
 
@@ -87,8 +92,8 @@ impl<'a> Registrar<'a> {
         Identity {
             hostname: rustix::system::uname().nodename().to_bytes().to_vec(),
             boot: self.boot_text.clone(),
-            agent: self.agent,
-            probes: self.probes,
+            agent: self.parts.agent,
+            probes: self.parts.probes,
         }
     }
 
@@ -97,21 +102,9 @@ impl<'a> Registrar<'a> {
         &self,
         writer: &Writer,
         lineages: Vec<(Origin, Vec<Tracked>)>,
-    ) -> Result<(BootId, Vec<Registration>), RecordError> {
-        let blind_spots: Vec<&str> = blind_spots::BLIND_SPOTS
-            .iter()
-            .map(|spot| spot.name)
-            .collect();
-        let environment = Environment::read(Recorder {
-            version: env!("CARGO_PKG_VERSION"),
-            digest: &hex(&self.agent),
-            probes: &hex(&self.probes),
-            layout: &hex(&self.layout),
-            tier: "trace",
-            blind_spots: &blind_spots,
-        })
-        .to_bytes();
-        let environment = writer.artifact(&environment)?;
+    ) -> Result<Registered, RecordError> {
+        let artifacts = writer.artifacts();
+        let surroundings = Surroundings::read(self.parts.clone(), &artifacts)?;
         let mut registrations = Vec::new();
         for (number, (origin, tracked)) in (0..).zip(lineages) {
             let time_ns = u64::try_from(SystemClock.now().boot_ns).unwrap_or(0);
@@ -130,38 +123,44 @@ impl<'a> Registrar<'a> {
                 ns_pid,
             };
             let uid = lineage_uid(self.boot, birth, number);
-            let context = Context {
-                enforcement: "observe",
-                environment: &environment,
-                lineage: &uid,
-                previous: None,
-                reason: "start",
-                version: 1,
+            let container = snapshots
+                .first()
+                .and_then(|root| self.procfs.snapshot(root.pid).ok()??.container);
+            let detail = detail(&origin, container.as_deref());
+            let mut governed = Governed {
+                lineage: uid,
+                container,
+                context: String::new(),
             };
-            let context = writer.artifact(&context.to_bytes())?;
-            let detail = detail(&origin);
+            governed.govern(surroundings.digest(), "start", &artifacts)?;
             registrations.push(Registration {
-                uid,
-                context,
+                governed,
                 time_ns,
                 detail,
                 snapshots,
             });
         }
-        Ok((self.boot, registrations))
+        Ok(Registered {
+            boot: self.boot,
+            lineages: registrations,
+            surroundings,
+        })
     }
 }
 
 /// How a lineage came about, as JSON.
-fn detail(origin: &Origin) -> String {
+fn detail(origin: &Origin, container: Option<&str>) -> String {
     let uid = rustix::process::getuid().as_raw();
     let recorder = json!({ "pid": std::process::id(), "uid": uid });
-    match origin {
+    let mut detail = match origin {
         Origin::Launch(command) => {
             let command: Vec<String> = command.iter().map(|word| escape(word.as_bytes())).collect();
             json!({ "command": command, "how": "launch", "recorder": recorder })
         }
         Origin::Attach(pid) => json!({ "how": "attach", "pid": pid, "recorder": recorder }),
+    };
+    if let Some(container) = container {
+        detail["container"] = container.into();
     }
-    .to_string()
+    detail.to_string()
 }

@@ -10,6 +10,7 @@
 //! The first column is `seq`, which names the record to other commands. Columns widen when a value
 //! needs it and never shrink, so nothing has to be known in advance: records stream through.
 
+mod changes;
 mod facts;
 #[cfg(test)]
 mod tests;
@@ -149,6 +150,7 @@ pub(super) fn time_of_day(time: i64) -> String {
 fn verb(kind: &str) -> &str {
     match kind {
         kinds::LINEAGE_START | kinds::LINEAGE_END => "lineage",
+        kinds::CONTEXT_CHANGE => "context",
         kinds::THREAD_START | kinds::THREAD_EXIT => "thread",
         kinds::EVIDENCE_LOSS => "LOSS",
         other => other.split_once('.').map_or(other, |(_, what)| what),

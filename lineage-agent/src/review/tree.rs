@@ -112,6 +112,8 @@ struct Lineage {
     opens: u64,
     connections: u64,
     failures: u64,
+    /// How often what governs it changed.
+    context_changes: u64,
     /// Records of processes beyond [`PROCESSES_MAX`].
     skipped: u64,
 }
@@ -150,6 +152,7 @@ impl Tree {
         if kind == kinds::LINEAGE_START {
             self.lineages[lineage].launched = is_launch(record);
         }
+        self.lineages[lineage].context_changes += u64::from(kind == kinds::CONTEXT_CHANGE);
         if record.pid.is_none() {
             return;
         }

@@ -3,6 +3,7 @@
 //! The thread that records only encodes, hashes and copies into a buffer; a second thread makes
 //! commits durable, a third seals. Memory is bounded: what is not sealed is in the spool, on disk.
 
+mod artifacts;
 mod identity;
 mod last_words;
 mod open;
@@ -10,6 +11,7 @@ mod rotate;
 mod start;
 mod threads;
 
+pub use artifacts::Artifacts;
 pub use identity::Identity;
 pub(super) use last_words::remove_reserve;
 pub(super) use open::Segment;
@@ -27,8 +29,7 @@ use super::manifest::Reason;
 use super::origin::{HostId, Origin};
 use super::record::RecordError;
 use super::schema::Record;
-use super::seal::{NoSteps, Steps, put_artifact};
-use super::text::hex;
+use super::seal::{NoSteps, Steps};
 use super::tree::Hash;
 use rotate::{SKEW_NS, seal_of};
 use threads::Threads;
@@ -178,7 +179,13 @@ impl Writer {
     ///
     /// [`Error::Io`]
     pub fn artifact(&self, bytes: &[u8]) -> Result<String> {
-        put_artifact(&self.dir, bytes).map(|digest| hex(&digest))
+        self.artifacts().store(bytes)
+    }
+
+    /// Where other threads may store documents while this writer is open.
+    #[must_use]
+    pub fn artifacts(&self) -> Artifacts {
+        Artifacts(Arc::clone(&self.dir))
     }
 
     /// Signs what was appended so far, starts making it durable without waiting, and seals when it

@@ -2,6 +2,7 @@ use super::*;
 use crate::evidence::keys::KeyError;
 use crate::evidence::recover::recover;
 use crate::evidence::testing::{Host, SECOND, START, append, appended, snapshot};
+use crate::evidence::text::hex;
 use crate::evidence::tree::{Records, root};
 use std::ops::ControlFlow;
 

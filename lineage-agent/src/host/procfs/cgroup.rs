@@ -7,6 +7,7 @@ use std::os::fd::OwnedFd;
 
 use rustix::fs::{CWD, FsWord, Mode, OFlags, ResolveFlags, fstat, fstatfs, openat, openat2};
 
+use super::super::container;
 use super::parse::{read_file, unified_cgroup};
 
 /// `CGROUP2_SUPER_MAGIC`, include/uapi/linux/magic.h.
@@ -14,6 +15,9 @@ const CGROUP2_MAGIC: FsWord = 0x6367_7270;
 
 /// Where the unified hierarchy is mounted: alone, or beside the old ones (cgroups(7)).
 const MOUNTS: [&str; 2] = ["/sys/fs/cgroup", "/sys/fs/cgroup/unified"];
+
+/// Largest `cgroup` file read, in bytes.
+const CGROUP_BYTES_MAX: usize = 64 * 1024;
 
 /// Largest `mountinfo` searched for a mount elsewhere, in bytes.
 const MOUNTINFO_BYTES_MAX: usize = 4 * 1024 * 1024;
@@ -42,7 +46,7 @@ impl Cgroups {
 
     /// The id of the group the process in this directory belongs to.
     pub(super) fn id_of(&self, process: &OwnedFd) -> Option<u64> {
-        let groups = read_file(process, "cgroup", 64 * 1024).ok()?;
+        let groups = read_file(process, "cgroup", CGROUP_BYTES_MAX).ok()?;
         let path = unified_cgroup(&groups)?.strip_prefix(b"/")?;
         let path = if path.is_empty() { b"." } else { path };
         let directory = openat2(
@@ -54,6 +58,12 @@ impl Cgroups {
         );
         Some(fstat(directory.ok()?).ok()?.st_ino)
     }
+}
+
+/// The container the process in this directory is in, by the names of its groups.
+pub(super) fn container_of(process: &OwnedFd) -> Option<String> {
+    let groups = read_file(process, "cgroup", CGROUP_BYTES_MAX).ok()?;
+    container::of_cgroups(&groups)
 }
 
 fn open_mount(path: &[u8]) -> Option<OwnedFd> {

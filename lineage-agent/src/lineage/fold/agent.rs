@@ -1,4 +1,5 @@
-//! Records the recorder itself makes: a lineage starts, a process is taken over, a lineage ends.
+//! Records the recorder itself makes: a lineage starts, a process is taken over, the context changes,
+//! a lineage ends.
 
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -27,6 +28,17 @@ pub struct LineageStart<'a> {
     pub detail: &'a str,
 }
 
+/// What makes another context the one that governs a lineage.
+#[derive(Debug, Clone, Copy)]
+pub struct ContextChange<'a> {
+    /// Digest of the context.
+    pub context: &'a str,
+    /// Boot time in nanoseconds from which on it governs.
+    pub time_ns: u64,
+    /// What changed, as JSON.
+    pub detail: &'a str,
+}
+
 impl Fold {
     /// Registers a lineage. Lineages are numbered from 0 in the order of these calls; frames name
     /// them by that number.
@@ -39,10 +51,12 @@ impl Fold {
         start: &LineageStart<'_>,
         sink: &mut S,
     ) -> Result<(), S::Error> {
+        let start_seq = sink.next_seq();
         let lineage = Lineage {
             uid: start.uid.to_owned(),
             context: start.context.to_owned(),
-            start_seq: sink.next_seq(),
+            context_seq: start_seq,
+            start_seq,
             records: 0,
         };
         self.lineages.push(lineage);
@@ -53,6 +67,33 @@ impl Fold {
             None,
             start.time_ns,
             start.detail,
+            sink,
+        )
+    }
+
+    /// Gives a lineage another context, which its records name from here on.
+    ///
+    /// # Errors
+    ///
+    /// The sink's.
+    pub fn change_context<S: Sink>(
+        &mut self,
+        lineage: u32,
+        change: &ContextChange<'_>,
+        sink: &mut S,
+    ) -> Result<(), S::Error> {
+        let number = lineage as usize;
+        let Some(changed) = self.lineages.get_mut(number) else {
+            return Ok(());
+        };
+        change.context.clone_into(&mut changed.context);
+        let cause = std::mem::replace(&mut changed.context_seq, sink.next_seq());
+        self.agent_record(
+            kinds::CONTEXT_CHANGE,
+            number,
+            Some(cause),
+            change.time_ns,
+            change.detail,
             sink,
         )
     }

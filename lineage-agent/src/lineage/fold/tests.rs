@@ -288,3 +288,35 @@ fn times_are_utc() {
     assert_eq!(frames.kept.get(record, "time_ns"), Some("1000000100"));
     assert_eq!(frames.kept.get(record, "time"), Some("1000000"));
 }
+
+#[test]
+fn a_changed_context_governs_what_follows_and_is_caused_by_the_one_before() {
+    let mut frames = Frames::started();
+    let before = frames.open((10, 1000), 3, b"a\0");
+    let mut changes = Vec::new();
+    for context in ["D", "E"] {
+        changes.push(frames.kept.0.len());
+        let change = ContextChange {
+            context,
+            time_ns: 500,
+            detail: "{}",
+        };
+        let Frames { fold, kept, .. } = &mut frames;
+        fold.change_context(0, &change, kept).unwrap();
+        // There is no such lineage.
+        fold.change_context(1, &change, kept).unwrap();
+    }
+    let after = frames.open((10, 1000), 4, b"b\0");
+    let kept = &frames.kept;
+    assert_eq!(changes, [before + 1, before + 2]);
+    assert_eq!(kept.get(before, "context"), Some("C"));
+    assert_eq!(kept.get(changes[0], "kind"), Some(kinds::CONTEXT_CHANGE));
+    assert_eq!(kept.get(changes[0], "context"), Some("D"));
+    assert_eq!(kept.get(changes[0], "cause"), Some("0"));
+    assert_eq!(
+        kept.get(changes[1], "cause"),
+        Some(&*changes[0].to_string())
+    );
+    assert_eq!(kept.get(after, "context"), Some("E"));
+    assert_eq!(kept.get(after, "lineage_seq"), Some(&*after.to_string()));
+}

@@ -5,6 +5,7 @@ use std::fmt::Write;
 use super::super::filter::{endpoint, failed};
 use super::super::line::{Fit, Line, Style};
 use super::super::text;
+use super::changes;
 use crate::counted::counted;
 use crate::evidence::kinds;
 use crate::evidence::schema::{FIELDS, Record, Value};
@@ -17,6 +18,7 @@ const NOT_THERE: i64 = -2;
 pub(super) fn push(line: &mut Line, kind: &str, record: &Record<'_>) {
     match kind {
         kinds::LINEAGE_START | kinds::LINEAGE_END => lineage(line, kind, record),
+        kinds::CONTEXT_CHANGE => changes::push(line, record),
         kinds::PROCESS_SNAPSHOT | kinds::PROCESS_EXEC => program(line, record),
         kinds::PROCESS_FORK => {
             created(line, "→", record.child_pid, record);

@@ -95,6 +95,11 @@ impl<'t, W: Write> Drawing<'t, '_, W> {
             (lineage.opens, "open", "opens"),
             (lineage.connections, "connection", "connections"),
             (lineage.failures, "failed call", "failed calls"),
+            (
+                lineage.context_changes,
+                "change of context",
+                "changes of context",
+            ),
             (lineage.records, "record", "records"),
         ]);
         self.line.push(Style::Dim, Fit::Shorten, counts);

@@ -43,6 +43,7 @@ fn lineage(lineage: &Lineage) -> Value {
         "opens": lineage.opens,
         "connections": lineage.connections,
         "failed": lineage.failures,
+        "context_changes": lineage.context_changes,
         "records_of_further_processes": lineage.skipped,
     })
 }

@@ -1,0 +1,256 @@
+//! Changes of the environment while something is recorded: each makes a new context.
+//!
+//! A thread of its own waits for the kernel's notices and looks regularly at what announces itself
+//! in no way. It stores the documents, so that the engine need not wait for the disk, and tells the
+//! engine from when on which contexts govern.
+
+use std::{
+    thread::{self, JoinHandle},
+    time::{Duration, Instant},
+};
+
+use crate::{
+    clock::{Clock as _, SystemClock},
+    evidence::writer::Artifacts,
+    host::notices::End,
+    lineage::context::Context,
+};
+
+use super::{RecordError, engine::Changes, surroundings::Surroundings};
+
+/// How often it is looked at what does not announce itself.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
+
+/// Shortest time between two changes. The first of many is told at once, the others together: a
+/// container that starts makes tens of mounts.
+const GAP: Duration = Duration::from_millis(250);
+
+/// Longest that time becomes while changes go on and on.
+const GAP_MAX: Duration = Duration::from_secs(4);
+
+/// One change of what governs.
+#[derive(Debug)]
+pub(super) struct Change {
+    /// Boot time in nanoseconds from which on it governs: when all documents of it were there. So it
+    /// is exactly the later records that name the new context.
+    pub(super) time_ns: u64,
+    /// What changed, as JSON.
+    pub(super) detail: String,
+    /// Digest of the context of each lineage from then on.
+    pub(super) contexts: Vec<String>,
+}
+
+/// What governs one lineage, as far as it is its own.
+#[derive(Debug, Clone)]
+pub(super) struct Governed {
+    pub(super) lineage: String,
+    pub(super) container: Option<String>,
+    /// Digest of its context.
+    pub(super) context: String,
+}
+
+impl Governed {
+    /// Stores the context that governs the lineage from now on.
+    pub(super) fn govern(
+        &mut self,
+        environment: &str,
+        reason: &str,
+        artifacts: &Artifacts,
+    ) -> Result<(), RecordError> {
+        let context = Context {
+            container: self.container.as_deref(),
+            enforcement: "observe",
+            environment,
+            lineage: &self.lineage,
+            previous: (!self.context.is_empty()).then_some(&self.context),
+            reason,
+            version: 1,
+        };
+        self.context = artifacts.store(&context.to_bytes())?;
+        Ok(())
+    }
+}
+
+/// The thread, from outside. Dropping it ends the thread, after one last look.
+#[derive(Debug)]
+pub(super) struct Watch {
+    end: End,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Watch {
+    pub(super) fn spawn(
+        surroundings: Surroundings,
+        governed: Vec<Governed>,
+        artifacts: Artifacts,
+        changes: Changes,
+    ) -> Result<Self, RecordError> {
+        let system = |what| move |source| RecordError::System { what, source };
+        let end = surroundings.notices().end();
+        let end = end.map_err(system("watch the environment"))?;
+        let mut watcher = Watcher {
+            surroundings,
+            governed,
+            artifacts,
+            changes,
+        };
+        let thread = thread::Builder::new()
+            .name("environment".to_owned())
+            .spawn(move || {
+                if let Err(error) = watcher.watch() {
+                    watcher.changes.tell(Err(error));
+                }
+            })
+            .map_err(system("start a thread"))?;
+        Ok(Self {
+            end,
+            thread: Some(thread),
+        })
+    }
+}
+
+impl Drop for Watch {
+    fn drop(&mut self) {
+        self.end.signal();
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
+    }
+}
+
+struct Watcher {
+    surroundings: Surroundings,
+    governed: Vec<Governed>,
+    artifacts: Artifacts,
+    changes: Changes,
+}
+
+impl Watcher {
+    fn watch(&mut self) -> Result<(), RecordError> {
+        let mut pace = Pace::new(Instant::now());
+        // When the earliest of what was noticed and not told yet was noticed.
+        let mut first = None;
+        loop {
+            let timeout = pace.rest(Instant::now(), first.is_some());
+            let noticed = self.surroundings.notices().wait(timeout);
+            let noticed = noticed.map_err(|source| RecordError::System {
+                what: "watch the environment",
+                source,
+            })?;
+            let now = Instant::now();
+            self.surroundings.note(noticed);
+            if noticed.mounts || noticed.hostname || noticed.clock {
+                first.get_or_insert(now);
+            }
+            let waited = pace.rest(now, first.is_some()).is_zero();
+            if !(waited || noticed.end) {
+                continue;
+            }
+            let changed = self.look(first.take().unwrap_or(now))?;
+            pace.looked(now, changed);
+            if noticed.end {
+                return Ok(());
+            }
+        }
+    }
+
+    /// Reads the environment, and tells when it is another one; whether it was.
+    fn look(&mut self, noticed: Instant) -> Result<bool, RecordError> {
+        let Some(mut difference) = self.surroundings.renew(&self.artifacts)? else {
+            return Ok(false);
+        };
+        let reason = format!("environment: {}", difference.names.join(", "));
+        let mut contexts = Vec::new();
+        for governed in &mut self.governed {
+            governed.govern(self.surroundings.digest(), &reason, &self.artifacts)?;
+            contexts.push(governed.context.clone());
+        }
+        // How long before the record it was known that something is different.
+        difference.detail["delay_ms"] = u64::try_from(noticed.elapsed().as_millis())
+            .unwrap_or(u64::MAX)
+            .into();
+        self.changes.tell(Ok(Change {
+            time_ns: u64::try_from(SystemClock.now().boot_ns).unwrap_or(0),
+            detail: difference.detail.to_string(),
+            contexts,
+        }));
+        Ok(true)
+    }
+}
+
+/// When to look again: at once after a notice, but not more often than [`GAP`] allows.
+#[derive(Debug)]
+struct Pace {
+    gap: Duration,
+    /// When it was last looked.
+    last: Instant,
+    /// When a notice may be followed again.
+    free: Instant,
+}
+
+impl Pace {
+    fn new(now: Instant) -> Self {
+        Self {
+            gap: GAP,
+            last: now,
+            free: now,
+        }
+    }
+
+    /// How long to wait for further notices before it is looked.
+    fn rest(&self, now: Instant, noticed: bool) -> Duration {
+        let look = if noticed {
+            self.free
+        } else {
+            self.free.max(self.last + LOOK_EVERY)
+        };
+        look.saturating_duration_since(now)
+    }
+
+    fn looked(&mut self, now: Instant, changed: bool) {
+        if changed {
+            let calm = now.saturating_duration_since(self.free) > self.gap;
+            self.gap = if calm {
+                GAP
+            } else {
+                (self.gap * 2).min(GAP_MAX)
+            };
+            self.free = now + self.gap;
+        }
+        self.last = now;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_first_is_told_at_once_and_a_storm_in_growing_steps() {
+        let start = Instant::now();
+        let mut pace = Pace::new(start);
+        assert_eq!(pace.rest(start, false), LOOK_EVERY);
+        let mut now = start + Duration::from_secs(10);
+        assert_eq!(pace.rest(now, true), Duration::ZERO);
+        let mut gaps = Vec::new();
+        for _ in 0..7 {
+            pace.looked(now, true);
+            let rest = pace.rest(now, true);
+            gaps.push(rest.as_millis());
+            now += rest;
+        }
+        assert_eq!(gaps, [250, 500, 1000, 2000, 4000, 4000, 4000]);
+        now += Duration::from_secs(10);
+        pace.looked(now, true);
+        assert_eq!(pace.rest(now, true), GAP);
+    }
+
+    #[test]
+    fn looking_in_vain_changes_nothing_but_when_it_is_looked_again() {
+        let start = Instant::now();
+        let mut pace = Pace::new(start);
+        pace.looked(start + LOOK_EVERY, false);
+        assert_eq!(pace.rest(start + LOOK_EVERY, true), Duration::ZERO);
+        assert_eq!(pace.rest(start + LOOK_EVERY, false), LOOK_EVERY);
+    }
+}
