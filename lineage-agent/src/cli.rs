@@ -157,6 +157,18 @@ pub struct Record {
     #[arg(long, requires = "command")]
     pub until_exit: bool,
 
+    /// What is recorded of the environments of processes, which their own memory shows: the names of
+    /// the variables; their values as well, but for what looks like a secret by its name or form; or
+    /// nothing.
+    #[arg(
+        long,
+        value_name = "WHAT",
+        value_enum,
+        default_value_t,
+        hide_possible_values = true
+    )]
+    pub environment: Environment,
+
     /// Size of the ring for process events, bytes, a power of two.
     #[arg(long, value_name = "BYTES", value_parser = number(1_u32), default_value_t = lineage_common::limits::CONTROL_RING_BYTES, hide_short_help = true)]
     pub control_ring: u32,
@@ -180,6 +192,19 @@ pub struct Record {
         required_unless_present = "pids"
     )]
     pub command: Vec<OsString>,
+}
+
+/// What is recorded of the environments of processes.
+#[cfg(feature = "record")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
+pub enum Environment {
+    /// The names of the variables.
+    #[default]
+    Names,
+    /// Names and values, but for what may be a secret.
+    Values,
+    /// Nothing.
+    None,
 }
 
 #[cfg(feature = "record")]

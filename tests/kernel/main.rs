@@ -23,4 +23,5 @@ mod loss;
 mod open;
 mod refusals;
 mod signals;
+mod snapshot;
 mod terminal;

@@ -20,6 +20,7 @@ use crate::{
         escape::escape,
         keys::{KeyError, Keys},
     },
+    lineage::variables,
     probe,
     recorder::{News, Outcome, RecordError, Request, Why, prepare, record},
 };
@@ -63,6 +64,11 @@ fn try_run(options: cli::Record) -> anyhow::Result<u8> {
         command: options.command,
         pids: options.pids,
         until_exit: options.until_exit,
+        environment: match options.environment {
+            cli::Environment::Names => variables::Shown::Names,
+            cli::Environment::Values => variables::Shown::Values,
+            cli::Environment::None => variables::Shown::Nothing,
+        },
         probes: probe::Options {
             control_ring_bytes: options.control_ring,
             bulk_ring_bytes: options.bulk_ring,

@@ -130,8 +130,8 @@ kinds! {
         [detail],
         "A lineage was registered: by launching a command or by attaching to a process. The root cause of all its records.";
     PROCESS_SNAPSHOT = "process.snapshot", Process, ocsf(Ocsf::PROCESS_QUERY, 1),
-        [argv argc cwd dev ino mode uid gid euid egid ns_pid pid_ns mnt_ns net_ns user_ns cgroup],
-        "A process as it was found when recording reached it; what it did before was not seen.";
+        [argv argc cwd dev ino mode uid gid euid egid ns_pid pid_ns mnt_ns net_ns user_ns cgroup caps_effective caps_permitted detail],
+        "A process as it was found when recording reached it; what it did before was not seen. `detail` has the other credentials and namespaces, and the `environment`: what its memory shows of it, so claimed; names of variables, and values only when they were asked for and may be no secret.";
     PROCESS_FORK = "process.fork", Process, ocsf(Ocsf::PROCESS, Ocsf::OTHER),
         [child_uid child_pid child_tid ns_pid pid_ns],
         "The process created another one (`ns_pid` and `pid_ns` are the new one's), or could not.";

@@ -224,7 +224,7 @@ registry! {
     53 exit_signal I64 Kernel "Signal that ended the process.";
     54 truncated Text Derived "Names of the fields of this record that were cut at a limit, comma separated.";
     55 notes Text Derived "Conditions worth knowing, comma separated: `unlinked` (the file had lost its name), `unreachable` (it is not below the process's root), `core-dump`, `gone` (the process ended before it could be looked at).";
-    56 detail Text Derived "For records of the agent: what they say, as JSON.";
+    56 detail Text Derived "What else there is to say, as JSON.";
     57 cpu I64 Derived "For `evidence.loss`: the CPU whose frames were lost.";
     58 lost_first U64 Derived "For `evidence.loss`: number of the first frame lost on that CPU.";
     59 lost_count U64 Derived "For `evidence.loss`: frames lost in a row on that CPU.";
@@ -232,6 +232,8 @@ registry! {
     67 size I64 Kernel "Size of the file in bytes.";
     68 mtime_ns I64 Kernel "Last change of the file's content, nanoseconds since 1970 UTC.";
     69 ctime_ns I64 Kernel "Last change of the inode, nanoseconds since 1970 UTC: with `dev`, `ino`, `generation` and `size` the version of the file.";
+    77 caps_effective I64 Kernel "Effective capabilities, a bit for each (`CAP_*`).";
+    78 caps_permitted I64 Kernel "Permitted capabilities, a bit for each (`CAP_*`).";
 }
 
 #[cfg(test)]

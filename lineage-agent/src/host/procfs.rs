@@ -20,7 +20,7 @@ use rustix::fs::{CWD, Dir, Mode, OFlags, openat, readlinkat};
 use rustix::io::Errno;
 
 pub use self::link::LinkedPath;
-pub use self::parse::StartTime;
+pub use self::parse::{Capabilities, Credentials, StartTime};
 
 use self::cgroup::Cgroups;
 use self::parse::{Stat, Status};
@@ -28,6 +28,9 @@ use self::parse::{Stat, Status};
 /// Largest `stat` or `status` file read, in bytes; the kernel's own are below 4 KiB, but `status`
 /// lists the supplementary groups (up to 65,536).
 const STATUS_BYTES_MAX: usize = 1024 * 1024;
+
+/// Most bytes of a process's environment that are read.
+pub const ENVIRONMENT_BYTES_MAX: usize = 64 * 1024;
 
 /// Readings taken until two in a row agree: a process may exec between two files of its directory.
 const READINGS_MAX: usize = 5;
@@ -63,14 +66,14 @@ pub struct Snapshot {
     pub argv: Vec<u8>,
     /// Whether `argv` was cut at [`ARGV_BYTES_MAX`].
     pub argv_cut: bool,
-    /// Real user id.
-    pub uid: u32,
-    /// Effective user id.
-    pub euid: u32,
-    /// Real group id.
-    pub gid: u32,
-    /// Effective group id.
-    pub egid: u32,
+    /// Its environment, each entry ended by NUL, as it is in its memory now; empty unless asked for.
+    pub environment: Vec<u8>,
+    /// Whether `environment` was cut at [`ENVIRONMENT_BYTES_MAX`].
+    pub environment_cut: bool,
+    /// What it may do, in the initial user namespace.
+    pub credentials: Credentials,
+    /// Label of its security module (`/proc/PID/attr/current`), where there is one.
+    pub label: Option<Vec<u8>>,
     /// Process id in its own pid namespace.
     pub ns_pid: u32,
     /// Its namespaces.
@@ -94,6 +97,14 @@ pub struct Namespaces {
     pub net: Option<u32>,
     /// User namespace of its credentials.
     pub user: Option<u32>,
+    /// Cgroup namespace.
+    pub cgroup: Option<u32>,
+    /// Namespace of System V objects and message queues.
+    pub ipc: Option<u32>,
+    /// Time namespace.
+    pub time: Option<u32>,
+    /// Namespace of the host name.
+    pub uts: Option<u32>,
 }
 
 /// One process and its parent, as a scan of procfs gives them.
@@ -178,17 +189,30 @@ impl Procfs {
         Ok(())
     }
 
-    /// The process with this id as it is now; `None` when there is none (any more). A process
-    /// whose threads have all ended and that only waits for its parent is none.
+    /// The process with this id as it is now, without its environment; `None` when there is none
+    /// (any more). A process whose threads have all ended and that only waits for its parent is none.
     ///
     /// # Errors
     ///
     /// [`ProcfsError`] when a file that every process has cannot be read or understood.
     pub fn snapshot(&self, pid: u32) -> Result<Option<Snapshot>, ProcfsError> {
+        self.snapshot_with(pid, false)
+    }
+
+    /// The same, with its environment if that is wanted.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::snapshot`].
+    pub fn snapshot_with(
+        &self,
+        pid: u32,
+        environment: bool,
+    ) -> Result<Option<Snapshot>, ProcfsError> {
         let Some(process) = self.directory(&pid.to_string())? else {
             return Ok(None);
         };
-        vanished_is_none(self.read_snapshot(pid, &process))
+        vanished_is_none(self.read_snapshot(pid, &process, environment))
     }
 
     /// Every process there is, in the order procfs lists them. One created during the scan may be
@@ -241,10 +265,15 @@ impl Procfs {
         vanished_is_none(opened.map_err(|source| read_error(&format!("/proc/{name}"), source)))
     }
 
-    fn read_snapshot(&self, pid: u32, process: &OwnedFd) -> Result<Snapshot, ProcfsError> {
-        let mut last = self.read_once(pid, process)?;
+    fn read_snapshot(
+        &self,
+        pid: u32,
+        process: &OwnedFd,
+        environment: bool,
+    ) -> Result<Snapshot, ProcfsError> {
+        let mut last = self.read_once(pid, process, environment)?;
         for _ in 1..READINGS_MAX {
-            let next = self.read_once(pid, process)?;
+            let next = self.read_once(pid, process, environment)?;
             let settled = next.0 == last.0 && next.1.exe == last.1.exe;
             last = next;
             if settled {
@@ -259,6 +288,7 @@ impl Procfs {
         &self,
         pid: u32,
         process: &OwnedFd,
+        environment: bool,
     ) -> Result<(parse::Image, Snapshot), ProcfsError> {
         let tids = numbers_sorted(process)?;
         let leader = read_stat(process, "stat")?;
@@ -266,9 +296,12 @@ impl Procfs {
         let (thread, stat) = living_thread(process, &tids)?;
         let status = read_status(&thread).map_err(|source| read_error("status", source))?;
         let status = Status::parse(&status).map_err(|what| malformed("status", what))?;
-        let mut argv = parse::read_file(&thread, "cmdline", ARGV_BYTES_MAX + 1).unwrap_or_default();
-        let argv_cut = argv.len() > ARGV_BYTES_MAX;
-        argv.truncate(ARGV_BYTES_MAX);
+        let (argv, argv_cut) = memory(&thread, "cmdline", ARGV_BYTES_MAX);
+        let (environment, environment_cut) = if environment {
+            memory(&thread, "environ", ENVIRONMENT_BYTES_MAX)
+        } else {
+            (Vec::new(), false)
+        };
         let snapshot = Snapshot {
             pid,
             ppid: leader.ppid,
@@ -279,21 +312,35 @@ impl Procfs {
             cwd: link::read(&thread, "cwd"),
             argv,
             argv_cut,
-            uid: status.uid,
-            euid: status.euid,
-            gid: status.gid,
-            egid: status.egid,
+            environment,
+            environment_cut,
+            credentials: status.credentials,
+            label: label(&thread),
             ns_pid: status.ns_pid,
-            namespaces: Namespaces {
-                pid: namespace(&thread, "ns/pid"),
-                mnt: namespace(&thread, "ns/mnt"),
-                net: namespace(&thread, "ns/net"),
-                user: namespace(&thread, "ns/user"),
-            },
+            namespaces: Namespaces::read(&thread),
             cgroup: self.cgroups.as_ref().and_then(|all| all.id_of(&thread)),
             container: cgroup::container_of(&thread),
         };
         Ok((stat.image, snapshot))
+    }
+}
+
+impl Namespaces {
+    fn read(thread: &OwnedFd) -> Self {
+        let [pid, mnt, net, user] =
+            ["ns/pid", "ns/mnt", "ns/net", "ns/user"].map(|link| namespace(thread, link));
+        let [cgroup, ipc, time, uts] =
+            ["ns/cgroup", "ns/ipc", "ns/time", "ns/uts"].map(|link| namespace(thread, link));
+        Self {
+            pid,
+            mnt,
+            net,
+            user,
+            cgroup,
+            ipc,
+            time,
+            uts,
+        }
     }
 }
 
@@ -345,6 +392,22 @@ fn read_stat(directory: &OwnedFd, path: &str) -> Result<Stat, ProcfsError> {
 
 fn read_status(directory: &OwnedFd) -> Result<Vec<u8>, Errno> {
     parse::read_file(directory, "status", STATUS_BYTES_MAX)
+}
+
+/// What a process has in its memory for others to read, and whether it is more than this; empty
+/// where reading is not permitted.
+fn memory(thread: &OwnedFd, name: &str, bytes_max: usize) -> (Vec<u8>, bool) {
+    let mut bytes = parse::read_file(thread, name, bytes_max + 1).unwrap_or_default();
+    let cut = bytes.len() > bytes_max;
+    bytes.truncate(bytes_max);
+    (bytes, cut)
+}
+
+fn label(thread: &OwnedFd) -> Option<Vec<u8>> {
+    const LABEL_BYTES_MAX: usize = 4096;
+    let bytes = parse::read_file(thread, "attr/current", LABEL_BYTES_MAX).ok()?;
+    let end = bytes.iter().rposition(|byte| !matches!(byte, b'\n' | 0))?;
+    Some(bytes[..=end].to_vec())
 }
 
 /// The inode number in a namespace link, such as `pid:[4026531836]`.

@@ -9,3 +9,4 @@ pub mod identity;
 pub mod order;
 pub mod process;
 mod text;
+pub mod variables;

@@ -140,6 +140,10 @@ pub struct ProcessState {
     pub namespaces: [Option<u32>; 3],
     /// Control group id in the unified hierarchy.
     pub cgroup: Option<u64>,
+    /// Effective and permitted capabilities.
+    pub capabilities: [Option<u64>; 2],
+    /// What else it shows, as JSON.
+    pub detail: Option<String>,
 }
 
 /// The executable of a process in a snapshot.

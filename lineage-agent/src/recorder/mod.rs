@@ -27,6 +27,7 @@ use crate::{
         writer::{Summary, Writer},
     },
     host::procfs::{Procfs, ProcfsError},
+    lineage::variables,
     probe::{self, ProbeError, Probes, Reader, Tracked},
 };
 
@@ -50,6 +51,8 @@ pub struct Request {
     pub pids: Vec<u32>,
     /// Stop when the command ends, whatever still runs.
     pub until_exit: bool,
+    /// How much of the environments of processes is recorded.
+    pub environment: variables::Shown,
     /// Rings.
     pub probes: probe::Options,
 }
@@ -188,7 +191,7 @@ pub async fn record(
     let lineages = track(&mut probes, request, waiting.as_ref())?;
     let registrar = Registrar::new(&probes, &procfs)?;
     let writer = open_writer(request, keys, &registrar)?;
-    let registered = registrar.register(&writer, lineages)?;
+    let registered = registrar.register(&writer, lineages, request.environment)?;
     let watch = begin(&engine, writer, registered)?;
     tell(News::Started);
     let ending = ending::wait(
@@ -326,6 +329,7 @@ mod tests {
             command: Vec::new(),
             pids: vec![std::process::id()],
             until_exit: false,
+            environment: variables::Shown::default(),
             probes: probe::Options::default(),
         };
         // It would wait for its own end, and record what it does about that.

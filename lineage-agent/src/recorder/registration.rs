@@ -16,6 +16,7 @@ use crate::{
     lineage::{
         identity::{Birth, BootId, lineage_uid},
         process::Snapshot,
+        variables,
     },
     probe::{Probes, Tracked},
 };
@@ -102,6 +103,7 @@ impl<'a> Registrar<'a> {
         &self,
         writer: &Writer,
         lineages: Vec<(Origin, Vec<Tracked>)>,
+        shown: variables::Shown,
     ) -> Result<Registered, RecordError> {
         let artifacts = writer.artifacts();
         let surroundings = Surroundings::read(self.parts.clone(), &artifacts)?;
@@ -110,7 +112,7 @@ impl<'a> Registrar<'a> {
             let time_ns = u64::try_from(SystemClock.now().boot_ns).unwrap_or(0);
             let mut snapshots = Vec::new();
             for process in tracked {
-                snapshots.push(snapshot::take(self.procfs, process, time_ns)?);
+                snapshots.push(snapshot::take(self.procfs, process, time_ns, shown)?);
             }
             let root = snapshots.first().map_or(0, |root| root.start_ns);
             let (pid_ns, ns_pid) = snapshots

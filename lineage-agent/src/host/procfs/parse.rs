@@ -92,12 +92,9 @@ impl Stat {
 }
 
 /// What is needed of `/proc/PID/status`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Status {
-    pub(super) uid: u32,
-    pub(super) euid: u32,
-    pub(super) gid: u32,
-    pub(super) egid: u32,
+    pub(super) credentials: Credentials,
     /// Process id in the innermost pid namespace.
     pub(super) ns_pid: u32,
     /// Pid namespaces between procfs's and the process's own, both counted.
@@ -106,18 +103,75 @@ pub(super) struct Status {
 
 impl Status {
     pub(super) fn parse(bytes: &[u8]) -> Result<Self, &'static str> {
-        let (uid, euid) = real_and_effective(bytes, b"Uid:").ok_or("user ids")?;
-        let (gid, egid) = real_and_effective(bytes, b"Gid:").ok_or("group ids")?;
         // Absent on kernels without pid namespaces: then the plain id is the only one.
         let ids = line(bytes, b"NSpid:").or_else(|| line(bytes, b"Pid:"));
         let ids: Vec<u32> = ids.into_iter().flat_map(numbers).collect();
         Ok(Self {
-            uid,
-            euid,
-            gid,
-            egid,
+            credentials: Credentials::parse(bytes)?,
             ns_pid: *ids.last().ok_or("process id")?,
             ns_pids: ids.len(),
+        })
+    }
+}
+
+/// What a process may do, as `/proc/PID/status` shows it.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Credentials {
+    /// User ids: real, effective, saved, for files.
+    pub uids: [u32; 4],
+    /// Group ids, likewise.
+    pub gids: [u32; 4],
+    /// Supplementary groups, at most [`GROUPS_MAX`].
+    pub groups: Vec<u32>,
+    /// Supplementary groups there are.
+    pub groups_total: usize,
+    /// Capability sets; absent where the kernel does not show them.
+    pub capabilities: Capabilities,
+    /// Whether an exec can gain nothing (`PR_SET_NO_NEW_PRIVS`).
+    pub no_new_privs: Option<bool>,
+    /// Mode of system call filtering: 0 none, 1 strict, 2 by filters.
+    pub seccomp: Option<u64>,
+    /// Filters in force.
+    pub seccomp_filters: Option<u64>,
+}
+
+/// The five capability sets of a thread (capabilities(7)), a bit for each capability.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Capabilities {
+    /// Kept over an exec of a file that has them too.
+    pub inheritable: Option<u64>,
+    /// What it may make effective.
+    pub permitted: Option<u64>,
+    /// What the kernel looks at.
+    pub effective: Option<u64>,
+    /// What an exec can give at most.
+    pub bounding: Option<u64>,
+    /// Kept over an exec of an ordinary file.
+    pub ambient: Option<u64>,
+}
+
+/// Most supplementary groups kept; the kernel allows 65,536 (`NGROUPS_MAX`).
+const GROUPS_MAX: usize = 1024;
+
+impl Credentials {
+    fn parse(bytes: &[u8]) -> Result<Self, &'static str> {
+        let set = |label: &[u8]| number(bytes, label, 16);
+        let groups = || line(bytes, b"Groups:").into_iter().flat_map(numbers);
+        Ok(Self {
+            uids: four(bytes, b"Uid:").ok_or("user ids")?,
+            gids: four(bytes, b"Gid:").ok_or("group ids")?,
+            groups: groups().take(GROUPS_MAX).collect(),
+            groups_total: groups().count(),
+            capabilities: Capabilities {
+                inheritable: set(b"CapInh:"),
+                permitted: set(b"CapPrm:"),
+                effective: set(b"CapEff:"),
+                bounding: set(b"CapBnd:"),
+                ambient: set(b"CapAmb:"),
+            },
+            no_new_privs: number(bytes, b"NoNewPrivs:", 10).map(|value| value != 0),
+            seccomp: number(bytes, b"Seccomp:", 10),
+            seccomp_filters: number(bytes, b"Seccomp_filters:", 10),
         })
     }
 }
@@ -169,9 +223,16 @@ fn line<'a>(bytes: &'a [u8], label: &[u8]) -> Option<&'a [u8]> {
         .find_map(|line| line.strip_prefix(label))
 }
 
-fn real_and_effective(bytes: &[u8], label: &[u8]) -> Option<(u32, u32)> {
+/// The four ids of a line: real, effective, saved, for files.
+fn four(bytes: &[u8], label: &[u8]) -> Option<[u32; 4]> {
     let mut ids = numbers(line(bytes, label)?);
-    Some((ids.next()?, ids.next()?))
+    Some([ids.next()?, ids.next()?, ids.next()?, ids.next()?])
+}
+
+/// The number alone on a line, in this base.
+fn number(bytes: &[u8], label: &[u8], base: u32) -> Option<u64> {
+    let text = str::from_utf8(line(bytes, label)?).ok()?;
+    u64::from_str_radix(text.trim(), base).ok()
 }
 
 fn numbers(line: &[u8]) -> impl Iterator<Item = u32> {
@@ -210,11 +271,23 @@ mod tests {
     }
 
     #[test]
-    fn status_gives_real_and_effective_ids_and_the_innermost_pid() {
-        let text = b"Name:\tx\nPid:\t9\nUid:\t1\t2\t3\t4\nGid:\t5\t6\t7\t8\nNSpid:\t9\t4\t1\n";
+    fn status_gives_credentials_and_the_innermost_pid() {
+        let text = b"Name:\tx\nPid:\t9\nUid:\t1\t2\t3\t4\nGid:\t5\t6\t7\t8\nGroups:\t4 27 \n\
+            NSpid:\t9\t4\t1\nCapPrm:\t000001ffffffffff\nCapEff:\t0000000000000400\n\
+            NoNewPrivs:\t1\nSeccomp:\t2\nSeccomp_filters:\t3\n";
         let status = Status::parse(text).unwrap();
-        assert_eq!((status.uid, status.euid), (1, 2));
-        assert_eq!((status.gid, status.egid), (5, 6));
+        let credentials = status.credentials;
+        assert_eq!(credentials.uids, [1, 2, 3, 4]);
+        assert_eq!(credentials.gids, [5, 6, 7, 8]);
+        assert_eq!(credentials.groups, [4, 27]);
+        assert_eq!(credentials.capabilities.permitted, Some(0x1ff_ffff_ffff));
+        assert_eq!(credentials.capabilities.effective, Some(0x400));
+        assert_eq!(credentials.capabilities.ambient, None);
+        assert_eq!(credentials.no_new_privs, Some(true));
+        assert_eq!(
+            (credentials.seccomp, credentials.seccomp_filters),
+            (Some(2), Some(3))
+        );
         assert_eq!((status.ns_pid, status.ns_pids), (1, 3));
     }
 

@@ -69,8 +69,14 @@ fn a_snapshot_says_what_the_process_is() {
     assert_eq!(snapshot.argv, argv);
     assert!(!snapshot.argv_cut);
     assert_eq!(snapshot.comm, b"sh");
-    assert_eq!(snapshot.uid, rustix::process::getuid().as_raw());
-    assert_eq!(snapshot.egid, rustix::process::getegid().as_raw());
+    assert_eq!(
+        snapshot.credentials.uids[0],
+        rustix::process::getuid().as_raw()
+    );
+    assert_eq!(
+        snapshot.credentials.gids[1],
+        rustix::process::getegid().as_raw()
+    );
     assert_eq!(
         snapshot.namespaces.pid,
         namespace(&procfs().directory("self").unwrap().unwrap(), "ns/pid")

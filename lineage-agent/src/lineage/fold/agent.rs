@@ -262,7 +262,7 @@ impl Fold {
 }
 
 /// Fills what a living process shows.
-fn fill_state<'a>(scratch: &'a mut Scratch, state: &ProcessState, record: &mut Record<'a>) {
+fn fill_state<'a>(scratch: &'a mut Scratch, state: &'a ProcessState, record: &mut Record<'a>) {
     let exe = state.exe.as_ref();
     let mut flags = Flags::default();
     for (holds, flag) in [
@@ -296,6 +296,9 @@ fn fill_state<'a>(scratch: &'a mut Scratch, state: &ProcessState, record: &mut R
     record.net_ns = net_ns;
     record.user_ns = user_ns;
     record.cgroup = state.cgroup.map(u64::cast_signed);
+    [record.caps_effective, record.caps_permitted] =
+        state.capabilities.map(|set| set.map(u64::cast_signed));
+    record.detail = state.detail.as_deref();
     record.truncated = some(&text.truncated);
     record.notes = some(&text.notes);
 }
