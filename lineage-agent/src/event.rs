@@ -3,7 +3,10 @@
 //! Decoding borrows from the frame and allocates nothing. A frame is foreign bytes: every length
 //! is checked against the frame's own, and what does not fit is an error, never a guess.
 
-use lineage_common::frame::{Close, Exec, Exit, File, Fork, Header, Kind, Socket};
+use lineage_common::{
+    calls::{self, Shape},
+    frame::{Call, Close, Credentials, Exec, Exit, File, Fork, Header, Kind, Namespaces, Socket},
+};
 use zerocopy::{FromBytes, Immutable, KnownLayout};
 
 /// One event of the kernel, borrowed from its frame.
@@ -44,6 +47,8 @@ pub enum Body<'a> {
     NetInherit(SocketEvent<'a>),
     /// [`Kind::NET_CLOSE`]
     NetClose(&'a Close),
+    /// [`Kind::CALL`]
+    Call(CallEvent<'a>),
 }
 
 /// An exec with its byte strings.
@@ -82,6 +87,38 @@ pub struct SocketEvent<'a> {
     pub local: &'a [u8],
     /// Name of the peer; empty unless `AF_UNIX` and named.
     pub peer: &'a [u8],
+}
+
+/// A call with what it names.
+#[derive(Debug, Clone, Copy)]
+pub struct CallEvent<'a> {
+    /// The fixed part.
+    pub call: &'a Call,
+    /// Name of the system call.
+    pub name_of_call: &'static str,
+    /// State of the process after it.
+    pub state: State<'a>,
+    /// Where `name` starts; without one, the descriptor acted on. Absent when not known.
+    pub base: Option<ReversedPath<'a>>,
+    /// The path, as the caller wrote it.
+    pub name: &'a [u8],
+    /// As `base`, of `target`.
+    pub target_base: Option<ReversedPath<'a>>,
+    /// The second path.
+    pub target: &'a [u8],
+    /// Text that is no path.
+    pub text: &'a [u8],
+}
+
+/// State of a process after a call.
+#[derive(Debug, Clone, Copy)]
+pub enum State<'a> {
+    /// None was read.
+    None,
+    /// Its credentials.
+    Credentials(&'a Credentials),
+    /// Its namespaces.
+    Namespaces(&'a Namespaces),
 }
 
 /// A path as the probe walks it: components from the file up to the root, each ended by NUL.
@@ -127,6 +164,9 @@ pub enum FrameError {
     /// A kind this agent does not know.
     #[error("frame of unknown kind {0}")]
     UnknownKind(u16),
+    /// A call that is not in the table of recorded ones.
+    #[error("frame of unknown system call {0}")]
+    UnknownCall(u32),
 }
 
 impl<'a> Event<'a> {
@@ -163,6 +203,7 @@ impl<'a> Event<'a> {
             Kind::NET_BIND => Body::Bind(rest.socket()?),
             Kind::NET_INHERIT => Body::NetInherit(rest.socket()?),
             Kind::NET_CLOSE => Body::NetClose(rest.fixed("close")?),
+            Kind::CALL => Body::Call(rest.call()?),
             Kind(unknown) => return Err(FrameError::UnknownKind(unknown)),
         };
         Ok(Self { header, body })
@@ -226,6 +267,40 @@ impl<'a> Cursor<'a> {
             file,
             path: self.bytes(file.path_len, "path")?,
         })
+    }
+
+    fn call(&mut self) -> Result<CallEvent<'a>, FrameError> {
+        let call: &Call = self.fixed("call")?;
+        let known = calls::named(call.number).ok_or(FrameError::UnknownCall(call.number))?;
+        let state = match calls::shape(known.action).map(|shape| shape.state) {
+            Some(Shape::CREDENTIALS) if call.state_len != 0 => {
+                State::Credentials(self.fixed("credentials")?)
+            }
+            Some(Shape::NAMESPACES) if call.state_len != 0 => {
+                State::Namespaces(self.fixed("namespaces")?)
+            }
+            _ => State::None,
+        };
+        Ok(CallEvent {
+            call,
+            name_of_call: known.name,
+            state,
+            base: self.path(call.base_len, "base")?,
+            name: self.bytes(call.name_len, "name")?,
+            target_base: self.path(call.target_base_len, "second base")?,
+            target: self.bytes(call.target_len, "second name")?,
+            text: self.bytes(call.text_len, "text")?,
+        })
+    }
+
+    /// A path that may be absent: even a root has a byte.
+    fn path(
+        &mut self,
+        len: u32,
+        part: &'static str,
+    ) -> Result<Option<ReversedPath<'a>>, FrameError> {
+        let bytes = self.bytes(len, part)?;
+        Ok((!bytes.is_empty()).then_some(ReversedPath(bytes)))
     }
 
     fn socket(&mut self) -> Result<SocketEvent<'a>, FrameError> {

@@ -10,7 +10,7 @@ use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 use crate::limits::COMM_BYTES;
 
 /// Version of every layout in this crate; raised by any change to one of them.
-pub const WIRE_VERSION: u32 = 1;
+pub const WIRE_VERSION: u32 = 2;
 
 /// Precedes [`WIRE_VERSION`] in the object's read-only data, for the agent to find it.
 pub const WIRE_MARK: [u8; 16] = *b"lineage frames:\0";
@@ -49,8 +49,11 @@ impl Kind {
     /// A socket descriptor was closed. Body: [`Close`].
     pub const NET_CLOSE: Self = Self(13);
 
-    /// One more than the highest value; the length of per-kind counter arrays.
-    pub const COUNT: usize = 16;
+    /// A call of [`crate::calls::SYSCALLS`] whose action has a shape returned. Body: [`Call`].
+    pub const CALL: Self = Self(14);
+
+    /// More than the highest value; the length of per-kind counter arrays.
+    pub const COUNT: usize = 32;
 }
 
 /// What the probe could not do completely, and how a descriptor came to be closed.
@@ -86,6 +89,10 @@ impl Flags {
     pub const BY_RANGE: Self = Self(1 << 9);
     /// A dump of memory was written as the process ended.
     pub const CORE_DUMP: Self = Self(1 << 10);
+    /// The second path was cut at a limit, or could not be read.
+    pub const TARGET_CUT: Self = Self(1 << 11);
+    /// The text was cut at a limit, or could not be read.
+    pub const TEXT_CUT: Self = Self(1 << 12);
 
     /// Whether every bit of `other` is set.
     #[must_use]
@@ -290,6 +297,104 @@ pub struct Close {
     pub reserved: u32,
 }
 
+/// Body of [`Kind::CALL`].
+///
+/// Byte strings: `state`, `base` and `name`, `target_base` and `target`, `text`. A base is a path
+/// from the kernel, as reversed components (see [`File`]): that of the directory from which the name
+/// starts, or of the descriptor itself when there is no name. A name is as the caller wrote it. When
+/// it begins with a slash it needs no base, and there is none.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, FromBytes, IntoBytes, KnownLayout, Immutable)]
+pub struct Call {
+    /// The six arguments, then `AT_FDCWD`, then the result.
+    pub arguments: [u64; 8],
+    /// Inode number of the descriptor acted on; 0 when there is none, or a name is acted on.
+    pub ino: u64,
+    /// Magic number of its file system.
+    pub fs_magic: u64,
+    /// Its device, in the kernel's encoding.
+    pub dev: u32,
+    /// Mode of its inode.
+    pub mode: u32,
+    /// Number of the system call in the native table.
+    pub number: u32,
+    /// Process id, in the initial pid namespace, of the process that a descriptor acted on stands
+    /// for; 0 when it stands for none.
+    pub target_pid: u32,
+    /// Bytes of the state: 0, or the size of what the shape says.
+    pub state_len: u32,
+    /// Bytes of the base of the name.
+    pub base_len: u32,
+    /// Bytes of the name.
+    pub name_len: u32,
+    /// Bytes of the base of the second name.
+    pub target_base_len: u32,
+    /// Bytes of the second name.
+    pub target_len: u32,
+    /// Bytes of the text.
+    pub text_len: u32,
+}
+
+/// Credentials of a process after a call, `struct cred` (`include/linux/cred.h`). Ids are those of
+/// the initial user namespace.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, FromBytes, IntoBytes, KnownLayout, Immutable)]
+pub struct Credentials {
+    /// Real user id.
+    pub uid: u32,
+    /// Real group id.
+    pub gid: u32,
+    /// Saved user id.
+    pub suid: u32,
+    /// Saved group id.
+    pub sgid: u32,
+    /// Effective user id.
+    pub euid: u32,
+    /// Effective group id.
+    pub egid: u32,
+    /// User id for file access.
+    pub fsuid: u32,
+    /// Group id for file access.
+    pub fsgid: u32,
+    /// Inheritable capabilities, a bit for each (`include/uapi/linux/capability.h`).
+    pub inheritable: u64,
+    /// Permitted capabilities.
+    pub permitted: u64,
+    /// Effective capabilities.
+    pub effective: u64,
+    /// Bounding set.
+    pub bounding: u64,
+    /// Ambient capabilities.
+    pub ambient: u64,
+    /// `SECBIT_*` (`include/uapi/linux/securebits.h`).
+    pub securebits: u32,
+    /// Inode number of their user namespace.
+    pub user_ns: u32,
+}
+
+/// Inode numbers of the namespaces of a thread after a call, `struct nsproxy`
+/// (`include/linux/nsproxy.h`); 0 where the kernel has none.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, FromBytes, IntoBytes, KnownLayout, Immutable)]
+pub struct Namespaces {
+    /// Mounts.
+    pub mnt: u32,
+    /// Network.
+    pub net: u32,
+    /// Host and domain name.
+    pub uts: u32,
+    /// System V objects and POSIX message queues.
+    pub ipc: u32,
+    /// Process ids of children.
+    pub pid_for_children: u32,
+    /// View of control groups.
+    pub cgroup: u32,
+    /// Clock offsets of children.
+    pub time_for_children: u32,
+    /// Users, of the credentials.
+    pub user: u32,
+}
+
 /// `opened_cpu` when no frame recorded the open.
 pub const NO_CPU: u32 = u32::MAX;
 
@@ -374,5 +479,8 @@ const _: () = {
     assert!(size_of::<File>() == 72);
     assert!(size_of::<Close>() == 48);
     assert!(size_of::<Socket>() == 64);
-    assert!(size_of::<CpuCounters>() == 384);
+    assert!(size_of::<Call>() == 120);
+    assert!(size_of::<Credentials>() == 80);
+    assert!(size_of::<Namespaces>() == 32);
+    assert!(size_of::<CpuCounters>() == 640);
 };

@@ -137,10 +137,29 @@ kernel_layout! {
     cred_gid: "cred" "gid.val";
     cred_euid: "cred" "euid.val";
     cred_egid: "cred" "egid.val";
+    cred_suid: "cred" "suid.val";
+    cred_sgid: "cred" "sgid.val";
+    cred_fsuid: "cred" "fsuid.val";
+    cred_fsgid: "cred" "fsgid.val";
+    cred_securebits: "cred" "securebits";
+    cred_inheritable: "cred" "cap_inheritable";
+    cred_permitted: "cred" "cap_permitted";
+    cred_effective: "cred" "cap_effective";
+    cred_bounding: "cred" "cap_bset";
+    cred_ambient: "cred" "cap_ambient";
     cred_user_ns: "cred" "user_ns";
     user_ns_inum: "user_namespace" "ns.inum";
     nsproxy_mnt_ns: "nsproxy" "mnt_ns";
     nsproxy_net_ns: "nsproxy" "net_ns";
+    nsproxy_uts_ns: "nsproxy" "uts_ns";
+    nsproxy_ipc_ns: "nsproxy" "ipc_ns";
+    nsproxy_pid_ns: "nsproxy" "pid_ns_for_children";
+    nsproxy_cgroup_ns: "nsproxy" "cgroup_ns";
+    nsproxy_time_ns: "nsproxy" "time_ns_for_children" optional;
+    uts_ns_inum: "uts_namespace" "ns.inum";
+    ipc_ns_inum: "ipc_namespace" "ns.inum";
+    cgroup_ns_inum: "cgroup_namespace" "ns.inum";
+    time_ns_inum: "time_namespace" "ns.inum" optional;
     mnt_ns_inum: "mnt_namespace" "ns.inum";
     net_inum: "net" "ns.inum";
     pid_ns_inum: "pid_namespace" "ns.inum";
@@ -292,6 +311,59 @@ impl Action {
     pub const FORK: Self = Self(22);
     /// Nothing in the native table, but the number of a traced call in the 32-bit one.
     pub const COMPAT_ONLY: Self = Self(23);
+    /// `memfd_create(name, flags)`
+    pub const MEMFD: Self = Self(24);
+    /// `memfd_secret(flags)`
+    pub const MEMFD_SECRET: Self = Self(25);
+    /// `pipe(fds)`, `pipe2(fds, flags)`
+    pub const PIPE: Self = Self(26);
+
+    /// From here on actions differ only in which arguments name what: see
+    /// [`crate::calls::SHAPES`].
+    pub const SHAPED: u8 = 64;
+
+    /// Only the arguments matter.
+    pub const ARGUMENTS: Self = Self(64);
+    /// `(path, …)`
+    pub const PATH: Self = Self(65);
+    /// `(dirfd, path, …)`
+    pub const PATH_AT: Self = Self(66);
+    /// `(fd, …)`
+    pub const DESCRIPTOR: Self = Self(67);
+    /// `(path, target)`
+    pub const PATHS: Self = Self(68);
+    /// `(dirfd, path, target_dirfd, target, …)`
+    pub const PATHS_AT: Self = Self(69);
+    /// `(content, path)`
+    pub const SYMLINK: Self = Self(70);
+    /// `(content, dirfd, path)`
+    pub const SYMLINK_AT: Self = Self(71);
+    /// `(source, path, type, …)`
+    pub const MOUNT: Self = Self(72);
+    /// `(path, name, …)`
+    pub const PATH_TEXT: Self = Self(73);
+    /// `(dirfd, path, flags, name, …)`
+    pub const PATH_AT_TEXT: Self = Self(74);
+    /// `(fd, name, …)`
+    pub const DESCRIPTOR_TEXT: Self = Self(75);
+    /// `(name, …)`
+    pub const TEXT: Self = Self(76);
+    /// What matters is the descriptor returned.
+    pub const RESULT: Self = Self(77);
+    /// Changes credentials.
+    pub const CREDENTIALS: Self = Self(78);
+    /// Changes namespaces.
+    pub const NAMESPACES: Self = Self(79);
+    /// `setns(fd, …)`
+    pub const SETNS: Self = Self(80);
+    /// `prctl(option, …)`: only options that change what a process may do or be.
+    pub const PRCTL: Self = Self(81);
+    /// `ptrace(request, pid, …)`: only requests that change the other process or begin or end it.
+    pub const PTRACE: Self = Self(82);
+    /// `(pid, signal, …)`: not to the process itself, and not signal 0, which only asks.
+    pub const SIGNAL: Self = Self(83);
+    /// `(pid, tid, signal, …)`, likewise.
+    pub const SIGNAL_THREAD: Self = Self(84);
 }
 
 const _: () = {

@@ -7,6 +7,7 @@
 #![no_std]
 #![forbid(unsafe_code)]
 
+pub mod calls;
 pub mod frame;
 pub mod layout;
 pub mod limits;

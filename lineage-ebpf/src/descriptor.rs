@@ -19,7 +19,7 @@ use crate::{
     emit::{BODY, Frame, Sent, What},
     maps::{self, DESCRIPTORS},
     path,
-    read::mask_block,
+    read::mask_32,
     skip::Skip,
     task::{self, Actor},
 };
@@ -62,11 +62,7 @@ fn place(actor: &Actor, fd: i32) -> Option<*mut Descriptor> {
     // SAFETY: the entry of a tracked process stays while one of its threads runs.
     let block = maps::block(unsafe { (*actor.task).block })?;
     // SAFETY: masked to the length of a block.
-    Some(unsafe {
-        block
-            .cast::<Descriptor>()
-            .add(mask_block(fd as u64) as usize)
-    })
+    Some(unsafe { block.cast::<Descriptor>().add(mask_32(fd as u64) as usize) })
 }
 
 /// A descriptor of the acting process, if it is in the table.

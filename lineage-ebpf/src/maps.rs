@@ -6,6 +6,7 @@ use aya_ebpf::{
     maps::{Array, HashMap, RingBuf, Stack},
 };
 use lineage_common::{
+    calls::{SHAPES, SHAPES_COUNT, Shape},
     frame::{CpuCounters, Kind, WIRE_MARK, WIRE_VERSION},
     layout::{Action, KernelLayout, SYSCALLS_MAX},
     limits::{
@@ -19,6 +20,7 @@ use crate::{
     atomic::fetch_add,
     path::{FileFacts, Walk},
     probes::process_exec::Arguments,
+    read::mask_32,
 };
 
 /// `BPF_F_MMAPABLE` (`include/uapi/linux/bpf.h`): the agent reads the map in place.
@@ -67,6 +69,23 @@ pub(crate) fn action(number: u64) -> Action {
             .add(number as usize)
             .read_volatile()
     }
+}
+
+/// Which arguments of a call name what, by action.
+#[unsafe(no_mangle)]
+static SHAPE_TABLE: [Shape; SHAPES_COUNT] = SHAPES;
+
+/// The shape of an action that has one.
+#[inline(always)]
+pub(crate) fn shape(action: Action) -> Option<Shape> {
+    let index = mask_32(u64::from(action.0.checked_sub(Action::SHAPED)?)) as usize;
+    // SAFETY: the index is below the table's length; volatile so that it stays a table.
+    Some(unsafe {
+        (&raw const SHAPE_TABLE)
+            .cast::<Shape>()
+            .add(index)
+            .read_volatile()
+    })
 }
 
 /// Fork, exec, exit.

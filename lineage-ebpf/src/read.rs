@@ -272,9 +272,9 @@ pub(crate) unsafe fn store(to: *mut u8, word: u64) {
     }
 }
 
-/// `value & 0x1f`, the number of a place in a block, in an instruction the compiler leaves alone.
+/// `value & 0x1f`, likewise: the number of a place in a table of 32.
 #[inline(always)]
-pub(crate) fn mask_block(value: u64) -> u64 {
+pub(crate) fn mask_32(value: u64) -> u64 {
     let mut masked = value;
     // SAFETY: one arithmetic instruction on a register.
     unsafe { core::arch::asm!("{0} &= 0x1f", inout(reg) masked, options(nomem, nostack)) };

@@ -1,6 +1,7 @@
 //! `file.inherit` and `net.inherit`: first use of what the process did not open itself.
 
 use lineage_tests::recorder::Recorder;
+use lineage_tests::rows::Row;
 use serde_json::json;
 
 #[test]
@@ -56,14 +57,21 @@ fn a_pipe_is_seen_at_both_ends() {
         .rows
         .only("process.exit", &json!({ "exit_code": 4 }))
         .text("process_uid");
-    let uses = run.rows.all("file.inherit", &json!({}));
-    let uses: Vec<_> = uses
-        .iter()
-        .filter(|row| row.text("path").starts_with("pipe:["))
-        .collect();
-    let [write, read] = uses.as_slice() else {
-        panic!("{uses:#?}")
+    let of_pipe = |kind| -> Vec<_> {
+        let rows = run.rows.all(kind, &json!({}));
+        rows.into_iter()
+            .filter(|row| row.text("path").starts_with("pipe:["))
+            .collect()
     };
+    let (made, uses) = (of_pipe("file.open"), of_pipe("file.inherit"));
+    let ([read, made_to_write], [write]) = (made.as_slice(), uses.as_slice()) else {
+        panic!("{made:#?} {uses:#?}")
+    };
+    let access = |row: &Row| row.int("flags") & i64::from(libc::O_ACCMODE);
+    assert_eq!(
+        (access(read), access(made_to_write), access(write)),
+        (0, 1, 1)
+    );
     assert_eq!(write.text("process_uid"), child);
     assert_eq!(
         (write.int("ino"), write.text("path")),

@@ -5,6 +5,7 @@ mod accept;
 mod attach;
 mod bind;
 mod bytes;
+mod calls;
 mod close;
 #[cfg(target_arch = "x86_64")]
 mod compat;

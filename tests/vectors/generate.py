@@ -212,7 +212,7 @@ bad = {
     "lineages_unsorted": swap(at("lineage"), at("lineage") + 1), "lineage_count_wrong": full.replace("10 12 3", "10 12 4"), "lineage_backwards": full.replace("10 12 3", "12 10 3"),
     "contexts_unsorted": swap(at("context"), at("context") + 1), "context_twice": full.replace(contexts[1], contexts[0]), "cpus_unsorted": swap(at("cpu"), at("cpu") + 1),
     "cpu_all_zero": full.replace("cpu 7 1419 1 2 3 4 file.open 1400 19 kind-15 0 1", "cpu 7 0 0 0 0 0"), "cpu_kind_zero": full.replace("kind-15 0 1", "kind-15 0 0"),
-    "cpu_kinds_unsorted": full.replace("process.fork 20 0 file.open 1682 0", "file.open 1682 0 process.fork 20 0"), "cpu_kind_unknown": full.replace("kind-15", "kind-16"),
+    "cpu_kinds_unsorted": full.replace("process.fork 20 0 file.open 1682 0", "file.open 1682 0 process.fork 20 0"), "cpu_kind_unknown": full.replace("kind-15", "kind-32"),
     "cpus_too_long": full.replace("cpu 7", "".join(f"cpu {n} 1 0 0 0 0 file.open {10**17} 0\n" for n in range(8, 400)) + "cpu 500"), "reason_unknown": full.replace("epoch-end", "bored"),
     "times_missing": drop("time-min"), "parquet_missing": drop("parquet"), "parquet_without_records": empty + lines[-1], "times_without_records": empty.replace("dropped", f"time-min 1\ntime-max 1\ndropped"),
 }

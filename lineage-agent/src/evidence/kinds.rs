@@ -150,6 +150,48 @@ kinds! {
     FILE_CLOSE = "file.close", File, ocsf(Ocsf::FILE, Ocsf::OTHER),
         [path fd dev ino opened bytes_read bytes_written closed_by],
         "A file descriptor was closed; what went through it in this process.";
+    FILE_RENAME = "file.rename", File, ocsf(Ocsf::FILE, 5),
+        [call path dir target target_dir detail],
+        "A file or directory got the name `target`, or could not.";
+    FILE_LINK = "file.link", File, ocsf(Ocsf::FILE, Ocsf::OTHER),
+        [call path dir target target_dir dev ino mode detail],
+        "A file got the further name `target` (a hard link), or could not.";
+    FILE_SYMLINK = "file.symlink", File, ocsf(Ocsf::FILE, 1),
+        [call path dir detail],
+        "A symbolic link was made; `detail` has its content.";
+    FILE_UNLINK = "file.unlink", File, ocsf(Ocsf::FILE, 4),
+        [call path dir detail],
+        "A name of a file was removed, or could not be.";
+    FILE_MKDIR = "file.mkdir", File, ocsf(Ocsf::FILE, 1),
+        [call path dir mode],
+        "A directory was made; `mode` is what was asked for.";
+    FILE_RMDIR = "file.rmdir", File, ocsf(Ocsf::FILE, 4),
+        [call path dir detail],
+        "A directory was removed, or could not be.";
+    FILE_MKNOD = "file.mknod", File, ocsf(Ocsf::FILE, 1),
+        [call path dir mode],
+        "A FIFO, device, socket or file was made by mknod.";
+    FILE_TRUNCATE = "file.truncate", File, ocsf(Ocsf::FILE, 3),
+        [call path dir dev ino mode size detail],
+        "The size of a file was set, or space in it was reserved or freed (`fallocate`).";
+    FILE_CHMOD = "file.chmod", File, ocsf(Ocsf::FILE, 6),
+        [call path dir dev ino mode detail],
+        "Permissions were changed; `mode` is what was asked for.";
+    FILE_CHOWN = "file.chown", File, ocsf(Ocsf::FILE, 6),
+        [call path dir dev ino mode detail],
+        "Owner or group was changed; `detail` has both, -1 for what stays.";
+    FILE_UTIME = "file.utime", File, ocsf(Ocsf::FILE, 6),
+        [call path dir dev ino mode detail],
+        "The times of a file were set.";
+    FILE_XATTR = "file.xattr", File, ocsf(Ocsf::FILE, 6),
+        [call path dir dev ino mode detail],
+        "An extended attribute was set or removed; `detail` has its name.";
+    FILE_MOUNT = "file.mount", File, ocsf(Ocsf::FILE, 12),
+        [call path dir target target_dir dev ino mode detail],
+        "File systems were mounted, moved or prepared for that; `target` is the source, for `pivot_root` and `move_mount` the other place.";
+    FILE_UMOUNT = "file.umount", File, ocsf(Ocsf::FILE, 13),
+        [call path dir detail],
+        "A file system was unmounted, or could not be.";
     NET_BIND = "net.bind", Net, ocsf(Ocsf::NETWORK, Ocsf::OTHER),
         [fd ino transport local_addr local_port],
         "A socket was given a local address, or could not be.";
@@ -165,6 +207,57 @@ kinds! {
     NET_CLOSE = "net.close", Net, ocsf(Ocsf::NETWORK, 2),
         [fd ino transport local_addr local_port peer_addr peer_port opened bytes_read bytes_written closed_by],
         "A socket was closed; what went through it in this process.";
+    PROCESS_CHROOT = "process.chroot", Process, None,
+        [call path dir],
+        "The root directory of the process was changed, or could not be.";
+    PROCESS_CREDENTIALS = "process.credentials", Process, ocsf(Ocsf::PROCESS, 5),
+        [call uid gid euid egid user_ns caps_effective caps_permitted detail],
+        "User, groups or capabilities were changed; the fields are those after the call.";
+    PROCESS_NAMESPACE = "process.namespace", Process, None,
+        [call path dev ino mode mnt_ns net_ns user_ns detail],
+        "Namespaces were left or entered; the fields are those after the call.";
+    PROCESS_PRCTL = "process.prctl", Process, None,
+        [call uid gid euid egid user_ns caps_effective caps_permitted detail],
+        "The process changed what it may do, who may look at it or what it seems to be (prctl(2)).";
+    PROCESS_RESTRICT = "process.restrict", Process, None,
+        [call detail],
+        "The process put itself under a filter of system calls or a Landlock rule set.";
+    PROCESS_SIGNAL = "process.signal", Process, None,
+        [call path dev ino mode detail],
+        "A signal was sent to another process, or could not be.";
+    PROCESS_PTRACE = "process.ptrace", Process, ocsf(Ocsf::PROCESS, 4),
+        [call request detail],
+        "Another process was taken under control, changed or let go by ptrace.";
+    PROCESS_MEMORY = "process.memory", Process, ocsf(Ocsf::PROCESS, 4),
+        [call detail],
+        "Memory of another process was read or written; `result` is the bytes.";
+    PROCESS_GETFD = "process.getfd", Process, ocsf(Ocsf::PROCESS, 3),
+        [call path dev ino mode detail],
+        "A descriptor of another process was duplicated; `path` is what it leads to.";
+    PROCESS_SYSV = "process.sysv", Process, None,
+        [call detail],
+        "System V shared memory or message queues were made, attached, used or removed.";
+    KERNEL_BPF = "kernel.bpf", Process, None,
+        [call request detail],
+        "The kernel was asked to load, attach or use a BPF program or map.";
+    KERNEL_PERF = "kernel.perf", Process, None,
+        [call detail],
+        "A performance event was opened.";
+    KERNEL_MODULE = "kernel.module", Process, ocsf(1005, 1),
+        [call path dev ino mode detail],
+        "A kernel module was loaded or removed, or could not be.";
+    KERNEL_KEYS = "kernel.keys", Process, None,
+        [call detail],
+        "A key or keyring of the kernel was made, asked for or used.";
+    KERNEL_USERFAULTFD = "kernel.userfaultfd", Process, None,
+        [call detail],
+        "The process asked to handle page faults itself.";
+    KERNEL_IO_URING = "kernel.io_uring", Process, None,
+        [call detail],
+        "An io_uring was set up or changed: what goes through it has no records of its own.";
+    KERNEL_CONTROL = "kernel.control", Process, None,
+        [call path dir dev ino mode detail],
+        "The system as a whole was changed, or would have been: names, clocks, swap, accounting, quotas, ports, watching of all files, another kernel.";
     THREAD_EXIT = "thread.exit", Process, None,
         [exit_code exit_signal],
         "A thread ended and its process goes on.";

@@ -173,7 +173,7 @@ registry! {
     2 time Micros Derived "When it happened, UTC: `time_ns` rounded down to microseconds.";
     3 time_ns I64 Derived "When it happened, or for a snapshot when it was read, which is after what else was recorded in the moments of an attach: nanoseconds since 1970 UTC, from the kernel's boot-time clock plus the offset the segment's manifest gives.";
     4 kind Text Kernel "What happened: see the list of kinds.";
-    5 origin Text Derived "How the facts are known: `kernel` (kernel structures), `claimed` (the kernel held none because the call failed: user memory), `snapshot` (read from procfs at attach), `agent` (the recorder itself).";
+    5 origin Text Derived "How the facts are known: `kernel` (kernel structures), `claimed` (the names are from user memory, because the kernel holds none: the call failed, or it is one that leaves none behind), `snapshot` (read from procfs at attach), `agent` (the recorder itself).";
     6 lineage Text Derived "The lineage: UUID of the launch or attach all its processes descend from.";
     7 lineage_seq U64 Derived "Position among the records of this lineage, from 0, without gaps.";
     8 cause U64 Derived "`seq` of the record that caused this one: the exec, fork or snapshot that made the process what it is; for the first record of a lineage the record that registered it.";
@@ -224,16 +224,21 @@ registry! {
     53 exit_signal I64 Kernel "Signal that ended the process.";
     54 truncated Text Derived "Names of the fields of this record that were cut at a limit, comma separated.";
     55 notes Text Derived "Conditions worth knowing, comma separated: `unlinked` (the file had lost its name), `unreachable` (it is not below the process's root), `core-dump`, `gone` (the process ended before it could be looked at).";
-    56 detail Text Derived "What else there is to say, as JSON.";
+    56 detail Text Derived "What else there is to say, as JSON: of a call its arguments, with the kernel's names for numbers.";
     57 cpu I64 Derived "For `evidence.loss`: the CPU whose frames were lost.";
     58 lost_first U64 Derived "For `evidence.loss`: number of the first frame lost on that CPU.";
     59 lost_count U64 Derived "For `evidence.loss`: frames lost in a row on that CPU.";
+    60 dir Text Kernel "The directory that `path` starts from, when that is relative and claimed: the path itself is what the caller wrote.";
+    61 target Text Claimed "The second path of a call: the new name of a rename or link, the source of a mount.";
+    62 target_dir Text Kernel "The directory that `target` starts from, when that is relative.";
+    63 call Text Kernel "Name of the system call.";
     66 generation I64 Kernel "Generation of the inode (`i_generation`): tells a reused inode number apart where the file system keeps one, else 0.";
-    67 size I64 Kernel "Size of the file in bytes.";
+    67 size I64 Kernel "Size of the file in bytes; for `file.truncate` the one asked for.";
     68 mtime_ns I64 Kernel "Last change of the file's content, nanoseconds since 1970 UTC.";
     69 ctime_ns I64 Kernel "Last change of the inode, nanoseconds since 1970 UTC: with `dev`, `ino`, `generation` and `size` the version of the file.";
-    77 caps_effective I64 Kernel "Effective capabilities, a bit for each (`CAP_*`).";
+    77 caps_effective I64 Kernel "Effective capabilities, a bit for each (capabilities(7)).";
     78 caps_permitted I64 Kernel "Permitted capabilities, a bit for each (`CAP_*`).";
+    83 request I64 Kernel "What was asked for, as the kernel numbers it: of ptrace and bpf.";
 }
 
 #[cfg(test)]

@@ -24,7 +24,7 @@ pub const BLIND_SPOTS: &[BlindSpot] = &[
     },
     BlindSpot {
         name: "other-processes-memory",
-        doc: "Memory of other processes written through ptrace, process_vm_writev or /proc/PID/mem.",
+        doc: "What is written into the memory of other processes through ptrace, process_vm_writev or /proc/PID/mem: that it is done is seen.",
     },
     BlindSpot {
         name: "datagram-peers",
@@ -39,20 +39,8 @@ pub const BLIND_SPOTS: &[BlindSpot] = &[
         doc: "Bytes read or written through memory mappings: the open is seen, the bytes are not counted.",
     },
     BlindSpot {
-        name: "file-names",
-        doc: "Files renamed, linked, removed or truncated, directories made, file systems mounted, roots changed, and permissions.",
-    },
-    BlindSpot {
-        name: "credentials",
-        doc: "Credentials and namespaces changed without an exec; each exec records those then in force.",
-    },
-    BlindSpot {
-        name: "kernel-code",
-        doc: "Kernel modules and BPF programs loaded.",
-    },
-    BlindSpot {
-        name: "signals",
-        doc: "Signals sent to other processes; what ended a process is seen.",
+        name: "names-in-flight",
+        doc: "What a name led to in a call that changes names or attributes by name: the caller's text and the directory it starts from are recorded, and another thread can change the text meanwhile.",
     },
     BlindSpot {
         name: "open-at-the-end",

@@ -4,6 +4,7 @@
 //! what has run. Records go to a [`Sink`] one by one, borrowed; nothing is kept of them.
 
 mod agent;
+mod call;
 mod file;
 mod net;
 mod process;
@@ -114,6 +115,7 @@ impl Fold {
             Body::Accept(socket) => self.socket(kinds::NET_ACCEPT, header, &socket, sink),
             Body::Bind(socket) => self.socket(kinds::NET_BIND, header, &socket, sink),
             Body::NetInherit(socket) => self.socket(kinds::NET_INHERIT, header, &socket, sink),
+            Body::Call(call) => self.call(header, &call, sink),
             Body::NetClose(close) => self.close(kinds::NET_CLOSE, header, close, sink),
         }
     }

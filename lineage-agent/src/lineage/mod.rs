@@ -3,6 +3,7 @@
 //! Pure: no file, clock, randomness or thread. The same frames in the same order give the same
 //! records, byte for byte.
 
+mod arguments;
 pub mod context;
 pub mod fold;
 pub mod identity;

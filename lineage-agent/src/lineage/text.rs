@@ -6,7 +6,7 @@ use lineage_common::frame::{Flags, Held};
 
 use super::process::{End, Ends};
 use crate::{
-    event::{FileEvent, ReversedPath, SocketEvent},
+    event::{CallEvent, FileEvent, ReversedPath, SocketEvent},
     evidence::escape::{escape_into, escape_list_into},
 };
 
@@ -41,6 +41,14 @@ pub(super) struct Scratch {
     bytes: Vec<u8>,
     /// The main text of a record: path, executable.
     pub(super) path: String,
+    /// Directory a claimed path starts from.
+    pub(super) dir: String,
+    /// The second path of a call.
+    pub(super) target: String,
+    /// Directory the second path starts from.
+    pub(super) target_dir: String,
+    /// Text of a call that is no path.
+    pub(super) text: String,
     /// Working directory.
     pub(super) cwd: String,
     /// Name given to exec.
@@ -75,6 +83,8 @@ impl Scratch {
                 (flags.has(Flags::PATH_CUT), path_field),
                 (flags.has(Flags::ARGV_CUT), "argv"),
                 (flags.has(Flags::CWD_CUT), "cwd"),
+                (flags.has(Flags::TARGET_CUT), "target"),
+                (flags.has(Flags::TEXT_CUT), "detail"),
             ],
         );
         list(
@@ -108,21 +118,51 @@ impl Scratch {
         if flags.has(Flags::CLAIMED) {
             return replace(&mut self.path, event.path);
         }
+        let path = Some(ReversedPath(event.path));
+        self.set_object(event.file.fs_magic, event.file.ino, path);
+    }
+
+    /// Fills `path` with an object of a file system, which need not be one of names.
+    fn set_object(&mut self, fs_magic: u64, ino: u64, path: Option<ReversedPath<'_>>) {
         self.path.clear();
-        let ino = event.file.ino;
-        match event.file.fs_magic {
+        let path = path.unwrap_or(ReversedPath(&[]));
+        match fs_magic {
             magic::PIPEFS => self.path = format!("pipe:[{ino}]"),
             magic::SOCKFS => self.path = format!("socket:[{ino}]"),
             magic::NSFS => self.path = format!("nsfs:[{ino}]"),
             magic::ANON_INODE_FS => {
                 self.path.push_str("anon_inode:");
-                escape_into(
-                    event.path.strip_suffix(&[0]).unwrap_or(event.path),
-                    &mut self.path,
-                );
+                escape_into(path.0.strip_suffix(&[0]).unwrap_or(path.0), &mut self.path);
             }
-            _ => self.set_path(ReversedPath(event.path)),
+            _ => self.set_path(path),
         }
+    }
+
+    /// Fills both paths of a call, their directories, and the remarks.
+    pub(super) fn set_call(&mut self, flags: Flags, event: &CallEvent<'_>) {
+        // What is said of the name's directory would be taken to be said of the file.
+        let named = !event.name.is_empty();
+        let hidden = if named { Flags::UNLINKED.0 } else { 0 };
+        self.set_file_flags(Flags(flags.0 & !hidden), event.call.fs_magic);
+        if event.name.is_empty() && event.call.ino != 0 {
+            self.set_object(event.call.fs_magic, event.call.ino, event.base);
+            self.dir.clear();
+        } else {
+            place(
+                &mut self.bytes,
+                event.base,
+                event.name,
+                &mut self.path,
+                &mut self.dir,
+            );
+        }
+        place(
+            &mut self.bytes,
+            event.target_base,
+            event.target,
+            &mut self.target,
+            &mut self.target_dir,
+        );
     }
 
     /// Fills `path` from reversed components.
@@ -144,6 +184,24 @@ impl Scratch {
         self.argv.clear();
         let block = block.strip_suffix(&[0]).unwrap_or(block);
         escape_list_into(block.split(|byte| *byte == 0), &mut self.argv);
+    }
+}
+
+/// Splits a path of a call into what the caller wrote and the directory that starts from. What has no
+/// name is the directory itself.
+fn place(
+    bytes: &mut Vec<u8>,
+    base: Option<ReversedPath<'_>>,
+    name: &[u8],
+    path: &mut String,
+    dir: &mut String,
+) {
+    dir.clear();
+    replace(path, name);
+    if let Some(base) = base {
+        bytes.clear();
+        base.write_to(bytes);
+        replace(if name.is_empty() { path } else { dir }, bytes);
     }
 }
 

@@ -7,6 +7,7 @@ use aya::{
     maps::{Array, Map, MapData},
 };
 use lineage_common::{
+    calls::Machine,
     frame::{CpuCounters, WIRE_MARK, WIRE_VERSION},
     layout::KernelLayout,
     limits::INTERPRETERS_MAX,
@@ -20,7 +21,7 @@ use super::{
     programs,
     reader::Reader,
     ring::{Mapping, Ring},
-    syscalls::Machine,
+    syscalls,
     tracking::Tracking,
     uninterrupted::uninterrupted,
     warnings::Warnings,
@@ -96,7 +97,7 @@ fn load(
     entry: Entry,
     cpus: u32,
 ) -> Result<Ebpf, ProbeError> {
-    let table = machine.table();
+    let table = syscalls::table(machine);
     let interpreters = match entry {
         Entry::Typed => 1,
         Entry::Guarded => INTERPRETERS_MAX,

@@ -1,12 +1,13 @@
 //! Resolves where the kernel's fields are.
 
+use lineage_common::calls::Machine;
 use lineage_common::layout::{
     ABSENT, DENTRY_WINDOW, Derived, FIELDS, FILE_WINDOW, INODE_WINDOW, KernelLayout,
     SHORT_NAME_BYTES, SUPER_WINDOW,
 };
 use zerocopy::{FromBytes, IntoBytes};
 
-use super::{btf::Btf, syscalls::Machine};
+use super::btf::Btf;
 
 /// `TS_COMPAT` (`arch/x86/include/asm/thread_info.h`).
 const X86_COMPAT: u32 = 0x2;

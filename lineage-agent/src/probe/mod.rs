@@ -11,6 +11,7 @@
 use std::time::{Duration, Instant};
 
 use lineage_common::{
+    calls::Machine,
     frame::CpuCounters,
     layout::KernelLayout,
     limits::{BULK_RING_BYTES, CONTROL_RING_BYTES},
@@ -42,7 +43,6 @@ pub use reader::{Drained, Reader};
 use attach::Attached;
 use btf::Btf;
 use catalog::Entry;
-use syscalls::Machine;
 use uninterrupted::uninterrupted;
 
 /// Names an [`Entry`] to use instead of the fitting one, so that both can be tested on one kernel.

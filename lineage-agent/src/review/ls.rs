@@ -10,6 +10,7 @@
 //! The first column is `seq`, which names the record to other commands. Columns widen when a value
 //! needs it and never shrink, so nothing has to be known in advance: records stream through.
 
+mod call;
 mod changes;
 mod facts;
 #[cfg(test)]

@@ -155,6 +155,15 @@ pub fn quoted(argument: &str) -> Cow<'_, str> {
     Cow::Owned(format!("'{}'", text.replace('\'', "'\\''")))
 }
 
+/// A path with the directory it starts from, where that is known. Dots and links in it are as the
+/// caller wrote them.
+pub(super) fn whole_path(dir: Option<&str>, path: &str) -> String {
+    match dir {
+        Some(dir) => format!("{}/{path}", dir.trim_end_matches('/')),
+        None => path.to_owned(),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

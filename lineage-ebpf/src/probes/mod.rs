@@ -2,6 +2,7 @@
 
 mod accept;
 mod bind;
+mod call;
 mod close;
 mod connect;
 mod guarded;

@@ -8,7 +8,8 @@ use crate::{
     atomic::fetch_add,
     maps,
     probes::{
-        accept, bind, close, connect, open, process_exec, process_fork, socket_create, transfer,
+        accept, bind, call, close, connect, open, process_exec, process_fork, socket_create,
+        transfer,
     },
     read::{Typed, offset, typed},
     skip::Skip,
@@ -22,6 +23,8 @@ pub(crate) struct Returned {
     pub(crate) regs: Typed,
     /// What it returned.
     pub(crate) result: i64,
+    /// Its number in the native table.
+    pub(crate) number: u32,
 }
 
 /// Argument `n` of a returned system call; `n` is a literal.
@@ -73,6 +76,7 @@ pub(crate) fn returned(
     let call = Returned {
         regs: regs(&actor),
         result,
+        number: number as u32,
     };
     match action {
         Action::READ | Action::WRITE if call.result >= 0 => {
@@ -89,7 +93,10 @@ pub(crate) fn returned(
         | Action::OPENAT
         | Action::OPENAT2
         | Action::CREAT
-        | Action::OPEN_BY_HANDLE => open::returned(&actor, &call, action),
+        | Action::OPEN_BY_HANDLE
+        | Action::MEMFD
+        | Action::MEMFD_SECRET => open::returned(&actor, &call, action),
+        _ if action.0 >= Action::SHAPED => call::returned(&actor, &call, action),
         _ => rare(&actor, &call, action),
     }
 }
@@ -104,6 +111,7 @@ fn rare(actor: &Actor, call: &Returned, action: Action) -> Result<(), Skip> {
         Action::CONNECT => connect::returned(actor, call),
         Action::ACCEPT => accept::returned(actor, call),
         Action::BIND => bind::returned(actor, call),
+        Action::PIPE => open::pipe(actor, call),
         Action::SOCKET => socket_create::returned(actor, call),
         Action::DUP2 => close::duplicated(actor, call),
         Action::CLOSE_RANGE => close::range_returned(actor, call),

@@ -4,6 +4,7 @@ use lineage_agent::evidence::counters::{Counters, CpuCount};
 use lineage_agent::evidence::manifest::Reason;
 use lineage_agent::evidence::schema::Record;
 use lineage_agent::verify::{Code, Options, Requirement, Trust, Verdict, verify as verify_with};
+use lineage_common::frame::Kind;
 
 use super::sample::{Host, append};
 use super::{assert_says, codes, verify};
@@ -17,8 +18,8 @@ fn counters(lost: u64, dropped: u64) -> Counters {
         descriptors_full: 0,
         tasks_full: 0,
         compat: 0,
-        produced: [0; 16],
-        lost: [0; 16],
+        produced: [0; Kind::COUNT],
+        lost: [0; Kind::COUNT],
     };
     cpu.produced[6] = 100;
     cpu.lost[6] = lost;

@@ -207,7 +207,7 @@ fn the_running_kernel_has_every_field() {
     let Ok(bytes) = std::fs::read(VMLINUX) else {
         return;
     };
-    let Some(machine) = crate::probe::syscalls::Machine::native() else {
+    let Some(machine) = lineage_common::calls::Machine::native() else {
         return;
     };
     let btf = Btf::parse(&bytes).unwrap();

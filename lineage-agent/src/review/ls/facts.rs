@@ -5,6 +5,7 @@ use std::fmt::Write;
 use super::super::filter::{endpoint, failed};
 use super::super::line::{Fit, Line, Style};
 use super::super::text;
+use super::call;
 use super::changes;
 use crate::counted::counted;
 use crate::evidence::kinds;
@@ -38,6 +39,7 @@ pub(super) fn push(line: &mut Line, kind: &str, record: &Record<'_>) {
             socket(line, kind, record);
         }
         kinds::EVIDENCE_LOSS => loss(line, record),
+        _ if record.call.is_some() => call::push(line, record),
         _ => everything(line, record),
     }
     remarks(line, kind, record);
@@ -263,7 +265,7 @@ fn descriptor(line: &mut Line, record: &Record<'_>) {
 }
 
 /// Why the call failed, first, so that it is always seen.
-fn failure(line: &mut Line, record: &Record<'_>) {
+pub(super) fn failure(line: &mut Line, record: &Record<'_>) {
     let Some(result) = record.result.filter(|result| *result < 0) else {
         return;
     };

@@ -52,11 +52,14 @@
 //! - `thread @t [ … ]`, `join @t`
 //! - `exec FILE ARGUMENT… ;`: `ARGUMENT…` is the whole `argv`; the end of the block will do for `;`.
 //! - `exec-fd FD ARGUMENT… ;`: executes what the descriptor refers to.
+//! - `call @result NAME ARGUMENT… ;`: any recorded system call; an argument is a number, `=text`, or
+//!   `room` (memory the call may write). The result is a negated errno when it failed.
 //! - `name NAME`: names the thread. `setuid N`, `setgid N`.
 
 #![no_main]
 #![allow(unsafe_code)] // raw system calls; each block says why it is sound
 
+mod calls;
 mod files;
 mod processes;
 mod sockets;
@@ -93,7 +96,8 @@ impl Actor {
             || self.descriptor(verb, words)?
             || self.name_space(verb, words)?
             || self.socket(verb, words)?
-            || self.process(verb, words)?;
+            || self.process(verb, words)?
+            || self.any(verb, words)?;
         if known {
             Ok(())
         } else {

@@ -1,0 +1,344 @@
+//! What the arguments of a recorded call say, as JSON with the kernel's names.
+//!
+//! Numbers only: what an argument points to in the caller's memory is not looked at.
+
+use lineage_common::frame::Call;
+use serde_json::{Map, Value, json};
+
+use crate::names;
+
+/// How an argument reads.
+#[derive(Debug, Clone, Copy)]
+enum Form {
+    /// A signed number of 32 bits: a descriptor, an id, a count.
+    Int,
+    /// A number of 64 bits: a size, an offset.
+    Size,
+    /// Permission bits, in octal.
+    Octal,
+    /// One of these.
+    One(&'static [(u64, &'static str)]),
+    /// Several of these.
+    Bits(&'static [(u64, &'static str)]),
+    /// A signal.
+    Signal,
+}
+
+use Form::{Bits, Int, Octal, One, Signal, Size};
+
+/// An argument of a call: its position, its name, how it reads.
+type Argument = (usize, &'static str, Form);
+
+const NAMESPACES: Form = Bits(&[
+    (0x80, "CLONE_NEWTIME"),
+    (0x0002_0000, "CLONE_NEWNS"),
+    (0x0200_0000, "CLONE_NEWCGROUP"),
+    (0x0400_0000, "CLONE_NEWUTS"),
+    (0x0800_0000, "CLONE_NEWIPC"),
+    (0x1000_0000, "CLONE_NEWUSER"),
+    (0x2000_0000, "CLONE_NEWPID"),
+    (0x4000_0000, "CLONE_NEWNET"),
+    (0x200, "CLONE_FS"),
+    (0x400, "CLONE_FILES"),
+]);
+
+const AT_FLAGS: Form = Bits(&[
+    (0x100, "AT_SYMLINK_NOFOLLOW"),
+    (0x400, "AT_SYMLINK_FOLLOW"),
+    (0x1000, "AT_EMPTY_PATH"),
+]);
+
+const REMOVE_FLAGS: Form = Bits(&[(0x200, "AT_REMOVEDIR")]);
+
+const RENAME_FLAGS: Form = Bits(&[
+    (1, "RENAME_NOREPLACE"),
+    (2, "RENAME_EXCHANGE"),
+    (4, "RENAME_WHITEOUT"),
+]);
+
+const FALLOCATE: Form = Bits(&[
+    (1, "FALLOC_FL_KEEP_SIZE"),
+    (2, "FALLOC_FL_PUNCH_HOLE"),
+    (8, "FALLOC_FL_COLLAPSE_RANGE"),
+    (0x10, "FALLOC_FL_ZERO_RANGE"),
+    (0x20, "FALLOC_FL_INSERT_RANGE"),
+    (0x40, "FALLOC_FL_UNSHARE_RANGE"),
+]);
+
+const ATTRIBUTE_FLAGS: Form = Bits(&[(1, "XATTR_CREATE"), (2, "XATTR_REPLACE")]);
+
+const MOUNT_FLAGS: Form = Bits(&[
+    (1, "MS_RDONLY"),
+    (2, "MS_NOSUID"),
+    (4, "MS_NODEV"),
+    (8, "MS_NOEXEC"),
+    (0x20, "MS_REMOUNT"),
+    (0x1000, "MS_BIND"),
+    (0x2000, "MS_MOVE"),
+    (0x4000, "MS_REC"),
+    (0x2_0000, "MS_UNBINDABLE"),
+    (0x4_0000, "MS_PRIVATE"),
+    (0x8_0000, "MS_SLAVE"),
+    (0x10_0000, "MS_SHARED"),
+]);
+
+const UMOUNT_FLAGS: Form = Bits(&[
+    (1, "MNT_FORCE"),
+    (2, "MNT_DETACH"),
+    (4, "MNT_EXPIRE"),
+    (8, "UMOUNT_NOFOLLOW"),
+]);
+
+const TREE_FLAGS: Form = Bits(&[
+    (1, "OPEN_TREE_CLONE"),
+    (0x100, "AT_SYMLINK_NOFOLLOW"),
+    (0x1000, "AT_EMPTY_PATH"),
+    (0x8000, "AT_RECURSIVE"),
+]);
+
+const OPTIONS: Form = One(&[
+    (4, "PR_SET_DUMPABLE"),
+    (8, "PR_SET_KEEPCAPS"),
+    (22, "PR_SET_SECCOMP"),
+    (24, "PR_CAPBSET_DROP"),
+    (28, "PR_SET_SECUREBITS"),
+    (35, "PR_SET_MM"),
+    (36, "PR_SET_CHILD_SUBREAPER"),
+    (38, "PR_SET_NO_NEW_PRIVS"),
+    (47, "PR_CAP_AMBIENT"),
+    (53, "PR_SET_SPECULATION_CTRL"),
+    (59, "PR_SET_SYSCALL_USER_DISPATCH"),
+    (65, "PR_SET_MDWE"),
+    (0x5961_6d61, "PR_SET_PTRACER"),
+]);
+
+const SECCOMP: Form = One(&[
+    (0, "SECCOMP_SET_MODE_STRICT"),
+    (1, "SECCOMP_SET_MODE_FILTER"),
+    (2, "SECCOMP_GET_ACTION_AVAIL"),
+    (3, "SECCOMP_GET_NOTIF_SIZES"),
+]);
+
+const REQUESTS: Form = One(&[
+    (0, "PTRACE_TRACEME"),
+    (4, "PTRACE_POKETEXT"),
+    (5, "PTRACE_POKEDATA"),
+    (6, "PTRACE_POKEUSER"),
+    (8, "PTRACE_KILL"),
+    (13, "PTRACE_SETREGS"),
+    (15, "PTRACE_SETFPREGS"),
+    (16, "PTRACE_ATTACH"),
+    (17, "PTRACE_DETACH"),
+    (0x4205, "PTRACE_SETREGSET"),
+    (0x4206, "PTRACE_SEIZE"),
+]);
+
+const CONTROL: Form = One(&[(0, "IPC_RMID"), (1, "IPC_SET"), (2, "IPC_STAT")]);
+
+const BPF: Form = One(&[
+    (0, "BPF_MAP_CREATE"),
+    (1, "BPF_MAP_LOOKUP_ELEM"),
+    (2, "BPF_MAP_UPDATE_ELEM"),
+    (3, "BPF_MAP_DELETE_ELEM"),
+    (4, "BPF_MAP_GET_NEXT_KEY"),
+    (5, "BPF_PROG_LOAD"),
+    (6, "BPF_OBJ_PIN"),
+    (7, "BPF_OBJ_GET"),
+    (8, "BPF_PROG_ATTACH"),
+    (9, "BPF_PROG_DETACH"),
+    (10, "BPF_PROG_TEST_RUN"),
+    (17, "BPF_RAW_TRACEPOINT_OPEN"),
+    (18, "BPF_BTF_LOAD"),
+    (28, "BPF_LINK_CREATE"),
+    (29, "BPF_LINK_UPDATE"),
+    (34, "BPF_LINK_DETACH"),
+]);
+
+const RINGS: Form = Size;
+
+/// The arguments that are told, by the name of the call.
+const CALLS: &[(&str, &[Argument])] = &[
+    ("renameat2", &[(4, "flags", RENAME_FLAGS)]),
+    ("linkat", &[(4, "flags", AT_FLAGS)]),
+    ("unlinkat", &[(2, "flags", REMOVE_FLAGS)]),
+    (
+        "fallocate",
+        &[
+            (1, "mode", FALLOCATE),
+            (2, "offset", Size),
+            (3, "length", Size),
+        ],
+    ),
+    ("fchmodat2", &[(3, "flags", AT_FLAGS)]),
+    ("chown", &[(1, "owner", Int), (2, "group", Int)]),
+    ("lchown", &[(1, "owner", Int), (2, "group", Int)]),
+    ("fchown", &[(1, "owner", Int), (2, "group", Int)]),
+    (
+        "fchownat",
+        &[(2, "owner", Int), (3, "group", Int), (4, "flags", AT_FLAGS)],
+    ),
+    ("utimensat", &[(3, "flags", AT_FLAGS)]),
+    (
+        "setxattr",
+        &[(3, "bytes", Size), (4, "flags", ATTRIBUTE_FLAGS)],
+    ),
+    (
+        "lsetxattr",
+        &[(3, "bytes", Size), (4, "flags", ATTRIBUTE_FLAGS)],
+    ),
+    (
+        "fsetxattr",
+        &[(3, "bytes", Size), (4, "flags", ATTRIBUTE_FLAGS)],
+    ),
+    ("mount", &[(3, "flags", MOUNT_FLAGS)]),
+    ("umount2", &[(1, "flags", UMOUNT_FLAGS)]),
+    ("open_tree", &[(2, "flags", TREE_FLAGS)]),
+    ("mount_setattr", &[(2, "flags", TREE_FLAGS)]),
+    ("fsconfig", &[(1, "command", Int)]),
+    ("unshare", &[(0, "flags", NAMESPACES)]),
+    ("setns", &[(1, "flags", NAMESPACES)]),
+    (
+        "prctl",
+        &[
+            (0, "option", OPTIONS),
+            (1, "value", Size),
+            (2, "second", Size),
+        ],
+    ),
+    ("seccomp", &[(0, "operation", SECCOMP), (1, "flags", Size)]),
+    ("landlock_restrict_self", &[(0, "ruleset", Int)]),
+    ("kill", &[(0, "pid", Int), (1, "signal", Signal)]),
+    ("tkill", &[(0, "tid", Int), (1, "signal", Signal)]),
+    (
+        "tgkill",
+        &[(0, "pid", Int), (1, "tid", Int), (2, "signal", Signal)],
+    ),
+    ("rt_sigqueueinfo", &[(0, "pid", Int), (1, "signal", Signal)]),
+    (
+        "rt_tgsigqueueinfo",
+        &[(0, "pid", Int), (1, "tid", Int), (2, "signal", Signal)],
+    ),
+    (
+        "pidfd_send_signal",
+        &[(0, "pidfd", Int), (1, "signal", Signal)],
+    ),
+    ("ptrace", &[(0, "request", REQUESTS), (1, "pid", Int)]),
+    ("process_vm_readv", &[(0, "pid", Int)]),
+    ("process_vm_writev", &[(0, "pid", Int)]),
+    ("pidfd_getfd", &[(0, "pidfd", Int), (1, "fd", Int)]),
+    (
+        "shmget",
+        &[(0, "key", Int), (1, "bytes", Size), (2, "flags", Octal)],
+    ),
+    ("shmat", &[(0, "id", Int), (2, "flags", Octal)]),
+    ("shmctl", &[(0, "id", Int), (1, "command", CONTROL)]),
+    ("msgget", &[(0, "key", Int), (1, "flags", Octal)]),
+    ("msgsnd", &[(0, "id", Int), (2, "bytes", Size)]),
+    ("msgrcv", &[(0, "id", Int)]),
+    ("bpf", &[(0, "command", BPF)]),
+    (
+        "perf_event_open",
+        &[(1, "pid", Int), (2, "cpu", Int), (3, "group", Int)],
+    ),
+    ("userfaultfd", &[(0, "flags", Size)]),
+    ("io_uring_setup", &[(0, "entries", RINGS)]),
+    ("io_uring_register", &[(0, "ring", Int), (1, "opcode", Int)]),
+    ("io_setup", &[(0, "events", Size)]),
+    ("fanotify_init", &[(0, "flags", Size)]),
+    ("fanotify_mark", &[(0, "group", Int), (1, "flags", Size)]),
+    ("keyctl", &[(0, "operation", Int), (1, "key", Int)]),
+    ("finit_module", &[(2, "flags", Size)]),
+    ("init_module", &[(1, "bytes", Size)]),
+    ("kexec_load", &[(1, "segments", Size), (3, "flags", Size)]),
+    ("kexec_file_load", &[(4, "flags", Size)]),
+    ("reboot", &[(2, "command", Size)]),
+    ("swapon", &[(1, "flags", Size)]),
+    ("quotactl", &[(0, "command", Size), (2, "id", Int)]),
+    ("quotactl_fd", &[(1, "command", Size), (2, "id", Int)]),
+    ("clock_settime", &[(0, "clock", Int)]),
+    ("iopl", &[(0, "level", Int)]),
+    (
+        "ioperm",
+        &[(0, "from", Size), (1, "ports", Size), (2, "on", Int)],
+    ),
+];
+
+/// What the arguments of a call say, by name.
+pub(super) fn of(name: &str, call: &Call) -> Map<String, Value> {
+    let arguments = CALLS
+        .iter()
+        .find_map(|(known, arguments)| (*known == name).then_some(*arguments));
+    let mut told = Map::new();
+    for (position, argument, form) in arguments.unwrap_or_default() {
+        told.insert(
+            (*argument).to_owned(),
+            form.value(call.arguments[*position]),
+        );
+    }
+    told
+}
+
+impl Form {
+    fn value(self, raw: u64) -> Value {
+        // The kernel takes half a word of what it declares as `int`.
+        #[expect(clippy::cast_possible_truncation, reason = "as the kernel does")]
+        let half = (raw as u32).cast_signed();
+        match self {
+            Int => json!(half),
+            Size => json!(raw),
+            Octal => json!(format!("{half:#o}")),
+            One(names) => names
+                .iter()
+                .find_map(|(value, name)| (*value == raw).then(|| json!(name)))
+                .unwrap_or_else(|| json!(raw)),
+            Bits(names) => bits(names, raw),
+            Signal => {
+                let name = names::signal(i64::from(half));
+                name.map_or_else(|| json!(half), |name| json!(name))
+            }
+        }
+    }
+}
+
+/// The names of the bits that are set; what has no name, in hexadecimal.
+fn bits(names: &[(u64, &str)], raw: u64) -> Value {
+    let mut rest = raw;
+    let mut told = Vec::new();
+    for (bit, name) in names {
+        if rest & bit == *bit {
+            told.push(json!(name));
+            rest &= !bit;
+        }
+    }
+    if rest != 0 {
+        told.push(json!(format!("{rest:#x}")));
+    }
+    Value::Array(told)
+}
+
+#[cfg(test)]
+mod tests {
+    use lineage_common::calls::SYSCALLS;
+    use zerocopy::FromZeros;
+
+    use super::*;
+
+    #[test]
+    fn every_call_told_is_recorded() {
+        for (name, _) in CALLS {
+            assert!(SYSCALLS.iter().any(|call| call.name == *name), "{name}");
+        }
+    }
+
+    #[test]
+    fn numbers_read_as_the_kernel_names_them() {
+        let mut call = Call::new_zeroed();
+        call.arguments[..5].copy_from_slice(&[0, 0, 0, 0, 9]);
+        let told = Value::Object(of("renameat2", &call));
+        assert_eq!(told, json!({ "flags": ["RENAME_NOREPLACE", "0x8"] }));
+        call.arguments[..2].copy_from_slice(&[u64::MAX, 9]);
+        let told = Value::Object(of("kill", &call));
+        assert_eq!(told, json!({ "pid": -1, "signal": "SIGKILL" }));
+        assert!(of("no such call", &call).is_empty());
+    }
+}

@@ -1,0 +1,216 @@
+//! Records of calls that are recorded as they are: which, on what, with which result.
+
+use lineage_common::frame::{Credentials, Header, Namespaces};
+use serde_json::{Map, Value, json};
+
+use super::{Fold, Sink};
+use crate::{
+    event::{CallEvent, State},
+    evidence::{kinds, schema::Record},
+    lineage::{
+        arguments,
+        text::{replace, some, stat_dev},
+    },
+};
+
+/// `AT_REMOVEDIR` (`include/uapi/linux/fcntl.h`).
+const REMOVE_DIRECTORY: u64 = 0x200;
+
+impl Fold {
+    pub(super) fn call<S: Sink>(
+        &mut self,
+        header: &Header,
+        event: &CallEvent<'_>,
+        sink: &mut S,
+    ) -> Result<(), S::Error> {
+        let name = event.name_of_call;
+        let call = event.call;
+        let kind = kind(name, &call.arguments);
+        self.scratch.set_call(header.flags, event);
+        let mut told = arguments::of(name, call);
+        if let Some(label) = text_label(name)
+            && !event.text.is_empty()
+        {
+            replace(&mut self.scratch.text, event.text);
+            told.insert(label.to_owned(), json!(self.scratch.text));
+        }
+        match event.state {
+            State::Credentials(credentials) => tell_credentials(&mut told, credentials),
+            State::Namespaces(namespaces) => tell_namespaces(&mut told, namespaces),
+            State::None => {}
+        }
+        let detail = (!told.is_empty()).then(|| Value::Object(told).to_string());
+        self.emit(header, kind, sink, |text, record| {
+            record.call = Some(name);
+            record.path = some(&text.path);
+            record.dir = some(&text.dir);
+            record.target = some(&text.target);
+            record.target_dir = some(&text.target_dir);
+            record.truncated = some(&text.truncated);
+            record.notes = some(&text.notes);
+            record.detail = detail.as_deref();
+            if event.name.is_empty() && call.ino != 0 {
+                record.dev = Some(stat_dev(call.dev));
+                record.ino = Some(call.ino.cast_signed());
+                record.mode = Some(i64::from(call.mode));
+            }
+            numbers(record, name, &call.arguments);
+            if let State::Credentials(credentials) = event.state {
+                set_credentials(record, credentials);
+            }
+            if let State::Namespaces(namespaces) = event.state {
+                record.mnt_ns = Some(i64::from(namespaces.mnt));
+                record.net_ns = Some(i64::from(namespaces.net));
+                record.user_ns = Some(i64::from(namespaces.user));
+            }
+        })
+        .map(drop)
+    }
+}
+
+/// The kind of record a call makes.
+fn kind(name: &str, arguments: &[u64; 8]) -> &'static str {
+    match name {
+        "rename" | "renameat" | "renameat2" => kinds::FILE_RENAME,
+        "link" | "linkat" => kinds::FILE_LINK,
+        "symlink" | "symlinkat" => kinds::FILE_SYMLINK,
+        "unlinkat" if arguments[2] & REMOVE_DIRECTORY != 0 => kinds::FILE_RMDIR,
+        "unlink" | "unlinkat" | "mq_unlink" => kinds::FILE_UNLINK,
+        "mkdir" | "mkdirat" => kinds::FILE_MKDIR,
+        "rmdir" => kinds::FILE_RMDIR,
+        "mknod" | "mknodat" => kinds::FILE_MKNOD,
+        "truncate" | "ftruncate" | "fallocate" => kinds::FILE_TRUNCATE,
+        "chmod" | "fchmod" | "fchmodat" | "fchmodat2" => kinds::FILE_CHMOD,
+        "chown" | "lchown" | "fchown" | "fchownat" => kinds::FILE_CHOWN,
+        "utime" | "utimes" | "futimesat" | "utimensat" => kinds::FILE_UTIME,
+        "setxattr" | "lsetxattr" | "fsetxattr" | "setxattrat" | "removexattr" | "lremovexattr"
+        | "fremovexattr" | "removexattrat" | "file_setattr" => kinds::FILE_XATTR,
+        "umount2" => kinds::FILE_UMOUNT,
+        "mount" | "pivot_root" | "move_mount" | "open_tree" | "open_tree_attr"
+        | "mount_setattr" | "fsopen" | "fspick" | "fsconfig" | "fsmount" => kinds::FILE_MOUNT,
+        "chroot" => kinds::PROCESS_CHROOT,
+        "unshare" | "setns" => kinds::PROCESS_NAMESPACE,
+        "prctl" => kinds::PROCESS_PRCTL,
+        "seccomp" | "landlock_restrict_self" => kinds::PROCESS_RESTRICT,
+        "setuid" | "setgid" | "setreuid" | "setregid" | "setresuid" | "setresgid" | "setfsuid"
+        | "setfsgid" | "setgroups" | "capset" => kinds::PROCESS_CREDENTIALS,
+        "kill" | "tkill" | "tgkill" | "rt_sigqueueinfo" | "rt_tgsigqueueinfo"
+        | "pidfd_send_signal" => kinds::PROCESS_SIGNAL,
+        "ptrace" => kinds::PROCESS_PTRACE,
+        "process_vm_readv" | "process_vm_writev" => kinds::PROCESS_MEMORY,
+        "pidfd_getfd" => kinds::PROCESS_GETFD,
+        "shmget" | "shmat" | "shmctl" | "msgget" | "msgsnd" | "msgrcv" => kinds::PROCESS_SYSV,
+        "bpf" => kinds::KERNEL_BPF,
+        "perf_event_open" => kinds::KERNEL_PERF,
+        "init_module" | "finit_module" | "delete_module" => kinds::KERNEL_MODULE,
+        "add_key" | "request_key" | "keyctl" => kinds::KERNEL_KEYS,
+        "userfaultfd" => kinds::KERNEL_USERFAULTFD,
+        "io_uring_setup" | "io_uring_register" => kinds::KERNEL_IO_URING,
+        _ => kinds::KERNEL_CONTROL,
+    }
+}
+
+/// What the text of a call is.
+fn text_label(name: &str) -> Option<&'static str> {
+    Some(match name {
+        "setxattr" | "lsetxattr" | "fsetxattr" | "setxattrat" | "removexattr" | "lremovexattr"
+        | "fremovexattr" | "removexattrat" => "attribute",
+        "mount" | "fsopen" | "add_key" | "request_key" => "type",
+        "symlink" | "symlinkat" => "content",
+        "delete_module" => "module",
+        _ => return None,
+    })
+}
+
+/// Arguments that have a field of their own.
+fn numbers(record: &mut Record<'_>, name: &str, arguments: &[u64; 8]) {
+    let bits = |at: usize| Some((arguments[at] & 0o7777).cast_signed());
+    let size = |at: usize| Some(arguments[at].cast_signed());
+    match name {
+        "mkdir" | "mknod" | "chmod" | "fchmod" => record.mode = bits(1),
+        "mkdirat" | "mknodat" | "fchmodat" | "fchmodat2" => record.mode = bits(2),
+        "truncate" | "ftruncate" => record.size = size(1),
+        "ptrace" | "bpf" => record.request = size(0),
+        _ => {}
+    }
+}
+
+fn set_credentials(record: &mut Record<'_>, credentials: &Credentials) {
+    record.uid = Some(i64::from(credentials.uid));
+    record.gid = Some(i64::from(credentials.gid));
+    record.euid = Some(i64::from(credentials.euid));
+    record.egid = Some(i64::from(credentials.egid));
+    record.user_ns = Some(i64::from(credentials.user_ns));
+    record.caps_effective = Some(credentials.effective.cast_signed());
+    record.caps_permitted = Some(credentials.permitted.cast_signed());
+}
+
+/// The credentials that have no field of their own.
+fn tell_credentials(told: &mut Map<String, Value>, credentials: &Credentials) {
+    let set = |bits: u64| json!(format!("{bits:016x}"));
+    for (name, value) in [
+        ("suid", json!(credentials.suid)),
+        ("sgid", json!(credentials.sgid)),
+        ("fsuid", json!(credentials.fsuid)),
+        ("fsgid", json!(credentials.fsgid)),
+        ("inheritable", set(credentials.inheritable)),
+        ("bounding", set(credentials.bounding)),
+        ("ambient", set(credentials.ambient)),
+        ("securebits", json!(credentials.securebits)),
+    ] {
+        told.insert(name.to_owned(), value);
+    }
+}
+
+/// The namespaces that have no field of their own.
+fn tell_namespaces(told: &mut Map<String, Value>, namespaces: &Namespaces) {
+    for (name, inum) in [
+        ("uts_ns", namespaces.uts),
+        ("ipc_ns", namespaces.ipc),
+        ("pid_ns_for_children", namespaces.pid_for_children),
+        ("cgroup_ns", namespaces.cgroup),
+        ("time_ns_for_children", namespaces.time_for_children),
+    ] {
+        told.insert(name.to_owned(), json!(inum));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use lineage_common::{calls::SYSCALLS, layout::Action};
+
+    use super::*;
+
+    /// Calls of which there is nothing more to say than that they were made.
+    const CONTROL: &[&str] = &[
+        "io_setup",
+        "fanotify_init",
+        "fanotify_mark",
+        "kexec_load",
+        "kexec_file_load",
+        "reboot",
+        "swapon",
+        "swapoff",
+        "acct",
+        "quotactl",
+        "quotactl_fd",
+        "sethostname",
+        "setdomainname",
+        "settimeofday",
+        "clock_settime",
+        "iopl",
+        "ioperm",
+    ];
+
+    #[test]
+    fn every_recorded_call_has_its_kind() {
+        for call in SYSCALLS
+            .iter()
+            .filter(|call| call.action.0 >= Action::SHAPED)
+        {
+            let kind = kind(call.name, &[0; 8]);
+            let control = CONTROL.contains(&call.name);
+            assert_eq!(kind == kinds::KERNEL_CONTROL, control, "{}", call.name);
+        }
+    }
+}

@@ -1,0 +1,47 @@
+//! The facts of a call that is recorded as it is: on what, with which arguments.
+
+use serde_json::Value;
+
+use super::super::line::{Fit, Line, Style};
+use super::super::text::whole_path;
+use super::facts::failure;
+use crate::evidence::schema::Record;
+
+/// Adds the facts of such a record to the line.
+pub(super) fn push(line: &mut Line, record: &Record<'_>) {
+    failure(line, record);
+    if let Some(path) = record.path {
+        line.push(Style::Change, Fit::Shorten, whole_path(record.dir, path));
+    }
+    if let Some(target) = record.target {
+        line.push(Style::Dim, Fit::Keep, "→");
+        let target = whole_path(record.target_dir, target);
+        line.push(Style::Change, Fit::Shorten, target);
+    }
+    if let Some(size) = record.size {
+        line.push(Style::Plain, Fit::Keep, format!("to {size} bytes"));
+    }
+    if let Some(mode) = record.mode.filter(|_| record.ino.is_none()) {
+        line.push(Style::Dim, Fit::Keep, format!("{mode:04o}"));
+    }
+    let detail = record.detail.map(serde_json::from_str);
+    if let Some(Ok(Value::Object(told))) = detail {
+        let told: Vec<String> = told
+            .iter()
+            .map(|(name, value)| format!("{name}={}", plain(value)))
+            .collect();
+        line.push(Style::Plain, Fit::Shorten, told.join(" "));
+    }
+    if let Some(call) = record.call {
+        line.push(Style::Dim, Fit::Drop, call);
+    }
+}
+
+/// A value without the quotes of JSON, several joined by `|`.
+fn plain(value: &Value) -> String {
+    match value {
+        Value::String(text) => text.clone(),
+        Value::Array(values) => values.iter().map(plain).collect::<Vec<_>>().join("|"),
+        other => other.to_string(),
+    }
+}

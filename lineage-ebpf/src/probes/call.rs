@@ -1,0 +1,363 @@
+//! Calls that are recorded as they are: which one, its arguments, what they name, and its result.
+//!
+//! What a name leads to the kernel does not keep until the call returns, so a name is the caller's
+//! claim; the directory it starts from, and what a descriptor leads to, are the kernel's.
+
+use lineage_common::{
+    calls::Shape,
+    frame::{Call, Credentials, Flags, Kind, Namespaces},
+    layout::Action,
+    limits::PATH_BYTES_MAX,
+};
+
+use crate::{
+    emit::{BODY, Frame, What},
+    maps::{self, Scratch},
+    path,
+    probes::syscall::{Returned, argument},
+    read::{Typed, copy_user_string, follow, mask_frame, offset, typed, user},
+    skip::Skip,
+    task::{self, Actor},
+};
+
+/// Where the names begin in a frame.
+const NAMES: u64 = BODY + size_of::<Call>() as u64;
+
+/// `AT_FDCWD` (`include/uapi/linux/fcntl.h`).
+const AT_FDCWD: i32 = -100;
+
+/// Longest text that is no path.
+const TEXT_BYTES_MAX: u64 = 256;
+
+/// Records a call whose action has a shape.
+#[inline(never)]
+pub(crate) fn returned(actor: &Actor, call: &Returned, action: Action) -> Result<(), Skip> {
+    if !wanted(actor, call, action) {
+        return Err(Skip::Untraced);
+    }
+    let shape = maps::shape(action).ok_or(Skip::Untraced)?;
+    let frame = Frame::take(Kind::CALL)?;
+    let body = frame.body::<Call>();
+    clear(body, call);
+    let mut at = NAMES;
+    if call.result >= 0 {
+        // SAFETY: the scratch and the body are ours until the frame is sent.
+        unsafe {
+            let len = state(frame.scratch, actor.thread, shape.state);
+            (*body).state_len = len as u32;
+            at += len;
+        }
+    }
+    let (at, flags) = names(&frame, actor.thread, shape, at);
+    let what = What {
+        kind: Kind::CALL,
+        flags,
+        result: call.result,
+    };
+    frame.send(actor, what, at);
+    Ok(())
+}
+
+/// The arguments, and nothing else yet.
+#[inline(always)]
+fn clear(body: *mut Call, call: &Returned) {
+    let arguments = [
+        argument!(call, 0),
+        argument!(call, 1),
+        argument!(call, 2),
+        argument!(call, 3),
+        argument!(call, 4),
+        argument!(call, 5),
+        AT_FDCWD as i64 as u64,
+        call.result as u64,
+    ];
+    // SAFETY: the body is the caller's until the frame is sent.
+    unsafe {
+        (*body).arguments = arguments;
+        (*body).ino = 0;
+        (*body).fs_magic = 0;
+        (*body).dev = 0;
+        (*body).mode = 0;
+        (*body).number = call.number;
+        (*body).target_pid = 0;
+        (*body).base_len = 0;
+        (*body).name_len = 0;
+        (*body).target_base_len = 0;
+        (*body).target_len = 0;
+        (*body).text_len = 0;
+        (*body).state_len = 0;
+    }
+}
+
+/// Appends both paths and the text to the frame at `at`; returns where it ends and the flags.
+#[inline(always)]
+fn names(frame: &Frame, thread: Typed, shape: Shape, at: u64) -> (u64, Flags) {
+    let body = frame.body::<Call>();
+    let mut at = at;
+    // SAFETY: the scratch and the body are ours until the frame is sent.
+    unsafe {
+        let lens = &raw mut (*body).base_len;
+        let which = named(shape.base, shape.name);
+        let mut flags = Flags(name(frame.scratch, thread, which, at, lens) as u16);
+        at += u64::from(*lens) + u64::from(*lens.add(1));
+
+        let lens = &raw mut (*body).target_base_len;
+        let which = named(shape.target_base, shape.target);
+        let met = Flags(name(frame.scratch, thread, which, at, lens) as u16);
+        if met.has(Flags::PATH_CUT) {
+            flags = flags.with(Flags::TARGET_CUT);
+        }
+        if met.has(Flags::CLAIMED) {
+            flags = flags.with(Flags::CLAIMED);
+        }
+        at += u64::from(*lens) + u64::from(*lens.add(1));
+
+        if shape.text < Shape::NONE {
+            let from = (*body).arguments[usize::from(shape.text & 7)];
+            let (len, cut) = copy_user_string(frame.scratch, at, from, TEXT_BYTES_MAX);
+            (*body).text_len = len as u32;
+            at += len;
+            if cut && from != 0 {
+                flags = flags.with(Flags::TEXT_CUT);
+            }
+        }
+        (at, flags)
+    }
+}
+
+/// More than any byte.
+const UNREADABLE: u32 = 256;
+
+/// The arguments that are the base and the name, in one word: a function has few arguments.
+#[inline(always)]
+fn named(base: u8, name: u8) -> u64 {
+    u64::from(base) | u64::from(name) << 8
+}
+
+/// Appends a base and a name to the frame at `at` and writes their lengths to `lens`; returns the
+/// [`Flags`] met.
+///
+/// Not inlined: its stack is free again afterwards.
+#[inline(never)]
+unsafe fn name(scratch: *mut Scratch, thread: Typed, which: u64, at: u64, lens: *mut u32) -> u64 {
+    let (base, name) = (which & 0xff, which >> 8);
+    if base >= u64::from(Shape::NONE) {
+        return 0;
+    }
+    // SAFETY: the scratch is the caller's; an argument's position is masked to their number.
+    unsafe {
+        let body = (&raw mut (*scratch).frame)
+            .cast::<u8>()
+            .add(BODY as usize)
+            .cast::<Call>();
+        let dirfd = (*body).arguments[(base & 7) as usize] as i32;
+        let from = if name < u64::from(Shape::NONE) {
+            (*body).arguments[(name & 7) as usize]
+        } else {
+            0
+        };
+        let mut flags = Flags(0);
+        let mut len = 0;
+        // A number and not an option: LLVM would read what is not there.
+        let first = match user::<u8>(from) {
+            Some(byte) => u32::from(byte),
+            None if from == 0 => 0,
+            None => UNREADABLE,
+        };
+        if first == UNREADABLE {
+            return u64::from(Flags::CLAIMED.with(Flags::PATH_CUT).0);
+        }
+        if first != u32::from(b'/') {
+            (len, flags) = start(scratch, thread, dirfd, at);
+        }
+        *lens = len as u32;
+        if first != 0 {
+            let (name_len, cut) = copy_user_string(scratch, at + len, from, PATH_BYTES_MAX as u64);
+            *lens.add(1) = name_len as u32;
+            flags = flags.with(Flags::CLAIMED);
+            if cut {
+                flags = flags.with(Flags::PATH_CUT);
+            }
+        }
+        u64::from(flags.0)
+    }
+}
+
+/// Appends the path of the working directory or of a descriptor, and notes which file that is. Of a
+/// root, which has no components, an empty one: it is not the same as knowing nothing.
+#[inline(always)]
+unsafe fn start(scratch: *mut Scratch, thread: Typed, dirfd: i32, at: u64) -> (u64, Flags) {
+    let nothing = (0, Flags(0));
+    let Some(view) = path::set_root(scratch, thread) else {
+        return nothing;
+    };
+    // SAFETY: the scratch is the caller's; `fs_struct` has these members.
+    unsafe {
+        let (mnt, dentry) = if dirfd == AT_FDCWD {
+            (
+                typed(view.fs, offset!(fs_pwd_mnt)),
+                typed(view.fs, offset!(fs_pwd_dentry)),
+            )
+        } else {
+            let Some(file) = task::file(thread, dirfd) else {
+                return nothing;
+            };
+            let facts = &mut (*scratch).facts;
+            if !facts.read(file, view.root_sb) {
+                return nothing;
+            }
+            let body = (&raw mut (*scratch).frame)
+                .cast::<u8>()
+                .add(BODY as usize)
+                .cast::<Call>();
+            (*body).ino = facts.ino;
+            (*body).fs_magic = facts.magic;
+            (*body).dev = facts.dev;
+            (*body).mode = facts.mode;
+            (facts.mnt, facts.dentry)
+        };
+        let (len, flags) = path::append(scratch, at, mnt, dentry);
+        if len != 0 {
+            return (len, flags);
+        }
+        *(&raw mut (*scratch).frame)
+            .cast::<u8>()
+            .add(mask_frame(at) as usize) = 0;
+        (1, flags)
+    }
+}
+
+/// Puts what the shape asks for of the process's state behind the body; returns its bytes.
+#[inline(never)]
+unsafe fn state(scratch: *mut Scratch, thread: Typed, which: u8) -> u64 {
+    // SAFETY: the scratch is the caller's, and has room behind the body.
+    unsafe {
+        let place = (&raw mut (*scratch).frame).cast::<u8>().add(NAMES as usize);
+        let done = match which {
+            Shape::CREDENTIALS => {
+                credentials(place.cast(), thread).map(|()| size_of::<Credentials>())
+            }
+            Shape::NAMESPACES => namespaces(place.cast(), thread).map(|()| size_of::<Namespaces>()),
+            _ => None,
+        };
+        done.unwrap_or(0) as u64
+    }
+}
+
+#[inline(always)]
+unsafe fn credentials(to: *mut Credentials, thread: Typed) -> Option<()> {
+    // SAFETY: the argument is typed and the members have these types.
+    unsafe {
+        let cred = follow(thread, offset!(task_cred))?;
+        (*to).uid = typed(cred, offset!(cred_uid));
+        (*to).gid = typed(cred, offset!(cred_gid));
+        (*to).suid = typed(cred, offset!(cred_suid));
+        (*to).sgid = typed(cred, offset!(cred_sgid));
+        (*to).euid = typed(cred, offset!(cred_euid));
+        (*to).egid = typed(cred, offset!(cred_egid));
+        (*to).fsuid = typed(cred, offset!(cred_fsuid));
+        (*to).fsgid = typed(cred, offset!(cred_fsgid));
+        // Up to 6.2 a set is two half words, the lower one first: `struct kernel_cap_struct`.
+        (*to).inheritable = set(cred, offset!(cred_inheritable));
+        (*to).permitted = set(cred, offset!(cred_permitted));
+        (*to).effective = set(cred, offset!(cred_effective));
+        (*to).bounding = set(cred, offset!(cred_bounding));
+        (*to).ambient = set(cred, offset!(cred_ambient));
+        (*to).securebits = typed(cred, offset!(cred_securebits));
+        let user_ns = follow(cred, offset!(cred_user_ns))?;
+        (*to).user_ns = typed(user_ns, offset!(user_ns_inum));
+    }
+    Some(())
+}
+
+/// A set of capabilities, by halves, which every kernel allows.
+#[inline(always)]
+unsafe fn set(cred: Typed, offset: usize) -> u64 {
+    // SAFETY: by contract of the caller.
+    unsafe {
+        let (low, high): (u32, u32) = (typed(cred, offset), typed(cred, offset + 4));
+        u64::from(low) | u64::from(high) << 32
+    }
+}
+
+#[inline(always)]
+unsafe fn namespaces(to: *mut Namespaces, thread: Typed) -> Option<()> {
+    // SAFETY: the argument is typed and the members have these types.
+    unsafe {
+        let proxy = follow(thread, offset!(task_nsproxy))?;
+        (*to).mnt = inum(proxy, offset!(nsproxy_mnt_ns), offset!(mnt_ns_inum));
+        (*to).net = inum(proxy, offset!(nsproxy_net_ns), offset!(net_inum));
+        (*to).uts = inum(proxy, offset!(nsproxy_uts_ns), offset!(uts_ns_inum));
+        (*to).ipc = inum(proxy, offset!(nsproxy_ipc_ns), offset!(ipc_ns_inum));
+        (*to).pid_for_children = inum(proxy, offset!(nsproxy_pid_ns), offset!(pid_ns_inum));
+        (*to).cgroup = inum(proxy, offset!(nsproxy_cgroup_ns), offset!(cgroup_ns_inum));
+        (*to).time_for_children = 0;
+        if offset!(nsproxy_time_ns) != ABSENT && offset!(time_ns_inum) != ABSENT {
+            (*to).time_for_children = inum(proxy, offset!(nsproxy_time_ns), offset!(time_ns_inum));
+        }
+        let cred = follow(thread, offset!(task_cred))?;
+        (*to).user = inum(cred, offset!(cred_user_ns), offset!(user_ns_inum));
+    }
+    Some(())
+}
+
+/// [`lineage_common::layout::ABSENT`], as [`offset`] gives it.
+const ABSENT: usize = lineage_common::layout::ABSENT as usize;
+
+/// The inode number of the namespace that a member points to.
+#[inline(always)]
+unsafe fn inum(structure: Typed, member: usize, number: usize) -> u32 {
+    // SAFETY: by contract of the caller.
+    unsafe { follow(structure, member).map_or(0, |namespace| typed(namespace, number)) }
+}
+
+/// `PR_*` (`include/uapi/linux/prctl.h`) that change what a process may do, who may look at it, or
+/// what it seems to be: dumpable, keep capabilities, seccomp, bounding set, securebits, its memory
+/// map, reaping, no new privileges, ambient capabilities, speculation, user dispatch, no execution of
+/// what was writable.
+const OPTIONS: u64 = bits(&[4, 8, 22, 24, 28, 35, 36, 38, 47, 53, 59]);
+const OPTION_MDWE: u64 = 65;
+const OPTION_PTRACER: u64 = 0x5961_6d61;
+
+/// `PTRACE_*` (`include/uapi/linux/ptrace.h`, `arch/x86/include/uapi/asm/ptrace-abi.h`): to be traced,
+/// words and registers written, kill, attach, detach.
+const REQUESTS: u64 = bits(&[0, 4, 5, 6, 8, 13, 15, 16, 17]);
+const REQUEST_SETREGSET: u64 = 0x4205;
+const REQUEST_SEIZE: u64 = 0x4206;
+
+const fn bits(positions: &[u32]) -> u64 {
+    let mut bits = 0;
+    let mut index = 0;
+    while index < positions.len() {
+        bits |= 1 << positions[index];
+        index += 1;
+    }
+    bits
+}
+
+/// Whether a call of this action is worth a record.
+#[inline(always)]
+fn wanted(actor: &Actor, call: &Returned, action: Action) -> bool {
+    let in_set = |set: u64, value: u64| value < 64 && set >> value & 1 != 0;
+    match action {
+        Action::PRCTL => {
+            let option = u64::from(argument!(call, 0) as u32);
+            in_set(OPTIONS, option) || option == OPTION_MDWE || option == OPTION_PTRACER
+        }
+        Action::PTRACE => {
+            let request = argument!(call, 0);
+            in_set(REQUESTS, request) || request == REQUEST_SETREGSET || request == REQUEST_SEIZE
+        }
+        Action::SIGNAL => argument!(call, 1) as u32 != 0 && !own(actor, argument!(call, 0)),
+        Action::SIGNAL_THREAD => argument!(call, 2) as u32 != 0 && !own(actor, argument!(call, 0)),
+        _ => true,
+    }
+}
+
+/// Whether the process calls itself `pid`. Language runtimes signal their own threads all the time.
+#[inline(always)]
+fn own(actor: &Actor, pid: u64) -> bool {
+    // SAFETY: a thread is typed; the member is a pointer.
+    let leader: u64 = unsafe { typed(actor.thread, offset!(task_group_leader)) };
+    task::own_number(leader).is_some_and(|(number, _)| number == pid as u32)
+}

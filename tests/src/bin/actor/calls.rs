@@ -1,0 +1,60 @@
+//! Any recorded system call, by name, with the arguments as the script gives them.
+
+use std::ffi::{CStr, c_long};
+
+use lineage_common::calls::{Machine, SYSCALLS};
+
+use crate::sys::Arg::{Int, Out, Text};
+use crate::sys::call;
+use crate::words::{Failure, Words, number};
+use crate::{Actor, Known};
+
+/// Memory that a call may write and the script does not look at.
+const ROOM_BYTES: usize = 4096;
+
+impl Actor {
+    /// `call @result NAME ARGUMENT… ;`
+    pub(crate) fn any(&mut self, verb: &CStr, words: &mut Words) -> Known {
+        if verb.to_bytes() != b"call" {
+            return Ok(false);
+        }
+        let result = words.name()?;
+        let name = words.next("the name of a system call")?;
+        let known = SYSCALLS
+            .iter()
+            .find(|known| known.name.as_bytes() == name.to_bytes());
+        let machine = Machine::native();
+        let (Some(known), Some(machine)) = (known, machine) else {
+            return Err(Failure::script("unknown system call", name));
+        };
+        let Some(number_of_call) = machine.number(known) else {
+            return Err(Failure::script("no such call on this machine", name));
+        };
+        let mut rooms = [[0u8; ROOM_BYTES], [0u8; ROOM_BYTES]];
+        let [first, second] = &mut rooms;
+        let mut rooms = [Some(first), Some(second)].into_iter();
+        let mut arguments = Vec::new();
+        for word in words.arguments() {
+            arguments.push(match word.to_bytes() {
+                [b'=', ..] => Text(&word[1..]),
+                b"room" => {
+                    let room = rooms.next().flatten();
+                    Out(room.ok_or_else(|| Failure::script("no more", word))?)
+                }
+                bytes => {
+                    Int(number(bytes, self)
+                        .ok_or_else(|| Failure::script("not an argument", word))?)
+                }
+            });
+        }
+        let number_of_call = number_of_call as c_long;
+        let value = match call(known.name, number_of_call, &mut arguments) {
+            Ok(value) => value,
+            Err(Failure::Call { errno, .. }) => -i64::from(errno),
+            Err(other) => return Err(other),
+        };
+        drop(arguments);
+        self.store(result, value);
+        Ok(true)
+    }
+}
