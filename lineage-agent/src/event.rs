@@ -5,7 +5,10 @@
 
 use lineage_common::{
     calls::{self, Shape},
-    frame::{Call, Close, Credentials, Exec, Exit, File, Fork, Header, Kind, Namespaces, Socket},
+    frame::{
+        Call, Close, Credentials, Exec, Exit, File, Fork, Header, HostPath, Kind, Namespaces,
+        Socket,
+    },
 };
 use zerocopy::{FromBytes, Immutable, KnownLayout};
 
@@ -66,6 +69,8 @@ pub struct ExecEvent<'a> {
     pub interpreter: &'a [u8],
     /// The argument block: each argument ended by NUL, the last perhaps cut.
     pub argv: &'a [u8],
+    /// The executable as the host sees it.
+    pub host: HostFile<'a>,
 }
 
 /// A file opened or first used, with its path: reversed when from the kernel, as written by the
@@ -76,6 +81,17 @@ pub struct FileEvent<'a> {
     pub file: &'a File,
     /// The path's bytes.
     pub path: &'a [u8],
+    /// The file as the host sees it.
+    pub host: HostFile<'a>,
+}
+
+/// A file as the host sees it.
+#[derive(Debug, Clone, Copy)]
+pub struct HostFile<'a> {
+    /// What the path is: [`lineage_common::frame::HostPath::WHOLE`] and so on.
+    pub view: u16,
+    /// The path.
+    pub path: ReversedPath<'a>,
 }
 
 /// A socket with its `AF_UNIX` names.
@@ -253,6 +269,7 @@ impl<'a> Cursor<'a> {
             filename: self.bytes(exec.filename_len, "filename")?,
             interpreter: self.bytes(exec.interpreter_len, "interpreter")?,
             argv: self.bytes(exec.argv_len, "argv")?,
+            host: self.host(exec.host)?,
         };
         // Not every probe can tell a script: without one, the kernel's interpreter is the program.
         if event.interpreter == event.filename {
@@ -266,6 +283,15 @@ impl<'a> Cursor<'a> {
         Ok(FileEvent {
             file,
             path: self.bytes(file.path_len, "path")?,
+            host: self.host(file.host)?,
+        })
+    }
+
+    fn host(&mut self, host: HostPath) -> Result<HostFile<'a>, FrameError> {
+        let bytes = self.bytes(u32::from(host.len), "host's path")?;
+        Ok(HostFile {
+            view: host.view,
+            path: ReversedPath(bytes),
         })
     }
 

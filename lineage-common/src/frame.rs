@@ -177,6 +177,30 @@ pub struct Version {
     pub reserved: u32,
 }
 
+/// How the host sees a file: the bytes of that path, which come last in the frame, and what they
+/// are.
+#[repr(C)]
+#[derive(
+    Clone, Copy, PartialEq, Eq, Hash, Debug, Default, FromBytes, IntoBytes, KnownLayout, Immutable,
+)]
+pub struct HostPath {
+    /// Bytes of the path: components as in [`File`].
+    pub len: u16,
+    /// [`Self::WHOLE`] and so on; 0 when the host sees what the process sees.
+    pub view: u16,
+}
+
+impl HostPath {
+    /// Nothing else than the process.
+    pub const SAME: Self = Self { len: 0, view: 0 };
+    /// `view`: the path from the host's root on.
+    pub const WHOLE: u16 = 1;
+    /// `view`: the path inside the file system, for the agent to find where the host has mounted it.
+    pub const INSIDE: u16 = 2;
+    /// `view`: no way leads there, or it is too long.
+    pub const NOWHERE: u16 = 3;
+}
+
 /// Body of [`Kind::EXEC`]. The header's `exec` counts this exec already when it succeeded.
 ///
 /// A failed exec has only `filename` and `argv`, both claimed; the other fields are 0.
@@ -228,8 +252,8 @@ pub struct Exec {
     pub interpreter_len: u32,
     /// Bytes of the argument block kept.
     pub argv_len: u32,
-    /// Always 0.
-    pub reserved: u32,
+    /// The executable as the host sees it.
+    pub host: HostPath,
 }
 
 /// Body of [`Kind::EXIT`] and [`Kind::THREAD_EXIT`].
@@ -270,6 +294,10 @@ pub struct File {
     pub dirfd: i32,
     /// Bytes of the path.
     pub path_len: u32,
+    /// The file as the host sees it.
+    pub host: HostPath,
+    /// Always 0.
+    pub reserved: u32,
 }
 
 /// Body of [`Kind::FILE_CLOSE`] and [`Kind::NET_CLOSE`].
@@ -476,7 +504,7 @@ const _: () = {
     assert!(size_of::<Version>() == 32);
     assert!(size_of::<Exec>() == 128);
     assert!(size_of::<Exit>() == 8);
-    assert!(size_of::<File>() == 72);
+    assert!(size_of::<File>() == 80);
     assert!(size_of::<Close>() == 48);
     assert!(size_of::<Socket>() == 64);
     assert!(size_of::<Call>() == 120);

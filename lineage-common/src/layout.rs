@@ -115,6 +115,7 @@ kernel_layout! {
     inode_generation: "inode" "i_generation";
     super_dev: "super_block" "s_dev";
     super_magic: "super_block" "s_magic";
+    super_root: "super_block" "s_root";
     dentry_hash_pprev: "dentry" "d_hash.pprev";
     dentry_parent: "dentry" "d_parent";
     dentry_name_len: "dentry" "d_name.len";
@@ -249,7 +250,7 @@ pub const DENTRY_WINDOW: usize = 80;
 /// (`include/linux/dcache.h`).
 pub const SHORT_NAME_BYTES: usize = 40;
 
-/// Bytes of `struct super_block` read at once: all `super_*` members lie in them.
+/// Bytes of `struct super_block` read at once: all `super_*` members but `super_root` lie in them.
 pub const SUPER_WINDOW: usize = 96;
 
 /// Length of the system call table; no number of an action reaches it.

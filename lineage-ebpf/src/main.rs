@@ -20,6 +20,7 @@
 mod atomic;
 mod descriptor;
 mod emit;
+mod host;
 mod maps;
 mod path;
 mod probes;

@@ -18,6 +18,7 @@ use lineage_common::{
 
 use crate::{
     atomic::fetch_add,
+    host::Host,
     path::{FileFacts, Walk},
     probes::process_exec::Arguments,
     read::mask_32,
@@ -131,6 +132,10 @@ pub(crate) static INTERPRETERS: HashMap<u32, Interpreter> =
 #[map]
 static READER: Array<u64> = Array::with_max_entries(1, MMAPABLE);
 
+/// Where the host sees the file system from.
+#[map]
+static HOST: Array<Host> = Array::with_max_entries(1, 0);
+
 /// Whether the agent attaches.
 #[map]
 static SWITCH: Array<Switch> = Array::with_max_entries(1, 0);
@@ -227,6 +232,12 @@ pub(crate) fn give_block(number: u32) {
 #[inline(always)]
 pub(crate) fn reader() -> Option<*mut u64> {
     READER.get_ptr_mut(0)
+}
+
+/// Where the host sees the file system from.
+#[inline(always)]
+pub(crate) fn host() -> Option<*mut Host> {
+    HOST.get_ptr_mut(0)
 }
 
 /// The switch, when it is on.

@@ -196,6 +196,24 @@ pub(crate) fn set_root(scratch: *mut Scratch, task: Typed) -> Option<View> {
     }
 }
 
+/// The end of the walks: dentry and mount of the root.
+#[inline(always)]
+pub(crate) fn root(scratch: *mut Scratch) -> (u64, u64) {
+    // SAFETY: the scratch is ours until it is released.
+    unsafe { ((*scratch).walk.root_dentry, (*scratch).walk.root_mnt) }
+}
+
+/// Sets another end of the following walks, in a mount whose own root is at `mnt_root`.
+#[inline(always)]
+pub(crate) fn end_at(scratch: *mut Scratch, dentry: u64, mnt: u64, mnt_root: u64) {
+    // SAFETY: the scratch is ours until it is released.
+    unsafe {
+        (*scratch).walk.root_dentry = dentry;
+        (*scratch).walk.root_mnt = mnt;
+        (*scratch).walk.root_mnt_root = mnt_root;
+    }
+}
+
 /// Appends the path of (`mnt`, `dentry`) to the frame at `at`; returns its bytes and flags.
 ///
 /// [`set_root`] comes first.

@@ -16,6 +16,7 @@ mod ending;
 mod exec;
 mod exit;
 mod fork;
+mod host_path;
 mod inherit;
 mod keys;
 mod launch;

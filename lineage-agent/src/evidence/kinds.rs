@@ -139,13 +139,13 @@ kinds! {
         [child_tid],
         "The process created a thread.";
     PROCESS_EXEC = "process.exec", Process, ocsf(Ocsf::PROCESS, 1),
-        [path filename interpreter argv argc cwd dev ino mode generation size mtime_ns ctime_ns uid gid euid egid ns_pid pid_ns mnt_ns net_ns user_ns cgroup],
+        [path host_path filename interpreter argv argc cwd dev ino mode generation size mtime_ns ctime_ns uid gid euid egid ns_pid pid_ns mnt_ns net_ns user_ns cgroup],
         "The process became another program, or could not. `dev`, `ino`, `mode` and the version (`generation`, `size`, `mtime_ns`, `ctime_ns`) are the executable's; `path` is there when it failed.";
     FILE_OPEN = "file.open", File, ocsf(Ocsf::FILE, 14),
-        [path fd flags mode dev ino generation size mtime_ns ctime_ns],
+        [path host_path fd flags mode dev ino generation size mtime_ns ctime_ns],
         "A file was opened or created, or could not be.";
     FILE_INHERIT = "file.inherit", File, ocsf(Ocsf::FILE, 14),
-        [path fd flags mode dev ino generation size mtime_ns ctime_ns],
+        [path host_path fd flags mode dev ino generation size mtime_ns ctime_ns],
         "First use of a file descriptor the process did not open itself: inherited, duplicated, received, or open before recording.";
     FILE_CLOSE = "file.close", File, ocsf(Ocsf::FILE, Ocsf::OTHER),
         [path fd dev ino opened bytes_read bytes_written closed_by],

@@ -223,7 +223,7 @@ registry! {
     52 exit_code I64 Kernel "Status given to exit, 0-255.";
     53 exit_signal I64 Kernel "Signal that ended the process.";
     54 truncated Text Derived "Names of the fields of this record that were cut at a limit, comma separated.";
-    55 notes Text Derived "Conditions worth knowing, comma separated: `unlinked` (the file had lost its name), `unreachable` (it is not below the process's root), `core-dump`, `gone` (the process ended before it could be looked at).";
+    55 notes Text Derived "Conditions worth knowing, comma separated: `unlinked` (the file had lost its name), `unreachable` (it is not below the process's root), `core-dump`, `gone` (the process ended before it could be looked at), `not-on-host` (the process has another root or mount namespace, and the host has no path to the file).";
     56 detail Text Derived "What else there is to say, as JSON: of a call its arguments, with the kernel's names for numbers.";
     57 cpu I64 Derived "For `evidence.loss`: the CPU whose frames were lost.";
     58 lost_first U64 Derived "For `evidence.loss`: number of the first frame lost on that CPU.";
@@ -236,6 +236,7 @@ registry! {
     67 size I64 Kernel "Size of the file in bytes; for `file.truncate` the one asked for.";
     68 mtime_ns I64 Kernel "Last change of the file's content, nanoseconds since 1970 UTC.";
     69 ctime_ns I64 Kernel "Last change of the inode, nanoseconds since 1970 UTC: with `dev`, `ino`, `generation` and `size` the version of the file.";
+    71 host_path Text Derived "`path`, or of an exec `exe`, as the host sees it (the root and mount namespace of the recorder), where that differs: the process has another root or mount namespace.";
     77 caps_effective I64 Kernel "Effective capabilities, a bit for each (capabilities(7)).";
     78 caps_permitted I64 Kernel "Permitted capabilities, a bit for each (`CAP_*`).";
     83 request I64 Kernel "What was asked for, as the kernel numbers it: of ptrace and bpf.";

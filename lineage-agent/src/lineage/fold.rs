@@ -1,11 +1,12 @@
 //! Folds events into records: each gets its process, its lineage and the record that caused it.
 //!
-//! State is the table of live processes and nothing else, so memory follows what is running, not
+//! State is the table of live processes and the host's mounts, so memory follows what is running, not
 //! what has run. Records go to a [`Sink`] one by one, borrowed; nothing is kept of them.
 
 mod agent;
 mod call;
 mod file;
+mod host;
 mod net;
 mod process;
 
@@ -48,6 +49,7 @@ pub struct Fold {
     utc_offset_ns: i64,
     lineages: Vec<Lineage>,
     processes: Processes,
+    mounts: host::HostMounts,
     /// `seq` of the latest loss record: the cause of what only a lost frame could explain.
     last_loss: Option<u64>,
     scratch: Scratch,
@@ -74,6 +76,7 @@ impl Fold {
             utc_offset_ns: 0,
             lineages: Vec::new(),
             processes: Processes::default(),
+            mounts: host::HostMounts::default(),
             last_loss: None,
             scratch: Scratch::default(),
         }

@@ -7,6 +7,7 @@ mod arguments;
 pub mod context;
 pub mod fold;
 pub mod identity;
+pub mod mounts;
 pub mod order;
 pub mod process;
 mod text;

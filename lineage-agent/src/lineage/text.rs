@@ -38,9 +38,12 @@ pub(super) fn stat_dev(dev: u32) -> i64 {
 /// Buffers reused for every record, so that text costs no allocation.
 #[derive(Debug, Default)]
 pub(super) struct Scratch {
-    bytes: Vec<u8>,
+    /// Bytes on their way to a text.
+    pub(super) bytes: Vec<u8>,
     /// The main text of a record: path, executable.
     pub(super) path: String,
+    /// The same as the host sees it, where that differs.
+    pub(super) host_path: String,
     /// Directory a claimed path starts from.
     pub(super) dir: String,
     /// The second path of a call.
@@ -95,6 +98,14 @@ impl Scratch {
                 (flags.has(Flags::CORE_DUMP), "core-dump"),
             ],
         );
+    }
+
+    /// Adds a remark.
+    pub(super) fn add_note(&mut self, note: &str) {
+        if !self.notes.is_empty() {
+            self.notes.push(',');
+        }
+        self.notes.push_str(note);
     }
 
     /// [`Self::set_flags`] for a file. What never has a name is not remarkable for having none.

@@ -15,7 +15,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use lineage_common::frame::{Flags, Header, Version};
+use lineage_common::frame::{Flags, Header, HostPath, Version};
 use rustix::{
     fs::{Mode, OFlags, fstat, major, minor, open},
     io::{read, write},
@@ -118,6 +118,7 @@ impl Seen {
                     ..file.file.version
                 };
                 same("the version", truth.version, version)?;
+                same("the host's path", HostPath::SAME, file.file.host)?;
                 same("the path's flags", Flags(0), header.flags)
             }
             Body::Bind(socket) => {

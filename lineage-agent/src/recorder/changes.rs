@@ -21,6 +21,9 @@ use super::{RecordError, engine::Changes, surroundings::Surroundings};
 /// How often it is looked at what does not announce itself.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 
+/// Shortest time between two readings of the table of mounts.
+const READ_GAP: Duration = Duration::from_millis(10);
+
 /// Shortest time between two changes. The first of many is told at once, the others together: a
 /// container that starts makes tens of mounts.
 const GAP: Duration = Duration::from_millis(250);
@@ -128,10 +131,14 @@ struct Watcher {
 impl Watcher {
     fn watch(&mut self) -> Result<(), RecordError> {
         let mut pace = Pace::new(Instant::now());
+        let mut read = Instant::now();
         // When the earliest of what was noticed and not told yet was noticed.
         let mut first = None;
         loop {
-            let timeout = pace.rest(Instant::now(), first.is_some());
+            let mut timeout = pace.rest(Instant::now(), first.is_some());
+            if self.surroundings.stale() {
+                timeout = timeout.min((read + READ_GAP).saturating_duration_since(Instant::now()));
+            }
             let noticed = self.surroundings.notices().wait(timeout);
             let noticed = noticed.map_err(|source| RecordError::System {
                 what: "watch the environment",
@@ -141,6 +148,10 @@ impl Watcher {
             self.surroundings.note(noticed);
             if noticed.mounts || noticed.hostname || noticed.clock {
                 first.get_or_insert(now);
+            }
+            if self.surroundings.stale() && (now >= read + READ_GAP || noticed.end) {
+                self.tell_mounts();
+                read = Instant::now();
             }
             let waited = pace.rest(now, first.is_some()).is_zero();
             if !(waited || noticed.end) {
@@ -152,6 +163,14 @@ impl Watcher {
                 return Ok(());
             }
         }
+    }
+
+    /// Reads what is mounted, and tells it at once: the paths of what follows depend on it.
+    fn tell_mounts(&mut self) {
+        let time_ns = boot_time_ns();
+        self.surroundings.read_mounts();
+        self.changes
+            .tell_mounts(time_ns, self.surroundings.mounts());
     }
 
     /// Reads the environment, and tells when it is another one; whether it was.
@@ -170,12 +189,16 @@ impl Watcher {
             .unwrap_or(u64::MAX)
             .into();
         self.changes.tell(Ok(Change {
-            time_ns: u64::try_from(SystemClock.now().boot_ns).unwrap_or(0),
+            time_ns: boot_time_ns(),
             detail: difference.detail.to_string(),
             contexts,
         }));
         Ok(true)
     }
+}
+
+fn boot_time_ns() -> u64 {
+    u64::try_from(SystemClock.now().boot_ns).unwrap_or(0)
 }
 
 /// When to look again: at once after a notice, but not more often than [`GAP`] allows.

@@ -2,7 +2,7 @@
 
 use std::{
     collections::VecDeque,
-    sync::mpsc,
+    sync::{Arc, mpsc},
     thread::{self, JoinHandle},
     time::{Duration, Instant},
 };
@@ -21,6 +21,7 @@ use crate::{
     lineage::{
         fold::{ContextChange, Fold, LineageStart, Sink},
         identity::BootId,
+        mounts::Mounts,
         order::{Order, Ordered},
     },
     probe::Reader,
@@ -44,6 +45,8 @@ pub(super) struct Begin {
     pub(super) writer: Writer,
     pub(super) boot: BootId,
     pub(super) lineages: Vec<Registration>,
+    /// What the host has mounted, if that is known.
+    pub(super) mounts: Option<Arc<Mounts>>,
 }
 
 /// What the engine ends with.
@@ -62,6 +65,7 @@ pub(super) struct Finish {
 enum Control {
     Begin(Box<Begin>),
     Change(Result<Change, RecordError>),
+    Mounts(u64, Option<Arc<Mounts>>),
     Finish(Finish),
 }
 
@@ -73,6 +77,12 @@ impl Changes {
     /// nobody listens any more.
     pub(super) fn tell(&self, change: Result<Change, RecordError>) -> bool {
         self.0.send(Control::Change(change)).is_ok()
+    }
+
+    /// Tells what the host has mounted from this boot time on; `None` when that is not known.
+    pub(super) fn tell_mounts(&self, time_ns: u64, mounts: Option<Arc<Mounts>>) {
+        // An engine that has ended says so itself.
+        let _ = self.0.send(Control::Mounts(time_ns, mounts));
     }
 }
 
@@ -205,6 +215,11 @@ impl Work {
                     }
                 }
                 Ok(Control::Finish(finish)) => return self.finish(&finish).map(Some),
+                Ok(Control::Mounts(time_ns, mounts)) => {
+                    if let Some(recording) = &mut self.recording {
+                        recording.fold.set_mounts(time_ns, mounts);
+                    }
+                }
                 Err(mpsc::TryRecvError::Disconnected) => return Ok(None),
                 Err(mpsc::TryRecvError::Empty) => {}
             }
@@ -285,6 +300,7 @@ impl Recording {
     /// Registers the lineages and the processes they start with.
     fn begin(begin: Begin) -> Result<Self, EvidenceError> {
         let mut fold = Fold::new(begin.boot);
+        fold.set_mounts(0, begin.mounts);
         let mut sink = Numbered(begin.writer);
         fold.set_utc_offset(sink.0.offset_ns());
         let mut lineages = 0;

@@ -247,6 +247,7 @@ fn begin(engine: &Engine, writer: Writer, registered: Registered) -> Result<Watc
         writer,
         boot,
         lineages,
+        mounts: surroundings.mounts(),
     })?;
     Watch::spawn(surroundings, governed, artifacts, engine.changes())
 }

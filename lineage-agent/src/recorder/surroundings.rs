@@ -1,6 +1,6 @@
 //! The environment as documents: what it is, and what has become different.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Arc};
 
 use serde_json::{Map, Value, json};
 
@@ -16,6 +16,7 @@ use crate::{
 };
 
 use super::RecordError;
+use crate::lineage::mounts::{Mount as Place, Mounts};
 
 /// Largest document of mounts that is kept: what an artifact may have.
 const MOUNTS_BYTES_MAX: usize = 16 << 20;
@@ -39,10 +40,12 @@ pub(super) struct Parts {
 pub(super) struct Surroundings {
     notices: Notices,
     parts: Parts,
+    /// The table of mounts as it was last read.
     mounts: Option<Vec<Mount>>,
-    mounts_digest: Option<String>,
     /// The table of mounts is to be read again.
     stale: bool,
+    /// The table of mounts that the document names, and its digest there.
+    documented: (Option<Vec<Mount>>, Option<String>),
     clock_steps: u64,
     /// UTC minus boot time, nanoseconds.
     clock_offset_ns: i64,
@@ -70,14 +73,15 @@ impl Surroundings {
             notices,
             parts,
             mounts: None,
-            mounts_digest: None,
             stale: true,
+            documented: (None, None),
             clock_steps: 0,
             clock_offset_ns: SystemClock.now().offset_ns(),
             document: Vec::new(),
             digest: String::new(),
         };
-        surroundings.read_mounts(artifacts)?;
+        surroundings.read_mounts();
+        surroundings.document_mounts(artifacts)?;
         surroundings.document = surroundings.describe();
         surroundings.digest = artifacts.store(&surroundings.document)?;
         Ok(surroundings)
@@ -106,13 +110,8 @@ impl Surroundings {
         let offset_ns = SystemClock.now().offset_ns();
         let step_ns = offset_ns.saturating_sub(self.clock_offset_ns);
         self.clock_offset_ns = offset_ns;
-        let before = if self.stale {
-            let mounts = self.mounts.take();
-            self.read_mounts(artifacts)?;
-            mounts
-        } else {
-            None
-        };
+        self.read_mounts();
+        let before = self.document_mounts(artifacts)?;
         let document = self.describe();
         if document == self.document {
             return Ok(None);
@@ -134,15 +133,45 @@ impl Surroundings {
         }))
     }
 
-    fn read_mounts(&mut self, artifacts: &Artifacts) -> Result<(), RecordError> {
-        self.stale = false;
-        self.mounts = mounts::read(self.notices.mountinfo());
+    /// Whether the table of mounts is to be read again.
+    pub(super) fn stale(&self) -> bool {
+        self.stale
+    }
+
+    /// Reads the table of mounts, if it is another one by now.
+    pub(super) fn read_mounts(&mut self) {
+        if std::mem::take(&mut self.stale) {
+            self.mounts = mounts::read(self.notices.mountinfo());
+        }
+    }
+
+    /// The table of mounts as the fold wants it; `None` when it is not known.
+    pub(super) fn mounts(&self) -> Option<Arc<Mounts>> {
+        let table = self.mounts.as_ref()?.iter().map(|mount| Place {
+            id: mount.id,
+            parent: mount.parent,
+            dev: mount.device.0 << 20 | mount.device.1,
+            root: mount.root.clone(),
+            point: mount.point.clone(),
+        });
+        Some(Arc::new(Mounts::new(&table.collect::<Vec<_>>())))
+    }
+
+    /// Stores the table of mounts; gives the one before, if it is another one.
+    fn document_mounts(
+        &mut self,
+        artifacts: &Artifacts,
+    ) -> Result<Option<Vec<Mount>>, RecordError> {
+        if self.documented.0 == self.mounts {
+            return Ok(None);
+        }
         let document = self.mounts.as_deref().map(mounts::document);
-        self.mounts_digest = document
+        let digest = document
             .filter(|document| document.len() <= MOUNTS_BYTES_MAX)
             .map(|document| artifacts.store(&document))
             .transpose()?;
-        Ok(())
+        let documented = (self.mounts.clone(), digest);
+        Ok(std::mem::replace(&mut self.documented, documented).0)
     }
 
     fn describe(&self) -> Vec<u8> {
@@ -154,7 +183,7 @@ impl Surroundings {
             layout: &hex(&self.parts.layout),
             tier: "trace",
             blind_spots: &blind_spots,
-            mounts: self.mounts_digest.as_deref(),
+            mounts: self.documented.1.as_deref(),
             clock_steps: self.clock_steps,
         })
         .to_bytes()
@@ -203,9 +232,9 @@ fn told_mounts(told: &mut Value, before: &[Mount], after: &[Mount]) {
 }
 
 /// What makes a mount the same one: its number alone is given to another as soon as it is free.
-type Place<'a> = (u32, (u32, u32), &'a [u8], &'a [u8]);
+type Key<'a> = (u32, (u32, u32), &'a [u8], &'a [u8]);
 
-fn by_place(mounts: &[Mount]) -> BTreeMap<Place<'_>, &Mount> {
+fn by_place(mounts: &[Mount]) -> BTreeMap<Key<'_>, &Mount> {
     let placed = mounts.iter().map(|mount| {
         let place = (mount.id, mount.device, &*mount.root, &*mount.point);
         (place, mount)
@@ -215,7 +244,7 @@ fn by_place(mounts: &[Mount]) -> BTreeMap<Place<'_>, &Mount> {
 
 fn tell<'a>(
     what: &str,
-    mounts: impl Iterator<Item = (&'a Place<'a>, &'a &'a Mount)>,
+    mounts: impl Iterator<Item = (&'a Key<'a>, &'a &'a Mount)>,
     told: &mut Value,
 ) {
     let mut points = Vec::new();

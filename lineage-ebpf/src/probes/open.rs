@@ -1,7 +1,7 @@
 //! Files opened, and opens that failed.
 
 use lineage_common::{
-    frame::{File, Flags, Kind, Version},
+    frame::{File, Flags, HostPath, Kind, Version},
     layout::Action,
     limits::PATH_BYTES_MAX,
 };
@@ -9,7 +9,7 @@ use lineage_common::{
 use crate::{
     descriptor::{self, Target},
     emit::{BODY, Frame, What},
-    path,
+    host, path,
     probes::syscall::{Returned, argument},
     read::{copy_user_string, user},
     skip::Skip,
@@ -92,7 +92,10 @@ fn record_call(actor: &Actor, fd: i32, file: u64, kind: Kind, call_flags: u32) -
         return Err(Skip::Unreadable);
     }
     let path = path::append(frame.scratch, PATH, facts.mnt, facts.dentry);
+    let host = host::append(frame.scratch, PATH + path.0, path.1);
     facts.flags |= call_flags & OF_THE_CALL;
+    // SAFETY: the body is ours until the frame is sent.
+    unsafe { (*frame.body::<File>()).host = host };
     complete(frame, actor, fd, file, kind, path);
     Ok(())
 }
@@ -103,7 +106,7 @@ fn complete(frame: Frame, actor: &Actor, fd: i32, file: u64, kind: Kind, path: (
     let (path_len, flags) = path;
     let body = frame.body::<File>();
     // SAFETY: the scratch is ours until the frame is sent.
-    let target = unsafe {
+    let (target, host_len) = unsafe {
         let facts = &raw const (*frame.scratch).facts;
         (*body).ino = (*facts).ino;
         (*body).fs_magic = (*facts).magic;
@@ -114,12 +117,14 @@ fn complete(frame: Frame, actor: &Actor, fd: i32, file: u64, kind: Kind, path: (
         (*body).fd = fd;
         (*body).dirfd = AT_FDCWD;
         (*body).path_len = path_len as u32;
-        Target {
+        (*body).reserved = 0;
+        let target = Target {
             file,
             ino: (*facts).ino,
             dev: (*facts).dev,
             socket: false,
-        }
+        };
+        (target, u64::from((*body).host.len))
     };
     let opened = kind == Kind::FILE_OPEN;
     let what = What {
@@ -127,7 +132,7 @@ fn complete(frame: Frame, actor: &Actor, fd: i32, file: u64, kind: Kind, path: (
         flags,
         result: if opened { i64::from(fd) } else { 0 },
     };
-    let sent = frame.send(actor, what, PATH + path_len);
+    let sent = frame.send(actor, what, PATH + path_len + host_len);
     descriptor::remember(actor, fd, &target, &sent);
 }
 
@@ -161,6 +166,8 @@ fn claimed(actor: &Actor, call: &Returned, action: Action) -> Result<(), Skip> {
         };
         (*body).dirfd = asked.dirfd;
         (*body).path_len = path_len as u32;
+        (*body).host = HostPath::SAME;
+        (*body).reserved = 0;
     }
     let flags = if cut {
         Flags::CLAIMED.with(Flags::PATH_CUT)

@@ -16,6 +16,7 @@ use lineage_common::{
 use crate::{
     descriptor::{self, Sweep},
     emit::{BODY, Frame, What},
+    host,
     maps::Scratch,
     path,
     probes::syscall::{Returned, argument},
@@ -158,22 +159,35 @@ fn fill(frame: &Frame, thread: Typed, image: &Image) -> Option<(u64, Flags)> {
             at += len;
         }
 
+        let kept = argument_block(frame, at, mm);
+        if u64::from(kept) < (*body).argv_bytes {
+            flags = flags.with(Flags::ARGV_CUT);
+        }
+        at += u64::from(kept);
+        (*body).host = host::append(scratch, at, flags);
+        Some((at + u64::from((*body).host.len), flags))
+    }
+}
+
+/// Appends the argument block of the memory at `mm` and fills in how long it is; returns how much of
+/// it was kept.
+#[inline(always)]
+unsafe fn argument_block(frame: &Frame, at: u64, mm: Typed) -> u32 {
+    // SAFETY: the argument is typed and the members have these types; the scratch is ours.
+    unsafe {
         let start: u64 = typed(mm, offset!(mm_arg_start));
         let end: u64 = typed(mm, offset!(mm_arg_end));
         let all = end.saturating_sub(start);
         let kept = all.min(ARGV_BYTES_MAX as u64);
-        let kept = if copy_user(scratch, at, start, kept) {
+        let kept = if copy_user(frame.scratch, at, start, kept) {
             kept
         } else {
             0
         };
+        let body = frame.body::<Exec>();
         (*body).argv_bytes = all;
         (*body).argv_len = kept as u32;
-        (*body).reserved = 0;
-        if kept < all {
-            flags = flags.with(Flags::ARGV_CUT);
-        }
-        Some((at + kept, flags))
+        kept as u32
     }
 }
 

@@ -2,10 +2,11 @@
 
 use core::ffi::c_void;
 
-use aya_ebpf::helpers::generated::bpf_seq_write;
+use aya_ebpf::helpers::{bpf_get_current_pid_tgid, generated::bpf_seq_write};
 use lineage_common::task::Listed;
 
 use crate::{
+    host,
     maps::TASKS,
     read::{Typed, follow, offset, typed},
     task::own_number,
@@ -15,7 +16,8 @@ use crate::{
 /// ([`kernel/bpf/task_iter.c`](https://elixir.bootlin.com/linux/v6.12/source/kernel/bpf/task_iter.c#L206)).
 ///
 /// The agent reads its output like a file: one [`Listed`] per process. Unlike procfs it gives the
-/// start to the nanosecond, which is what identifies a process everywhere else.
+/// start to the nanosecond, which is what identifies a process everywhere else. On the way the
+/// agent's root is noted, which is the host's.
 #[unsafe(no_mangle)]
 #[unsafe(link_section = "iter/task")]
 fn tasks(ctx: *const c_void) -> i32 {
@@ -53,6 +55,9 @@ unsafe fn list(output: *mut c_void, task: Typed) -> Option<()> {
         );
         if pid != tid {
             return None;
+        }
+        if pid == (bpf_get_current_pid_tgid() >> 32) as u32 {
+            host::note(task);
         }
         let parent = follow(task, offset!(task_real_parent))?;
         let signal = follow(task, offset!(task_signal))?;

@@ -24,9 +24,11 @@ impl Fold {
         let file = event.file;
         self.scratch.set_file_flags(header.flags, file.fs_magic);
         self.scratch.set_file(event, header.flags);
+        self.set_host_path(header.time, file.dev, &event.host);
         let opened = header.result >= 0;
         let seq = self.emit(header, kind, sink, |text, record| {
             record.path = Some(&text.path);
+            record.host_path = some(&text.host_path);
             record.flags = Some(OpenFlags::of_host(file.flags).0);
             record.truncated = some(&text.truncated);
             record.notes = some(&text.notes);

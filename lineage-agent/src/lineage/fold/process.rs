@@ -94,6 +94,7 @@ impl Fold {
         }
         self.scratch.set_path(event.exe);
         self.scratch.set_cwd(event.cwd);
+        self.set_host_path(header.time, exec.dev, &event.host);
         let exe: Arc<str> = self.scratch.path.as_str().into();
         let boot = self.boot;
         if let Some(process) = self.processes.get_mut(header.pid, header.start) {
@@ -108,6 +109,7 @@ impl Fold {
             });
         }
         let seq = self.emit(header, kinds::PROCESS_EXEC, sink, |text, record| {
+            record.host_path = some(&text.host_path);
             record.mode = Some(i64::from(exec.mode));
             record.dev = Some(stat_dev(exec.dev));
             record.ino = Some(exec.ino.cast_signed());

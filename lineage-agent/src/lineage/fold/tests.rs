@@ -1,10 +1,15 @@
-use lineage_common::frame::{Close, Exec, Exit, File, Fork, Kind, NO_CPU, Version};
+use std::sync::Arc;
+
+use lineage_common::frame::{Close, Exec, Exit, File, Fork, HostPath, Kind, NO_CPU, Version};
 use zerocopy::{FromZeros as _, Immutable, IntoBytes};
 
 use super::*;
 use crate::{
     evidence::schema::Value,
-    lineage::process::{ProcessState, Snapshot},
+    lineage::{
+        mounts::{Mount, Mounts},
+        process::{ProcessState, Snapshot},
+    },
 };
 
 /// Keeps what the fold sends, field by field.
@@ -146,6 +151,18 @@ impl Frames {
     }
 
     fn open(&mut self, process: (u32, u64), fd: i32, path: &[u8]) -> usize {
+        self.open_seen(process, fd, path, 0, b"")
+    }
+
+    /// An open of a file that the host sees otherwise.
+    fn open_seen(
+        &mut self,
+        process: (u32, u64),
+        fd: i32,
+        path: &[u8],
+        view: u16,
+        seen: &[u8],
+    ) -> usize {
         let body = File {
             ino: 5,
             fs_magic: 0xef53,
@@ -162,8 +179,14 @@ impl Frames {
             fd,
             dirfd: -100,
             path_len: u32::try_from(path.len()).unwrap(),
+            host: HostPath {
+                len: u16::try_from(seen.len()).unwrap(),
+                view,
+            },
+            reserved: 0,
         };
-        self.send(Kind::FILE_OPEN, process, i64::from(fd), &body, path)
+        let text = [path, seen].concat();
+        self.send(Kind::FILE_OPEN, process, i64::from(fd), &body, &text)
     }
 }
 
@@ -319,4 +342,58 @@ fn a_changed_context_governs_what_follows_and_is_caused_by_the_one_before() {
     );
     assert_eq!(kept.get(after, "context"), Some("E"));
     assert_eq!(kept.get(after, "lineage_seq"), Some(&*after.to_string()));
+}
+
+#[test]
+fn a_file_has_a_path_of_the_host_where_that_is_another() {
+    let mut frames = Frames::started();
+    let device = 8 << 20 | 1;
+    let mount = |id, dev, root: &str, point: &str| Mount {
+        id,
+        parent: 20,
+        dev,
+        root: root.as_bytes().to_vec(),
+        point: point.as_bytes().to_vec(),
+    };
+    let root = mount(20, 1, "/", "/");
+    let now = [root.clone(), mount(21, device, "/", "/srv")];
+    let later = [root, mount(22, device, "/new", "/fresh")];
+    let me = (10, 1000);
+    let seen = |frames: &mut Frames, view, path: &[u8]| {
+        let record = frames.open_seen(me, 3, b"f\0", view, path);
+        let get = |field| frames.kept.get(record, field).map(str::to_owned);
+        (get("host_path"), get("notes"))
+    };
+    let not = (None, Some("not-on-host".to_owned()));
+    let at = |path: &str| (Some(path.to_owned()), None);
+    assert_eq!(seen(&mut frames, 0, b""), (None, None));
+    // Nothing is known of the host's mounts.
+    assert_eq!(seen(&mut frames, HostPath::INSIDE, b"f\0"), (None, None));
+    frames.fold.set_mounts(0, Some(Arc::new(Mounts::new(&now))));
+    assert_eq!(
+        seen(&mut frames, HostPath::INSIDE, b"f\0d\0"),
+        at("/srv/d/f")
+    );
+    assert_eq!(seen(&mut frames, HostPath::INSIDE, b""), at("/srv"));
+    assert_eq!(
+        seen(&mut frames, HostPath::WHOLE, b"f\0jail\0"),
+        at("/jail/f")
+    );
+    assert_eq!(seen(&mut frames, HostPath::WHOLE, b"f\0"), (None, None));
+    assert_eq!(seen(&mut frames, HostPath::NOWHERE, b""), not);
+    // What is mounted a moment later counts when nothing else shows it, and alone from then on.
+    let from = 100 + frames.number + 2;
+    frames
+        .fold
+        .set_mounts(from, Some(Arc::new(Mounts::new(&later))));
+    assert_eq!(
+        seen(&mut frames, HostPath::INSIDE, b"f\0new\0"),
+        at("/srv/new/f")
+    );
+    assert_eq!(seen(&mut frames, HostPath::INSIDE, b"f\0"), at("/srv/f"));
+    assert_eq!(
+        seen(&mut frames, HostPath::INSIDE, b"f\0new\0"),
+        at("/fresh/f")
+    );
+    assert_eq!(seen(&mut frames, HostPath::INSIDE, b"f\0"), not);
 }

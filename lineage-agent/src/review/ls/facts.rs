@@ -109,8 +109,16 @@ fn program(line: &mut Line, record: &Record<'_>) {
     if arguments.len() > 1 && record.result != Some(NOT_THERE) {
         line.push(Style::Plain, Fit::Shorten, command_line(&arguments[1..]));
     }
+    on_host(line, record);
     if let Some(cwd) = record.cwd {
         line.push(Style::Dim, Fit::Drop, format!("in {cwd}"));
+    }
+}
+
+/// What the host calls the file, where that is something else.
+fn on_host(line: &mut Line, record: &Record<'_>) {
+    if let Some(path) = record.host_path {
+        line.push(Style::Dim, Fit::Drop, format!("on the host {path}"));
     }
 }
 
@@ -161,6 +169,7 @@ fn file(line: &mut Line, record: &Record<'_>) {
         Style::Plain
     };
     line.push(style, Fit::Shorten, record.path.unwrap_or("?"));
+    on_host(line, record);
     if let Some(flags) = flags {
         // What may happen to the file is always shown, the rest where there is room.
         let fit = if changes { Fit::Keep } else { Fit::Drop };

@@ -225,6 +225,16 @@ impl Actor {
                 let source = words.next("a source")?;
                 mount(source, words.next("a target")?, libc::MS_BIND)?;
             }
+            b"mount-tmpfs" => {
+                let target = words.next("a target")?;
+                let args = &mut [Text(c"none"), Text(target), Text(c"tmpfs"), Int(0), Int(0)];
+                call("mount", libc::SYS_mount, args)?;
+            }
+            b"pivot-root" => {
+                let root = words.next("a new root")?;
+                let args = &mut [Text(root), Text(words.next("a place for the old one")?)];
+                call("pivot_root", libc::SYS_pivot_root, args)?;
+            }
             b"unmount" => {
                 let args = &mut [Text(words.next("a target")?), Int(0)];
                 call("umount2", libc::SYS_umount2, args)?;

@@ -33,8 +33,8 @@
 //! - `close FD`, `close-range FIRST LAST`, `dup @fd FD`, `dup2 FD NEW`, `dup3 FD NEW` (close-on-exec)
 //! - `pipe @read @write`, `memfd @fd NAME`, `cloexec FD`
 //! - `mkdir PATH`, `unlink PATH`, `symlink TARGET PATH`, `rename OLD NEW`, `chdir PATH`,
-//!   `chroot PATH`, `mount-bind SOURCE TARGET`, `unmount TARGET`,
-//!   `unshare FLAGS` (a new mount namespace is made private)
+//!   `chroot PATH`, `mount-bind SOURCE TARGET`, `mount-tmpfs TARGET`, `unmount TARGET`,
+//!   `pivot-root NEW OLD`, `unshare FLAGS` (a new mount namespace is made private)
 //!
 //! **Sockets**
 //! - `socket @fd inet|inet6|unix stream|dgram|seqpacket`, `socketpair @a @b stream|dgram|seqpacket`

@@ -1,0 +1,76 @@
+//! How the host sees a file, where the process sees it otherwise.
+
+use std::sync::Arc;
+
+use lineage_common::frame::HostPath;
+
+use super::Fold;
+use crate::{
+    event::HostFile,
+    lineage::{mounts::Mounts, text::replace},
+};
+
+/// What the note says when the host has no path for a file.
+const NOT_ON_HOST: &str = "not-on-host";
+
+/// The host's mounts: those of the present, and those that will be.
+#[derive(Debug, Default)]
+pub(super) struct HostMounts {
+    now: Option<Arc<Mounts>>,
+    /// With the boot time from which on they are the present ones.
+    next: Option<(u64, Option<Arc<Mounts>>)>,
+    /// A place inside a file system, while it is looked for.
+    inside: Vec<u8>,
+}
+
+impl HostMounts {
+    fn advance(&mut self, time_ns: u64) {
+        if let Some((_, mounts)) = self.next.take_if(|(from, _)| *from <= time_ns) {
+            self.now = mounts;
+        }
+    }
+
+    /// Replaces a place inside a file system by the path the host has for it, if it has one; `None` when it is not known what is mounted. A mount is noticed a
+    /// moment after it was made: what is seen nowhere yet is looked for in the next table.
+    fn find(&mut self, dev: u32, path: &mut Vec<u8>) -> Option<bool> {
+        std::mem::swap(&mut self.inside, path);
+        let next = self.next.as_ref().and_then(|(_, mounts)| mounts.as_ref());
+        let mut tables = self.now.iter().chain(next).peekable();
+        tables.peek()?;
+        Some(tables.any(|mounts| mounts.find(dev, &self.inside, path)))
+    }
+}
+
+impl Fold {
+    /// Says what the host has mounted where from this boot time on; `None` when it is not known.
+    pub fn set_mounts(&mut self, time_ns: u64, mounts: Option<Arc<Mounts>>) {
+        self.mounts.advance(time_ns);
+        self.mounts.next = Some((time_ns, mounts));
+    }
+
+    /// Fills `host_path` for a file on `dev` whose path is in the scratch already, and adds a note when
+    /// the host has no path for it.
+    pub(super) fn set_host_path(&mut self, time_ns: u64, dev: u32, host: &HostFile<'_>) {
+        let text = &mut self.scratch;
+        text.host_path.clear();
+        if host.view == HostPath::SAME.view {
+            return;
+        }
+        self.mounts.advance(time_ns);
+        text.bytes.clear();
+        host.path.write_to(&mut text.bytes);
+        let found = match host.view {
+            HostPath::WHOLE => Some(true),
+            HostPath::INSIDE => self.mounts.find(dev, &mut text.bytes),
+            _ => Some(false),
+        };
+        match found {
+            Some(true) => replace(&mut text.host_path, &text.bytes),
+            Some(false) => text.add_note(NOT_ON_HOST),
+            None => {}
+        }
+        if text.host_path == text.path {
+            text.host_path.clear();
+        }
+    }
+}
