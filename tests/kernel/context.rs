@@ -74,6 +74,25 @@ fn document(run: &Recorded, digest: &str) -> Value {
     serde_json::from_slice(&bytes).expect("JSON")
 }
 
+/// Fails unless the contexts of the lineage are one path, from its end to its start.
+fn leads_back(run: &Recorded) {
+    let end = run.rows.only("lineage.end", &json!({}));
+    let changes = run.rows.all("context.change", &json!({}));
+    let mut context = end.text("context").to_owned();
+    for change in changes.into_iter().rev() {
+        change.expect(&json!({ "context": context }));
+        let document = document(run, &context);
+        assert_eq!(document["lineage"], *end.get("lineage"));
+        document["previous"]
+            .as_str()
+            .expect("a digest")
+            .clone_into(&mut context);
+    }
+    let start = run.rows.only("lineage.start", &json!({}));
+    start.expect(&json!({ "context": context }));
+    assert_eq!(document(run, &context)["previous"], Value::Null);
+}
+
 /// The change that tells of a mount at this place. Others may mount things meanwhile as well.
 fn change_of<'r>(run: &'r Recorded, what: &str, place: &Path) -> &'r Row {
     let place = place.display().to_string();
@@ -117,6 +136,8 @@ fn mounts_change_the_context_of_what_follows() {
     open.expect(&json!({ "context": came.get("context") }));
     let end = run.rows.only("lineage.end", &json!({}));
     assert_ne!(end.get("context"), open.get("context"));
+
+    leads_back(&run);
 
     let context = document(&run, open.text("context"));
     let environment = document(&run, context["environment"].as_str().expect("a digest"));
@@ -186,6 +207,46 @@ fn the_hosts_name_changes_the_context() {
     .expect("the thread's own assertions hold");
 }
 
+#[test]
+fn a_clock_that_is_set_changes_the_context() {
+    let recorder = Recorder::new();
+    let mut child = recorder.start("write 1 1 read 0 1 exit 0");
+    ready(&mut child);
+    // As little as a clock can be set by and be another one, and back.
+    set_clock_by(1);
+    set_clock_by(-1);
+    go_on(&mut child);
+    let run = recorder.finish(child.wait_with_output().expect("our own child"));
+    let changes = run.rows.all("context.change", &json!({}));
+    let steps: Vec<&Value> = changes
+        .iter()
+        .map(|change| &change.get("detail")["changed"]["clock.steps"])
+        .filter(|steps| !steps.is_null())
+        .collect();
+    assert!((1..=2).contains(&steps.len()), "{changes:#?}");
+    assert_eq!(steps[0]["from"], 0);
+    assert!(steps[0]["step_ns"].is_i64(), "{changes:#?}");
+    let context = document(
+        &run,
+        run.rows.only("lineage.end", &json!({})).text("context"),
+    );
+    let environment = document(&run, context["environment"].as_str().expect("a digest"));
+    assert_eq!(environment["clock"]["steps"], steps[steps.len() - 1]["to"]);
+}
+
+/// Sets the machine's clock by so many microseconds (adjtimex(2)).
+#[expect(unsafe_code, reason = "the call has no safe form")]
+fn set_clock_by(microseconds: i64) {
+    // SAFETY: zeros are a valid `timex`.
+    let mut request: libc::timex = unsafe { std::mem::zeroed() };
+    request.modes = libc::ADJ_SETOFFSET;
+    request.time.tv_sec = microseconds.div_euclid(1_000_000);
+    request.time.tv_usec = microseconds.rem_euclid(1_000_000);
+    // SAFETY: the call reads and fills the structure it is given.
+    let answer = unsafe { libc::adjtimex(&raw mut request) };
+    assert!(answer >= 0, "{}", std::io::Error::last_os_error());
+}
+
 /// Gives this thread, and what it starts, a host name of its own.
 #[expect(unsafe_code, reason = "unshare has no safe form for every flag")]
 fn own_host_name() {
@@ -206,7 +267,7 @@ fn undisturbed_the_context_stays() {
     assert_eq!(context["previous"], Value::Null);
     let environment = document(&run, context["environment"].as_str().expect("a digest"));
     for name in [
-        "agent", "boot", "cgroups", "clock", "kernel", "mounts", "probes",
+        "agent", "boot", "cgroups", "clock", "kernel", "mnt_ns", "mounts", "probes",
     ] {
         assert_ne!(environment[name], Value::Null, "{name}");
     }

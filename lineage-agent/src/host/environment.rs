@@ -60,6 +60,8 @@ pub struct Environment<'a> {
     /// The installation: a digest of `/etc/machine-id`, which itself stays on the host (its manual
     /// page asks for that) and cannot be recovered from it.
     pub machine: Option<String>,
+    /// Inode number of the recorder's mount namespace: a process in it has the mounts of this document.
+    pub mnt_ns: Option<u32>,
     /// Digest of the document of what is mounted where.
     pub mounts: Option<&'a str>,
     /// The probes.
@@ -146,6 +148,7 @@ impl<'a> Environment<'a> {
                 version: escape(system.version().to_bytes()),
             },
             machine: machine(),
+            mnt_ns: mount_namespace(),
             mounts: recorder.mounts,
             probes: Probes {
                 digest: recorder.probes,
@@ -182,6 +185,13 @@ fn count_cpus(list: &str) -> Option<usize> {
         let (first, last) = (first.parse::<usize>().ok()?, last.parse::<usize>().ok()?);
         count.checked_add(last.checked_sub(first)?.checked_add(1)?)
     })
+}
+
+/// The number in `mnt:[4026531841]`.
+fn mount_namespace() -> Option<u32> {
+    let link = fs::read_link("/proc/self/ns/mnt").ok()?;
+    let number = link.to_str()?.strip_prefix("mnt:[")?.strip_suffix(']')?;
+    number.parse().ok()
 }
 
 /// `CGROUP2_SUPER_MAGIC` and `TMPFS_MAGIC`, include/uapi/linux/magic.h.
