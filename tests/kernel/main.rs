@@ -10,6 +10,7 @@ mod close;
 #[cfg(target_arch = "x86_64")]
 mod compat;
 mod connect;
+mod container;
 mod context;
 mod crash;
 mod ending;

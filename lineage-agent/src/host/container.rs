@@ -20,7 +20,7 @@ pub fn of_cgroups(text: &[u8]) -> Option<String> {
 }
 
 /// The container a control group's path names.
-fn of_path(path: &str) -> Option<String> {
+pub(super) fn of_path(path: &str) -> Option<String> {
     let mut found = None;
     let mut above = "";
     for part in path.split('/') {

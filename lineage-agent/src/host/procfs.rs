@@ -7,6 +7,7 @@
 //! to the inode (`/proc`'s own links); no path in them is ever walked from the wrong root.
 
 mod cgroup;
+mod containers;
 mod link;
 mod parse;
 #[cfg(test)]
@@ -19,6 +20,7 @@ use lineage_common::limits::ARGV_BYTES_MAX;
 use rustix::fs::{CWD, Dir, Mode, OFlags, openat, readlinkat};
 use rustix::io::Errno;
 
+pub use self::containers::Containers;
 pub use self::link::LinkedPath;
 pub use self::parse::{Capabilities, Credentials, StartTime};
 
@@ -187,6 +189,12 @@ impl Procfs {
             }
         }
         Ok(())
+    }
+
+    /// What finds the containers of control groups.
+    #[must_use]
+    pub fn containers(&self) -> Containers {
+        Containers::of(self.cgroups.as_ref())
     }
 
     /// The process with this id as it is now, without its environment; `None` when there is none

@@ -50,6 +50,8 @@ pub struct Fold {
     lineages: Vec<Lineage>,
     processes: Processes,
     mounts: host::HostMounts,
+    /// A control group and, as the detail of an exec, the container it belongs to.
+    container: Option<(u64, String)>,
     /// `seq` of the latest loss record: the cause of what only a lost frame could explain.
     last_loss: Option<u64>,
     scratch: Scratch,
@@ -77,6 +79,7 @@ impl Fold {
             lineages: Vec::new(),
             processes: Processes::default(),
             mounts: host::HostMounts::default(),
+            container: None,
             last_loss: None,
             scratch: Scratch::default(),
         }

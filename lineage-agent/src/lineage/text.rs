@@ -52,6 +52,8 @@ pub(super) struct Scratch {
     pub(super) target_dir: String,
     /// Text of a call that is no path.
     pub(super) text: String,
+    /// The container of a new image, as JSON.
+    pub(super) container: String,
     /// Working directory.
     pub(super) cwd: String,
     /// Name given to exec.

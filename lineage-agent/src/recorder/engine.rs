@@ -10,7 +10,7 @@ use std::{
 use tokio::sync::oneshot;
 
 use crate::{
-    event::Event,
+    event::{Body, Event},
     evidence::{
         counters::Counters,
         error::Error as EvidenceError,
@@ -18,6 +18,7 @@ use crate::{
         schema::Record,
         writer::{Summary, Writer},
     },
+    host::procfs::Containers,
     lineage::{
         fold::{ContextChange, Fold, LineageStart, Sink},
         identity::BootId,
@@ -47,6 +48,7 @@ pub(super) struct Begin {
     pub(super) lineages: Vec<Registration>,
     /// What the host has mounted, if that is known.
     pub(super) mounts: Option<Arc<Mounts>>,
+    pub(super) containers: Containers,
 }
 
 /// What the engine ends with.
@@ -172,6 +174,7 @@ struct Recording {
     fold: Fold,
     sink: Numbered,
     lineages: u32,
+    containers: Containers,
     /// Changes whose time has not come yet.
     changes: VecDeque<Change>,
     /// Frames that became no record: not understood, or not waited for.
@@ -321,6 +324,7 @@ impl Recording {
             fold,
             sink,
             lineages,
+            containers: begin.containers,
             changes: VecDeque::new(),
             unrecorded: 0,
         })
@@ -331,6 +335,7 @@ impl Recording {
             Ordered::Frame(frame) => match Event::decode(frame) {
                 Ok(event) => {
                     self.change_until(event.header.time)?;
+                    self.name_container(&event);
                     self.fold.event(&event, &mut self.sink)
                 }
                 Err(_) => {
@@ -342,6 +347,17 @@ impl Recording {
                 self.change_until(loss.time)?;
                 self.fold.loss(loss, &mut self.sink)
             }
+        }
+    }
+
+    /// Tells the fold in which container a new image runs: only here is it known what the kernel's id
+    /// of a control group means.
+    fn name_container(&mut self, event: &Event<'_>) {
+        if let Body::Exec(image) = event.body
+            && event.header.result >= 0
+            && let Some(container) = self.containers.of_group(image.exec.cgroup)
+        {
+            self.fold.set_container(image.exec.cgroup, container);
         }
     }
 

@@ -26,7 +26,7 @@ use crate::{
         manifest::Reason,
         writer::{Summary, Writer},
     },
-    host::procfs::{Procfs, ProcfsError},
+    host::procfs::{Containers, Procfs, ProcfsError},
     lineage::variables,
     probe::{self, ProbeError, Probes, Reader, Tracked},
 };
@@ -192,7 +192,7 @@ pub async fn record(
     let registrar = Registrar::new(&probes, &procfs)?;
     let writer = open_writer(request, keys, &registrar)?;
     let registered = registrar.register(&writer, lineages, request.environment)?;
-    let watch = begin(&engine, writer, registered)?;
+    let watch = begin(&engine, writer, registered, procfs.containers())?;
     tell(News::Started);
     let ending = ending::wait(
         &mut signals,
@@ -234,7 +234,12 @@ pub async fn record(
 }
 
 /// Lets the engine begin, and watches what it records in.
-fn begin(engine: &Engine, writer: Writer, registered: Registered) -> Result<Watch, RecordError> {
+fn begin(
+    engine: &Engine,
+    writer: Writer,
+    registered: Registered,
+    containers: Containers,
+) -> Result<Watch, RecordError> {
     let Registered {
         boot,
         lineages,
@@ -248,6 +253,7 @@ fn begin(engine: &Engine, writer: Writer, registered: Registered) -> Result<Watc
         boot,
         lineages,
         mounts: surroundings.mounts(),
+        containers,
     })?;
     Watch::spawn(surroundings, governed, artifacts, engine.changes())
 }

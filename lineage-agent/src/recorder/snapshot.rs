@@ -107,6 +107,7 @@ fn detail(shown: &Shown, environment: variables::Shown) -> String {
         "label": shown.label.as_deref().map(escape),
         "cgroup_ns": cgroup, "ipc_ns": ipc, "time_ns": time, "uts_ns": uts,
         "threads": shown.tids.len(),
+        "container": shown.container,
     }));
     if credentials.groups.len() < credentials.groups_total {
         detail.insert("groups_total".into(), json!(credentials.groups_total));

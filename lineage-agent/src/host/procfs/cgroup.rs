@@ -44,6 +44,11 @@ impl Cgroups {
             .map(|root| Self { root })
     }
 
+    /// Its root, opened as a path.
+    pub(super) fn root(&self) -> &OwnedFd {
+        &self.root
+    }
+
     /// The id of the group the process in this directory belongs to.
     pub(super) fn id_of(&self, process: &OwnedFd) -> Option<u64> {
         let groups = read_file(process, "cgroup", CGROUP_BYTES_MAX).ok()?;

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use lineage_common::frame::HostPath;
+use serde_json::json;
 
 use super::Fold;
 use crate::{
@@ -46,6 +47,30 @@ impl Fold {
     pub fn set_mounts(&mut self, time_ns: u64, mounts: Option<Arc<Mounts>>) {
         self.mounts.advance(time_ns);
         self.mounts.next = Some((time_ns, mounts));
+    }
+
+    /// Says which container a control group belongs to; of several groups the last counts.
+    pub fn set_container(&mut self, cgroup: u64, container: &str) {
+        if self
+            .container
+            .as_ref()
+            .is_none_or(|(group, _)| *group != cgroup)
+        {
+            let detail = json!({ "container": container }).to_string();
+            self.container = Some((cgroup, detail));
+        }
+    }
+
+    /// Fills `container` with what is known of a control group, as JSON.
+    pub(super) fn set_container_of(&mut self, cgroup: u64) {
+        self.scratch.container.clear();
+        if let Some((_, detail)) = self
+            .container
+            .as_ref()
+            .filter(|(group, _)| *group == cgroup)
+        {
+            self.scratch.container.push_str(detail);
+        }
     }
 
     /// Fills `host_path` for a file on `dev` whose path is in the scratch already, and adds a note when

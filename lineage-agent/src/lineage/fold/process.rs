@@ -95,6 +95,7 @@ impl Fold {
         self.scratch.set_path(event.exe);
         self.scratch.set_cwd(event.cwd);
         self.set_host_path(header.time, exec.dev, &event.host);
+        self.set_container_of(exec.cgroup);
         let exe: Arc<str> = self.scratch.path.as_str().into();
         let boot = self.boot;
         if let Some(process) = self.processes.get_mut(header.pid, header.start) {
@@ -109,6 +110,7 @@ impl Fold {
             });
         }
         let seq = self.emit(header, kinds::PROCESS_EXEC, sink, |text, record| {
+            record.detail = some(&text.container);
             record.host_path = some(&text.host_path);
             record.mode = Some(i64::from(exec.mode));
             record.dev = Some(stat_dev(exec.dev));
