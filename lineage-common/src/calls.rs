@@ -6,6 +6,8 @@
 
 use crate::layout::{Action, SYSCALLS_MAX};
 
+pub mod coverage;
+
 /// A system call that is recorded.
 #[derive(Clone, Copy, Debug)]
 pub struct Syscall {
@@ -243,6 +245,7 @@ syscalls! {
     "tee" 276 77 TEE;
     "vmsplice" 278 75 WRITE;
     "copy_file_range" 326 285 SPLICE;
+    "mq_timedsend" 242 182 MQ_SEND;
     "mq_timedreceive" 243 183 READ;
     // Descriptors made and ended.
     "open" 2 _ OPEN;
@@ -347,6 +350,8 @@ syscalls! {
     "prctl" 157 167 PRCTL;
     "seccomp" 317 277 ARGUMENTS;
     "landlock_restrict_self" 446 446 ARGUMENTS;
+    "lsm_set_self_attr" 460 460 ARGUMENTS;
+    "personality" 135 92 ARGUMENTS;
     // Other processes.
     "kill" 62 129 SIGNAL;
     "tkill" 200 130 SIGNAL;
@@ -357,6 +362,8 @@ syscalls! {
     "ptrace" 101 117 PTRACE;
     "process_vm_readv" 310 270 ARGUMENTS;
     "process_vm_writev" 311 271 ARGUMENTS;
+    "process_madvise" 440 440 ARGUMENTS;
+    "process_mrelease" 448 448 ARGUMENTS;
     "pidfd_getfd" 438 438 RESULT;
     "shmget" 29 194 ARGUMENTS;
     "shmat" 30 196 ARGUMENTS;
@@ -364,6 +371,9 @@ syscalls! {
     "msgget" 68 186 ARGUMENTS;
     "msgsnd" 69 189 ARGUMENTS;
     "msgrcv" 70 188 ARGUMENTS;
+    "msgctl" 71 187 ARGUMENTS;
+    "semget" 64 190 ARGUMENTS;
+    "semctl" 66 191 ARGUMENTS;
     // The kernel itself.
     "bpf" 321 280 ARGUMENTS;
     "perf_event_open" 298 241 ARGUMENTS;
@@ -391,6 +401,10 @@ syscalls! {
     "setdomainname" 171 162 ARGUMENTS;
     "settimeofday" 164 170 ARGUMENTS;
     "clock_settime" 227 112 ARGUMENTS;
+    "adjtimex" 159 171 ARGUMENTS;
+    "clock_adjtime" 305 266 ARGUMENTS;
+    "syslog" 103 116 ARGUMENTS;
+    "vhangup" 153 58 ARGUMENTS;
     "iopl" 172 _ ARGUMENTS;
     "ioperm" 173 _ ARGUMENTS;
 }

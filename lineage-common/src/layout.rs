@@ -319,6 +319,9 @@ impl Action {
     /// `pipe(fds)`, `pipe2(fds, flags)`
     pub const PIPE: Self = Self(26);
 
+    /// `mq_timedsend(queue, message, bytes, …)`: all of argument 2, when it succeeds.
+    pub const MQ_SEND: Self = Self(40);
+
     /// From here on actions differ only in which arguments name what: see
     /// [`crate::calls::SHAPES`].
     pub const SHAPED: u8 = 64;

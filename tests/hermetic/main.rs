@@ -1,5 +1,6 @@
 //! Tests that need no kernel, no root and no network.
 
 mod cli;
+mod coverage;
 mod golden;
 mod schema;

@@ -236,3 +236,52 @@ fn other_processes_and_the_kernel() {
     assert_eq!(module, json!({ "module": "not_there" }));
     only(&run, "kernel.control", "swapon").expect(&json!({ "path": "/not/there", "result": -2 }));
 }
+
+#[test]
+fn semaphores_queues_clocks_and_the_kernel_log() {
+    let recorder = Recorder::new();
+    let run = recorder.script(
+        "call @s semget 0 1 896 ; call @r semctl @s 0 0 ; call @m msgget 0 896 ; call @r msgctl @m 0 0 ; \
+         call @r personality 262144 ; call @r lsm_set_self_attr 99 0 0 0 ; call @r syslog 10 0 0 ; \
+         call @r adjtimex 1 ; call @r clock_adjtime 0 1 ; call @r process_madvise -1 0 0 4 0 ; \
+         call @r process_mrelease -1 0 ; \
+         call @q mq_open =lineage-calls 66 384 0 ; call @r mq_timedsend @q =hello 5 0 0 ; \
+         call @r mq_timedreceive @q room 8192 0 0 ; print @r close @q call @r mq_unlink =lineage-calls ;",
+    );
+    assert_eq!(run.stdout(), "5\n");
+    for (kind, call, told) in [
+        (
+            "process.sysv",
+            "semget",
+            json!({ "key": 0, "count": 1, "flags": "0o1600" }),
+        ),
+        (
+            "process.prctl",
+            "personality",
+            json!({ "persona": ["ADDR_NO_RANDOMIZE"] }),
+        ),
+        (
+            "process.restrict",
+            "lsm_set_self_attr",
+            json!({ "attribute": 99 }),
+        ),
+        ("kernel.control", "syslog", json!({ "command": 10 })),
+        ("kernel.control", "clock_adjtime", json!({ "clock": 0 })),
+        (
+            "process.memory",
+            "process_madvise",
+            json!({ "pidfd": -1, "advice": 4 }),
+        ),
+        ("process.memory", "process_mrelease", json!({ "pidfd": -1 })),
+    ] {
+        assert_eq!(detail(only(&run, kind, call)), told, "{call}");
+    }
+    for call in ["semctl", "msgctl"] {
+        let removed = only(&run, "process.sysv", call);
+        removed.expect(&json!({ "result": 0 }));
+        assert_eq!(detail(removed)["command"], "IPC_RMID");
+    }
+    only(&run, "kernel.control", "adjtimex").expect(&json!({ "result": -14 }));
+    let queue = json!({ "path": "/lineage-calls", "bytes_read": 5, "bytes_written": 5 });
+    run.rows.only("file.close", &queue);
+}

@@ -32,3 +32,25 @@ fn both_ways_into_the_probes_work() {
         }
     }
 }
+
+/// The verifier refuses a program at a million instructions. Another kernel may need more for the same
+/// program, so there must be room.
+#[test]
+fn the_verifier_is_far_from_its_limit() {
+    const INSTRUCTIONS_MAX: u32 = 600_000;
+    let (probes, _reader) = Probes::load(&Options::default()).expect("the probes load");
+    let verified = probes.verified();
+    for (name, instructions) in &verified {
+        println!("{instructions:>8} instructions verified in {name}");
+    }
+    assert!(
+        verified.iter().any(|(name, _)| name.contains("sys_exit")),
+        "the kernel tells nothing: {verified:?}"
+    );
+    for (name, instructions) in verified {
+        assert!(
+            instructions <= INSTRUCTIONS_MAX,
+            "{name}: {instructions} of 1,000,000"
+        );
+    }
+}

@@ -12,6 +12,7 @@ mod compat;
 mod connect;
 mod container;
 mod context;
+mod coverage;
 mod crash;
 mod ending;
 mod exec;

@@ -9,7 +9,10 @@ use crate::{build, paths, sh};
 pub(crate) fn run(args: &[String]) -> Result<()> {
     sh::no_arguments(args)?;
     build::all()?;
-    sh::say("Blessing", "docs/schema.md and tests/golden/");
+    sh::say(
+        "Blessing",
+        "docs/schema.md, docs/coverage.md and tests/golden/",
+    );
     let mut cargo = sh::cargo(["test", "--package", "lineage-tests", "--test", "hermetic"]);
     build::linked_statically(&mut cargo, std::env::consts::ARCH);
     cargo

@@ -22,7 +22,8 @@ const TIER_LIMITS: &str =
 /// Loads and checks the probes, and says what that showed. Exit status 1 when nothing can be
 /// recorded here.
 pub(super) fn run(options: &cli::Doctor) -> anyhow::Result<ExitCode> {
-    let loaded = Probes::load(&Options::default()).map(|(probes, _)| probes.entry());
+    let loaded = Probes::load(&Options::default()).map(|(probes, _)| probes);
+    let loaded = loaded.as_ref();
     let names: Vec<&str> = BLIND_SPOTS.iter().map(|spot| spot.name).collect();
     let environment = Environment::read(Recorder {
         version: env!("CARGO_PKG_VERSION"),
@@ -39,8 +40,9 @@ pub(super) fn run(options: &cli::Doctor) -> anyhow::Result<ExitCode> {
     if options.json {
         let object = json!({
             "works": works,
-            "why_not": loaded.as_ref().err().map(ToString::to_string),
-            "entry": loaded.as_ref().ok().map(|entry| entry.name()),
+            "why_not": loaded.err().map(ToString::to_string),
+            "entry": loaded.ok().map(|probes| probes.entry().name()),
+            "verified_instructions": loaded.map_or_else(|_| json!({}), verified),
             "tier": TIER,
             "tier_limits": TIER_LIMITS,
             "kernel": environment.kernel,
@@ -50,8 +52,9 @@ pub(super) fn run(options: &cli::Doctor) -> anyhow::Result<ExitCode> {
         });
         writeln!(out, "{object}")?;
     } else {
-        match &loaded {
-            Ok(entry) => {
+        match loaded {
+            Ok(probes) => {
+                let entry = probes.entry();
                 writeln!(
                     out,
                     "recording   works: the probes load, and what they see agrees with procfs"
@@ -73,4 +76,13 @@ pub(super) fn run(options: &cli::Doctor) -> anyhow::Result<ExitCode> {
     } else {
         ExitCode::FAILURE
     })
+}
+
+/// Instructions the kernel's verifier looked at, by program.
+fn verified(probes: &Probes) -> serde_json::Value {
+    let programs = probes.verified();
+    let programs = programs
+        .iter()
+        .map(|(name, count)| ((*name).to_owned(), json!(count)));
+    serde_json::Value::Object(programs.collect())
 }

@@ -218,10 +218,10 @@ kinds! {
         "Namespaces were left or entered; the fields are those after the call.";
     PROCESS_PRCTL = "process.prctl", Process, None,
         [call uid gid euid egid user_ns caps_effective caps_permitted detail],
-        "The process changed what it may do, who may look at it or what it seems to be (prctl(2)).";
+        "The process changed what it may do, who may look at it or what it seems to be (`prctl`, `personality`).";
     PROCESS_RESTRICT = "process.restrict", Process, None,
         [call detail],
-        "The process put itself under a filter of system calls or a Landlock rule set.";
+        "The process put itself under a filter of system calls, a Landlock rule set or another security label.";
     PROCESS_SIGNAL = "process.signal", Process, None,
         [call path dev ino mode detail],
         "A signal was sent to another process, or could not be.";
@@ -230,13 +230,13 @@ kinds! {
         "Another process was taken under control, changed or let go by ptrace.";
     PROCESS_MEMORY = "process.memory", Process, ocsf(Ocsf::PROCESS, 4),
         [call detail],
-        "Memory of another process was read or written; `result` is the bytes.";
+        "Memory of another process was read, written, advised on or given back; `result` is the bytes.";
     PROCESS_GETFD = "process.getfd", Process, ocsf(Ocsf::PROCESS, 3),
         [call path dev ino mode detail],
         "A descriptor of another process was duplicated; `path` is what it leads to.";
     PROCESS_SYSV = "process.sysv", Process, None,
         [call detail],
-        "System V shared memory or message queues were made, attached, used or removed.";
+        "System V shared memory, message queues or semaphores were made, attached, used or removed.";
     KERNEL_BPF = "kernel.bpf", Process, None,
         [call request detail],
         "The kernel was asked to load, attach or use a BPF program or map.";
@@ -257,7 +257,7 @@ kinds! {
         "An io_uring was set up or changed: what goes through it has no records of its own.";
     KERNEL_CONTROL = "kernel.control", Process, None,
         [call path dir dev ino mode detail],
-        "The system as a whole was changed, or would have been: names, clocks, swap, accounting, quotas, ports, watching of all files, another kernel.";
+        "The system as a whole was changed, or would have been: names, clocks, swap, accounting, quotas, ports, terminals, the kernel's log, watching of all files, another kernel.";
     THREAD_EXIT = "thread.exit", Process, None,
         [exit_code exit_signal],
         "A thread ended and its process goes on.";

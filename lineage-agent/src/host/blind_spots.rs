@@ -19,6 +19,26 @@ pub const BLIND_SPOTS: &[BlindSpot] = &[
         doc: "Files and sockets opened, read or written through io_uring rings.",
     },
     BlindSpot {
+        name: "linux-aio",
+        doc: "Files read or written through `io_submit`: that a process makes such a context is seen.",
+    },
+    BlindSpot {
+        name: "device-requests",
+        doc: "What is asked of devices and file systems by ioctl, such as copying a file by sharing its blocks.",
+    },
+    BlindSpot {
+        name: "socket-pairs",
+        doc: "That two sockets are the ends of one pair: their bytes are counted.",
+    },
+    BlindSpot {
+        name: "listening",
+        doc: "That a socket accepts connections: its address and each accepted connection are seen.",
+    },
+    BlindSpot {
+        name: "scheduling-of-others",
+        doc: "Priorities, processors, memory nodes, resource limits and process groups that a process sets for another one.",
+    },
+    BlindSpot {
         name: "compat-calls",
         doc: "System calls of 32-bit programs on a 64-bit kernel: counted, not decoded.",
     },

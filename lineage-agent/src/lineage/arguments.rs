@@ -133,6 +133,17 @@ const REQUESTS: Form = One(&[
     (0x4206, "PTRACE_SEIZE"),
 ]);
 
+const PERSONA: Form = Bits(&[
+    (0x002_0000, "UNAME26"),
+    (0x004_0000, "ADDR_NO_RANDOMIZE"),
+    (0x010_0000, "MMAP_PAGE_ZERO"),
+    (0x020_0000, "ADDR_COMPAT_LAYOUT"),
+    (0x040_0000, "READ_IMPLIES_EXEC"),
+    (0x080_0000, "ADDR_LIMIT_32BIT"),
+    (0x400_0000, "STICKY_TIMEOUTS"),
+    (0x800_0000, "ADDR_LIMIT_3GB"),
+]);
+
 const CONTROL: Form = One(&[(0, "IPC_RMID"), (1, "IPC_SET"), (2, "IPC_STAT")]);
 
 const BPF: Form = One(&[
@@ -207,6 +218,8 @@ const CALLS: &[(&str, &[Argument])] = &[
     ),
     ("seccomp", &[(0, "operation", SECCOMP), (1, "flags", Size)]),
     ("landlock_restrict_self", &[(0, "ruleset", Int)]),
+    ("lsm_set_self_attr", &[(0, "attribute", Int)]),
+    ("personality", &[(0, "persona", PERSONA)]),
     ("kill", &[(0, "pid", Int), (1, "signal", Signal)]),
     ("tkill", &[(0, "tid", Int), (1, "signal", Signal)]),
     (
@@ -225,6 +238,8 @@ const CALLS: &[(&str, &[Argument])] = &[
     ("ptrace", &[(0, "request", REQUESTS), (1, "pid", Int)]),
     ("process_vm_readv", &[(0, "pid", Int)]),
     ("process_vm_writev", &[(0, "pid", Int)]),
+    ("process_madvise", &[(0, "pidfd", Int), (3, "advice", Int)]),
+    ("process_mrelease", &[(0, "pidfd", Int)]),
     ("pidfd_getfd", &[(0, "pidfd", Int), (1, "fd", Int)]),
     (
         "shmget",
@@ -235,6 +250,15 @@ const CALLS: &[(&str, &[Argument])] = &[
     ("msgget", &[(0, "key", Int), (1, "flags", Octal)]),
     ("msgsnd", &[(0, "id", Int), (2, "bytes", Size)]),
     ("msgrcv", &[(0, "id", Int)]),
+    ("msgctl", &[(0, "id", Int), (1, "command", CONTROL)]),
+    (
+        "semget",
+        &[(0, "key", Int), (1, "count", Int), (2, "flags", Octal)],
+    ),
+    (
+        "semctl",
+        &[(0, "id", Int), (1, "number", Int), (2, "command", CONTROL)],
+    ),
     ("bpf", &[(0, "command", BPF)]),
     (
         "perf_event_open",
@@ -256,6 +280,8 @@ const CALLS: &[(&str, &[Argument])] = &[
     ("quotactl", &[(0, "command", Size), (2, "id", Int)]),
     ("quotactl_fd", &[(1, "command", Size), (2, "id", Int)]),
     ("clock_settime", &[(0, "clock", Int)]),
+    ("clock_adjtime", &[(0, "clock", Int)]),
+    ("syslog", &[(0, "command", Int)]),
     ("iopl", &[(0, "level", Int)]),
     (
         "ioperm",

@@ -24,6 +24,7 @@ use crate::{
 };
 
 pub use agent::{ContextChange, LineageStart};
+pub use call::kind as kind_of_call;
 
 /// Where records go: numbers them and keeps them.
 pub trait Sink {

@@ -1,5 +1,6 @@
 //! Loads the object and attaches its programs.
 
+use std::cmp::Reverse;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 
 use aya::{
@@ -138,6 +139,21 @@ impl Attached {
             counters.set(cpu, CountersValue(CpuCounters::new_zeroed()), 0)?;
         }
         Ok(())
+    }
+
+    /// How many instructions the verifier looked at for each program, most first; none where the
+    /// kernel does not tell (before 5.16).
+    pub(super) fn verified(&self) -> Vec<(&str, u32)> {
+        let mut programs: Vec<_> = self
+            .ebpf
+            .programs()
+            .filter_map(|(name, program)| {
+                let info = program.info().ok()?;
+                Some((name, info.verified_instruction_count()?))
+            })
+            .collect();
+        programs.sort_unstable_by_key(|(name, instructions)| (Reverse(*instructions), *name));
+        programs
     }
 
     /// Runs of the programs that the kernel skipped, because that CPU was already in one: events

@@ -222,6 +222,13 @@ impl Probes {
         self.attached.recursion_misses()
     }
 
+    /// How many instructions the kernel's verifier looked at for each loaded program, most first. It
+    /// refuses a program at a million.
+    #[must_use]
+    pub fn verified(&self) -> Vec<(&str, u32)> {
+        self.attached.verified()
+    }
+
     /// How the probes are entered.
     #[must_use]
     pub fn entry(&self) -> Entry {

@@ -115,9 +115,12 @@ fn rare(actor: &Actor, call: &Returned, action: Action) -> Result<(), Skip> {
         Action::SOCKET => socket_create::returned(actor, call),
         Action::DUP2 => close::duplicated(actor, call),
         Action::CLOSE_RANGE => close::range_returned(actor, call),
-        Action::SENDFILE | Action::SPLICE | Action::TEE | Action::RECVMMSG | Action::SENDMMSG => {
-            transfer::several(actor, call, action)
-        }
+        Action::SENDFILE
+        | Action::SPLICE
+        | Action::TEE
+        | Action::RECVMMSG
+        | Action::SENDMMSG
+        | Action::MQ_SEND => transfer::several(actor, call, action),
         Action::EXECVE | Action::EXECVEAT => process_exec::failed(actor, call, action),
         Action::FORK => process_fork::failed(actor, call),
         _ => Err(Skip::Untraced),

@@ -79,12 +79,11 @@ pub(crate) fn several(actor: &Actor, call: &Returned, action: Action) -> Result<
     let (first, second) = (argument!(call, 0), argument!(call, 1));
     let bytes = call.result as u64;
     match action {
-        Action::RECVMMSG | Action::SENDMMSG => {
-            let bytes = messages(call);
-            let (read, written) = if action == Action::RECVMMSG {
-                (bytes, 0)
-            } else {
-                (0, bytes)
+        Action::RECVMMSG | Action::SENDMMSG | Action::MQ_SEND => {
+            let (read, written) = match action {
+                Action::RECVMMSG => (messages(call), 0),
+                Action::SENDMMSG => (0, messages(call)),
+                _ => (0, argument!(call, 2)),
             };
             moved(actor, first as i32, read, written)
         }

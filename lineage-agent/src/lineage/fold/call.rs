@@ -68,8 +68,9 @@ impl Fold {
     }
 }
 
-/// The kind of record a call makes.
-fn kind(name: &str, arguments: &[u64; 8]) -> &'static str {
+/// The kind of record that a call makes whose frame is the generic one.
+#[must_use]
+pub fn kind(name: &str, arguments: &[u64; 8]) -> &'static str {
     match name {
         "rename" | "renameat" | "renameat2" => kinds::FILE_RENAME,
         "link" | "linkat" => kinds::FILE_LINK,
@@ -90,16 +91,19 @@ fn kind(name: &str, arguments: &[u64; 8]) -> &'static str {
         | "mount_setattr" | "fsopen" | "fspick" | "fsconfig" | "fsmount" => kinds::FILE_MOUNT,
         "chroot" => kinds::PROCESS_CHROOT,
         "unshare" | "setns" => kinds::PROCESS_NAMESPACE,
-        "prctl" => kinds::PROCESS_PRCTL,
-        "seccomp" | "landlock_restrict_self" => kinds::PROCESS_RESTRICT,
+        "prctl" | "personality" => kinds::PROCESS_PRCTL,
+        "seccomp" | "landlock_restrict_self" | "lsm_set_self_attr" => kinds::PROCESS_RESTRICT,
         "setuid" | "setgid" | "setreuid" | "setregid" | "setresuid" | "setresgid" | "setfsuid"
         | "setfsgid" | "setgroups" | "capset" => kinds::PROCESS_CREDENTIALS,
         "kill" | "tkill" | "tgkill" | "rt_sigqueueinfo" | "rt_tgsigqueueinfo"
         | "pidfd_send_signal" => kinds::PROCESS_SIGNAL,
         "ptrace" => kinds::PROCESS_PTRACE,
-        "process_vm_readv" | "process_vm_writev" => kinds::PROCESS_MEMORY,
+        "process_vm_readv" | "process_vm_writev" | "process_madvise" | "process_mrelease" => {
+            kinds::PROCESS_MEMORY
+        }
         "pidfd_getfd" => kinds::PROCESS_GETFD,
-        "shmget" | "shmat" | "shmctl" | "msgget" | "msgsnd" | "msgrcv" => kinds::PROCESS_SYSV,
+        "shmget" | "shmat" | "shmctl" | "msgget" | "msgsnd" | "msgrcv" | "msgctl" | "semget"
+        | "semctl" => kinds::PROCESS_SYSV,
         "bpf" => kinds::KERNEL_BPF,
         "perf_event_open" => kinds::KERNEL_PERF,
         "init_module" | "finit_module" | "delete_module" => kinds::KERNEL_MODULE,
@@ -198,6 +202,10 @@ mod tests {
         "setdomainname",
         "settimeofday",
         "clock_settime",
+        "adjtimex",
+        "clock_adjtime",
+        "syslog",
+        "vhangup",
         "iopl",
         "ioperm",
     ];

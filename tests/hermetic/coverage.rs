@@ -1,0 +1,150 @@
+//! `docs/coverage.md` says of every system call what becomes of it, and says what the code says.
+
+use std::collections::BTreeMap;
+use std::fmt::Write;
+
+use lineage_agent::evidence::kinds;
+use lineage_agent::host::blind_spots::BLIND_SPOTS;
+use lineage_agent::lineage::fold::kind_of_call;
+use lineage_common::calls::coverage::{self, Column, Why};
+use lineage_common::calls::{SYSCALLS, Syscall};
+use lineage_common::layout::Action;
+
+use crate::golden;
+
+const INTRODUCTION: &str = "\
+# Coverage
+
+What becomes of each system call of Linux on x86-64 and 64-bit ARM when a recorded process makes it. Generated from
+`lineage-common/src/calls.rs` and `calls/coverage.rs` by `cargo xtask bless`; a test fails when the running kernel has a call
+that is not here. [schema.md](schema.md) says what the kinds of records are.
+
+- **kernel**: recorded, and what the record says is what the kernel holds.
+- **claimed**: recorded; a name in it is read from the memory of the process when the call returns, and another thread can have
+  changed it since the kernel read it. The directory it starts from, the result and every number are the kernel's.
+- **counted**: no record of its own; its bytes are in the totals of another record.
+- **not seen**: no record, with the reason. A *gap* is described at the end; it also stands in every environment document.
+
+Calls of 32-bit programs on a 64-bit kernel are counted as such and not decoded.
+";
+
+#[test]
+fn the_coverage_document_is_up_to_date() {
+    golden::check("docs/coverage.md", &document());
+}
+
+#[test]
+fn no_call_is_in_two_columns() {
+    let mut names: Vec<&str> = SYSCALLS.iter().map(|call| call.name).collect();
+    names.extend(coverage::unrecorded().map(|(name, _)| name));
+    names.sort_unstable();
+    for pair in names.windows(2) {
+        assert_ne!(pair[0], pair[1], "in calls.rs and in calls/coverage.rs");
+    }
+}
+
+#[test]
+fn every_gap_is_in_the_list_of_what_is_not_seen() {
+    for (name, why) in coverage::unrecorded() {
+        if let Why::BlindSpot(spot) = why {
+            assert!(BLIND_SPOTS.iter().any(|known| known.name == spot), "{name}");
+        }
+    }
+}
+
+#[test]
+fn every_record_named_is_of_a_kind() {
+    for call in SYSCALLS {
+        for kind in kinds_of(call) {
+            assert!(kinds::find(kind).is_some(), "{}: {kind}", call.name);
+        }
+    }
+}
+
+fn document() -> String {
+    let rows: BTreeMap<&str, String> = SYSCALLS
+        .iter()
+        .map(|call| (call.name, recorded(call)))
+        .chain(coverage::unrecorded().map(|(name, why)| (name, unrecorded(why))))
+        .collect();
+    let mut text = INTRODUCTION.to_owned();
+    let written = counts(&mut text)
+        .and_then(|()| {
+            text.push_str(
+                "\n| call | | records | what is recorded, or why nothing |\n|---|---|---|---|\n",
+            );
+            rows.iter()
+                .try_for_each(|(name, row)| writeln!(text, "| `{name}` | {row} |"))
+        })
+        .and_then(|()| gaps(&mut text));
+    written.expect("writing to a String succeeds");
+    text
+}
+
+fn counts(text: &mut String) -> std::fmt::Result {
+    let of = |column| {
+        SYSCALLS
+            .iter()
+            .filter(|call| coverage::recorded(call).0 == column)
+            .count()
+    };
+    writeln!(
+        text,
+        "\nOf {} calls, {} are recorded from kernel truth, {} with a claimed name, {} are counted and {} not seen.",
+        SYSCALLS.len() + coverage::unrecorded().count(),
+        of(Column::Kernel),
+        of(Column::Claimed),
+        of(Column::Counted),
+        coverage::unrecorded().count()
+    )
+}
+
+fn recorded(call: &Syscall) -> String {
+    let (column, what) = coverage::recorded(call);
+    let kinds: Vec<String> = kinds_of(call)
+        .iter()
+        .map(|kind| format!("`{kind}`"))
+        .collect();
+    format!("{} | {} | {what}", column.name(), kinds.join(", "))
+}
+
+fn unrecorded(why: Why) -> String {
+    let reason = match why {
+        Why::BlindSpot(name) => format!("{}: `{name}`", why.doc()),
+        _ => why.doc().to_owned(),
+    };
+    format!("{} | | {reason}", Column::Unseen.name())
+}
+
+/// The kinds of records a call leads to.
+fn kinds_of(call: &Syscall) -> Vec<&'static str> {
+    use kinds::{
+        FILE_CLOSE, FILE_INHERIT, FILE_OPEN, NET_ACCEPT, NET_BIND, NET_CLOSE, NET_CONNECT,
+        NET_INHERIT, PROCESS_EXEC, PROCESS_FORK, THREAD_START,
+    };
+    if call.action.0 >= Action::SHAPED {
+        return vec![kind_of_call(call.name, &[0; 8])];
+    }
+    match call.action {
+        Action::CONNECT => vec![NET_CONNECT],
+        Action::ACCEPT => vec![NET_ACCEPT],
+        Action::BIND => vec![NET_BIND],
+        Action::SOCKET => vec![NET_INHERIT, NET_CLOSE],
+        Action::FORK => vec![PROCESS_FORK, THREAD_START],
+        Action::EXECVE | Action::EXECVEAT => vec![PROCESS_EXEC],
+        Action::CLOSE | Action::CLOSE_RANGE | Action::DUP2 => vec![FILE_CLOSE, NET_CLOSE],
+        _ if coverage::recorded(call).0 == Column::Counted => {
+            vec![FILE_INHERIT, FILE_CLOSE, NET_INHERIT, NET_CLOSE]
+        }
+        _ => vec![FILE_OPEN],
+    }
+}
+
+fn gaps(text: &mut String) -> std::fmt::Result {
+    text.push_str(
+        "\n## What is not seen\n\n| name | what a process can do without a record |\n|---|---|\n",
+    );
+    BLIND_SPOTS
+        .iter()
+        .try_for_each(|spot| writeln!(text, "| `{}` | {} |", spot.name, spot.doc))
+}
