@@ -6,8 +6,8 @@
 use lineage_common::{
     calls::{self, Shape},
     frame::{
-        Call, Close, Credentials, Exec, Exit, File, Fork, Header, HostPath, Kind, Namespaces,
-        Socket,
+        Call, Close, Counted, Credentials, Exec, Exit, File, Fork, Header, HostPath, Kind,
+        Namespaces, Socket,
     },
 };
 use zerocopy::{FromBytes, Immutable, KnownLayout};
@@ -52,6 +52,8 @@ pub enum Body<'a> {
     NetClose(&'a Close),
     /// [`Kind::CALL`]
     Call(CallEvent<'a>),
+    /// [`Kind::TALLY`]
+    Tally(TallyEvent<'a>),
 }
 
 /// An exec with its byte strings.
@@ -124,6 +126,15 @@ pub struct CallEvent<'a> {
     pub target: &'a [u8],
     /// Text that is no path.
     pub text: &'a [u8],
+}
+
+/// Calls that are counted.
+#[derive(Debug, Clone, Copy)]
+pub struct TallyEvent<'a> {
+    /// The fixed part.
+    pub counted: &'a Counted,
+    /// Path of the device; only of the first call.
+    pub path: Option<ReversedPath<'a>>,
 }
 
 /// State of a process after a call.
@@ -220,6 +231,7 @@ impl<'a> Event<'a> {
             Kind::NET_INHERIT => Body::NetInherit(rest.socket()?),
             Kind::NET_CLOSE => Body::NetClose(rest.fixed("close")?),
             Kind::CALL => Body::Call(rest.call()?),
+            Kind::TALLY => Body::Tally(rest.tally()?),
             Kind(unknown) => return Err(FrameError::UnknownKind(unknown)),
         };
         Ok(Self { header, body })
@@ -316,6 +328,14 @@ impl<'a> Cursor<'a> {
             target_base: self.path(call.target_base_len, "second base")?,
             target: self.bytes(call.target_len, "second name")?,
             text: self.bytes(call.text_len, "text")?,
+        })
+    }
+
+    fn tally(&mut self) -> Result<TallyEvent<'a>, FrameError> {
+        let counted: &Counted = self.fixed("counted")?;
+        Ok(TallyEvent {
+            counted,
+            path: self.path(counted.path_len, "path")?,
         })
     }
 

@@ -191,6 +191,8 @@ pub const SHAPES: [Shape; SHAPES_COUNT] = {
             Shape::of(0, NONE).with_state(Shape::NAMESPACES),
         ),
         (Action::PRCTL, Shape::PLAIN.with_state(Shape::CREDENTIALS)),
+        (Action::IOCTL, Shape::of(0, NONE)),
+        (Action::IOCTL_TWO, Shape::of(0, NONE).to(2, NONE)),
     ];
     let mut row = 0;
     while row < rows.len() {
@@ -315,6 +317,8 @@ syscalls! {
     "fsconfig" 431 431 DESCRIPTOR;
     "fsmount" 432 432 DESCRIPTOR;
     "chroot" 161 51 PATH;
+    // Devices, and files in ways of their file systems.
+    "ioctl" 16 29 IOCTL;
     // Sockets.
     "socket" 41 198 SOCKET;
     "connect" 42 203 CONNECT;
@@ -381,6 +385,7 @@ syscalls! {
     "io_uring_setup" 425 425 ARGUMENTS;
     "io_uring_register" 427 427 ARGUMENTS;
     "io_setup" 206 0 ARGUMENTS;
+    "io_submit" 209 2 IO_SUBMIT;
     "fanotify_init" 300 262 ARGUMENTS;
     "fanotify_mark" 301 263 ARGUMENTS;
     "add_key" 248 217 TEXT;

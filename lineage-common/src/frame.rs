@@ -7,7 +7,7 @@
 
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
-use crate::limits::COMM_BYTES;
+use crate::{limits::COMM_BYTES, tally::Class};
 
 /// Version of every layout in this crate; raised by any change to one of them.
 pub const WIRE_VERSION: u32 = 2;
@@ -51,6 +51,10 @@ impl Kind {
 
     /// A call of [`crate::calls::SYSCALLS`] whose action has a shape returned. Body: [`Call`].
     pub const CALL: Self = Self(14);
+
+    /// A call that is only counted was made for the first time, or how many there were at the end
+    /// of the process. Body: [`Counted`].
+    pub const TALLY: Self = Self(28);
 
     /// More than the highest value; the length of per-kind counter arrays.
     pub const COUNT: usize = 32;
@@ -363,6 +367,33 @@ pub struct Call {
     pub text_len: u32,
 }
 
+/// Body of [`Kind::TALLY`]. The first call of a kind has 1 call and its own result in the header; the
+/// total at the end of the process, for which there must be more, has no result.
+///
+/// Byte string: the path of the device as reversed components (see [`File`]), of a first call.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, FromBytes, IntoBytes, KnownLayout, Immutable)]
+pub struct Counted {
+    /// How many calls there were.
+    pub calls: u64,
+    /// How many of them failed.
+    pub failed: u64,
+    /// Inode number of the device file; 0 when there is none.
+    pub ino: u64,
+    /// What sort of call.
+    pub class: Class,
+    /// Which of them.
+    pub code: u32,
+    /// The device the file stands for, in the kernel's encoding.
+    pub device: u32,
+    /// The device the file is on, in the kernel's encoding.
+    pub dev: u32,
+    /// Mode of the inode.
+    pub mode: u32,
+    /// Bytes of the path.
+    pub path_len: u32,
+}
+
 /// Credentials of a process after a call, `struct cred` (`include/linux/cred.h`). Ids are those of
 /// the initial user namespace.
 #[repr(C)]
@@ -494,8 +525,10 @@ pub struct CpuCounters {
     pub tasks_full: u64,
     /// 32-bit compatibility system calls of tracked processes, which are not decoded.
     pub compat: u64,
+    /// Calls that were to be counted, and no place was left for their count.
+    pub tallies_full: u64,
     /// Always 0; fills a pair of cache lines so that CPUs do not share one.
-    pub reserved: [u64; 11],
+    pub reserved: [u64; 10],
 }
 
 const _: () = {
@@ -508,6 +541,7 @@ const _: () = {
     assert!(size_of::<Close>() == 48);
     assert!(size_of::<Socket>() == 64);
     assert!(size_of::<Call>() == 120);
+    assert!(size_of::<Counted>() == 48);
     assert!(size_of::<Credentials>() == 80);
     assert!(size_of::<Namespaces>() == 32);
     assert!(size_of::<CpuCounters>() == 640);

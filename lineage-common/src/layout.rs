@@ -106,6 +106,7 @@ kernel_layout! {
     file_private_data: "file" "private_data";
     inode_mode: "inode" "i_mode";
     inode_ino: "inode" "i_ino";
+    inode_rdev: "inode" "i_rdev";
     inode_sb: "inode" "i_sb";
     inode_size: "inode" "i_size";
     inode_mtime: "inode" "i_mtime_sec|__i_mtime.tv_sec|i_mtime.tv_sec";
@@ -321,6 +322,8 @@ impl Action {
 
     /// `mq_timedsend(queue, message, bytes, …)`: all of argument 2, when it succeeds.
     pub const MQ_SEND: Self = Self(40);
+    /// `io_submit(context, count, requests)`: counted.
+    pub const IO_SUBMIT: Self = Self(41);
 
     /// From here on actions differ only in which arguments name what: see
     /// [`crate::calls::SHAPES`].
@@ -368,6 +371,10 @@ impl Action {
     pub const SIGNAL: Self = Self(83);
     /// `(pid, tid, signal, …)`, likewise.
     pub const SIGNAL_THREAD: Self = Self(84);
+    /// `ioctl(fd, request, …)`: only requests that matter by themselves; those on devices are counted.
+    pub const IOCTL: Self = Self(94);
+    /// `ioctl(fd, request, other_fd)`: likewise, of two files.
+    pub const IOCTL_TWO: Self = Self(95);
 }
 
 const _: () = {

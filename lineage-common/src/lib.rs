@@ -8,7 +8,9 @@
 #![forbid(unsafe_code)]
 
 pub mod calls;
+pub mod compat;
 pub mod frame;
 pub mod layout;
 pub mod limits;
+pub mod tally;
 pub mod task;

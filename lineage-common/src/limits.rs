@@ -30,6 +30,12 @@ pub const TASKS_MAX: u32 = 65_536;
 /// Those in blocks are not counted.
 pub const DESCRIPTORS_MAX: u32 = 65_536;
 
+/// Tallies (see [`crate::tally`]) of one process.
+pub const TALLIES_PER_PROCESS_MAX: u32 = 1024;
+
+/// Entries of the map of tallies, two for each, over all tracked processes.
+pub const TALLY_ENTRIES_MAX: u32 = 32_768;
+
 /// Processes that can have a block of descriptors (see [`crate::task::Block`]) at one time.
 pub const BLOCKS_MAX: u32 = 4096;
 

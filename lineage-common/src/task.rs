@@ -30,6 +30,10 @@ pub struct Task {
     /// 1 when another process has shared its table of descriptors since the last exec
     /// (`CLONE_FILES`), or nobody knows, which is so from an attach; else 0.
     pub shared: u32,
+    /// How many tallies it has; see [`crate::tally`].
+    pub tallies: u32,
+    /// Always 0.
+    pub reserved: u32,
 }
 
 /// Descriptors below this have a place in the process's block, which needs no search.
@@ -55,6 +59,8 @@ impl Task {
             block,
             low: 0,
             shared: 1,
+            tallies: 0,
+            reserved: 0,
         }
     }
 
@@ -158,7 +164,7 @@ pub struct Descriptor {
 
 const _: () = {
     assert!(size_of::<Listed>() == 40);
-    assert!(size_of::<Task>() == 40);
+    assert!(size_of::<Task>() == 48);
     assert!(size_of::<Link>() == 16);
     assert!(size_of::<Switch>() == 8);
     assert!(size_of::<DescriptorKey>() == 16);

@@ -27,6 +27,7 @@ mod probes;
 mod read;
 mod skip;
 mod socket;
+mod tally;
 mod task;
 
 /// Some helpers are only for programs under a GPL-compatible licence.

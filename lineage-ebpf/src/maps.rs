@@ -11,8 +11,10 @@ use lineage_common::{
     layout::{Action, KernelLayout, SYSCALLS_MAX},
     limits::{
         BLOCKS_MAX, BULK_RING_BYTES, CONTROL_RING_BYTES, CPUS_MAX, DESCRIPTORS_MAX,
-        FRAME_BYTES_MAX, INTERPRETER_BYTES, INTERPRETERS_MAX, LINKS_MAX, TASKS_MAX,
+        FRAME_BYTES_MAX, INTERPRETER_BYTES, INTERPRETERS_MAX, LINKS_MAX, TALLY_ENTRIES_MAX,
+        TASKS_MAX,
     },
+    tally::{Tally, TallyKey},
     task::{Block, Descriptor, DescriptorKey, Link, NO_BLOCK, Switch, Task},
 };
 
@@ -105,6 +107,11 @@ pub(crate) static TASKS: HashMap<u32, Task> = HashMap::with_max_entries(TASKS_MA
 #[map]
 pub(crate) static DESCRIPTORS: HashMap<DescriptorKey, Descriptor> =
     HashMap::with_max_entries(DESCRIPTORS_MAX, 0);
+
+/// What is counted of the tracked processes.
+#[map]
+pub(crate) static TALLIES: HashMap<TallyKey, Tally> =
+    HashMap::with_max_entries(TALLY_ENTRIES_MAX, 0);
 
 /// Descriptors of processes, in blocks.
 #[map]

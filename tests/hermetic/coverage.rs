@@ -22,10 +22,11 @@ that is not here. [schema.md](schema.md) says what the kinds of records are.
 - **kernel**: recorded, and what the record says is what the kernel holds.
 - **claimed**: recorded; a name in it is read from the memory of the process when the call returns, and another thread can have
   changed it since the kernel read it. The directory it starts from, the result and every number are the kernel's.
-- **counted**: no record of its own; its bytes are in the totals of another record.
+- **counted**: not each has a record of its own; its bytes are in the totals of another record, or the first of its kind is
+  recorded and how many there were.
 - **not seen**: no record, with the reason. A *gap* is described at the end; it also stands in every environment document.
 
-Calls of 32-bit programs on a 64-bit kernel are counted as such and not decoded.
+Calls of 32-bit programs on a 64-bit kernel are counted by their name there (`process.compat`) and not decoded.
 ";
 
 #[test]
@@ -119,13 +120,14 @@ fn unrecorded(why: Why) -> String {
 /// The kinds of records a call leads to.
 fn kinds_of(call: &Syscall) -> Vec<&'static str> {
     use kinds::{
-        FILE_CLOSE, FILE_INHERIT, FILE_OPEN, NET_ACCEPT, NET_BIND, NET_CLOSE, NET_CONNECT,
-        NET_INHERIT, PROCESS_EXEC, PROCESS_FORK, THREAD_START,
+        FILE_CLOSE, FILE_INHERIT, FILE_OPEN, KERNEL_CONTROL, NET_ACCEPT, NET_BIND, NET_CLOSE,
+        NET_CONNECT, NET_INHERIT, PROCESS_EXEC, PROCESS_FORK, THREAD_START,
     };
     if call.action.0 >= Action::SHAPED {
         return vec![kind_of_call(call.name, &[0; 8])];
     }
     match call.action {
+        Action::IO_SUBMIT => vec![KERNEL_CONTROL],
         Action::CONNECT => vec![NET_CONNECT],
         Action::ACCEPT => vec![NET_ACCEPT],
         Action::BIND => vec![NET_BIND],

@@ -1,5 +1,5 @@
-//! 32-bit system calls: their numbers and arguments mean something else, so they leave no records,
-//! which is told and counted.
+//! 32-bit system calls: their numbers and arguments mean something else, so they are named and counted
+//! and nothing more, which is told.
 
 use lineage_tests::evidence::Verdict;
 use lineage_tests::recorder::Recorder;
@@ -18,6 +18,11 @@ fn a_32_bit_call_is_told_and_counted_and_not_mistaken_for_another() {
         .rows
         .only("file.close", &json!({ "opened": open.int("seq") }));
     close.expect(&json!({ "closed_by": "exit" }));
+    let call = run.rows.only("process.compat", &json!({}));
+    call.expect(&json!({
+        "origin": "kernel", "call": "close", "request": 6, "count": 1, "result": 0,
+        "detail": { "table": "i386" },
+    }));
     let report = run.evidence.verify();
     let findings = report.document["findings"].to_string();
     assert!(findings.contains(", 1 32-bit call\""), "{findings}");

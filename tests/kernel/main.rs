@@ -28,4 +28,5 @@ mod open;
 mod refusals;
 mod signals;
 mod snapshot;
+mod tally;
 mod terminal;

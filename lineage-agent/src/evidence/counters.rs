@@ -38,7 +38,7 @@ const KINDS: [&str; Kind::COUNT] = [
     "kind-25",
     "kind-26",
     "kind-27",
-    "kind-28",
+    "tally",
     "kind-29",
     "kind-30",
     "kind-31",
@@ -65,7 +65,7 @@ pub struct CpuCount {
     pub frames: u64,
     /// Probe runs that could not even count a frame.
     pub busy: u64,
-    /// Descriptors whose totals could not be kept.
+    /// Descriptors and counted calls whose totals could not be kept.
     pub descriptors_full: u64,
     /// Processes that could not be tracked.
     pub tasks_full: u64,
@@ -86,7 +86,7 @@ impl Counters {
                 cpu: u32::try_from(cpu).expect("CPU numbers are 32-bit"),
                 frames: counters.number,
                 busy: counters.busy,
-                descriptors_full: counters.descriptors_full,
+                descriptors_full: counters.descriptors_full + counters.tallies_full,
                 tasks_full: counters.tasks_full,
                 compat: counters.compat,
                 produced: counters.produced,

@@ -184,8 +184,11 @@ kinds! {
         [call path dir dev ino mode detail],
         "The times of a file were set.";
     FILE_XATTR = "file.xattr", File, ocsf(Ocsf::FILE, 6),
-        [call path dir dev ino mode detail],
-        "An extended attribute was set or removed; `detail` has its name.";
+        [call path dir dev ino mode request detail],
+        "An extended attribute was set or removed, or the attributes of the file that its file system has (chattr(1)); `detail` has the name.";
+    FILE_IOCTL = "file.ioctl", File, ocsf(Ocsf::FILE, Ocsf::OTHER),
+        [call path target dev ino mode rdev request count detail],
+        "A device was asked for something only it knows (with `count`: the first such request, and at the end how many), or two files were made to share content: from `target` into `path` (`FICLONE`, `FICLONERANGE`), whose bytes count as read and written, or because they had the same (`FIDEDUPERANGE`).";
     FILE_MOUNT = "file.mount", File, ocsf(Ocsf::FILE, 12),
         [call path dir target target_dir dev ino mode detail],
         "File systems were mounted, moved or prepared for that; `target` is the source, for `pivot_root` and `move_mount` the other place.";
@@ -234,6 +237,9 @@ kinds! {
     PROCESS_GETFD = "process.getfd", Process, ocsf(Ocsf::PROCESS, 3),
         [call path dev ino mode detail],
         "A descriptor of another process was duplicated; `path` is what it leads to.";
+    PROCESS_COMPAT = "process.compat", Process, None,
+        [call request count detail],
+        "A system call of another table than the native one was made, by a 32-bit program: the first with its number, and at the end how many. `call` is its name there; what it did is not recorded.";
     PROCESS_SYSV = "process.sysv", Process, None,
         [call detail],
         "System V shared memory, message queues or semaphores were made, attached, used or removed.";
@@ -253,11 +259,11 @@ kinds! {
         [call detail],
         "The process asked to handle page faults itself.";
     KERNEL_IO_URING = "kernel.io_uring", Process, None,
-        [call detail],
-        "An io_uring was set up or changed: what goes through it has no records of its own.";
+        [call request count detail],
+        "An io_uring was set up or changed, or requests went through it, which are counted by opcode and have no records of their own.";
     KERNEL_CONTROL = "kernel.control", Process, None,
-        [call path dir dev ino mode detail],
-        "The system as a whole was changed, or would have been: names, clocks, swap, accounting, quotas, ports, terminals, the kernel's log, watching of all files, another kernel.";
+        [call path dir dev ino mode request count detail],
+        "The system as a whole was changed, or would have been: names, clocks, swap, accounting, quotas, ports, terminals and what is put into them, network interfaces, the kernel's log, watching of all files, another kernel; or asynchronous reads and writes were submitted (`io_submit`, counted).";
     THREAD_EXIT = "thread.exit", Process, None,
         [exit_code exit_signal],
         "A thread ended and its process goes on.";

@@ -239,7 +239,9 @@ registry! {
     71 host_path Text Derived "`path`, or of an exec `exe`, as the host sees it (the root and mount namespace of the recorder), where that differs: the process has another root or mount namespace.";
     77 caps_effective I64 Kernel "Effective capabilities, a bit for each (capabilities(7)).";
     78 caps_permitted I64 Kernel "Permitted capabilities, a bit for each (`CAP_*`).";
-    83 request I64 Kernel "What was asked for, as the kernel numbers it: of ptrace and bpf.";
+    82 count U64 Kernel "Of a call that is only counted: 1 for the first of its kind (the same `kind`, `call`, `request` and `rdev`) of the process, at once; when the process ends, how many there were, if there was more than that one.";
+    83 request I64 Kernel "What was asked for, as the kernel numbers it: of ioctl, ptrace and bpf, the opcode for io_uring, the number of a call of another table.";
+    84 rdev I64 Kernel "The device a device file stands for, encoded as `st_rdev` of stat(2).";
 }
 
 #[cfg(test)]

@@ -16,15 +16,15 @@ pub struct BlindSpot {
 pub const BLIND_SPOTS: &[BlindSpot] = &[
     BlindSpot {
         name: "io-uring",
-        doc: "Files and sockets opened, read or written through io_uring rings.",
+        doc: "Files and sockets opened, read or written through io_uring rings: what is submitted is counted by opcode, on what it acts is not seen.",
     },
     BlindSpot {
         name: "linux-aio",
-        doc: "Files read or written through `io_submit`: that a process makes such a context is seen.",
+        doc: "Files read or written through `io_submit`: that a process makes such a context is seen, and how often it submits.",
     },
     BlindSpot {
         name: "device-requests",
-        doc: "What is asked of devices and file systems by ioctl, such as copying a file by sharing its blocks.",
+        doc: "What a request of a device (ioctl) does there: it is counted by its number; and requests of other files, but for the few that are recorded each.",
     },
     BlindSpot {
         name: "socket-pairs",
@@ -40,7 +40,7 @@ pub const BLIND_SPOTS: &[BlindSpot] = &[
     },
     BlindSpot {
         name: "compat-calls",
-        doc: "System calls of 32-bit programs on a 64-bit kernel: counted, not decoded.",
+        doc: "What system calls of 32-bit programs do on a 64-bit kernel: they are named and counted, not decoded.",
     },
     BlindSpot {
         name: "other-processes-memory",
@@ -64,7 +64,7 @@ pub const BLIND_SPOTS: &[BlindSpot] = &[
     },
     BlindSpot {
         name: "open-at-the-end",
-        doc: "Bytes moved through descriptors that are still open when recording stops: totals are told at the close.",
+        doc: "Bytes moved through descriptors that are still open, and how often a process made calls that are only counted, when recording stops: totals are told at the close and at the end of the process.",
     },
     BlindSpot {
         name: "before-attach",

@@ -9,6 +9,7 @@ mod file;
 mod host;
 mod net;
 mod process;
+mod tally;
 
 use lineage_common::frame::{Flags, Header};
 
@@ -123,6 +124,7 @@ impl Fold {
             Body::Bind(socket) => self.socket(kinds::NET_BIND, header, &socket, sink),
             Body::NetInherit(socket) => self.socket(kinds::NET_INHERIT, header, &socket, sink),
             Body::Call(call) => self.call(header, &call, sink),
+            Body::Tally(tally) => self.tally(header, &tally, sink),
             Body::NetClose(close) => self.close(kinds::NET_CLOSE, header, close, sink),
         }
     }
@@ -168,6 +170,7 @@ impl Fold {
                 exe: None,
                 cause: self.last_loss.unwrap_or(start_seq),
                 open: std::collections::BTreeMap::new(),
+                devices: std::collections::BTreeMap::new(),
             },
         );
     }

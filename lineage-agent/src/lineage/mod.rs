@@ -7,6 +7,7 @@ mod arguments;
 pub mod context;
 pub mod fold;
 pub mod identity;
+mod ioctl;
 pub mod mounts;
 pub mod order;
 pub mod process;

@@ -5,6 +5,8 @@ use std::{
     sync::Arc,
 };
 
+use lineage_common::tally::Class;
+
 use super::identity::Birth;
 
 /// Most text kept for open descriptors, of all processes together: what processes hold open must
@@ -13,6 +15,9 @@ const TEXT_BYTES_MAX: usize = 4 << 20;
 
 /// Most open descriptors kept.
 const OPENED_MAX: usize = 1 << 17;
+
+/// Most devices whose paths are kept, of one process.
+const DEVICES_MAX: usize = 32;
 
 /// Text of both ends of a usual socket.
 const ENDS_TEXT_BYTES: usize = 64;
@@ -36,7 +41,13 @@ pub struct Process {
     pub cause: u64,
     /// Descriptors a record opened, by number.
     pub open: BTreeMap<i32, Opened>,
+    /// Paths of the devices whose requests are counted, by class and device: see
+    /// [`Processes::device`].
+    pub devices: BTreeMap<Device, Box<str>>,
 }
+
+/// A device: what sort of one, and its number in the kernel's encoding.
+pub type Device = (Class, u32);
 
 /// An open descriptor and the record that opened it.
 #[derive(Debug, Clone)]
@@ -232,6 +243,16 @@ impl Processes {
         }
     }
 
+    /// Notes the path of a device a process uses, for the record of how often it did. Of more than a
+    /// few, that one has no path.
+    pub fn device(&mut self, pid: u32, start_ns: u64, device: Device, path: &str) {
+        if let Some(process) = self.get_mut(pid, start_ns)
+            && process.devices.len() < DEVICES_MAX
+        {
+            process.devices.insert(device, path.into());
+        }
+    }
+
     /// Takes back what [`Self::opened`] noted, if it is of the frame that this CPU gave this number.
     pub fn closed(
         &mut self,
@@ -281,6 +302,7 @@ mod tests {
             exe: None,
             cause: 0,
             open: BTreeMap::new(),
+            devices: BTreeMap::new(),
         }
     }
 

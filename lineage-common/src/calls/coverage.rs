@@ -57,6 +57,10 @@ pub fn recorded(call: &Syscall) -> (Column, &'static str) {
             Column::Kernel,
             "the file behind the new descriptor; of a failure, the name as given",
         ),
+        Action::IO_SUBMIT => (
+            Column::Counted,
+            "the first, and at the end of the process how many",
+        ),
         Action::SOCKET => (Column::Counted, "known as a socket from its first use on"),
         Action::EXECVE | Action::EXECVEAT => (
             Column::Kernel,
@@ -76,6 +80,12 @@ const fn shaped(action: Action, shape: Shape) -> (Column, &'static str) {
             return (
                 Column::Kernel,
                 "options that change what the process may do or be, and its credentials afterwards",
+            );
+        }
+        Action::IOCTL => {
+            return (
+                Column::Counted,
+                "of devices but terminals, the first of each request, and at the end of the process how many; each that shares content between files, changes their attributes, puts input into a terminal or makes a network interface",
             );
         }
         Action::PTRACE => {
@@ -225,12 +235,10 @@ pub const UNRECORDED: &[(Why, &str)] = &[
         "shmdt",
     ),
     (Why::BlindSpot("io-uring"), "io_uring_enter"),
-    (Why::BlindSpot("linux-aio"), "io_submit"),
     (
         Why::BlindSpot("mapped-files"),
         "mmap mprotect mremap pkey_mprotect remap_file_pages",
     ),
-    (Why::BlindSpot("device-requests"), "ioctl"),
     (Why::BlindSpot("socket-pairs"), "socketpair"),
     (Why::BlindSpot("listening"), "listen"),
     (

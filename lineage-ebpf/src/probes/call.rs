@@ -14,7 +14,10 @@ use crate::{
     emit::{BODY, Frame, What},
     maps::{self, Scratch},
     path,
-    probes::syscall::{Returned, argument},
+    probes::{
+        ioctl,
+        syscall::{Returned, argument},
+    },
     read::{Typed, copy_user_string, follow, mask_frame, offset, typed, user},
     skip::Skip,
     task::{self, Actor},
@@ -32,6 +35,11 @@ const TEXT_BYTES_MAX: u64 = 256;
 /// Records a call whose action has a shape.
 #[inline(never)]
 pub(crate) fn returned(actor: &Actor, call: &Returned, action: Action) -> Result<(), Skip> {
+    let action = if action == Action::IOCTL {
+        ioctl::action(actor, call)
+    } else {
+        action
+    };
     if !wanted(actor, call, action) {
         return Err(Skip::Untraced);
     }
@@ -39,6 +47,15 @@ pub(crate) fn returned(actor: &Actor, call: &Returned, action: Action) -> Result
     let frame = Frame::take(Kind::CALL)?;
     let body = frame.body::<Call>();
     clear(body, call);
+    let mut claimed = Flags(0);
+    if action == Action::IOCTL_TWO {
+        let other = ioctl::other(call);
+        if other.claimed {
+            claimed = Flags::CLAIMED;
+        }
+        // SAFETY: the body is ours until the frame is sent.
+        unsafe { (*body).arguments[2] = u64::from(other.fd as u32) };
+    }
     let mut at = NAMES;
     if call.result >= 0 {
         // SAFETY: the scratch and the body are ours until the frame is sent.
@@ -51,7 +68,7 @@ pub(crate) fn returned(actor: &Actor, call: &Returned, action: Action) -> Result
     let (at, flags) = names(&frame, actor.thread, shape, at);
     let what = What {
         kind: Kind::CALL,
-        flags,
+        flags: flags.with(claimed),
         result: call.result,
     };
     frame.send(actor, what, at);
@@ -68,7 +85,7 @@ fn clear(body: *mut Call, call: &Returned) {
         argument!(call, 3),
         argument!(call, 4),
         argument!(call, 5),
-        AT_FDCWD as i64 as u64,
+        i64::from(AT_FDCWD) as u64,
         call.result as u64,
     ];
     // SAFETY: the body is the caller's until the frame is sent.
@@ -102,7 +119,7 @@ fn names(frame: &Frame, thread: Typed, shape: Shape, at: u64) -> (u64, Flags) {
         at += u64::from(*lens) + u64::from(*lens.add(1));
 
         let lens = &raw mut (*body).target_base_len;
-        let which = named(shape.target_base, shape.target);
+        let which = named(shape.target_base, shape.target) | SECOND;
         let met = Flags(name(frame.scratch, thread, which, at, lens) as u16);
         if met.has(Flags::PATH_CUT) {
             flags = flags.with(Flags::TARGET_CUT);
@@ -128,6 +145,9 @@ fn names(frame: &Frame, thread: Typed, shape: Shape, at: u64) -> (u64, Flags) {
 /// More than any byte.
 const UNREADABLE: u32 = 256;
 
+/// Set in that word for the second path.
+const SECOND: u64 = 1 << 16;
+
 /// The arguments that are the base and the name, in one word: a function has few arguments.
 #[inline(always)]
 fn named(base: u8, name: u8) -> u64 {
@@ -140,7 +160,7 @@ fn named(base: u8, name: u8) -> u64 {
 /// Not inlined: its stack is free again afterwards.
 #[inline(never)]
 unsafe fn name(scratch: *mut Scratch, thread: Typed, which: u64, at: u64, lens: *mut u32) -> u64 {
-    let (base, name) = (which & 0xff, which >> 8);
+    let (base, name) = (which & 0xff, which >> 8 & 0xff);
     if base >= u64::from(Shape::NONE) {
         return 0;
     }
@@ -168,7 +188,7 @@ unsafe fn name(scratch: *mut Scratch, thread: Typed, which: u64, at: u64, lens: 
             return u64::from(Flags::CLAIMED.with(Flags::PATH_CUT).0);
         }
         if first != u32::from(b'/') {
-            (len, flags) = start(scratch, thread, dirfd, at);
+            (len, flags) = start(scratch, thread, dirfd, at, which & SECOND == 0);
         }
         *lens = len as u32;
         if first != 0 {
@@ -183,10 +203,16 @@ unsafe fn name(scratch: *mut Scratch, thread: Typed, which: u64, at: u64, lens: 
     }
 }
 
-/// Appends the path of the working directory or of a descriptor, and notes which file that is. Of a
-/// root, which has no components, an empty one: it is not the same as knowing nothing.
+/// Appends the path of the working directory or of a descriptor, and, when asked to, notes which file
+/// that is. Of a root, which has no components, an empty one: it is not the same as knowing nothing.
 #[inline(always)]
-unsafe fn start(scratch: *mut Scratch, thread: Typed, dirfd: i32, at: u64) -> (u64, Flags) {
+unsafe fn start(
+    scratch: *mut Scratch,
+    thread: Typed,
+    dirfd: i32,
+    at: u64,
+    noted: bool,
+) -> (u64, Flags) {
     let nothing = (0, Flags(0));
     let Some(view) = path::set_root(scratch, thread) else {
         return nothing;
@@ -210,10 +236,12 @@ unsafe fn start(scratch: *mut Scratch, thread: Typed, dirfd: i32, at: u64) -> (u
                 .cast::<u8>()
                 .add(BODY as usize)
                 .cast::<Call>();
-            (*body).ino = facts.ino;
-            (*body).fs_magic = facts.magic;
-            (*body).dev = facts.dev;
-            (*body).mode = facts.mode;
+            if noted {
+                (*body).ino = facts.ino;
+                (*body).fs_magic = facts.magic;
+                (*body).dev = facts.dev;
+                (*body).mode = facts.mode;
+            }
             (facts.mnt, facts.dentry)
         };
         let (len, flags) = path::append(scratch, at, mnt, dentry);

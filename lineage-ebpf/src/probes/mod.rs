@@ -6,6 +6,7 @@ mod call;
 mod close;
 mod connect;
 mod guarded;
+mod ioctl;
 mod newborn;
 mod open;
 pub(crate) mod process_exec;

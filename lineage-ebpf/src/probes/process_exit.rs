@@ -18,6 +18,7 @@ use crate::{
     maps::{self, LINKS, TASKS},
     read::{Typed, follow, offset, typed, untyped},
     skip::Skip,
+    tally,
     task::Actor,
 };
 
@@ -63,6 +64,7 @@ fn exited(thread: Typed) -> Result<Option<u32>, Skip> {
     }
     if last {
         descriptor::sweep(&actor, 0, u32::MAX, Sweep::Exit);
+        tally::sweep(&actor);
     }
     let _ = record(&actor, thread, last);
     if last {

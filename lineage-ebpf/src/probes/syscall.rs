@@ -2,7 +2,7 @@
 
 use aya_ebpf::{macros::btf_tracepoint, programs::BtfTracePointContext};
 use aya_log_ebpf::warn;
-use lineage_common::layout::Action;
+use lineage_common::{layout::Action, tally::Class};
 
 use crate::{
     atomic::fetch_add,
@@ -13,6 +13,7 @@ use crate::{
     },
     read::{Typed, offset, typed},
     skip::Skip,
+    tally::{self, Once},
     task::{self, Actor},
 };
 
@@ -71,7 +72,7 @@ pub(crate) fn returned(
     }
     let actor = Actor::current()?;
     if task::compat(actor.thread) || maps::foreign(number) {
-        return compat(&actor);
+        return compat(&actor, number, result);
     }
     let call = Returned {
         regs: regs(&actor),
@@ -96,8 +97,16 @@ pub(crate) fn returned(
         | Action::OPEN_BY_HANDLE
         | Action::MEMFD
         | Action::MEMFD_SECRET => open::returned(&actor, &call, action),
-        _ if action.0 >= Action::SHAPED => call::returned(&actor, &call, action),
-        _ => rare(&actor, &call, action),
+        _ => {
+            if action.0 >= Action::SHAPED {
+                call::returned(&actor, &call, action)?;
+                // Of these some move bytes between files as well.
+                if action != Action::IOCTL {
+                    return Ok(());
+                }
+            }
+            rare(&actor, &call, action)
+        }
     }
 }
 
@@ -120,9 +129,14 @@ fn rare(actor: &Actor, call: &Returned, action: Action) -> Result<(), Skip> {
         | Action::TEE
         | Action::RECVMMSG
         | Action::SENDMMSG
-        | Action::MQ_SEND => transfer::several(actor, call, action),
+        | Action::MQ_SEND
+        | Action::IOCTL => transfer::several(actor, call, action),
         Action::EXECVE | Action::EXECVEAT => process_exec::failed(actor, call, action),
         Action::FORK => process_fork::failed(actor, call),
+        Action::IO_SUBMIT => {
+            let once = Once::new(actor, Class::AIO, 0, call.result);
+            tally::count(actor, &once)
+        }
         _ => Err(Skip::Untraced),
     }
 }
@@ -130,15 +144,16 @@ fn rare(actor: &Actor, call: &Returned, action: Action) -> Result<(), Skip> {
 /// A call of another table than the native one: its number and arguments mean something else. It is
 /// counted, and the first one on each CPU is told at once.
 #[inline(never)]
-fn compat(actor: &Actor) -> Result<(), Skip> {
+fn compat(actor: &Actor, number: u64, result: i64) -> Result<(), Skip> {
     let counters = maps::counters(maps::cpu()).ok_or(Skip::Unreadable)?;
     // SAFETY: map values live as long as the program.
     if unsafe { fetch_add(&raw mut (*counters).compat, 1) } == 0 {
         warn!(
             actor,
-            "process {} makes 32-bit system calls: they are counted, and leave no records",
+            "process {} makes 32-bit system calls: they are counted by number, and their arguments are not recorded",
             actor.pid
         );
     }
-    Err(Skip::Untraced)
+    let once = Once::new(actor, Class::COMPAT, number as u32, result);
+    tally::count(actor, &once)
 }

@@ -13,7 +13,7 @@ use crate::{
     atomic::add,
     descriptor, path,
     probes::{
-        open,
+        ioctl, open,
         syscall::{Returned, argument},
     },
     read::user,
@@ -88,12 +88,16 @@ pub(crate) fn several(actor: &Actor, call: &Returned, action: Action) -> Result<
             moved(actor, first as i32, read, written)
         }
         _ => {
-            let (from, to) = match action {
-                Action::SENDFILE => (second, first),
-                Action::SPLICE => (first, argument!(call, 2)),
-                _ => (first, second),
+            let (from, to, bytes) = match action {
+                Action::SENDFILE => (second as i32, first, bytes),
+                Action::SPLICE => (first as i32, argument!(call, 2), bytes),
+                Action::IOCTL => {
+                    let (from, bytes) = ioctl::cloned(actor, call).ok_or(Skip::Untraced)?;
+                    (from, first, bytes)
+                }
+                _ => (first as i32, second, bytes),
             };
-            let _ = moved(actor, from as i32, bytes, 0);
+            let _ = moved(actor, from, bytes, 0);
             moved(actor, to as i32, 0, bytes)
         }
     }

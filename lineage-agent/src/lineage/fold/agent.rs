@@ -257,6 +257,7 @@ impl Fold {
             exe,
             cause,
             open: BTreeMap::new(),
+            devices: BTreeMap::new(),
         }
     }
 }

@@ -8,7 +8,7 @@ use crate::{
     event::{CallEvent, State},
     evidence::{kinds, schema::Record},
     lineage::{
-        arguments,
+        arguments, ioctl,
         text::{replace, some, stat_dev},
     },
 };
@@ -27,7 +27,10 @@ impl Fold {
         let call = event.call;
         let kind = kind(name, &call.arguments);
         self.scratch.set_call(header.flags, event);
-        let mut told = arguments::of(name, call);
+        let mut told = match name {
+            "ioctl" => ioctl::tell(ioctl::request(call.arguments[1])),
+            _ => arguments::of(name, call),
+        };
         if let Some(label) = text_label(name)
             && !event.text.is_empty()
         {
@@ -87,6 +90,7 @@ pub fn kind(name: &str, arguments: &[u64; 8]) -> &'static str {
         "setxattr" | "lsetxattr" | "fsetxattr" | "setxattrat" | "removexattr" | "lremovexattr"
         | "fremovexattr" | "removexattrat" | "file_setattr" => kinds::FILE_XATTR,
         "umount2" => kinds::FILE_UMOUNT,
+        "ioctl" => of_request(arguments[1]),
         "mount" | "pivot_root" | "move_mount" | "open_tree" | "open_tree_attr"
         | "mount_setattr" | "fsopen" | "fspick" | "fsconfig" | "fsmount" => kinds::FILE_MOUNT,
         "chroot" => kinds::PROCESS_CHROOT,
@@ -114,6 +118,19 @@ pub fn kind(name: &str, arguments: &[u64; 8]) -> &'static str {
     }
 }
 
+/// The kind of record an `ioctl` makes that is recorded each time.
+fn of_request(argument: u64) -> &'static str {
+    match ioctl::name(ioctl::request(argument)) {
+        Some(
+            "FS_IOC_SETFLAGS" | "FS_IOC32_SETFLAGS" | "FS_IOC_FSSETXATTR" | "FS_IOC_ENABLE_VERITY",
+        ) => kinds::FILE_XATTR,
+        Some("TIOCSTI" | "TIOCLINUX" | "TUNSETIFF" | "FIFREEZE" | "FITHAW") => {
+            kinds::KERNEL_CONTROL
+        }
+        _ => kinds::FILE_IOCTL,
+    }
+}
+
 /// What the text of a call is.
 fn text_label(name: &str) -> Option<&'static str> {
     Some(match name {
@@ -135,6 +152,7 @@ fn numbers(record: &mut Record<'_>, name: &str, arguments: &[u64; 8]) {
         "mkdirat" | "mknodat" | "fchmodat" | "fchmodat2" => record.mode = bits(2),
         "truncate" | "ftruncate" => record.size = size(1),
         "ptrace" | "bpf" => record.request = size(0),
+        "ioctl" => record.request = Some(i64::from(ioctl::request(arguments[1]))),
         _ => {}
     }
 }

@@ -52,6 +52,7 @@ impl Fold {
             exe: parent.exe.clone(),
             cause: seq,
             open: BTreeMap::new(),
+            devices: BTreeMap::new(),
         };
         self.processes.insert(fork.child_pid, child);
         Ok(())

@@ -18,6 +18,9 @@ pub(super) fn push(line: &mut Line, record: &Record<'_>) {
         let target = whole_path(record.target_dir, target);
         line.push(Style::Change, Fit::Shorten, target);
     }
+    if let Some(count) = record.count.filter(|count| *count > 1) {
+        line.push(Style::Plain, Fit::Keep, format!("{count} times"));
+    }
     if let Some(size) = record.size {
         line.push(Style::Plain, Fit::Keep, format!("to {size} bytes"));
     }
