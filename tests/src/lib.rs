@@ -5,6 +5,7 @@
 
 pub mod evidence;
 pub mod invariants;
+pub mod oracle;
 pub mod programs;
 pub mod recorder;
 pub mod rows;

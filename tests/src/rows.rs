@@ -165,7 +165,12 @@ fn pairs(values: &Value) -> impl Iterator<Item = (&String, &Value)> {
 }
 
 /// Takes back the escape of `docs/evidence-format.md`, independently of the agent's own.
-fn unescape(text: &str) -> Vec<u8> {
+///
+/// # Panics
+///
+/// On a malformed escape.
+#[must_use]
+pub fn unescape(text: &str) -> Vec<u8> {
     let mut bytes = Vec::new();
     let mut rest = text.as_bytes();
     while let Some((first, tail)) = rest.split_first() {

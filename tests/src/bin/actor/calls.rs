@@ -4,7 +4,7 @@ use std::ffi::{CStr, c_long};
 
 use lineage_common::calls::{Machine, SYSCALLS};
 
-use crate::sys::Arg::{Int, Out, Text};
+use crate::sys::Arg::{In, Int, Out, Text};
 use crate::sys::call;
 use crate::words::{Failure, Words, number};
 use crate::{Actor, Known};
@@ -33,10 +33,13 @@ impl Actor {
         let mut rooms = [[0u8; ROOM_BYTES], [0u8; ROOM_BYTES]];
         let [first, second] = &mut rooms;
         let mut rooms = [Some(first), Some(second)].into_iter();
+        let words = words.arguments();
+        let memories: Vec<Vec<u8>> = words.iter().map(|word| memory(word)).collect();
         let mut arguments = Vec::new();
-        for word in words.arguments() {
+        for (word, memory) in words.iter().zip(&memories) {
             arguments.push(match word.to_bytes() {
                 [b'=', ..] => Text(&word[1..]),
+                [b'#', ..] => In(memory),
                 b"room" => {
                     let room = rooms.next().flatten();
                     Out(room.ok_or_else(|| Failure::script("no more", word))?)
@@ -57,4 +60,14 @@ impl Actor {
         self.store(result, value);
         Ok(true)
     }
+}
+
+/// The memory that `#1,2` stands for: words of 64 bits.
+fn memory(word: &CStr) -> Vec<u8> {
+    let text = word.to_str().unwrap_or_default();
+    let numbers = text.strip_prefix('#').unwrap_or_default().split(',');
+    numbers
+        .filter_map(|number| number.parse::<i64>().ok())
+        .flat_map(i64::to_ne_bytes)
+        .collect()
 }

@@ -43,7 +43,7 @@
 //!
 //! **Processes**
 //! - `fork @pid [ … ]`, `vfork @pid [ … ]` (the parent is stopped until the child execs or ends),
-//!   `clone3 @pid [ … ]`, `clone-files @pid [ … ]` (shares its descriptors): the child ends with
+//!   `clone3 @pid [ … ]`, `clone-with FLAGS @pid [ … ]` (clone3 too), `clone-files @pid [ … ]` (shares its descriptors): the child ends with
 //!   status 0 after its steps.
 //! - `relay N`: goes on in a descendant of the `N`th degree; the others end, each when it has made the
 //!   next.
@@ -52,8 +52,8 @@
 //! - `thread @t [ … ]`, `join @t`
 //! - `exec FILE ARGUMENT… ;`: `ARGUMENT…` is the whole `argv`; the end of the block will do for `;`.
 //! - `exec-fd FD ARGUMENT… ;`: executes what the descriptor refers to.
-//! - `call @result NAME ARGUMENT… ;`: any recorded system call; an argument is a number, `=text`, or
-//!   `room` (memory the call may write). The result is a negated errno when it failed.
+//! - `call @result NAME ARGUMENT… ;`: any recorded system call; an argument is a number, `=text`,
+//!   `#1,2` (memory with these words of 64 bits), or `room` (memory the call may write). The result is a negated errno when it failed.
 //! - `name NAME`: names the thread. `setuid N`, `setgid N`.
 
 #![no_main]

@@ -35,6 +35,17 @@ impl Actor {
                 }
                 self.store(name, pid);
             }
+            b"clone-with" => {
+                let flags = words.constant()?;
+                let name = words.name()?;
+                let block = words.block()?;
+                let pid = clone_with(flags)?;
+                if pid == 0 {
+                    let end = self.run(block);
+                    exit(finish(&end));
+                }
+                self.store(name, pid);
+            }
             b"relay" => {
                 for _ in 0..words.number(self)? {
                     if create(b"fork")? != 0 {
@@ -116,12 +127,7 @@ impl Actor {
 fn create(verb: &[u8]) -> Result<i64, Failure> {
     let signal = i64::from(libc::SIGCHLD);
     match verb {
-        b"clone3" => {
-            // struct clone_args (include/uapi/linux/sched.h): the fifth word is exit_signal.
-            let words = [0, 0, 0, 0, signal, 0, 0, 0];
-            let args: Vec<u8> = words.iter().flat_map(|word| word.to_ne_bytes()).collect();
-            call("clone3", libc::SYS_clone3, &mut [In(&args), Int(64)])
-        }
+        b"clone3" => clone_with(0),
         b"vfork" | b"clone-files" => {
             let flag = if verb == b"vfork" {
                 libc::CLONE_VFORK
@@ -141,6 +147,22 @@ fn create(verb: &[u8]) -> Result<i64, Failure> {
             &mut [Int(signal), Int(0), Int(0), Int(0), Int(0)],
         ),
     }
+}
+
+/// `clone3` with flags that give the child its own copy of the memory. Its parent is told of its end,
+/// whoever that is.
+fn clone_with(flags: i64) -> Result<i64, Failure> {
+    let signal = if flags & i64::from(libc::CLONE_PARENT) == 0 {
+        i64::from(libc::SIGCHLD)
+    } else {
+        0
+    };
+    let mut pidfd = [0_u8; 4];
+    // struct clone_args (include/uapi/linux/sched.h): flags, pidfd, child_tid, parent_tid,
+    // exit_signal, stack, stack_size, tls.
+    let words = [flags, pidfd.as_mut_ptr() as i64, 0, 0, signal, 0, 0, 0];
+    let args: Vec<u8> = words.iter().flat_map(|word| word.to_ne_bytes()).collect();
+    call("clone3", libc::SYS_clone3, &mut [In(&args), Int(64)])
 }
 
 /// `close` by number 6 of the 32-bit table, through the 32-bit entry (`int 0x80`,
