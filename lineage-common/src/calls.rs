@@ -101,6 +101,9 @@ pub struct Shape {
     pub target: u8,
     /// Text that is no path, such as the name of an attribute.
     pub text: u8,
+    /// The id of a process or thread, in the pid namespace of the caller; with [`Shape::PIDFD`]
+    /// added a descriptor that may stand for one.
+    pub process: u8,
     /// What else is read of the process when the call has succeeded: one of [`Shape::NOTHING`],
     /// [`Shape::CREDENTIALS`], [`Shape::NAMESPACES`].
     pub state: u8,
@@ -113,6 +116,8 @@ impl Shape {
     pub const RESULT: u8 = 7;
     /// There is none.
     pub const NONE: u8 = 8;
+    /// Added to the position of an argument: see [`Shape::process`].
+    pub const PIDFD: u8 = 16;
 
     /// No state.
     pub const NOTHING: u8 = 0;
@@ -128,6 +133,7 @@ impl Shape {
         target_base: Self::NONE,
         target: Self::NONE,
         text: Self::NONE,
+        process: Self::NONE,
         state: Self::NOTHING,
     };
 
@@ -151,6 +157,10 @@ impl Shape {
         Self { text, ..self }
     }
 
+    const fn on(self, process: u8) -> Self {
+        Self { process, ..self }
+    }
+
     const fn with_state(self, state: u8) -> Self {
         Self { state, ..self }
     }
@@ -163,6 +173,7 @@ pub const SHAPES_COUNT: usize = 32;
 pub const SHAPES: [Shape; SHAPES_COUNT] = {
     const HERE: u8 = Shape::HERE;
     const NONE: u8 = Shape::NONE;
+    const PIDFD: u8 = Shape::PIDFD;
     let mut shapes = [Shape::PLAIN; SHAPES_COUNT];
     let rows = [
         (Action::PATH, Shape::of(HERE, 0)),
@@ -177,7 +188,7 @@ pub const SHAPES: [Shape; SHAPES_COUNT] = {
         (Action::PATH_AT_TEXT, Shape::of(0, 1).with_text(3)),
         (Action::DESCRIPTOR_TEXT, Shape::of(0, NONE).with_text(1)),
         (Action::TEXT, Shape::PLAIN.with_text(0)),
-        (Action::RESULT, Shape::of(Shape::RESULT, NONE)),
+        (Action::RESULT, Shape::of(Shape::RESULT, NONE).on(PIDFD)),
         (
             Action::CREDENTIALS,
             Shape::PLAIN.with_state(Shape::CREDENTIALS),
@@ -188,9 +199,22 @@ pub const SHAPES: [Shape; SHAPES_COUNT] = {
         ),
         (
             Action::SETNS,
-            Shape::of(0, NONE).with_state(Shape::NAMESPACES),
+            Shape::of(0, NONE).on(PIDFD).with_state(Shape::NAMESPACES),
         ),
-        (Action::PRCTL, Shape::PLAIN.with_state(Shape::CREDENTIALS)),
+        (
+            Action::PRCTL,
+            Shape::PLAIN.on(1).with_state(Shape::CREDENTIALS),
+        ),
+        (Action::PTRACE, Shape::PLAIN.on(1)),
+        (Action::SIGNAL, Shape::PLAIN.on(0)),
+        (Action::SIGNAL_THREAD, Shape::PLAIN.on(0)),
+        (Action::SIGNAL_PIDFD, Shape::of(0, NONE).on(PIDFD)),
+        (Action::PROCESS, Shape::PLAIN.on(0)),
+        (Action::OTHER, Shape::PLAIN.on(0)),
+        (Action::OTHER_PIDFD, Shape::of(0, NONE).on(PIDFD)),
+        (Action::LIMITS, Shape::PLAIN.on(0)),
+        (Action::PRIORITY, Shape::PLAIN.on(1)),
+        (Action::PERF, Shape::PLAIN.on(1)),
         (Action::IOCTL, Shape::of(0, NONE)),
         (Action::IOCTL_TWO, Shape::of(0, NONE).to(2, NONE)),
     ];
@@ -353,21 +377,31 @@ syscalls! {
     "setns" 308 268 SETNS;
     "prctl" 157 167 PRCTL;
     "seccomp" 317 277 ARGUMENTS;
+    "landlock_create_ruleset" 444 444 ARGUMENTS;
+    "landlock_add_rule" 445 445 ARGUMENTS;
     "landlock_restrict_self" 446 446 ARGUMENTS;
     "lsm_set_self_attr" 460 460 ARGUMENTS;
-    "personality" 135 92 ARGUMENTS;
+    "personality" 135 92 PERSONALITY;
     // Other processes.
     "kill" 62 129 SIGNAL;
     "tkill" 200 130 SIGNAL;
     "tgkill" 234 131 SIGNAL_THREAD;
     "rt_sigqueueinfo" 129 138 SIGNAL;
     "rt_tgsigqueueinfo" 297 240 SIGNAL_THREAD;
-    "pidfd_send_signal" 424 424 DESCRIPTOR;
+    "pidfd_send_signal" 424 424 SIGNAL_PIDFD;
     "ptrace" 101 117 PTRACE;
-    "process_vm_readv" 310 270 ARGUMENTS;
-    "process_vm_writev" 311 271 ARGUMENTS;
-    "process_madvise" 440 440 ARGUMENTS;
-    "process_mrelease" 448 448 ARGUMENTS;
+    "process_vm_readv" 310 270 PROCESS;
+    "process_vm_writev" 311 271 PROCESS;
+    "process_madvise" 440 440 OTHER_PIDFD;
+    "process_mrelease" 448 448 OTHER_PIDFD;
+    "move_pages" 279 239 OTHER;
+    "migrate_pages" 256 238 OTHER;
+    "sched_setaffinity" 203 122 OTHER;
+    "sched_setscheduler" 144 119 OTHER;
+    "sched_setparam" 142 118 OTHER;
+    "sched_setattr" 314 274 OTHER;
+    "setpriority" 141 140 PRIORITY;
+    "prlimit64" 302 261 LIMITS;
     "pidfd_getfd" 438 438 RESULT;
     "shmget" 29 194 ARGUMENTS;
     "shmat" 30 196 ARGUMENTS;
@@ -380,7 +414,7 @@ syscalls! {
     "semctl" 66 191 ARGUMENTS;
     // The kernel itself.
     "bpf" 321 280 ARGUMENTS;
-    "perf_event_open" 298 241 ARGUMENTS;
+    "perf_event_open" 298 241 PERF;
     "userfaultfd" 323 282 ARGUMENTS;
     "io_uring_setup" 425 425 ARGUMENTS;
     "io_uring_register" 427 427 ARGUMENTS;

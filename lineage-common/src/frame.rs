@@ -344,15 +344,16 @@ pub struct Call {
     pub ino: u64,
     /// Magic number of its file system.
     pub fs_magic: u64,
+    /// The process acted on.
+    pub other: Other,
     /// Its device, in the kernel's encoding.
     pub dev: u32,
     /// Mode of its inode.
     pub mode: u32,
     /// Number of the system call in the native table.
     pub number: u32,
-    /// Process id, in the initial pid namespace, of the process that a descriptor acted on stands
-    /// for; 0 when it stands for none.
-    pub target_pid: u32,
+    /// Always 0.
+    pub reserved: u32,
     /// Bytes of the state: 0, or the size of what the shape says.
     pub state_len: u32,
     /// Bytes of the base of the name.
@@ -392,6 +393,25 @@ pub struct Counted {
     pub mode: u32,
     /// Bytes of the path.
     pub path_len: u32,
+}
+
+/// A process that another one acts on, as the kernel has it when the call returns. What is not known
+/// is 0: all of it when the call names none, all but the id when the process is gone by then.
+#[repr(C)]
+#[derive(
+    Clone, Copy, PartialEq, Eq, Debug, Default, FromBytes, IntoBytes, KnownLayout, Immutable,
+)]
+pub struct Other {
+    /// `start_boottime` of its thread group leader in nanoseconds.
+    pub start: u64,
+    /// Process id in the initial pid namespace.
+    pub pid: u32,
+    /// Process id in its own pid namespace.
+    pub ns_pid: u32,
+    /// Inode number of that namespace.
+    pub pid_ns: u32,
+    /// Always 0.
+    pub reserved: u32,
 }
 
 /// Credentials of a process after a call, `struct cred` (`include/linux/cred.h`). Ids are those of
@@ -540,7 +560,8 @@ const _: () = {
     assert!(size_of::<File>() == 80);
     assert!(size_of::<Close>() == 48);
     assert!(size_of::<Socket>() == 64);
-    assert!(size_of::<Call>() == 120);
+    assert!(size_of::<Call>() == 144);
+    assert!(size_of::<Other>() == 24);
     assert!(size_of::<Counted>() == 48);
     assert!(size_of::<Credentials>() == 80);
     assert!(size_of::<Namespaces>() == 32);

@@ -108,6 +108,7 @@ kernel_layout! {
     inode_ino: "inode" "i_ino";
     inode_rdev: "inode" "i_rdev";
     inode_sb: "inode" "i_sb";
+    inode_private: "inode" "i_private";
     inode_size: "inode" "i_size";
     inode_mtime: "inode" "i_mtime_sec|__i_mtime.tv_sec|i_mtime.tv_sec";
     inode_mtime_nsec: "inode" "i_mtime_nsec|__i_mtime.tv_nsec|i_mtime.tv_nsec";
@@ -167,6 +168,12 @@ kernel_layout! {
     pid_ns_inum: "pid_namespace" "ns.inum";
     pid_level: "pid" "level";
     pid_numbers: "pid" "numbers";
+    pid_tasks: "pid" "tasks";
+    task_pid_links: "task_struct" "pid_links";
+    pid_ns_idr: "pid_namespace" "idr.idr_rt.xa_head" optional;
+    xa_node_shift: "xa_node" "shift" optional;
+    xa_node_slots: "xa_node" "slots" optional;
+    xa_node_marks: "xa_node" "marks" optional;
     upid_nr: "upid" "nr";
     upid_ns: "upid" "ns";
     socket_sk: "socket" "sk";
@@ -355,7 +362,7 @@ impl Action {
     pub const DESCRIPTOR_TEXT: Self = Self(75);
     /// `(name, …)`
     pub const TEXT: Self = Self(76);
-    /// What matters is the descriptor returned.
+    /// `pidfd_getfd(pidfd, …)`: what matters is the descriptor returned.
     pub const RESULT: Self = Self(77);
     /// Changes credentials.
     pub const CREDENTIALS: Self = Self(78);
@@ -371,6 +378,22 @@ impl Action {
     pub const SIGNAL: Self = Self(83);
     /// `(pid, tid, signal, …)`, likewise.
     pub const SIGNAL_THREAD: Self = Self(84);
+    /// `(pidfd, signal, …)`, likewise.
+    pub const SIGNAL_PIDFD: Self = Self(85);
+    /// `(pid, …)`
+    pub const PROCESS: Self = Self(86);
+    /// `(pid, …)`: not to the process itself.
+    pub const OTHER: Self = Self(87);
+    /// `(pidfd, …)`, likewise.
+    pub const OTHER_PIDFD: Self = Self(88);
+    /// `prlimit64(pid, resource, new, old)`, likewise, and only with new limits.
+    pub const LIMITS: Self = Self(89);
+    /// `setpriority(which, id, priority)`, likewise.
+    pub const PRIORITY: Self = Self(90);
+    /// `perf_event_open(attributes, pid, cpu, group, flags)`
+    pub const PERF: Self = Self(91);
+    /// `personality(persona)`: not only asked for.
+    pub const PERSONALITY: Self = Self(92);
     /// `ioctl(fd, request, …)`: only requests that matter by themselves; those on devices are counted.
     pub const IOCTL: Self = Self(94);
     /// `ioctl(fd, request, other_fd)`: likewise, of two files.

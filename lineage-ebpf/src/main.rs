@@ -22,6 +22,7 @@ mod descriptor;
 mod emit;
 mod host;
 mod maps;
+mod other;
 mod path;
 mod probes;
 mod read;

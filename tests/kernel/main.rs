@@ -25,6 +25,7 @@ mod launch;
 mod load;
 mod loss;
 mod open;
+mod others;
 mod refusals;
 mod signals;
 mod snapshot;

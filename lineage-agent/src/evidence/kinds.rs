@@ -217,26 +217,29 @@ kinds! {
         [call uid gid euid egid user_ns caps_effective caps_permitted detail],
         "User, groups or capabilities were changed; the fields are those after the call.";
     PROCESS_NAMESPACE = "process.namespace", Process, None,
-        [call path dev ino mode mnt_ns net_ns user_ns detail],
+        [call target_uid target_pid path dev ino mode mnt_ns net_ns user_ns detail],
         "Namespaces were left or entered; the fields are those after the call.";
     PROCESS_PRCTL = "process.prctl", Process, None,
-        [call uid gid euid egid user_ns caps_effective caps_permitted detail],
+        [call target_uid target_pid uid gid euid egid user_ns caps_effective caps_permitted detail],
         "The process changed what it may do, who may look at it or what it seems to be (`prctl`, `personality`).";
     PROCESS_RESTRICT = "process.restrict", Process, None,
         [call detail],
         "The process put itself under a filter of system calls, a Landlock rule set or another security label.";
     PROCESS_SIGNAL = "process.signal", Process, None,
-        [call path dev ino mode detail],
+        [call target_uid target_pid path dev ino mode detail],
         "A signal was sent to another process, or could not be.";
     PROCESS_PTRACE = "process.ptrace", Process, ocsf(Ocsf::PROCESS, 4),
-        [call request detail],
+        [call target_uid target_pid request detail],
         "Another process was taken under control, changed or let go by ptrace.";
     PROCESS_MEMORY = "process.memory", Process, ocsf(Ocsf::PROCESS, 4),
-        [call detail],
+        [call target_uid target_pid path dev ino mode detail],
         "Memory of another process was read, written, advised on or given back; `result` is the bytes.";
     PROCESS_GETFD = "process.getfd", Process, ocsf(Ocsf::PROCESS, 3),
-        [call path dev ino mode detail],
+        [call target_uid target_pid path dev ino mode detail],
         "A descriptor of another process was duplicated; `path` is what it leads to.";
+    PROCESS_RESOURCES = "process.resources", Process, None,
+        [call target_uid target_pid detail],
+        "How another process runs was changed, or could not be: its limits, its share of processors, its memory.";
     PROCESS_COMPAT = "process.compat", Process, None,
         [call request count detail],
         "A system call of another table than the native one was made, by a 32-bit program: the first with its number, and at the end how many. `call` is its name there; what it did is not recorded.";
@@ -247,7 +250,7 @@ kinds! {
         [call request detail],
         "The kernel was asked to load, attach or use a BPF program or map.";
     KERNEL_PERF = "kernel.perf", Process, None,
-        [call detail],
+        [call target_uid target_pid detail],
         "A performance event was opened.";
     KERNEL_MODULE = "kernel.module", Process, ocsf(1005, 1),
         [call path dev ino mode detail],

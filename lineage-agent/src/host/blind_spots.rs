@@ -36,7 +36,7 @@ pub const BLIND_SPOTS: &[BlindSpot] = &[
     },
     BlindSpot {
         name: "scheduling-of-others",
-        doc: "Priorities, processors, memory nodes, resource limits and process groups that a process sets for another one.",
+        doc: "Disk priorities (`ioprio_set`) and process groups that a process sets for another one.",
     },
     BlindSpot {
         name: "compat-calls",

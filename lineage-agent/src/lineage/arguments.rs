@@ -7,6 +7,13 @@ use serde_json::{Map, Value, json};
 
 use crate::names;
 
+mod numbers;
+
+use numbers::{
+    BPF, KEYS, LANDLOCK_RULES, LIMITS, OPTIONS, PERF_FLAGS, POLICIES, PRIORITIES, REQUESTS,
+    RESTRICT_FLAGS, SECCOMP,
+};
+
 /// How an argument reads.
 #[derive(Debug, Clone, Copy)]
 enum Form {
@@ -96,43 +103,6 @@ const TREE_FLAGS: Form = Bits(&[
     (0x8000, "AT_RECURSIVE"),
 ]);
 
-const OPTIONS: Form = One(&[
-    (4, "PR_SET_DUMPABLE"),
-    (8, "PR_SET_KEEPCAPS"),
-    (22, "PR_SET_SECCOMP"),
-    (24, "PR_CAPBSET_DROP"),
-    (28, "PR_SET_SECUREBITS"),
-    (35, "PR_SET_MM"),
-    (36, "PR_SET_CHILD_SUBREAPER"),
-    (38, "PR_SET_NO_NEW_PRIVS"),
-    (47, "PR_CAP_AMBIENT"),
-    (53, "PR_SET_SPECULATION_CTRL"),
-    (59, "PR_SET_SYSCALL_USER_DISPATCH"),
-    (65, "PR_SET_MDWE"),
-    (0x5961_6d61, "PR_SET_PTRACER"),
-]);
-
-const SECCOMP: Form = One(&[
-    (0, "SECCOMP_SET_MODE_STRICT"),
-    (1, "SECCOMP_SET_MODE_FILTER"),
-    (2, "SECCOMP_GET_ACTION_AVAIL"),
-    (3, "SECCOMP_GET_NOTIF_SIZES"),
-]);
-
-const REQUESTS: Form = One(&[
-    (0, "PTRACE_TRACEME"),
-    (4, "PTRACE_POKETEXT"),
-    (5, "PTRACE_POKEDATA"),
-    (6, "PTRACE_POKEUSER"),
-    (8, "PTRACE_KILL"),
-    (13, "PTRACE_SETREGS"),
-    (15, "PTRACE_SETFPREGS"),
-    (16, "PTRACE_ATTACH"),
-    (17, "PTRACE_DETACH"),
-    (0x4205, "PTRACE_SETREGSET"),
-    (0x4206, "PTRACE_SEIZE"),
-]);
-
 const PERSONA: Form = Bits(&[
     (0x002_0000, "UNAME26"),
     (0x004_0000, "ADDR_NO_RANDOMIZE"),
@@ -145,25 +115,6 @@ const PERSONA: Form = Bits(&[
 ]);
 
 const CONTROL: Form = One(&[(0, "IPC_RMID"), (1, "IPC_SET"), (2, "IPC_STAT")]);
-
-const BPF: Form = One(&[
-    (0, "BPF_MAP_CREATE"),
-    (1, "BPF_MAP_LOOKUP_ELEM"),
-    (2, "BPF_MAP_UPDATE_ELEM"),
-    (3, "BPF_MAP_DELETE_ELEM"),
-    (4, "BPF_MAP_GET_NEXT_KEY"),
-    (5, "BPF_PROG_LOAD"),
-    (6, "BPF_OBJ_PIN"),
-    (7, "BPF_OBJ_GET"),
-    (8, "BPF_PROG_ATTACH"),
-    (9, "BPF_PROG_DETACH"),
-    (10, "BPF_PROG_TEST_RUN"),
-    (17, "BPF_RAW_TRACEPOINT_OPEN"),
-    (18, "BPF_BTF_LOAD"),
-    (28, "BPF_LINK_CREATE"),
-    (29, "BPF_LINK_UPDATE"),
-    (34, "BPF_LINK_DETACH"),
-]);
 
 const RINGS: Form = Size;
 
@@ -217,7 +168,18 @@ const CALLS: &[(&str, &[Argument])] = &[
         ],
     ),
     ("seccomp", &[(0, "operation", SECCOMP), (1, "flags", Size)]),
-    ("landlock_restrict_self", &[(0, "ruleset", Int)]),
+    (
+        "landlock_create_ruleset",
+        &[(1, "bytes", Size), (2, "flags", Size)],
+    ),
+    (
+        "landlock_add_rule",
+        &[(0, "ruleset", Int), (1, "type", LANDLOCK_RULES)],
+    ),
+    (
+        "landlock_restrict_self",
+        &[(0, "ruleset", Int), (1, "flags", RESTRICT_FLAGS)],
+    ),
     ("lsm_set_self_attr", &[(0, "attribute", Int)]),
     ("personality", &[(0, "persona", PERSONA)]),
     ("kill", &[(0, "pid", Int), (1, "signal", Signal)]),
@@ -240,6 +202,24 @@ const CALLS: &[(&str, &[Argument])] = &[
     ("process_vm_writev", &[(0, "pid", Int)]),
     ("process_madvise", &[(0, "pidfd", Int), (3, "advice", Int)]),
     ("process_mrelease", &[(0, "pidfd", Int)]),
+    ("move_pages", &[(0, "pid", Int), (1, "pages", Size)]),
+    ("migrate_pages", &[(0, "pid", Int)]),
+    ("sched_setaffinity", &[(0, "pid", Int)]),
+    (
+        "sched_setscheduler",
+        &[(0, "pid", Int), (1, "policy", POLICIES)],
+    ),
+    ("sched_setparam", &[(0, "pid", Int)]),
+    ("sched_setattr", &[(0, "pid", Int)]),
+    (
+        "setpriority",
+        &[
+            (0, "which", PRIORITIES),
+            (1, "id", Int),
+            (2, "priority", Int),
+        ],
+    ),
+    ("prlimit64", &[(0, "pid", Int), (1, "resource", LIMITS)]),
     ("pidfd_getfd", &[(0, "pidfd", Int), (1, "fd", Int)]),
     (
         "shmget",
@@ -262,7 +242,12 @@ const CALLS: &[(&str, &[Argument])] = &[
     ("bpf", &[(0, "command", BPF)]),
     (
         "perf_event_open",
-        &[(1, "pid", Int), (2, "cpu", Int), (3, "group", Int)],
+        &[
+            (1, "pid", Int),
+            (2, "cpu", Int),
+            (3, "group", Int),
+            (4, "flags", PERF_FLAGS),
+        ],
     ),
     ("userfaultfd", &[(0, "flags", Size)]),
     ("io_uring_setup", &[(0, "entries", RINGS)]),
@@ -270,7 +255,7 @@ const CALLS: &[(&str, &[Argument])] = &[
     ("io_setup", &[(0, "events", Size)]),
     ("fanotify_init", &[(0, "flags", Size)]),
     ("fanotify_mark", &[(0, "group", Int), (1, "flags", Size)]),
-    ("keyctl", &[(0, "operation", Int), (1, "key", Int)]),
+    ("keyctl", &[(0, "operation", KEYS), (1, "key", Int)]),
     ("finit_module", &[(2, "flags", Size)]),
     ("init_module", &[(1, "bytes", Size)]),
     ("kexec_load", &[(1, "segments", Size), (3, "flags", Size)]),

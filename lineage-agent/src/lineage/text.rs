@@ -16,6 +16,7 @@ mod magic {
     pub(super) const SOCKFS: u64 = 0x534f_434b;
     pub(super) const ANON_INODE_FS: u64 = 0x0904_1934;
     pub(super) const NSFS: u64 = 0x6e73_6673;
+    pub(super) const PIDFS: u64 = 0x5049_4446;
 }
 
 /// Address families and socket types (`include/linux/socket.h`, `include/linux/net.h`).
@@ -116,6 +117,7 @@ impl Scratch {
             magic::PIPEFS,
             magic::SOCKFS,
             magic::NSFS,
+            magic::PIDFS,
             magic::ANON_INODE_FS,
         ];
         let hidden = if nameless.contains(&fs_magic) {
@@ -142,6 +144,9 @@ impl Scratch {
         match fs_magic {
             magic::PIPEFS => self.path = format!("pipe:[{ino}]"),
             magic::SOCKFS => self.path = format!("socket:[{ino}]"),
+            // As the kernel itself shows it, for the sake of those who knew it before it had a file
+            // system (`pidfs_dname`, `fs/pidfs.c`).
+            magic::PIDFS => self.path.push_str("anon_inode:[pidfd]"),
             magic::NSFS => self.path = format!("nsfs:[{ino}]"),
             magic::ANON_INODE_FS => {
                 self.path.push_str("anon_inode:");

@@ -59,6 +59,11 @@ pub fn resolve(btf: &Btf<'_>, machine: Machine) -> Result<KernelLayout, LayoutEr
         }
     }
     layout.derived = derive(btf, machine, &layout)?;
+    // The probes know nodes of 64 slots (`XA_CHUNK_SIZE`, `include/linux/xarray.h`): where they are
+    // others, ids of processes in calls stay what they are.
+    if layout.xa_node_marks != layout.xa_node_slots.saturating_add(64 * 8) {
+        layout.pid_ns_idr = ABSENT;
+    }
     // Only saves a copy, so where it does not fit the probes do without.
     let window = u64::from(layout.derived.dentry_window);
     let short = u64::from(layout.dentry_short_name);

@@ -94,8 +94,22 @@ const fn shaped(action: Action, shape: Shape) -> (Column, &'static str) {
                 "requests that begin, end or change; not those that read, wait and continue",
             );
         }
-        Action::SIGNAL | Action::SIGNAL_THREAD => {
-            return (Column::Kernel, "signals to other processes");
+        Action::SIGNAL | Action::SIGNAL_THREAD | Action::SIGNAL_PIDFD => {
+            return (Column::Kernel, "signals to other processes, and which");
+        }
+        Action::OTHER
+        | Action::OTHER_PIDFD
+        | Action::LIMITS
+        | Action::PRIORITY
+        | Action::PROCESS
+        | Action::PERF => {
+            return (
+                Column::Kernel,
+                "its arguments, and which other process it is about",
+            );
+        }
+        Action::PERSONALITY => {
+            return (Column::Kernel, "its arguments, unless it only asks");
         }
         _ => {}
     }
@@ -227,10 +241,6 @@ pub const UNRECORDED: &[(Why, &str)] = &[
         "pidfd_open",
     ),
     (
-        Why::Elsewhere("the rules take effect with `landlock_restrict_self`: `process.restrict`"),
-        "landlock_add_rule landlock_create_ruleset",
-    ),
-    (
         Why::Elsewhere("that it was attached: `process.sysv`"),
         "shmdt",
     ),
@@ -241,11 +251,7 @@ pub const UNRECORDED: &[(Why, &str)] = &[
     ),
     (Why::BlindSpot("socket-pairs"), "socketpair"),
     (Why::BlindSpot("listening"), "listen"),
-    (
-        Why::BlindSpot("scheduling-of-others"),
-        "ioprio_set migrate_pages move_pages prlimit64 sched_setaffinity sched_setattr \
-         sched_setparam sched_setscheduler setpgid setpriority",
-    ),
+    (Why::BlindSpot("scheduling-of-others"), "ioprio_set setpgid"),
     (
         Why::Gone,
         "_sysctl afs_syscall create_module epoll_ctl_old epoll_wait_old get_kernel_syms getpmsg \

@@ -5,7 +5,7 @@
 
 use lineage_common::{
     calls::Shape,
-    frame::{Call, Credentials, Flags, Kind, Namespaces},
+    frame::{Call, Credentials, Flags, Kind, Namespaces, Other},
     layout::Action,
     limits::PATH_BYTES_MAX,
 };
@@ -13,7 +13,7 @@ use lineage_common::{
 use crate::{
     emit::{BODY, Frame, What},
     maps::{self, Scratch},
-    path,
+    other, path,
     probes::{
         ioctl,
         syscall::{Returned, argument},
@@ -47,6 +47,14 @@ pub(crate) fn returned(actor: &Actor, call: &Returned, action: Action) -> Result
     let frame = Frame::take(Kind::CALL)?;
     let body = frame.body::<Call>();
     clear(body, call);
+    // SAFETY: the body is ours until the frame is sent.
+    unsafe {
+        process(body, actor.thread, shape, action);
+        if (*body).other.pid == actor.pid && others_only(action) {
+            frame.release();
+            return Err(Skip::Untraced);
+        }
+    }
     let mut claimed = Flags(0);
     if action == Action::IOCTL_TWO {
         let other = ioctl::other(call);
@@ -96,7 +104,7 @@ fn clear(body: *mut Call, call: &Returned) {
         (*body).dev = 0;
         (*body).mode = 0;
         (*body).number = call.number;
-        (*body).target_pid = 0;
+        (*body).reserved = 0;
         (*body).base_len = 0;
         (*body).name_len = 0;
         (*body).target_base_len = 0;
@@ -342,16 +350,19 @@ unsafe fn inum(structure: Typed, member: usize, number: usize) -> u32 {
 /// `PR_*` (`include/uapi/linux/prctl.h`) that change what a process may do, who may look at it, or
 /// what it seems to be: dumpable, keep capabilities, seccomp, bounding set, securebits, its memory
 /// map, reaping, no new privileges, ambient capabilities, speculation, user dispatch, no execution of
-/// what was writable.
-const OPTIONS: u64 = bits(&[4, 8, 22, 24, 28, 35, 36, 38, 47, 53, 59]);
-const OPTION_MDWE: u64 = 65;
+/// what was writable, pointer authentication, shadow stacks.
+const OPTIONS: u64 = bits(&[4, 8, 22, 24, 28, 35, 36, 38, 47, 53, 59, 60]);
+const LATER_OPTIONS: u64 = bits(&[65 - 64, 75 - 64, 76 - 64]);
 const OPTION_PTRACER: u64 = 0x5961_6d61;
 
 /// `PTRACE_*` (`include/uapi/linux/ptrace.h`, `arch/x86/include/uapi/asm/ptrace-abi.h`): to be traced,
 /// words and registers written, kill, attach, detach.
 const REQUESTS: u64 = bits(&[0, 4, 5, 6, 8, 13, 15, 16, 17]);
-const REQUEST_SETREGSET: u64 = 0x4205;
-const REQUEST_SEIZE: u64 = 0x4206;
+
+/// Those that every architecture has: options, signal information, sets of registers, attach, mask of
+/// signals, user dispatch, the system call itself.
+const COMMON_REQUESTS: u64 = bits(&[0, 3, 5, 6, 0xb, 0x10, 0x12]);
+const FIRST_COMMON: u64 = 0x4200;
 
 const fn bits(positions: &[u32]) -> u64 {
     let mut bits = 0;
@@ -370,15 +381,74 @@ fn wanted(actor: &Actor, call: &Returned, action: Action) -> bool {
     match action {
         Action::PRCTL => {
             let option = u64::from(argument!(call, 0) as u32);
-            in_set(OPTIONS, option) || option == OPTION_MDWE || option == OPTION_PTRACER
+            in_set(OPTIONS, option)
+                || in_set(LATER_OPTIONS, option.wrapping_sub(64))
+                || option == OPTION_PTRACER
         }
         Action::PTRACE => {
             let request = argument!(call, 0);
-            in_set(REQUESTS, request) || request == REQUEST_SETREGSET || request == REQUEST_SEIZE
+            in_set(REQUESTS, request) || in_set(COMMON_REQUESTS, request.wrapping_sub(FIRST_COMMON))
         }
         Action::SIGNAL => argument!(call, 1) as u32 != 0 && !own(actor, argument!(call, 0)),
         Action::SIGNAL_THREAD => argument!(call, 2) as u32 != 0 && !own(actor, argument!(call, 0)),
+        Action::SIGNAL_PIDFD => argument!(call, 1) as u32 != 0,
+        // 0 is the caller.
+        Action::OTHER => argument!(call, 0) as u32 != 0,
+        Action::LIMITS => argument!(call, 0) as u32 != 0 && argument!(call, 2) != 0,
+        Action::PRIORITY => argument!(call, 0) as u32 != 0 || argument!(call, 1) as u32 != 0,
+        // Asks only.
+        Action::PERSONALITY => argument!(call, 0) as u32 != u32::MAX,
         _ => true,
+    }
+}
+
+/// Whether calls of this action are recorded only when they are about another process.
+#[inline(always)]
+fn others_only(action: Action) -> bool {
+    matches!(
+        action,
+        Action::SIGNAL
+            | Action::SIGNAL_THREAD
+            | Action::SIGNAL_PIDFD
+            | Action::OTHER
+            | Action::OTHER_PIDFD
+            | Action::LIMITS
+            | Action::PRIORITY
+    )
+}
+
+/// `PERF_FLAG_PID_CGROUP` (`include/uapi/linux/perf_event.h`): the id is a descriptor of a group.
+const PERF_GROUP: u64 = 4;
+
+/// Fills in which process the call is about.
+#[inline(never)]
+unsafe fn process(body: *mut Call, thread: Typed, shape: Shape, action: Action) {
+    // SAFETY: the body is the caller's; an argument's position is masked to their number.
+    unsafe {
+        (*body).other = Other::default();
+        if shape.process == Shape::NONE {
+            return;
+        }
+        let argument = (*body).arguments[usize::from(shape.process & 7)] as i32;
+        let arguments = &raw const (*body).arguments;
+        let no_process = match action {
+            Action::PRCTL => (*arguments)[0] as u32 != OPTION_PTRACER as u32,
+            Action::PERF => (*arguments)[4] & PERF_GROUP != 0,
+            // `PRIO_PROCESS` is 0 (`include/uapi/linux/resource.h`).
+            Action::PRIORITY => (*arguments)[0] as u32 != 0,
+            _ => false,
+        };
+        if no_process {
+            return;
+        }
+        let pid = if shape.process & Shape::PIDFD != 0 {
+            task::file(thread, argument).and_then(other::of_file)
+        } else {
+            other::numbered(thread, argument)
+        };
+        if let Some(pid) = pid {
+            other::fill(&raw mut (*body).other, pid);
+        }
     }
 }
 

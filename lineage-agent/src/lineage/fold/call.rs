@@ -1,6 +1,6 @@
 //! Records of calls that are recorded as they are: which, on what, with which result.
 
-use lineage_common::frame::{Credentials, Header, Namespaces};
+use lineage_common::frame::{Credentials, Header, Namespaces, Other};
 use serde_json::{Map, Value, json};
 
 use super::{Fold, Sink};
@@ -8,7 +8,9 @@ use crate::{
     event::{CallEvent, State},
     evidence::{kinds, schema::Record},
     lineage::{
-        arguments, ioctl,
+        arguments,
+        identity::{Birth, process_uid},
+        ioctl,
         text::{replace, some, stat_dev},
     },
 };
@@ -42,6 +44,7 @@ impl Fold {
             State::Namespaces(namespaces) => tell_namespaces(&mut told, namespaces),
             State::None => {}
         }
+        let other = self.other(&call.other);
         let detail = (!told.is_empty()).then(|| Value::Object(told).to_string());
         self.emit(header, kind, sink, |text, record| {
             record.call = Some(name);
@@ -58,6 +61,7 @@ impl Fold {
                 record.mode = Some(i64::from(call.mode));
             }
             numbers(record, name, &call.arguments);
+            set_other(record, &other);
             if let State::Credentials(credentials) = event.state {
                 set_credentials(record, credentials);
             }
@@ -69,6 +73,32 @@ impl Fold {
         })
         .map(drop)
     }
+}
+
+/// Another process, as fields.
+pub(super) struct Target {
+    uid: Option<String>,
+    pid: Option<i64>,
+}
+
+impl Fold {
+    /// A process acted on, whether it is recorded or not.
+    pub(super) fn other(&self, other: &Other) -> Target {
+        let birth = Birth {
+            start_ns: other.start,
+            pid_ns: other.pid_ns,
+            ns_pid: other.ns_pid,
+        };
+        Target {
+            uid: (other.start != 0 && other.pid_ns != 0).then(|| process_uid(self.boot, birth)),
+            pid: (other.pid != 0).then(|| i64::from(other.pid)),
+        }
+    }
+}
+
+pub(super) fn set_other<'a>(record: &mut Record<'a>, target: &'a Target) {
+    record.target_uid = target.uid.as_deref();
+    record.target_pid = target.pid;
 }
 
 /// The kind of record that a call makes whose frame is the generic one.
@@ -96,7 +126,11 @@ pub fn kind(name: &str, arguments: &[u64; 8]) -> &'static str {
         "chroot" => kinds::PROCESS_CHROOT,
         "unshare" | "setns" => kinds::PROCESS_NAMESPACE,
         "prctl" | "personality" => kinds::PROCESS_PRCTL,
-        "seccomp" | "landlock_restrict_self" | "lsm_set_self_attr" => kinds::PROCESS_RESTRICT,
+        "seccomp"
+        | "landlock_create_ruleset"
+        | "landlock_add_rule"
+        | "landlock_restrict_self"
+        | "lsm_set_self_attr" => kinds::PROCESS_RESTRICT,
         "setuid" | "setgid" | "setreuid" | "setregid" | "setresuid" | "setresgid" | "setfsuid"
         | "setfsgid" | "setgroups" | "capset" => kinds::PROCESS_CREDENTIALS,
         "kill" | "tkill" | "tgkill" | "rt_sigqueueinfo" | "rt_tgsigqueueinfo"
@@ -106,6 +140,10 @@ pub fn kind(name: &str, arguments: &[u64; 8]) -> &'static str {
             kinds::PROCESS_MEMORY
         }
         "pidfd_getfd" => kinds::PROCESS_GETFD,
+        "move_pages" | "migrate_pages" | "sched_setaffinity" | "sched_setscheduler"
+        | "sched_setparam" | "sched_setattr" | "setpriority" | "prlimit64" => {
+            kinds::PROCESS_RESOURCES
+        }
         "shmget" | "shmat" | "shmctl" | "msgget" | "msgsnd" | "msgrcv" | "msgctl" | "semget"
         | "semctl" => kinds::PROCESS_SYSV,
         "bpf" => kinds::KERNEL_BPF,

@@ -18,6 +18,10 @@ pub(super) fn push(line: &mut Line, record: &Record<'_>) {
         let target = whole_path(record.target_dir, target);
         line.push(Style::Change, Fit::Shorten, target);
     }
+    if let Some(pid) = record.target_pid {
+        line.push(Style::Dim, Fit::Keep, "→");
+        line.push(Style::Change, Fit::Keep, format!("process {pid}"));
+    }
     if let Some(count) = record.count.filter(|count| *count > 1) {
         line.push(Style::Plain, Fit::Keep, format!("{count} times"));
     }

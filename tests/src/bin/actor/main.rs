@@ -41,6 +41,10 @@
 //! - `bind FD ADDRESS`, `listen FD`, `connect FD ADDRESS`, `accept @fd FD`, `nonblock FD`
 //! - `send FD N`, `sendto FD N ADDRESS`, `sendmsg FD N`, `recv FD N` (waits for all), `recvmsg FD N`
 //!
+//! - `pass SOCKET FD… ;`: one byte and these descriptors; `pass-each SOCKET FD… ;`: a message for each,
+//!   in one call; `receive SOCKET @fd… ;`, `receive-each SOCKET @fd… ;`: likewise.
+//! - `control SOCKET N… ;`: one byte and these words of control data.
+//!
 //! **Processes**
 //! - `fork @pid [ … ]`, `vfork @pid [ … ]` (the parent is stopped until the child execs or ends),
 //!   `clone3 @pid [ … ]`, `clone-with FLAGS @pid [ … ]` (clone3 too), `clone-files @pid [ … ]` (shares its descriptors): the child ends with
@@ -54,6 +58,7 @@
 //! - `exec-fd FD ARGUMENT… ;`: executes what the descriptor refers to.
 //! - `call @result NAME ARGUMENT… ;`: any recorded system call; an argument is a number, `=text`,
 //!   `#1,2` (memory with these words of 64 bits), or `room` (memory the call may write). The result is a negated errno when it failed.
+//! - `pidfd @fd PID`: a descriptor of a process.
 //! - `name NAME`: names the thread. `setuid N`, `setgid N`.
 
 #![no_main]
@@ -62,6 +67,7 @@
 mod calls;
 mod files;
 mod processes;
+mod rights;
 mod sockets;
 mod sys;
 mod words;
@@ -97,6 +103,7 @@ impl Actor {
             || self.name_space(verb, words)?
             || self.socket(verb, words)?
             || self.process(verb, words)?
+            || self.rights(verb, words)?
             || self.any(verb, words)?;
         if known {
             Ok(())

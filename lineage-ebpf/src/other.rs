@@ -1,0 +1,108 @@
+//! Other processes, as a call names them: by a number, or by a descriptor.
+
+use lineage_common::{frame::Other, layout::ABSENT};
+
+use crate::{
+    read::{Typed, offset, untyped},
+    task::own_number,
+};
+
+/// `PID_FS_MAGIC`, `ANON_INODE_FS_MAGIC` (`include/uapi/linux/magic.h`).
+const PIDFS: u64 = 0x5049_4446;
+const ANONYMOUS: u64 = 0x0904_1934;
+
+/// What the kernel calls a descriptor of a process where there is no file system for them, which came
+/// with Linux 6.9. No other caller of `anon_inode_getfile` gives this name.
+const PIDFD_NAME: u64 = u64::from_le_bytes(*b"[pidfd]\0");
+
+/// Most levels of the table of ids: each node has 6 bits of an id, of which there are 22
+/// (`PID_MAX_LIMIT`, `include/linux/threads.h`).
+const LEVELS: u32 = 4;
+
+/// Bits of an entry of the table: of a pointer to a node 2, of one to what is kept none
+/// (`include/linux/xarray.h`). A pointer to a node is larger than what else has these bits.
+const ENTRY_BITS: u64 = 3;
+const NODE: u64 = 2;
+const SMALLEST_NODE: u64 = 4096;
+
+/// The `struct pid` of what the process of `thread` calls `number`, a process or a thread, if there is
+/// one: `find_vpid` in [`kernel/pid.c`](https://elixir.bootlin.com/linux/v6.12/source/kernel/pid.c#L306).
+#[inline(always)]
+pub(crate) fn numbered(thread: Typed, number: i32) -> Option<u64> {
+    if number <= 0 || offset!(pid_ns_idr) == ABSENT as usize {
+        return None;
+    }
+    let pid: u64 = untyped(thread as u64 + offset!(task_thread_pid) as u64)?;
+    let level: u32 = untyped(pid + offset!(pid_level) as u64)?;
+    let upid = pid
+        + offset!(pid_numbers) as u64
+        + u64::from(level & 63) * offset!(derived.upid_size) as u64;
+    let namespace: u64 = untyped(upid + offset!(upid_ns) as u64)?;
+    let mut entry: u64 = untyped(namespace + offset!(pid_ns_idr) as u64)?;
+    let number = u64::from(number as u32);
+    let mut first = true;
+    for _ in 0..LEVELS {
+        if entry & ENTRY_BITS != NODE {
+            break;
+        }
+        if entry < SMALLEST_NODE {
+            return None;
+        }
+        let node = entry - NODE;
+        let shift: u8 = untyped(node + offset!(xa_node_shift) as u64)?;
+        let slot = number >> (shift & 63);
+        if first && slot > 63 {
+            return None;
+        }
+        first = false;
+        entry = untyped(node + offset!(xa_node_slots) as u64 + (slot & 63) * 8)?;
+    }
+    (entry & ENTRY_BITS == 0 && entry != 0).then_some(entry)
+}
+
+/// The `struct pid` that the `struct file` at `file` stands for, if it stands for a process.
+#[inline(always)]
+pub(crate) fn of_file(file: u64) -> Option<u64> {
+    let inode: u64 = untyped(file + offset!(file_inode) as u64)?;
+    let sb: u64 = untyped(inode + offset!(inode_sb) as u64)?;
+    let magic: u64 = untyped(sb + offset!(super_magic) as u64)?;
+    if magic == PIDFS {
+        return untyped(inode + offset!(inode_private) as u64);
+    }
+    if magic != ANONYMOUS {
+        return None;
+    }
+    let dentry: u64 = untyped(file + offset!(file_dentry) as u64)?;
+    let name: u64 = untyped(dentry + offset!(dentry_name) as u64)?;
+    if u64::from_le(untyped(name)?) != PIDFD_NAME {
+        return None;
+    }
+    untyped(file + offset!(file_private_data) as u64)
+}
+
+/// Fills in the process of a `struct pid`.
+#[inline(always)]
+pub(crate) unsafe fn fill(to: *mut Other, pid: u64) -> Option<()> {
+    // SAFETY: by contract of the caller.
+    unsafe {
+        let link: u64 = untyped(pid + offset!(pid_tasks) as u64)?;
+        if link == 0 {
+            // Gone, and known by its number only.
+            let upid = pid + offset!(pid_numbers) as u64;
+            (*to).pid = untyped(upid + offset!(upid_nr) as u64)?;
+            return Some(());
+        }
+        // The first list is that of the one thread with this id (`PIDTYPE_PID`).
+        let thread = link - offset!(task_pid_links) as u64;
+        if untyped::<u64>(thread + offset!(task_thread_pid) as u64)? != pid {
+            return None;
+        }
+        let leader: u64 = untyped(thread + offset!(task_group_leader) as u64)?;
+        (*to).pid = untyped(thread + offset!(task_tgid) as u64)?;
+        let (ns_pid, pid_ns) = own_number(leader)?;
+        (*to).ns_pid = ns_pid;
+        (*to).pid_ns = pid_ns;
+        (*to).start = untyped(leader + offset!(task_start_boottime) as u64)?;
+    }
+    Some(())
+}
