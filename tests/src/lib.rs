@@ -1,7 +1,7 @@
 //! What the tests of the whole share: running the real binary, and reading what it recorded.
 //!
 //! `hermetic/` needs no kernel and no privileges; `kernel/` records on the running kernel, as root;
-//! `oracle/` compares with strace.
+//! `oracle/` compares with strace, `programs/` too, with programs from elsewhere.
 
 pub mod evidence;
 pub mod invariants;

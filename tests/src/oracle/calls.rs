@@ -5,7 +5,7 @@ use std::path::Path;
 use crate::rows::{Row, Rows};
 
 /// The calls compared; those with a question mark are not known to every strace.
-pub const TRACED: &str = "execve execveat open openat openat2 creat connect fork vfork clone clone3 \
+pub const TRACED: &str = "execve execveat open openat openat2 creat memfd_create pipe pipe2 connect fork vfork clone clone3 \
     rename renameat renameat2 link linkat symlink symlinkat unlink unlinkat mkdir mkdirat rmdir mknod mknodat \
     truncate ftruncate fallocate chmod fchmod fchmodat ?fchmodat2 chown lchown fchown fchownat utime utimes \
     futimesat utimensat setxattr lsetxattr fsetxattr removexattr lremovexattr fremovexattr mount umount2 \
@@ -122,10 +122,6 @@ fn of_row(row: &Row) -> Option<Call> {
     Some(match row.text("kind") {
         "process.exec" => Call::Exec(path("filename"), arguments(row), row.int("result")),
         "file.open" => {
-            // Made by memfd_create or pipe, which is not compared.
-            if row.text("path").starts_with("/memfd:") || row.text("path").starts_with("pipe:") {
-                return None;
-            }
             // strace looks from outside of a chroot.
             let file = match row.get("host_path") {
                 none if none.is_null() => path("path"),

@@ -78,34 +78,32 @@ pub fn read(traces: &Path) -> Vec<Call> {
         .iter()
         .flat_map(|(thread, text)| {
             let own = process(*thread);
-            text.lines().filter_map(move |line| call(line, own))
+            text.lines().flat_map(move |line| calls(line, own))
         })
         .collect()
 }
 
-/// One line: a call, or nothing that is recorded. Fails on what it does not understand.
-fn call(line: &str, own: i64) -> Option<Call> {
+/// What a recording has of one line. Fails on what it does not understand.
+fn calls(line: &str, own: i64) -> Vec<Call> {
     // The thread that executes a program becomes the first thread; the rest of its line is there.
     if line.starts_with("+++ superseded") || line.starts_with("<... ") {
-        return None;
+        return Vec::new();
     }
     let changed = line.split_once(" <pid changed to ").map(|(call, _)| call);
     let whole = changed.map_or_else(|| line.to_owned(), |call| format!("{call}) = 0"));
     // The process ended in the call.
     if whole.ends_with("= ?") || whole.ends_with("<unfinished ...>") {
-        return None;
+        return Vec::new();
     }
     understand(&whole, own).unwrap_or_else(|| panic!("what is {line}"))
 }
 
-/// `None`: not understood. `Some(None)`: nothing that is recorded.
-#[expect(clippy::option_option, reason = "two ways of being nothing, as said")]
-fn understand(line: &str, own: i64) -> Option<Option<Call>> {
+fn understand(line: &str, own: i64) -> Option<Vec<Call>> {
     let (call, end) = line.rsplit_once(" = ")?;
     let (verb, arguments) = call.split_once('(')?;
     let words = split(arguments.trim_end().strip_suffix(')')?);
     let result = result(end)?;
-    Some(Some(match verb {
+    let call = match verb {
         "execve" | "execveat" => {
             let at = if verb == "execve" { 1 } else { 2 };
             let file = program(words.get(..at)?, result)?;
@@ -119,16 +117,12 @@ fn understand(line: &str, own: i64) -> Option<Option<Call>> {
             Call::Exec(file, rest, result)
         }
         "open" | "creat" | "openat" | "openat2" => {
-            let resolved = end.split_once('<').map(|(_, path)| path);
-            let asked = words.iter().find_map(|word| text(word));
-            Call::Open(
-                if result < 0 {
-                    asked.unwrap_or_default()
-                } else {
-                    name(&hex(resolved?)?)
-                },
-                result,
-            )
+            if result >= 0 {
+                opened(end)?
+            } else {
+                let asked = words.iter().find_map(|word| text(word));
+                Call::Open(asked.unwrap_or_default(), result)
+            }
         }
         "connect" => Call::Connect(address(arguments)?, result),
         "fork" | "vfork" | "clone" | "clone3" => {
@@ -137,14 +131,30 @@ fn understand(line: &str, own: i64) -> Option<Option<Call>> {
         "kill" | "tkill" | "tgkill" => {
             let signal = words.last()?;
             let to: i64 = words[0].split('<').next()?.parse().ok()?;
-            return Some(signal_to_another(verb, to, own, signal, result));
+            return Some(Vec::from_iter(signal_to_another(
+                verb, to, own, signal, result,
+            )));
         }
         "prctl" => {
             let option = words.first()?.split(' ').next()?;
-            return Some(Made::option(option, result));
+            return Some(Vec::from_iter(Made::option(option, result)));
         }
+        "pipe" | "pipe2" if result == 0 => {
+            let ends = split(words.first()?.trim_matches(['[', ']']));
+            return ends.into_iter().map(opened).collect();
+        }
+        "pipe" | "pipe2" => return Some(Vec::new()),
+        "memfd_create" if result >= 0 => opened(end)?,
+        "memfd_create" => Call::Open(String::new(), result),
         _ => Call::Made(named(verb, &words).with(verb, result)),
-    }))
+    };
+    Some(vec![call])
+}
+
+/// A new descriptor and what it leads to: `3</etc/passwd>`.
+fn opened(descriptor: &str) -> Option<Call> {
+    let (number, path) = descriptor.split_once('<')?;
+    Some(Call::Open(directory(&hex(path)?), number.parse().ok()?))
 }
 
 /// What the kernel calls the program: of a descriptor, a name below `/dev/fd`. When it failed nothing
