@@ -120,6 +120,13 @@ pub enum Command {
     /// Tell what can be recorded on this host, and what cannot.
     #[cfg(feature = "record")]
     Doctor(Doctor),
+    /// List what is recognised, and check a file of recognisers.
+    ///
+    /// Recognisers give records labels by what the records hold: model files, package installs, scripts,
+    /// accelerators, notebooks, agents and MCP servers. `ls`, `tree` and the column `recognised` show them.
+    /// docs/recognisers.md tells how to write one's own.
+    #[cfg(feature = "record")]
+    Recognisers(Recognisers),
 }
 
 /// Where the keys are.
@@ -168,6 +175,10 @@ pub struct Record {
         hide_possible_values = true
     )]
     pub environment: Environment,
+
+    /// Also recognise what this file describes (see `lineage recognisers` and docs/recognisers.md).
+    #[arg(long, value_name = "FILE")]
+    pub recognisers: Option<PathBuf>,
 
     /// Size of the ring for process events, bytes, a power of two.
     #[arg(long, value_name = "BYTES", value_parser = number(1_u32), default_value_t = lineage_common::limits::CONTROL_RING_BYTES, hide_short_help = true)]
@@ -287,6 +298,10 @@ pub struct Ls {
     #[arg(long, value_name = "GLOB")]
     pub comm: Vec<String>,
 
+    /// Only records with a recognised label matching the pattern, such as `*-install`.
+    #[arg(short, long, value_name = "GLOB", value_delimiter = ',')]
+    pub recognised: Vec<String>,
+
     /// Only the lineage whose id starts with this.
     #[arg(long, value_name = "ID")]
     pub lineage: Vec<String>,
@@ -313,6 +328,7 @@ Examples:
   lineage ls run1 --failed                      what did not work
   lineage ls run1 -k exec                       every program that was run
   lineage ls run1 -k open,close --path '/etc/*' who touched the configuration
+  lineage ls run1 -r '*-install,model-file'     packages installed, models used
   lineage ls run1 --peer '*:443'                connections to port 443
   lineage ls run1 --ndjson | jq -r 'select(.bytes_written > 0).path'
 
@@ -422,6 +438,22 @@ pub enum Key {
 #[cfg(feature = "record")]
 #[derive(Debug, Args)]
 pub struct Doctor {
+    /// Print one JSON object instead of text.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Options of `lineage recognisers`.
+#[cfg(feature = "record")]
+#[derive(Debug, Args)]
+pub struct Recognisers {
+    /// A file of recognisers to check and to add, as `lineage record --recognisers` would.
+    pub file: Option<PathBuf>,
+
+    /// Print the file that comes with the program: an example to start from.
+    #[arg(long, conflicts_with_all = ["file", "json"])]
+    pub built_in: bool,
+
     /// Print one JSON object instead of text.
     #[arg(long)]
     pub json: bool,

@@ -26,6 +26,7 @@ mod load;
 mod loss;
 mod open;
 mod others;
+mod recognised;
 mod refusals;
 mod signals;
 mod snapshot;

@@ -34,6 +34,7 @@ pub(super) fn run(options: &cli::Doctor) -> anyhow::Result<ExitCode> {
         blind_spots: &names,
         mounts: None,
         clock_steps: 0,
+        recognisers: &[],
     });
     let works = loaded.is_ok();
     let mut out = std::io::stdout().lock();

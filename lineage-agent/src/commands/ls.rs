@@ -86,6 +86,7 @@ fn filter(options: &cli::Ls) -> anyhow::Result<Filter> {
         paths: globs(&options.path),
         peers: globs(&options.peer),
         comms: globs(&options.comm),
+        recognised: globs(&options.recognised),
         lineages: options.lineage.clone(),
         failed: options.failed,
     })

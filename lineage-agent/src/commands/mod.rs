@@ -5,6 +5,8 @@ mod doctor;
 mod key;
 mod ls;
 #[cfg(feature = "record")]
+mod recognisers;
+#[cfg(feature = "record")]
 mod record;
 mod screen;
 mod seal;
@@ -26,6 +28,8 @@ fn run(command: Command) -> ExitCode {
         Command::Record(options) => return record::run(options),
         #[cfg(feature = "record")]
         Command::Doctor(options) => doctor::run(&options),
+        #[cfg(feature = "record")]
+        Command::Recognisers(options) => recognisers::run(&options),
         Command::Ls(options) => ls::run(&options),
         Command::Tree(options) => tree::run(&options),
         Command::Seal(options) => seal::run(&options),

@@ -64,6 +64,7 @@ fn try_run(options: cli::Record) -> anyhow::Result<u8> {
         command: options.command,
         pids: options.pids,
         until_exit: options.until_exit,
+        recognisers: options.recognisers,
         environment: match options.environment {
             cli::Environment::Names => variables::Shown::Names,
             cli::Environment::Values => variables::Shown::Values,

@@ -104,6 +104,7 @@ pub const ACTOR: &[&str] = &[
     "result",
     "truncated",
     "notes",
+    "recognised",
 ];
 
 macro_rules! kinds {
@@ -130,7 +131,7 @@ kinds! {
         [detail],
         "A lineage was registered: by launching a command or by attaching to a process. The root cause of all its records.";
     PROCESS_SNAPSHOT = "process.snapshot", Process, ocsf(Ocsf::PROCESS_QUERY, 1),
-        [argv argc cwd dev ino mode uid gid euid egid ns_pid pid_ns mnt_ns net_ns user_ns cgroup caps_effective caps_permitted detail],
+        [argv argc entry cwd dev ino mode uid gid euid egid ns_pid pid_ns mnt_ns net_ns user_ns cgroup caps_effective caps_permitted detail],
         "A process as it was found when recording reached it; what it did before was not seen. `detail` has the other credentials and namespaces, and the `environment`: what its memory shows of it, so claimed; names of variables, and values only when they were asked for and may be no secret.";
     PROCESS_FORK = "process.fork", Process, ocsf(Ocsf::PROCESS, Ocsf::OTHER),
         [child_uid child_pid child_tid ns_pid pid_ns],
@@ -139,7 +140,7 @@ kinds! {
         [child_tid],
         "The process created a thread.";
     PROCESS_EXEC = "process.exec", Process, ocsf(Ocsf::PROCESS, 1),
-        [path host_path filename interpreter argv argc cwd dev ino mode generation size mtime_ns ctime_ns uid gid euid egid ns_pid pid_ns mnt_ns net_ns user_ns cgroup detail],
+        [path host_path filename interpreter argv argc entry cwd dev ino mode generation size mtime_ns ctime_ns uid gid euid egid ns_pid pid_ns mnt_ns net_ns user_ns cgroup detail],
         "The process became another program, or could not. `dev`, `ino`, `mode` and the version (`generation`, `size`, `mtime_ns`, `ctime_ns`) are the executable's; `path` is there when it failed. `detail` names the `container`, if the names of its control groups tell of one.";
     FILE_OPEN = "file.open", File, ocsf(Ocsf::FILE, 14),
         [path host_path fd flags mode dev ino generation size mtime_ns ctime_ns],

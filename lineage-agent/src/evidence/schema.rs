@@ -149,6 +149,15 @@ macro_rules! registry {
                 let _ = index;
             }
 
+            /// The value of the field with this id; `None` when the record does not have it.
+            #[must_use]
+            pub fn get(&self, id: u16) -> Option<Value<'a>> {
+                match id {
+                    $($id => self.$name.map(|value| wrap!($type, value)),)*
+                    _ => None,
+                }
+            }
+
             /// Sets the field with this id. False when there is no such field or the value has
             /// another type; the record is then unchanged.
             #[inline]
@@ -241,9 +250,11 @@ registry! {
     71 host_path Text Derived "`path`, or of an exec `exe`, as the host sees it (the root and mount namespace of the recorder), where that differs: the process has another root or mount namespace.";
     77 caps_effective I64 Kernel "Effective capabilities, a bit for each (capabilities(7)).";
     78 caps_permitted I64 Kernel "Permitted capabilities, a bit for each (`CAP_*`).";
+    79 recognised Text Derived "What the recognisers of the recording take this for, such as `model-file` or `pip-install`: labels in the order of the alphabet, comma separated (see docs/recognisers.md). They follow from the other fields and the files of recognisers, which are artifacts named in the environment document.";
     82 count U64 Kernel "Of a call that is only counted: 1 for the first of its kind (the same `kind`, `call`, `request` and `rdev`) of the process, at once; when the process ends, how many there were, if there was more than that one.";
     83 request I64 Kernel "What was asked for, as the kernel numbers it: of ioctl, ptrace and bpf, the opcode for io_uring, the number of a call of another table.";
     84 rdev I64 Kernel "The device a device file stands for, encoded as `st_rdev` of stat(2).";
+    90 entry Text Derived "What an interpreter was given to run: the script as it was named, or the name of a module. From `argv`, or from `filename` when the kernel ran the script.";
 }
 
 #[cfg(test)]
@@ -268,6 +279,8 @@ mod tests {
             let mut seen = Vec::new();
             record.visit(|id, value| seen.push((id, value)));
             assert_eq!(seen, [(field.id, value)]);
+            assert_eq!(record.get(field.id), Some(value));
+            assert_eq!(Record::default().get(field.id), None);
         }
     }
 

@@ -34,6 +34,8 @@ pub struct Recorder<'a> {
     pub mounts: Option<&'a str>,
     /// How often the clock was set since recording began.
     pub clock_steps: u64,
+    /// Digests of the files of recognisers, in the order they were read.
+    pub recognisers: &'a [String],
 }
 
 /// The document. Field order is the canonical order: serialisation writes fields as declared.
@@ -66,6 +68,9 @@ pub struct Environment<'a> {
     pub mounts: Option<&'a str>,
     /// The probes.
     pub probes: Probes<'a>,
+    /// Digests of the files of recognisers in the order they were read: a later one replaces what an
+    /// earlier one gives the same label.
+    pub recognisers: &'a [String],
     /// Version of this document.
     pub version: u32,
 }
@@ -155,6 +160,7 @@ impl<'a> Environment<'a> {
                 layout: recorder.layout,
                 tier: recorder.tier,
             },
+            recognisers: recorder.recognisers,
             version: 1,
         }
     }
@@ -262,6 +268,7 @@ mod tests {
         blind_spots: &["io_uring"],
         mounts: Some("dd"),
         clock_steps: 0,
+        recognisers: &[],
     };
 
     #[test]

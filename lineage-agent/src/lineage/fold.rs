@@ -17,6 +17,7 @@ use super::{
     identity::BootId,
     order::Loss,
     process::{Process, Processes},
+    recognise::{Found, Recognisers},
     text::Scratch,
 };
 use crate::{
@@ -57,6 +58,8 @@ pub struct Fold {
     /// `seq` of the latest loss record: the cause of what only a lost frame could explain.
     last_loss: Option<u64>,
     scratch: Scratch,
+    recognisers: Recognisers,
+    found: Found,
 }
 
 /// What the fold keeps of one lineage.
@@ -84,7 +87,14 @@ impl Fold {
             container: None,
             last_loss: None,
             scratch: Scratch::default(),
+            recognisers: Recognisers::default(),
+            found: Found::default(),
         }
+    }
+
+    /// Sets what records are recognised by, from here on; nothing is at first.
+    pub fn recognise_by(&mut self, recognisers: Recognisers) {
+        self.recognisers = recognisers;
     }
 
     /// Sets what to add to boot time to get UTC, in nanoseconds, from here on.
@@ -220,6 +230,7 @@ impl Fold {
             ..Record::default()
         };
         fill(&self.scratch, &mut record);
+        self.recognisers.complete(&mut record, &mut self.found);
         sink.append(&record)?;
         Ok(seq)
     }

@@ -11,5 +11,6 @@ mod ioctl;
 pub mod mounts;
 pub mod order;
 pub mod process;
+pub mod recognise;
 mod text;
 pub mod variables;

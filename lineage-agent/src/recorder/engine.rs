@@ -24,6 +24,7 @@ use crate::{
         identity::BootId,
         mounts::Mounts,
         order::{Order, Ordered},
+        recognise::Recognisers,
     },
     probe::Reader,
 };
@@ -49,6 +50,7 @@ pub(super) struct Begin {
     /// What the host has mounted, if that is known.
     pub(super) mounts: Option<Arc<Mounts>>,
     pub(super) containers: Containers,
+    pub(super) recognisers: Recognisers,
 }
 
 /// What the engine ends with.
@@ -304,6 +306,7 @@ impl Recording {
     fn begin(begin: Begin) -> Result<Self, EvidenceError> {
         let mut fold = Fold::new(begin.boot);
         fold.set_mounts(0, begin.mounts);
+        fold.recognise_by(begin.recognisers);
         let mut sink = Numbered(begin.writer);
         fold.set_utc_offset(sink.0.offset_ns());
         let mut lineages = 0;

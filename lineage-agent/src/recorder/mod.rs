@@ -7,6 +7,7 @@ mod changes;
 mod ending;
 mod engine;
 pub mod launch;
+pub mod recognisers;
 mod registration;
 mod snapshot;
 mod surroundings;
@@ -34,6 +35,7 @@ use crate::{
 use changes::Watch;
 use engine::{Begin, Engine, Finish};
 use launch::{LaunchError, Waiting};
+use recognisers::{FileError, Files};
 use registration::{Origin, Registered, Registrar};
 
 pub use ending::{Ending, Why};
@@ -53,6 +55,8 @@ pub struct Request {
     pub until_exit: bool,
     /// How much of the environments of processes is recorded.
     pub environment: variables::Shown,
+    /// A file of recognisers, besides those that come with the program.
+    pub recognisers: Option<PathBuf>,
     /// Rings.
     pub probes: probe::Options,
 }
@@ -80,6 +84,9 @@ pub enum RecordError {
     /// Evidence cannot be written.
     #[error("write the evidence: {0}")]
     Evidence(#[from] EvidenceError),
+    /// What to recognise cannot be understood.
+    #[error(transparent)]
+    Recognisers(#[from] FileError),
     /// A process to attach to is not there.
     #[error("attach to {0}: no such process")]
     NoProcess(u32),
@@ -121,6 +128,7 @@ pub struct Ready {
     probes: Probes,
     reader: Reader,
     program: Option<PathBuf>,
+    recognisers: Files,
 }
 
 /// Checks what was asked for, and loads the probes.
@@ -131,6 +139,7 @@ pub struct Ready {
 /// was written.
 pub fn prepare(request: &Request) -> Result<Ready, RecordError> {
     let program = request.command.first().map(launch::find).transpose()?;
+    let recognisers = Files::read(request.recognisers.as_deref())?;
     if !request.append {
         require_empty(&request.output)?;
     }
@@ -149,6 +158,7 @@ pub fn prepare(request: &Request) -> Result<Ready, RecordError> {
         probes,
         reader,
         program,
+        recognisers,
     })
 }
 
@@ -180,6 +190,7 @@ pub async fn record(
         mut probes,
         reader,
         program,
+        recognisers,
     } = ready;
     let mut signals = ending::Signals::catch()?;
     ending::catch_file_size()?;
@@ -191,8 +202,14 @@ pub async fn record(
     let lineages = track(&mut probes, request, waiting.as_ref())?;
     let registrar = Registrar::new(&probes, &procfs)?;
     let writer = open_writer(request, keys, &registrar)?;
-    let registered = registrar.register(&writer, lineages, request.environment)?;
-    let watch = begin(&engine, writer, registered, procfs.containers())?;
+    let registered = registrar.register(&writer, lineages, request.environment, &recognisers)?;
+    let watch = begin(
+        &engine,
+        writer,
+        registered,
+        procfs.containers(),
+        recognisers,
+    )?;
     tell(News::Started);
     let ending = ending::wait(
         &mut signals,
@@ -239,6 +256,7 @@ fn begin(
     writer: Writer,
     registered: Registered,
     containers: Containers,
+    files: Files,
 ) -> Result<Watch, RecordError> {
     let Registered {
         boot,
@@ -254,6 +272,7 @@ fn begin(
         lineages,
         mounts: surroundings.mounts(),
         containers,
+        recognisers: files.recognisers,
     })?;
     Watch::spawn(surroundings, governed, artifacts, engine.changes())
 }
@@ -336,6 +355,7 @@ mod tests {
             command: Vec::new(),
             pids: vec![std::process::id()],
             until_exit: false,
+            recognisers: None,
             environment: variables::Shown::default(),
             probes: probe::Options::default(),
         };

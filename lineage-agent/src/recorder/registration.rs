@@ -24,6 +24,7 @@ use crate::{
 use super::{
     RecordError,
     changes::Governed,
+    recognisers::Files,
     snapshot,
     surroundings::{Parts, Surroundings},
 };
@@ -85,6 +86,7 @@ impl<'a> Registrar<'a> {
                 agent: digest::of_reader(program).map_err(system("read this program"))?,
                 probes: digest::of(probes.object()),
                 layout: digest::of(probes.layout_bytes()),
+                recognisers: Vec::new(),
             },
         })
     }
@@ -104,9 +106,14 @@ impl<'a> Registrar<'a> {
         writer: &Writer,
         lineages: Vec<(Origin, Vec<Tracked>)>,
         shown: variables::Shown,
+        recognisers: &Files,
     ) -> Result<Registered, RecordError> {
         let artifacts = writer.artifacts();
-        let surroundings = Surroundings::read(self.parts.clone(), &artifacts)?;
+        let parts = Parts {
+            recognisers: recognisers.store(&artifacts)?,
+            ..self.parts.clone()
+        };
+        let surroundings = Surroundings::read(parts, &artifacts)?;
         let mut registrations = Vec::new();
         for (number, (origin, tracked)) in (0..).zip(lineages) {
             let time_ns = u64::try_from(SystemClock.now().boot_ns).unwrap_or(0);

@@ -33,6 +33,8 @@ pub(super) struct Parts {
     pub(super) agent: Hash,
     pub(super) probes: Hash,
     pub(super) layout: Hash,
+    /// Digests of the files of recognisers.
+    pub(super) recognisers: Vec<String>,
 }
 
 /// Everything around the lineages, as it was last read.
@@ -185,6 +187,7 @@ impl Surroundings {
             blind_spots: &blind_spots,
             mounts: self.documented.1.as_deref(),
             clock_steps: self.clock_steps,
+            recognisers: &self.parts.recognisers,
         })
         .to_bytes()
     }

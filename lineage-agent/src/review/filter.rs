@@ -19,6 +19,8 @@ pub struct Filter {
     pub peers: Vec<Glob>,
     /// Names of the acting thread, any of them.
     pub comms: Vec<Glob>,
+    /// Labels of the recognisers, any of them.
+    pub recognised: Vec<Glob>,
     /// Lineages, by the beginning of their ids.
     pub lineages: Vec<String>,
     /// Only system calls that failed.
@@ -60,6 +62,12 @@ impl Filter {
             })
             && any(&self.comms, |glob| {
                 record.comm.is_some_and(|comm| glob.matches(comm))
+            })
+            && any(&self.recognised, |glob| {
+                let labels = record.recognised.into_iter();
+                labels
+                    .flat_map(|it| it.split(','))
+                    .any(|it| glob.matches(it))
             })
             && any(&self.lineages, |start| {
                 record
@@ -270,6 +278,15 @@ mod tests {
             result: Some(IN_PROGRESS),
             ..record
         }));
+        filter.recognised = vec![Glob::new("b*")];
+        assert!(!filter.matches(&record));
+        let labelled = |recognised| Record {
+            recognised: Some(recognised),
+            ..record
+        };
+        assert!(filter.matches(&labelled("a,bc")));
+        assert!(!filter.matches(&labelled("ab,c")));
+        filter.recognised.clear();
         filter.paths = vec![Glob::new("/etc/*")];
         assert!(!filter.matches(&record));
     }

@@ -333,6 +333,9 @@ impl Tree {
         }
         let arguments = record.argv.map(text::arguments).unwrap_or_default();
         process.become_program(Program::new(record.exe, &arguments));
+        if let Some(labels) = record.recognised {
+            process.recognise(labels);
+        }
     }
 
     fn file(&mut self, record: &Record<'_>, acting: usize) {

@@ -203,6 +203,7 @@ impl Fold {
             Some(state) => fill_state(&mut self.scratch, state, &mut record),
             None => record.notes = Some("gone"),
         }
+        self.recognisers.complete(&mut record, &mut self.found);
         sink.append(&record)?;
         self.processes.insert(
             snapshot.pid,

@@ -309,6 +309,9 @@ fn remarks(line: &mut Line, kind: &str, record: &Record<'_>) {
     if let Some(origin) = claimed.filter(|_| !failed(record)) {
         line.push(Style::Dim, Fit::Drop, origin);
     }
+    if let Some(labels) = record.recognised {
+        line.push(Style::Notable, Fit::Keep, format!("<{labels}>"));
+    }
     if let Some(notes) = record.notes {
         line.push(Style::Notable, Fit::Keep, format!("[{notes}]"));
     }

@@ -102,6 +102,10 @@ impl<W: Write> Drawing<'_, '_, W> {
             Some(inside) => self.line.push(style, Fit::Shorten, format!("./{inside}")),
             None => self.line.push(style, Fit::Shorten, file.path),
         }
+        if let Some(labels) = file.recognised {
+            self.line
+                .push(Style::Notable, Fit::Keep, format!("<{labels}>"));
+        }
         let mut times = file.times;
         if file.files > 1 {
             let count = format!("({} files)", file.files);

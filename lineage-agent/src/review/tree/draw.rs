@@ -259,6 +259,11 @@ impl<'t, W: Write> Drawing<'t, '_, W> {
                 .line
                 .join(Style::Plain, Fit::Keep, format!("({})", process.comm)),
         }
+        if !process.recognised.is_empty() {
+            let labels: Vec<&str> = process.recognised.iter().map(|label| &**label).collect();
+            let labels = format!("<{}>", labels.join(","));
+            self.line.push(Style::Notable, Fit::Keep, labels);
+        }
         if let [first, .., last] = &group.alike[..] {
             self.line
                 .push(Style::Notable, Fit::Keep, format!("×{}", group.alike.len()));
@@ -322,6 +327,7 @@ fn alike(one: &Process, other: &Process) -> bool {
     one.is_plain()
         && other.is_plain()
         && one.programs == other.programs
+        && one.recognised == other.recognised
         && one.ending == other.ending
         && one.comm == other.comm
 }

@@ -15,6 +15,8 @@ pub(super) struct FileLine<'a> {
     /// The file, or the directory with its final `/`.
     pub(super) path: &'a str,
     pub(super) class: Class,
+    /// Labels of the recognisers, of all the files.
+    pub(super) recognised: Option<&'a str>,
     /// How many files.
     pub(super) files: u64,
     pub(super) times: u64,
@@ -38,6 +40,7 @@ pub(super) fn lines(process: &Process, all: bool) -> Vec<FileLine<'_>> {
         let like = |other: &FileUse| {
             directory(&other.path) == directory(&file.path)
                 && (other.class, other.reads, other.writes) == (file.class, file.reads, file.writes)
+                && other.recognised == file.recognised
                 && other.error.is_none()
         };
         let alone = all || file.class == Class::Sensitive || file.error.is_some();
@@ -51,6 +54,7 @@ pub(super) fn lines(process: &Process, all: bool) -> Vec<FileLine<'_>> {
             let same_use = (line.reads, line.writes) == (file.reads, file.writes);
             path.len() < file.path.len()
                 && (line.path, line.class) == (path, file.class)
+                && line.recognised == file.recognised.as_deref()
                 && (same_use || repository.is_some())
         });
         match known {
@@ -64,10 +68,11 @@ pub(super) fn lines(process: &Process, all: bool) -> Vec<FileLine<'_>> {
 }
 
 impl<'a> FileLine<'a> {
-    fn new(path: &'a str, file: &FileUse) -> Self {
+    fn new(path: &'a str, file: &'a FileUse) -> Self {
         Self {
             path,
             class: file.class,
+            recognised: file.recognised.as_deref(),
             files: 1,
             times: file.times,
             reads: file.reads,

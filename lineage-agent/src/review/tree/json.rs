@@ -72,6 +72,7 @@ fn process(tree: &Tree, process: &Process) -> Value {
         "exit_code": exit_code,
         "exit_signal": exit_signal,
         "programs": programs,
+        "recognised": process.recognised,
         "threads": process.threads,
         "opens": process.opens,
         "failed": process.failures,
@@ -86,6 +87,7 @@ fn process(tree: &Tree, process: &Process) -> Value {
 fn file(file: &FileUse) -> Value {
     json!({
         "path": &*file.path,
+        "recognised": file.recognised.as_deref(),
         "times": file.times,
         "read": file.reads,
         "written": file.writes,

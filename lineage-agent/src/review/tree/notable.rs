@@ -13,6 +13,8 @@ pub(super) enum Class {
     Ordinary,
     /// Data read.
     Data,
+    /// Something a recogniser has a word for.
+    Recognised,
     /// Written, or access was refused.
     Notable,
     /// By its name it may hold secrets or power.

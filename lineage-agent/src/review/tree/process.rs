@@ -1,5 +1,6 @@
 //! What is kept of one process.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use super::super::text;
@@ -10,6 +11,9 @@ use crate::names;
 
 /// Programs kept of one process; further ones are counted.
 const PROGRAMS_MAX: usize = 16;
+
+/// Labels kept of one process.
+const LABELS_MAX: usize = 64;
 
 /// Bytes kept of a program's arguments.
 const COMMAND_BYTES_MAX: usize = 2000;
@@ -37,6 +41,8 @@ pub(super) struct Process {
     pub(super) found_running: bool,
     pub(super) programs: Vec<Program>,
     pub(super) more_programs: u64,
+    /// What recognisers call the programs, in the order of the alphabet.
+    pub(super) recognised: BTreeSet<Box<str>>,
     pub(super) children: Vec<usize>,
     pub(super) files: Files,
     pub(super) sockets: Sockets,
@@ -77,6 +83,7 @@ impl Process {
             found_running: false,
             programs: Vec::new(),
             more_programs: 0,
+            recognised: BTreeSet::new(),
             children: Vec::new(),
             files: Files::default(),
             sockets: Sockets::default(),
@@ -100,6 +107,15 @@ impl Process {
             self.more_programs += 1;
         }
         self.programs.push(program);
+    }
+
+    /// Notes what its program is recognised as.
+    pub(super) fn recognise(&mut self, labels: &str) {
+        for label in labels.split(',') {
+            if self.recognised.len() < LABELS_MAX {
+                self.recognised.insert(label.into());
+            }
+        }
     }
 
     /// How long it lived, in nanoseconds; absent when its beginning or its end was not seen.

@@ -32,6 +32,8 @@ pub(super) struct Files {
 pub(super) struct FileUse {
     pub(super) path: Box<str>,
     pub(super) class: Class,
+    /// Labels of the recognisers, comma separated.
+    pub(super) recognised: Option<Box<str>>,
     pub(super) times: u64,
     pub(super) reads: bool,
     pub(super) writes: bool,
@@ -69,6 +71,10 @@ impl Files {
         let flags = OpenFlags(record.flags.unwrap_or_default());
         let error = record.result.filter(|_| failed(record));
         let class = notable::class(path, record.mode.unwrap_or_default(), flags, error);
+        let class = match record.recognised {
+            Some(_) => class.max(Class::Recognised),
+            None => class,
+        };
         if class == Class::Ordinary && !all {
             return None;
         }
@@ -79,6 +85,7 @@ impl Files {
                 self.named.push(FileUse {
                     path: path.into(),
                     class,
+                    recognised: record.recognised.map(Into::into),
                     times: 0,
                     reads: false,
                     writes: false,
