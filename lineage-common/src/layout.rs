@@ -186,6 +186,7 @@ kernel_layout! {
     sock_v6_rcv_saddr: "sock" "__sk_common.skc_v6_rcv_saddr" optional;
     sock_type: "sock" "sk_type";
     sock_protocol: "sock" "sk_protocol";
+    io_kiocb_opcode: "io_kiocb" "opcode" optional;
     unix_addr: "unix_sock" "addr" optional;
     unix_peer: "unix_sock" "peer" optional;
     unix_address_len: "unix_address" "len" optional;
@@ -223,6 +224,8 @@ pub struct Derived {
     pub event_filename: u32,
     /// Offset of the locator of `interp` in the event `sched_prepare_exec`, likewise.
     pub event_interp: u32,
+    /// Offset of `opcode` in the event `io_uring_submit_req`, likewise.
+    pub event_opcode: u32,
 }
 
 impl Derived {
@@ -241,6 +244,7 @@ impl Derived {
         event_child_pid: ABSENT,
         event_filename: ABSENT,
         event_interp: ABSENT,
+        event_opcode: ABSENT,
     };
 }
 
@@ -402,5 +406,5 @@ impl Action {
 
 const _: () = {
     assert!(size_of::<KernelLayout>() == FIELDS.len() * 4 + size_of::<Derived>());
-    assert!(size_of::<Derived>() == 72);
+    assert!(size_of::<Derived>() == 76);
 };

@@ -4,8 +4,9 @@ use std::collections::BTreeMap;
 use std::fmt::Write;
 
 use lineage_agent::evidence::kinds;
-use lineage_agent::host::blind_spots::BLIND_SPOTS;
+use lineage_agent::host::blind_spots::{BLIND_SPOTS, ON_SOME_KERNELS};
 use lineage_agent::lineage::fold::kind_of_call;
+use lineage_agent::probe::catalog::WITHOUT_OPTIONAL;
 use lineage_common::calls::coverage::{self, Column, Why};
 use lineage_common::calls::{SYSCALLS, Syscall};
 use lineage_common::layout::Action;
@@ -50,6 +51,15 @@ fn every_gap_is_in_the_list_of_what_is_not_seen() {
         if let Why::BlindSpot(spot) = why {
             assert!(BLIND_SPOTS.iter().any(|known| known.name == spot), "{name}");
         }
+    }
+}
+
+#[test]
+fn what_some_kernels_do_not_let_be_seen_is_described() {
+    let described: Vec<&str> = ON_SOME_KERNELS.iter().map(|spot| spot.name).collect();
+    assert_eq!(described, WITHOUT_OPTIONAL);
+    for spot in BLIND_SPOTS {
+        assert!(!described.contains(&spot.name), "{}", spot.name);
     }
 }
 
@@ -148,5 +158,6 @@ fn gaps(text: &mut String) -> std::fmt::Result {
     );
     BLIND_SPOTS
         .iter()
+        .chain(ON_SOME_KERNELS)
         .try_for_each(|spot| writeln!(text, "| `{}` | {} |", spot.name, spot.doc))
 }

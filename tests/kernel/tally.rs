@@ -2,8 +2,11 @@
 
 use std::fs;
 use std::os::unix::fs::MetadataExt;
+use std::path::Path;
+use std::process::Stdio;
 
 use lineage_tests::evidence::Verdict;
+use lineage_tests::programs::ACTOR;
 use lineage_tests::recorder::Recorder;
 use serde_json::json;
 
@@ -142,4 +145,61 @@ fn what_does_not_fit_is_counted_as_such() {
     assert_eq!(run.rows.all("file.ioctl", &json!({})).len(), FITS);
     let findings = run.evidence.verify().document["findings"].to_string();
     assert!(findings.contains(", 3 table entries,"), "{findings}");
+}
+
+/// `IORING_OP_NOP`, `IORING_OP_READ`
+const NOTHING: u32 = 0;
+const READ: u32 = 22;
+
+/// `io_uring_disabled` when nobody may use io_uring (since 6.6).
+const DISABLED: &str = "2";
+
+#[test]
+fn requests_of_rings_are_counted_by_opcode() {
+    let disabled = fs::read_to_string("/proc/sys/kernel/io_uring_disabled");
+    let disabled = disabled.is_ok_and(|value| value.trim() == DISABLED);
+    for entry in ["typed", "guarded"] {
+        // Linux 6.10 is the first with all of the events, where they can be read.
+        let events = Path::new("/sys/kernel/tracing/events/sched/sched_prepare_exec");
+        if entry == "guarded" && !events.exists() {
+            continue;
+        }
+        let recorder = Recorder::new();
+        let mut command = recorder.command();
+        command
+            .env("LINEAGE_ENTRY", entry)
+            .arg("--")
+            .arg(&*ACTOR)
+            .stdin(Stdio::null());
+        if disabled {
+            command.args(["fails", "EPERM"]);
+        }
+        let script = format!("submit {NOTHING} 5 0 submit {READ} 1 0 submit {READ} 2 2");
+        command.args(
+            script
+                .split_ascii_whitespace()
+                .take(if disabled { 4 } else { 12 }),
+        );
+        let run = recorder.finish(command.output().expect("it runs"));
+        let submitted = json!({ "call": "io_uring_submit", "origin": "kernel" });
+        let rows = run.rows.all("kernel.io_uring", &submitted);
+        let told: Vec<_> = rows
+            .iter()
+            .map(|row| {
+                (
+                    row.int("request"),
+                    row.get("detail").clone(),
+                    row.int("count"),
+                )
+            })
+            .collect();
+        let of = |opcode: u32, name: &str, count: i64| {
+            (i64::from(opcode), json!({ "opcode": name }), count)
+        };
+        let nothing = |count| of(NOTHING, "IORING_OP_NOP", count);
+        let read = |count| of(READ, "IORING_OP_READ", count);
+        let expected = [nothing(1), read(1), nothing(5), read(3)];
+        let expected = if disabled { &[][..] } else { &expected[..] };
+        assert_eq!(told, expected, "{entry}");
+    }
 }

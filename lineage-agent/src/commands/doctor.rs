@@ -7,7 +7,7 @@ use serde_json::json;
 use crate::{
     cli,
     host::{
-        blind_spots::BLIND_SPOTS,
+        blind_spots,
         environment::{Environment, Recorder},
     },
     probe::{Options, Probes},
@@ -24,7 +24,9 @@ const TIER_LIMITS: &str =
 pub(super) fn run(options: &cli::Doctor) -> anyhow::Result<ExitCode> {
     let loaded = Probes::load(&Options::default()).map(|(probes, _)| probes);
     let loaded = loaded.as_ref();
-    let names: Vec<&str> = BLIND_SPOTS.iter().map(|spot| spot.name).collect();
+    let unseen = loaded.map(Probes::unseen).unwrap_or_default();
+    let blind_spots = blind_spots::here(&unseen);
+    let names: Vec<&str> = blind_spots.iter().map(|spot| spot.name).collect();
     let environment = Environment::read(Recorder {
         version: env!("CARGO_PKG_VERSION"),
         digest: "",
@@ -68,7 +70,7 @@ pub(super) fn run(options: &cli::Doctor) -> anyhow::Result<ExitCode> {
         writeln!(out, "kernel      {}", environment.kernel.release)?;
         writeln!(out, "cgroups     {}", environment.cgroups)?;
         writeln!(out, "not seen")?;
-        for spot in BLIND_SPOTS {
+        for spot in blind_spots {
             writeln!(out, "  {:<24} {}", spot.name, spot.doc)?;
         }
     }

@@ -72,8 +72,17 @@ pub const BLIND_SPOTS: &[BlindSpot] = &[
     },
 ];
 
-/// The names of all of them.
+/// What is not seen either where the kernel does not let it be seen.
+pub const ON_SOME_KERNELS: &[BlindSpot] = &[BlindSpot {
+    name: "io-uring-submissions",
+    doc: "Which requests are submitted to io_uring rings, and how many: only before Linux 6.0, or where the kernel is built without that trace point.",
+}];
+
+/// Everything that is not seen on a kernel: on every one, and of what is not seen on some what is
+/// named.
 #[must_use]
-pub fn names() -> Vec<&'static str> {
-    BLIND_SPOTS.iter().map(|spot| spot.name).collect()
+pub fn here(named: &[&str]) -> Vec<&'static BlindSpot> {
+    let some = ON_SOME_KERNELS.iter();
+    let some = some.filter(|spot| named.contains(&spot.name));
+    BLIND_SPOTS.iter().chain(some).collect()
 }

@@ -19,7 +19,7 @@ use super::{
     Options, ProbeError,
     catalog::Entry,
     counters::Counters,
-    programs,
+    programs::Programs,
     reader::Reader,
     ring::{Mapping, Ring},
     syscalls,
@@ -46,7 +46,7 @@ pub(super) struct Attached {
     pub(super) ebpf: Ebpf,
     pub(super) tracking: Tracking,
     pub(super) warnings: Warnings,
-    pub(super) entry: Entry,
+    pub(super) programs: Programs,
 }
 
 /// The object's bytes, for the environment record.
@@ -59,14 +59,14 @@ pub(super) fn attach(
     options: &Options,
     layout: &KernelLayout,
     machine: Machine,
-    entry: Entry,
+    mut programs: Programs,
 ) -> Result<(Attached, Reader), ProbeError> {
     check_version()?;
     check_size(options.control_ring_bytes)?;
     check_size(options.bulk_ring_bytes)?;
     let cpus = possible_cpus()?;
-    let mut ebpf = load(options, layout, machine, entry, cpus)?;
-    programs::attach(&mut ebpf, entry)?;
+    let mut ebpf = load(options, layout, machine, programs.entry, cpus)?;
+    programs.attach(&mut ebpf)?;
     trim();
     // The rings come last: mapped, they count as memory of this process, and loading takes enough.
     let counters = Counters::new(map(&ebpf, "COUNTERS")?.fd().as_fd(), cpus as usize)
@@ -85,7 +85,7 @@ pub(super) fn attach(
         ebpf,
         tracking,
         warnings,
-        entry,
+        programs,
     };
     Ok((attached, reader))
 }
@@ -160,7 +160,7 @@ impl Attached {
     /// nobody saw.
     pub(super) fn recursion_misses(&self) -> Result<u64, ProbeError> {
         let mut misses = 0;
-        for probe in self.entry.probes() {
+        for probe in self.programs.probes() {
             let program = self
                 .ebpf
                 .program(probe.name)

@@ -1,5 +1,7 @@
 //! The probes as data: what is loaded, where it is attached, since which kernel, and why there.
 
+use lineage_common::layout::{ABSENT, KernelLayout};
+
 use super::btf::Btf;
 
 /// How the probes are entered.
@@ -66,6 +68,28 @@ impl Entry {
             Self::Guarded => GUARDED,
         }
     }
+
+    /// The optional programs of which this kernel has the hook, each with the first that it has.
+    pub(super) fn optional(self, btf: &Btf<'_>, layout: &KernelLayout) -> Vec<&'static Optional> {
+        let all = match self {
+            Self::Typed => OPTIONAL_TYPED,
+            Self::Guarded => OPTIONAL_GUARDED,
+        };
+        let readable = match self {
+            Self::Typed => layout.io_kiocb_opcode,
+            Self::Guarded => layout.derived.event_opcode,
+        };
+        let mut found: Vec<&Optional> = Vec::new();
+        for optional in all {
+            let probe = optional.probe;
+            let fits = btf.tracepoint_arguments(probe.hook) == Some(optional.arguments);
+            let is_new = found.iter().all(|known| known.probe.name != probe.name);
+            if fits && is_new && readable != ABSENT {
+                found.push(optional);
+            }
+        }
+        found
+    }
 }
 
 /// A program of the object and the hook it is attached to.
@@ -85,6 +109,62 @@ pub struct Probe {
     /// that stops the machine it is left out, and every exec says that its interpreter is not known.
     pub may_warn: bool,
 }
+
+/// A program that recording can do without.
+#[derive(Debug, Clone, Copy)]
+pub struct Optional {
+    /// The program and its hook.
+    pub probe: Probe,
+    /// How many arguments the hook has where it is the one meant.
+    pub arguments: usize,
+    /// The blind spot there is without it: a name in [`crate::host::blind_spots`].
+    pub without: &'static str,
+}
+
+/// Names of the blind spots that are there without an optional program.
+pub const WITHOUT_OPTIONAL: &[&str] = &[SUBMISSIONS];
+
+const SUBMISSIONS: &str = "io-uring-submissions";
+
+const OPTIONAL_TYPED: &[Optional] = &[
+    Optional {
+        probe: Probe {
+            name: "io_uring_submit",
+            group: "",
+            hook: "io_uring_submit_req",
+            since: "6.4",
+            sees: "requests submitted to an io_uring",
+            may_warn: false,
+        },
+        arguments: 1,
+        without: SUBMISSIONS,
+    },
+    Optional {
+        probe: Probe {
+            name: "io_uring_submit",
+            group: "",
+            hook: "io_uring_submit_sqe",
+            since: "6.0",
+            sees: "requests submitted to an io_uring",
+            may_warn: false,
+        },
+        arguments: 2,
+        without: SUBMISSIONS,
+    },
+];
+
+const OPTIONAL_GUARDED: &[Optional] = &[Optional {
+    probe: Probe {
+        name: "guarded_io_uring_submit",
+        group: "io_uring",
+        hook: "io_uring_submit_req",
+        since: "6.4",
+        sees: "requests submitted to an io_uring",
+        may_warn: false,
+    },
+    arguments: 1,
+    without: SUBMISSIONS,
+}];
 
 const TYPED: &[Probe] = &[
     Probe {

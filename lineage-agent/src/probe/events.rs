@@ -10,6 +10,17 @@ use super::ProbeError;
 /// Where tracefs is mounted, the usual place first.
 const PLACES: [&str; 2] = ["/sys/kernel/tracing", "/sys/kernel/debug/tracing"];
 
+/// Completes the layout with the field of an optional probe, where the kernel has the event.
+pub(super) fn resolve_optional(derived: &mut Derived) {
+    let path = |place: &&str| format!("{place}/events/io_uring/io_uring_submit_req/format");
+    let format = PLACES
+        .iter()
+        .find_map(|place| fs::read_to_string(path(place)).ok());
+    if let Some(found) = format.and_then(|format| offset(&format, "u8 opcode")) {
+        derived.event_opcode = found;
+    }
+}
+
 /// Completes the layout with the fields the guarded entry points read.
 pub(super) fn resolve(derived: &mut Derived) -> Result<(), ProbeError> {
     let root = PLACES

@@ -139,6 +139,7 @@ fn derive(btf: &Btf<'_>, machine: Machine, layout: &KernelLayout) -> Result<Deri
         event_child_pid: ABSENT,
         event_filename: ABSENT,
         event_interp: ABSENT,
+        event_opcode: ABSENT,
     })
 }
 

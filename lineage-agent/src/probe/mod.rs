@@ -42,7 +42,8 @@ pub use reader::{Drained, Reader};
 
 use attach::Attached;
 use btf::Btf;
-use catalog::Entry;
+use catalog::{Entry, WITHOUT_OPTIONAL};
+use programs::Programs;
 use uninterrupted::uninterrupted;
 
 /// Names an [`Entry`] to use instead of the fitting one, so that both can be tested on one kernel.
@@ -108,7 +109,7 @@ impl Probes {
     pub fn load(options: &Options) -> Result<(Self, Reader), ProbeError> {
         preflight::check_process()?;
         let machine = Machine::native().ok_or(ProbeError::Architecture(std::env::consts::ARCH))?;
-        let (entry, layout) = {
+        let (entry, layout, optional) = {
             let bytes = std::fs::read(btf::VMLINUX)
                 .map_err(|_| ProbeError::NoBtf { path: btf::VMLINUX })?;
             let btf = Btf::parse(&bytes)?;
@@ -117,10 +118,13 @@ impl Probes {
             let mut layout = layout::resolve(&btf, machine)?;
             if entry == Entry::Guarded {
                 events::resolve(&mut layout.derived)?;
+                events::resolve_optional(&mut layout.derived);
             }
-            (entry, layout)
+            let optional = entry.optional(&btf, &layout);
+            (entry, layout, optional)
         };
-        let (attached, reader) = attach::attach(options, &layout, machine, entry)?;
+        let programs = Programs { entry, optional };
+        let (attached, reader) = attach::attach(options, &layout, machine, programs)?;
         let counters = reader.counters().clone();
         let mut probes = Self {
             attached,
@@ -232,7 +236,15 @@ impl Probes {
     /// How the probes are entered.
     #[must_use]
     pub fn entry(&self) -> Entry {
-        self.attached.entry
+        self.attached.programs.entry
+    }
+
+    /// Names of the blind spots that this kernel has and others have not.
+    #[must_use]
+    pub fn unseen(&self) -> Vec<&'static str> {
+        let seen = &self.attached.programs.optional;
+        let unseen = |name: &&&str| !seen.iter().any(|optional| optional.without == **name);
+        WITHOUT_OPTIONAL.iter().filter(unseen).copied().collect()
     }
 
     /// The counters of one CPU.

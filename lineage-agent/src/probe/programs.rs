@@ -7,41 +7,76 @@ use aya::{
 
 use super::{
     ProbeError,
-    catalog::{Entry, Probe},
+    catalog::{Entry, Optional, Probe},
 };
 
 /// The program that lists processes.
 pub(super) const LIST: &str = "tasks";
 
-/// Loads what `entry` names, and the list of processes; then attaches what `entry` names.
-pub(super) fn attach(ebpf: &mut Ebpf, entry: Entry) -> Result<(), ProbeError> {
-    let btf = Btf::from_sys_fs().map_err(|error| ProbeError::Load(error.into()))?;
-    for probe in entry.probes() {
-        with(ebpf, probe.name, |program| match entry {
-            Entry::Typed => {
-                let program: &mut BtfTracePoint = program.try_into()?;
-                program.load(probe.hook, &btf)
-            }
-            Entry::Guarded => {
-                let program: &mut TracePoint = program.try_into()?;
-                program.load()
-            }
-        })?;
+/// What is loaded and attached.
+#[derive(Debug)]
+pub(super) struct Programs {
+    /// Which programs there must be.
+    pub(super) entry: Entry,
+    /// What else there is.
+    pub(super) optional: Vec<&'static Optional>,
+}
+
+impl Programs {
+    /// All of them, in the order they are attached.
+    pub(super) fn probes(&self) -> impl Iterator<Item = &'static Probe> {
+        let optional = self.optional.iter().map(|optional| &optional.probe);
+        self.entry.probes().iter().chain(optional)
     }
-    with(ebpf, LIST, |program| {
-        let program: &mut Iter = program.try_into()?;
-        program.load("task", &btf)
-    })?;
-    // Loading all before attaching any: either everything is seen or nothing.
-    for probe in entry.probes() {
-        if probe.may_warn && warnings_are_fatal() {
-            continue;
+
+    /// Loads them and the list of processes; then attaches them. An optional one that the kernel
+    /// refuses is not there afterwards.
+    pub(super) fn attach(&mut self, ebpf: &mut Ebpf) -> Result<(), ProbeError> {
+        let btf = Btf::from_sys_fs().map_err(|error| ProbeError::Load(error.into()))?;
+        let entry = self.entry;
+        for probe in entry.probes() {
+            load_one(ebpf, entry, probe, &btf)?;
         }
-        with(ebpf, probe.name, |program| {
-            attach_one(program, entry, probe)
+        self.optional
+            .retain(|optional| load_one(ebpf, entry, &optional.probe, &btf).is_ok());
+        with(ebpf, LIST, |program| {
+            let program: &mut Iter = program.try_into()?;
+            program.load("task", &btf)
         })?;
+        // Loading all before attaching any: either everything is seen or nothing.
+        for probe in entry.probes() {
+            if probe.may_warn && warnings_are_fatal() {
+                continue;
+            }
+            with(ebpf, probe.name, |program| {
+                attach_one(program, entry, probe)
+            })?;
+        }
+        self.optional.retain(|optional| {
+            let probe = &optional.probe;
+            let attach = |program: &mut _| attach_one(program, entry, probe);
+            with(ebpf, probe.name, attach).is_ok()
+        });
+        Ok(())
     }
-    Ok(())
+}
+
+fn load_one(
+    ebpf: &mut Ebpf,
+    entry: Entry,
+    probe: &'static Probe,
+    btf: &Btf,
+) -> Result<(), ProbeError> {
+    with(ebpf, probe.name, |program| match entry {
+        Entry::Typed => {
+            let program: &mut BtfTracePoint = program.try_into()?;
+            program.load(probe.hook, btf)
+        }
+        Entry::Guarded => {
+            let program: &mut TracePoint = program.try_into()?;
+            program.load()
+        }
+    })
 }
 
 fn attach_one(

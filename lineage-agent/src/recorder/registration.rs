@@ -87,6 +87,7 @@ impl<'a> Registrar<'a> {
                 probes: digest::of(probes.object()),
                 layout: digest::of(probes.layout_bytes()),
                 recognisers: Vec::new(),
+                unseen: probes.unseen(),
             },
         })
     }

@@ -8,7 +8,7 @@ use crate::{
     clock::{Clock as _, SystemClock},
     evidence::{escape::escape, text::hex, tree::Hash, writer::Artifacts},
     host::{
-        blind_spots::BLIND_SPOTS,
+        blind_spots,
         environment::{Environment, Recorder},
         mounts::{self, Mount},
         notices::{Noticed, Notices},
@@ -35,6 +35,8 @@ pub(super) struct Parts {
     pub(super) layout: Hash,
     /// Digests of the files of recognisers.
     pub(super) recognisers: Vec<String>,
+    /// Names of the blind spots of this kernel.
+    pub(super) unseen: Vec<&'static str>,
 }
 
 /// Everything around the lineages, as it was last read.
@@ -177,7 +179,8 @@ impl Surroundings {
     }
 
     fn describe(&self) -> Vec<u8> {
-        let blind_spots: Vec<&str> = BLIND_SPOTS.iter().map(|spot| spot.name).collect();
+        let blind_spots = blind_spots::here(&self.parts.unseen);
+        let blind_spots: Vec<&str> = blind_spots.iter().map(|spot| spot.name).collect();
         Environment::read(Recorder {
             version: env!("CARGO_PKG_VERSION"),
             digest: &hex(&self.parts.agent),

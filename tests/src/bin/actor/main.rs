@@ -59,6 +59,8 @@
 //! - `call @result NAME ARGUMENT… ;`: any recorded system call; an argument is a number, `=text`,
 //!   `#1,2` (memory with these words of 64 bits), or `room` (memory the call may write). The result is a negated errno when it failed.
 //! - `pidfd @fd PID`: a descriptor of a process.
+//! - `submit OPCODE N FLAGS`: makes an io_uring with these flags (2 for a thread of the kernel that takes
+//!   requests) and submits `N` requests, of which nothing but the opcode is filled; waits for them.
 //! - `name NAME`: names the thread. `setuid N`, `setgid N`.
 
 #![no_main]
@@ -68,6 +70,7 @@ mod calls;
 mod files;
 mod processes;
 mod rights;
+mod rings;
 mod sockets;
 mod sys;
 mod words;
@@ -104,6 +107,7 @@ impl Actor {
             || self.socket(verb, words)?
             || self.process(verb, words)?
             || self.rights(verb, words)?
+            || self.ring(verb, words)?
             || self.any(verb, words)?;
         if known {
             Ok(())
