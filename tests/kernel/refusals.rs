@@ -203,6 +203,26 @@ fn a_disk_that_is_full_from_the_beginning() {
 }
 
 #[test]
+fn a_disk_that_is_full_when_the_context_changes() {
+    let recorder = Recorder::new();
+    let path = recorder.path("evidence");
+    let _small = Small::mount(&path, "size=6m");
+    let mut child = recorder.start("write 1 1 read 0 1 exit 0");
+    let out = child.stdout.as_mut().expect("piped");
+    std::io::Read::read_exact(out, &mut [0]).expect("the actor writes");
+    let filler = vec![0; 8 << 20];
+    std::fs::write(path.join("filler"), filler).expect_err("more than there is room for");
+    let place = recorder.path("change");
+    let _change = Small::mount(&place, "size=8k");
+    let output = child.wait_with_output().expect("our own child");
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(125), "{stderr}");
+    assert!(stderr.contains("space"), "{stderr}");
+    let report = recorder.evidence().verify();
+    assert_eq!(report.verdict, Verdict::VerifiedWithLoss, "{report:?}");
+}
+
+#[test]
 fn a_disk_that_fills_up_on_the_way() {
     let recorder = Recorder::new();
     let path = recorder.path("evidence");

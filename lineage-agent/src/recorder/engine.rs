@@ -213,12 +213,7 @@ impl Work {
         loop {
             match commands.try_recv() {
                 Ok(Control::Begin(begin)) => self.recording = Some(Recording::begin(*begin)?),
-                Ok(Control::Change(change)) => {
-                    let change = change?;
-                    if let Some(recording) = &mut self.recording {
-                        recording.changes.push_back(change);
-                    }
-                }
+                Ok(Control::Change(change)) => self.note(change)?,
                 Ok(Control::Finish(finish)) => return self.finish(&finish).map(Some),
                 Ok(Control::Mounts(time_ns, mounts)) => {
                     if let Some(recording) = &mut self.recording {
@@ -236,6 +231,21 @@ impl Work {
                 self.reader.wait(DRAIN_EVERY).map_err(poll_error)?;
             }
         }
+    }
+
+    /// Takes note of a change, or gives up because it could not be made.
+    fn note(&mut self, change: Result<Change, RecordError>) -> Result<(), RecordError> {
+        let Some(recording) = &mut self.recording else {
+            return change.map(drop);
+        };
+        match change {
+            Ok(change) => recording.changes.push_back(change),
+            Err(RecordError::Evidence(error)) => {
+                return Err(recording.sink.0.give_up(error).into());
+            }
+            Err(error) => return Err(error),
+        }
+        Ok(())
     }
 
     /// Drains once and records what is known to be complete: up to when, and whether more waits.

@@ -21,8 +21,10 @@ use crate::lineage::mounts::{Mount as Place, Mounts};
 /// Largest document of mounts that is kept: what an artifact may have.
 const MOUNTS_BYTES_MAX: usize = 16 << 20;
 
-/// Most mounts a change tells one by one; all of them are in the documents.
-const TOLD_MAX: usize = 16;
+/// Most mounts of a kind that a change tells one by one, and most bytes of their names; all of them are
+/// in the documents.
+const TOLD_MAX: usize = 64;
+const TOLD_BYTES_MAX: usize = 16 << 10;
 
 /// How often the clock was set is here in the environment document.
 const CLOCK_STEPS: &str = "clock.steps";
@@ -254,10 +256,13 @@ fn tell<'a>(
     told: &mut Value,
 ) {
     let mut points = Vec::new();
+    let mut bytes = 0;
     let mut more = 0_u64;
     for (_, mount) in mounts {
-        if points.len() < TOLD_MAX {
-            points.push(escape(&mount.point));
+        let point = escape(&mount.point);
+        if points.len() < TOLD_MAX && bytes + point.len() <= TOLD_BYTES_MAX {
+            bytes += point.len();
+            points.push(point);
         } else {
             more += 1;
         }
@@ -293,7 +298,7 @@ mod tests {
         };
         let before = [mount(1, "rw"), mount(2, "rw"), mount(3, "rw")];
         let mut after = vec![mount(1, "rw"), mount(2, "ro")];
-        after.extend((10..30).map(|id| mount(id, "rw")));
+        after.extend((10..78).map(|id| mount(id, "rw")));
         let mut told = json!({});
         told_mounts(&mut told, &before, &after);
         assert_eq!(told["removed"], json!(["/m3"]));
@@ -301,5 +306,16 @@ mod tests {
         assert_eq!(told["added"].as_array().unwrap().len(), TOLD_MAX);
         assert_eq!(told["more_added"], 4);
         assert_eq!(told.get("more_removed"), None);
+        // However long their names are.
+        let long: Vec<Mount> = (0..9)
+            .map(|id| Mount {
+                point: vec![b'x'; 4096],
+                ..mount(id, "rw")
+            })
+            .collect();
+        let mut told = json!({});
+        told_mounts(&mut told, &[], &long);
+        assert_eq!(told["added"].as_array().unwrap().len(), 4);
+        assert_eq!(told["more_added"], 5);
     }
 }

@@ -38,6 +38,13 @@ pub(in super::super) fn remove_reserve(dir: &HostDir) -> Result<()> {
 }
 
 impl Writer {
+    /// Ends the evidence because a document of it could not be stored elsewhere (see
+    /// [`super::Artifacts`]): says so in it, as after an error of its own. Gives the error back.
+    #[must_use]
+    pub fn give_up(&mut self, error: Error) -> Error {
+        self.failed(error)
+    }
+
     /// Takes note of an error. One that is not about a single record ends the evidence: the last
     /// words are written and nothing else ever is.
     #[cold]
