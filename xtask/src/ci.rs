@@ -71,6 +71,9 @@ fn lint_host() -> Result<()> {
         "--exclude",
         "lineage-ebpf",
         "--all-targets",
+        // Not among them, because it is only run when asked for.
+        "--test",
+        "programs",
         "--",
         "-D",
         "warnings",

@@ -204,10 +204,13 @@ const TEMPORARY: [&str; 7] = [
     "t",
 ];
 
-/// Text for a name, with what differs from run to run by design replaced: process ids, and the random
-/// ends of git's temporary files.
+/// Text for a name, with what differs from run to run by design replaced: process ids, numbers of pipes,
+/// and the random ends of git's temporary files.
 pub fn name(bytes: &[u8]) -> String {
     let text = bytes.escape_ascii().to_string();
+    if text.starts_with("pipe:[") {
+        return "pipe:[NUMBER]".to_owned();
+    }
     let in_proc = text.starts_with("/proc/");
     let in_git = text.contains(".git/");
     let parts = text.split('/').map(|part| {
