@@ -84,7 +84,14 @@ pub enum Command {
     /// ended it), and Ctrl-C is the command's as long as it runs. Recording goes on until the last
     /// descendant has ended; then, and without a command, Ctrl-C stops and seals.
     /// If `lineage` itself cannot start or go on, the exit status is 125; if the command is not
-    /// executable or not found, 126 or 127. A command that runs already is never ended: when recording
+    /// executable or not found, 126 or 127.
+    ///
+    /// Programs, scripts, libraries, models, notebooks and prompts are read for their digest (BLAKE3) in
+    /// the background, at the lowest priority; docs/digests.md tells which by name. At the end what is
+    /// still unread is waited for, up to --digest-wait: Ctrl-C ends that at once, and the rest is recorded
+    /// as not read.
+    ///
+    /// A command that runs already is never ended: when recording
     /// fails or is killed, it goes on unrecorded.
     #[cfg(feature = "record")]
     Record(Record),
@@ -179,6 +186,19 @@ pub struct Record {
     /// Also recognise what this file describes (see `lineage recognisers` and docs/recognisers.md).
     #[arg(long, value_name = "FILE")]
     pub recognisers: Option<PathBuf>,
+
+    /// Read further opened files for their digest: those whose name matches, or whose path does if the
+    /// pattern has a `/` in it; `*` is any text (may be repeated).
+    #[arg(long, value_name = "GLOB", conflicts_with = "no_digests")]
+    pub digest: Vec<String>,
+
+    /// Record no digests.
+    #[arg(long)]
+    pub no_digests: bool,
+
+    /// How long the end of recording waits for digests, seconds.
+    #[arg(long, value_name = "SECONDS", value_parser = number(0_u64), default_value_t = 60)]
+    pub digest_wait: u64,
 
     /// Size of the ring for process events, bytes, a power of two.
     #[arg(long, value_name = "BYTES", value_parser = number(1_u32), default_value_t = lineage_common::limits::CONTROL_RING_BYTES, hide_short_help = true)]

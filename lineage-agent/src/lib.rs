@@ -12,6 +12,7 @@ pub mod commands;
 mod counted;
 pub mod event;
 pub mod evidence;
+pub mod glob;
 #[cfg(feature = "record")]
 pub mod host;
 pub mod lineage;

@@ -14,6 +14,7 @@ mod container;
 mod context;
 mod coverage;
 mod crash;
+mod digest;
 mod ending;
 mod exec;
 mod exit;

@@ -9,7 +9,8 @@ use anyhow::Context as _;
 use super::{remark, screen};
 use crate::cli;
 use crate::evidence::schema::Record;
-use crate::review::filter::{Filter, Glob, kinds_named};
+use crate::glob::Glob;
+use crate::review::filter::{Filter, kinds_named};
 use crate::review::ls::Ls;
 use crate::review::ndjson::Ndjson;
 

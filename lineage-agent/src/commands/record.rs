@@ -5,9 +5,11 @@ use std::{
     path::{Path, PathBuf},
     process::ExitCode,
     sync::Arc,
+    time::Duration,
 };
 
 use anyhow::Context as _;
+use indicatif::{ProgressBar, ProgressStyle};
 use jiff::Timestamp;
 use serde_json::json;
 
@@ -22,7 +24,7 @@ use crate::{
     },
     lineage::variables,
     probe,
-    recorder::{News, Outcome, RecordError, Request, Why, prepare, record},
+    recorder::{DigestRequest, Left, News, Outcome, RecordError, Request, Why, prepare, record},
 };
 
 /// Exit status when recording itself failed, so that it is not taken for the command's.
@@ -75,6 +77,10 @@ fn try_run(options: cli::Record) -> anyhow::Result<u8> {
             bulk_ring_bytes: options.bulk_ring,
             ..probe::Options::default()
         },
+        digests: (!options.no_digests).then_some(DigestRequest {
+            patterns: options.digest,
+            wait: Duration::from_secs(options.digest_wait),
+        }),
     };
     require_descriptors()?;
     let runtime = tokio::runtime::Builder::new_current_thread()
@@ -83,6 +89,7 @@ fn try_run(options: cli::Record) -> anyhow::Result<u8> {
         .context("start the recorder")?;
     let ready = prepare(&request)?;
     let keys = Arc::new(keys(&options.keys.dir, &say)?);
+    let mut reading = Reading::new(&say, options.digest_wait);
     let tell = |news| match news {
         News::Started => {
             warn_of_expiry(&keys, &say);
@@ -93,6 +100,8 @@ fn try_run(options: cli::Record) -> anyhow::Result<u8> {
             "the command has ended, but {}: Ctrl-C stops recording (--until-exit would have)",
             processes(running)
         )),
+        News::Reading(left) => reading.show(&left),
+        News::Read => reading.end(),
     };
     let outcome = runtime.block_on(record(&request, ready, &keys, tell))?;
     let pin = key::pin(keys.enrolment());
@@ -106,6 +115,55 @@ fn try_run(options: cli::Record) -> anyhow::Result<u8> {
         say.line(&report(&request.output, &outcome, &pin));
     }
     Ok(outcome.ending.exit_status())
+}
+
+/// What is shown while files are read for their digests at the end: a line that changes on a terminal,
+/// one sentence elsewhere.
+struct Reading<'a> {
+    say: &'a Say,
+    wait: u64,
+    line: ProgressBar,
+    said: bool,
+}
+
+impl<'a> Reading<'a> {
+    fn new(say: &'a Say, wait: u64) -> Self {
+        let style = ProgressStyle::with_template("{wide_msg}");
+        let style = style.unwrap_or_else(|_| ProgressStyle::default_bar());
+        let line = if say.quiet {
+            ProgressBar::hidden()
+        } else {
+            ProgressBar::new(0)
+        };
+        Self {
+            say,
+            wait,
+            line: line.with_style(style),
+            said: false,
+        }
+    }
+
+    fn show(&mut self, left: &Left) {
+        if self.line.is_hidden() {
+            if !std::mem::replace(&mut self.said, true) {
+                self.say.line(&format!(
+                    "reading {} for their digests, at most {} s: Ctrl-C ends that",
+                    counted(left.files, "file", "files"),
+                    self.wait
+                ));
+            }
+            return;
+        }
+        let percent = left.bytes.saturating_mul(100) / left.size.max(1);
+        self.line.set_message(format!(
+            "lineage: hashing {} of {}: {} {percent} % (Ctrl-C ends that)",
+            left.file, left.files, left.name
+        ));
+    }
+
+    fn end(&self) {
+        self.line.finish_and_clear();
+    }
 }
 
 /// Probes, rings, evidence and keys are descriptors; some libraries panic without.

@@ -196,6 +196,9 @@ kinds! {
     FILE_UMOUNT = "file.umount", File, ocsf(Ocsf::FILE, 13),
         [call path dir detail],
         "A file system was unmounted, or could not be.";
+    FILE_DIGEST = "file.digest", Recorder, None,
+        [path dev ino generation size mtime_ns ctime_ns blake3 detail],
+        "What is in a file that was executed or opened: its BLAKE3, or in `detail` the reason why there is none (`docs/digests.md`). `cause` is the record that asked for it; all records with the same `dev`, `ino`, `generation`, `size`, `mtime_ns` and `ctime_ns` are about the same content. Once per version of a file and lineage.";
     NET_BIND = "net.bind", Net, ocsf(Ocsf::NETWORK, Ocsf::OTHER),
         [fd ino transport local_addr local_port],
         "A socket was given a local address, or could not be.";

@@ -247,6 +247,7 @@ registry! {
     67 size I64 Kernel "Size of the file in bytes; for `file.truncate` the one asked for.";
     68 mtime_ns I64 Kernel "Last change of the file's content, nanoseconds since 1970 UTC.";
     69 ctime_ns I64 Kernel "Last change of the inode, nanoseconds since 1970 UTC: with `dev`, `ino`, `generation` and `size` the version of the file.";
+    70 blake3 Text Derived "BLAKE3 of the file's content, 64 hex digits.";
     71 host_path Text Derived "`path`, or of an exec `exe`, as the host sees it (the root and mount namespace of the recorder), where that differs: the process has another root or mount namespace.";
     77 caps_effective I64 Kernel "Effective capabilities, a bit for each (capabilities(7)).";
     78 caps_permitted I64 Kernel "Permitted capabilities, a bit for each (`CAP_*`).";

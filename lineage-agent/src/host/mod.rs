@@ -5,6 +5,7 @@
 
 pub mod blind_spots;
 pub mod container;
+pub mod digest;
 pub mod environment;
 pub mod mounts;
 pub mod notices;

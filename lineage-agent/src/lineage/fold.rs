@@ -5,6 +5,7 @@
 
 mod agent;
 mod call;
+mod digest;
 mod file;
 mod host;
 mod net;
@@ -14,6 +15,7 @@ mod tally;
 use lineage_common::frame::{Flags, Header};
 
 use super::{
+    files::{FileSeen, Scripts},
     identity::BootId,
     order::Loss,
     process::{Process, Processes},
@@ -27,6 +29,7 @@ use crate::{
 
 pub use agent::{ContextChange, LineageStart};
 pub use call::kind as kind_of_call;
+pub use digest::Digest;
 
 /// Where records go: numbers them and keeps them.
 pub trait Sink {
@@ -42,6 +45,11 @@ pub trait Sink {
     ///
     /// When it could not be kept; the fold stops there.
     fn append(&mut self, record: &Record<'_>) -> Result<(), Self::Error>;
+
+    /// Is told of every file that was executed or opened, after its record.
+    fn file(&mut self, file: &FileSeen<'_>) {
+        let _ = file;
+    }
 }
 
 /// The state of the fold.
@@ -57,6 +65,7 @@ pub struct Fold {
     container: Option<(u64, String)>,
     /// `seq` of the latest loss record: the cause of what only a lost frame could explain.
     last_loss: Option<u64>,
+    scripts: Scripts,
     scratch: Scratch,
     recognisers: Recognisers,
     found: Found,
@@ -86,6 +95,7 @@ impl Fold {
             mounts: host::HostMounts::default(),
             container: None,
             last_loss: None,
+            scripts: Scripts::default(),
             scratch: Scratch::default(),
             recognisers: Recognisers::default(),
             found: Found::default(),

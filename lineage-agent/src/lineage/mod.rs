@@ -5,6 +5,7 @@
 
 mod arguments;
 pub mod context;
+pub mod files;
 pub mod fold;
 pub mod identity;
 mod ioctl;

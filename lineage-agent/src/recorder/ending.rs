@@ -16,11 +16,15 @@ use serde_json::json;
 use tokio::{
     signal::unix::{Signal as Stream, SignalKind, signal},
     sync::oneshot,
-    time::{MissedTickBehavior, interval},
+    time::{MissedTickBehavior, interval, interval_at},
 };
 
-use super::{News, RecordError, Request, engine::Engine, launch::Waiting};
-use crate::probe::Probes;
+use super::{
+    News, RecordError, Request,
+    engine::{Engine, Finish},
+    launch::Waiting,
+};
+use crate::{evidence::writer::Summary, probe::Probes};
 
 /// How often it is checked whether anything tracked still runs.
 const LOOK_EVERY: Duration = Duration::from_millis(10);
@@ -183,6 +187,42 @@ pub(super) async fn wait(
             command.pass_on(received);
         } else {
             return Ok(command.ending(Why::Signal(received.as_raw()), probes));
+        }
+    }
+}
+
+/// How long the end waits for files that are still being read: not at all when somebody did not want
+/// to wait for the command.
+pub(super) fn patience(ending: &Ending, request: &Request) -> Duration {
+    let command_runs = !request.command.is_empty() && ending.status.is_none();
+    let impatient = matches!(ending.why, Why::Signal(_)) && command_runs;
+    match &request.digests {
+        Some(digests) if !impatient => digests.wait,
+        _ => Duration::ZERO,
+    }
+}
+
+/// Lets the engine finish. A signal means that files are not waited for.
+pub(super) async fn finish(
+    signals: &mut Signals,
+    engine: Engine,
+    finish: Finish,
+    tell: &mut impl FnMut(News),
+) -> Result<Summary, RecordError> {
+    let watched = engine.watched();
+    let mut finished = Box::pin(engine.finish(finish));
+    // Most of the time nothing is left that is worth a word.
+    let mut look = interval_at((Instant::now() + LISTEN_EVERY).into(), LISTEN_EVERY);
+    loop {
+        tokio::select! {
+            summary = &mut finished => {
+                tell(News::Read);
+                return summary;
+            }
+            _ = signals.next() => watched.hurry(),
+            _ = look.tick() => if let Some(left) = watched.left() {
+                tell(News::Reading(left));
+            },
         }
     }
 }

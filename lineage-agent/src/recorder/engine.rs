@@ -20,6 +20,7 @@ use crate::{
     },
     host::procfs::Containers,
     lineage::{
+        files::FileSeen,
         fold::{ContextChange, Fold, LineageStart, Sink},
         identity::BootId,
         mounts::Mounts,
@@ -29,7 +30,12 @@ use crate::{
     probe::Reader,
 };
 
-use super::{RecordError, changes::Change, registration::Registration};
+use super::{
+    RecordError,
+    changes::Change,
+    digests::{self, Digests, Watched},
+    registration::Registration,
+};
 
 /// Longest a frame stays in a ring that is not filling up.
 const DRAIN_EVERY: Duration = Duration::from_millis(20);
@@ -39,6 +45,8 @@ const COMMIT_EVERY: Duration = Duration::from_millis(500);
 const LAST_FRAMES: Duration = Duration::from_secs(10);
 /// How often it is looked for them.
 const SETTLE_EVERY: Duration = Duration::from_millis(1);
+/// Longest a look at the files that are still being read may wait for one.
+const DIGEST_EVERY: Duration = Duration::from_millis(20);
 /// Scheduling priority of the engine: it must keep up when every CPU is busy with the workload.
 const NICE: i32 = -15;
 
@@ -51,6 +59,8 @@ pub(super) struct Begin {
     pub(super) mounts: Option<Arc<Mounts>>,
     pub(super) containers: Containers,
     pub(super) recognisers: Recognisers,
+    /// Which files are read for their digest; none when nothing is asked for.
+    pub(super) digests: Option<digests::Request>,
 }
 
 /// What the engine ends with.
@@ -64,6 +74,8 @@ pub(super) struct Finish {
     pub(super) detail: String,
     /// Runs of the probes that the kernel skipped.
     pub(super) misses: u64,
+    /// How long files are waited for that are still being read.
+    pub(super) wait: Duration,
 }
 
 enum Control {
@@ -94,6 +106,7 @@ impl Changes {
 pub(super) struct Engine {
     control: mpsc::Sender<Control>,
     ended: oneshot::Receiver<Result<Option<Summary>, RecordError>>,
+    watched: Arc<Watched>,
     thread: Option<JoinHandle<()>>,
 }
 
@@ -103,12 +116,14 @@ impl Engine {
     pub(super) fn spawn(reader: Reader) -> Result<Self, RecordError> {
         let (control, commands) = mpsc::channel();
         let (done, ended) = oneshot::channel();
+        let watched = Arc::<Watched>::default();
+        let shown = watched.clone();
         let thread = thread::Builder::new()
             .name("engine".to_owned())
             .spawn(move || {
                 // Without the privilege it runs at the usual priority, and losses are counted.
                 let _ = rustix::process::setpriority_process(None, NICE);
-                let mut work = Work::new(reader);
+                let mut work = Work::new(reader, shown);
                 // Nobody listens any more when the caller failed first.
                 let _ = done.send(work.run(&commands));
             })
@@ -119,6 +134,7 @@ impl Engine {
         Ok(Self {
             control,
             ended,
+            watched,
             thread: Some(thread),
         })
     }
@@ -133,6 +149,11 @@ impl Engine {
     /// Where changes are told. To be dropped before the engine, whose thread waits for all senders.
     pub(super) fn changes(&self) -> Changes {
         Changes(self.control.clone())
+    }
+
+    /// For whoever waits for [`Self::finish`].
+    pub(super) fn watched(&self) -> Arc<Watched> {
+        self.watched.clone()
     }
 
     /// Ready when the engine has failed by itself.
@@ -169,6 +190,7 @@ struct Work {
     order: Order,
     recording: Option<Recording>,
     committed: Instant,
+    watched: Arc<Watched>,
 }
 
 /// A recording that has begun.
@@ -183,28 +205,38 @@ struct Recording {
     unrecorded: u64,
 }
 
-/// The writer as the fold sees it.
-struct Numbered(Writer);
+/// The writer as the fold sees it, and who else wants to know.
+struct Numbered {
+    writer: Writer,
+    digests: Option<Digests>,
+}
 
 impl Sink for Numbered {
     type Error = EvidenceError;
 
     fn next_seq(&self) -> u64 {
-        self.0.next_seq()
+        self.writer.next_seq()
     }
 
     fn append(&mut self, record: &Record<'_>) -> Result<(), EvidenceError> {
-        self.0.append(record)
+        self.writer.append(record)
+    }
+
+    fn file(&mut self, file: &FileSeen<'_>) {
+        if let Some(digests) = &mut self.digests {
+            digests.seen(file);
+        }
     }
 }
 
 impl Work {
-    fn new(reader: Reader) -> Self {
+    fn new(reader: Reader, watched: Arc<Watched>) -> Self {
         Self {
             reader,
             order: Order::default(),
             recording: None,
             committed: Instant::now(),
+            watched,
         }
     }
 
@@ -241,7 +273,7 @@ impl Work {
         match change {
             Ok(change) => recording.changes.push_back(change),
             Err(RecordError::Evidence(error)) => {
-                return Err(recording.sink.0.give_up(error).into());
+                return Err(recording.sink.writer.give_up(error).into());
             }
             Err(error) => return Err(error),
         }
@@ -258,6 +290,7 @@ impl Work {
         self.order.release(watermark, &self.reader, take)?;
         recording.change_until(watermark.time)?;
         self.reader.free(&self.order.arrived);
+        recording.tend()?;
         Ok((Some(watermark.time), drained.more))
     }
 
@@ -266,10 +299,14 @@ impl Work {
         let Some(recording) = &mut self.recording else {
             return Ok(());
         };
+        if let Some(digests) = &mut recording.sink.digests {
+            digests.look_after();
+        }
+        recording.digests()?;
         let counters = self.reader.counters();
         let cpus: Vec<_> = (0..counters.cpus()).map(|cpu| counters.read(cpu)).collect();
         let dropped = recording.unrecorded + self.reader.malformed() + misses;
-        let writer = &mut recording.sink.0;
+        let writer = &mut recording.sink.writer;
         writer.commit(&Counters::new(&cpus, dropped))?;
         recording.fold.set_utc_offset(writer.offset_ns());
         Ok(())
@@ -298,6 +335,7 @@ impl Work {
                 self.reader.wait(SETTLE_EVERY).map_err(poll_error)?;
             }
         }
+        self.finish_digests(finish)?;
         if let Some(recording) = &mut self.recording {
             recording.change_until(u64::MAX)?;
             for lineage in 0..recording.lineages {
@@ -307,18 +345,52 @@ impl Work {
         }
         self.commit(finish.misses)?;
         let recording = self.recording.take().ok_or(RecordError::Engine)?;
-        Ok(recording.sink.0.close(finish.reason)?)
+        Ok(recording.sink.writer.close(finish.reason)?)
+    }
+}
+
+impl Work {
+    /// Waits for the files that are being read, up to a limit; the rest is recorded as not read.
+    fn finish_digests(&mut self, finish: &Finish) -> Result<(), RecordError> {
+        let started = Instant::now();
+        let mut files = None;
+        loop {
+            let Some(recording) = &mut self.recording else {
+                return Ok(());
+            };
+            recording.tend()?;
+            let Some(digests) = &mut recording.sink.digests else {
+                return Ok(());
+            };
+            let files = *files.get_or_insert(digests.waiting());
+            if self.watched.is_hurried()
+                || started.elapsed() >= finish.wait
+                || !digests.wait(DIGEST_EVERY)
+            {
+                digests.end();
+                self.watched.set(None);
+                return Ok(recording.digests()?);
+            }
+            self.watched.set(digests.left(files));
+            if self.committed.elapsed() >= COMMIT_EVERY {
+                self.commit(finish.misses)?;
+            }
+        }
     }
 }
 
 impl Recording {
     /// Registers the lineages and the processes they start with.
-    fn begin(begin: Begin) -> Result<Self, EvidenceError> {
+    fn begin(begin: Begin) -> Result<Self, RecordError> {
         let mut fold = Fold::new(begin.boot);
         fold.set_mounts(0, begin.mounts);
         fold.recognise_by(begin.recognisers);
-        let mut sink = Numbered(begin.writer);
-        fold.set_utc_offset(sink.0.offset_ns());
+        let digests = begin.digests.as_ref().map(Digests::start).transpose()?;
+        let mut sink = Numbered {
+            writer: begin.writer,
+            digests,
+        };
+        fold.set_utc_offset(sink.writer.offset_ns());
         let mut lineages = 0;
         for registration in &begin.lineages {
             let start = LineageStart {
@@ -343,13 +415,30 @@ impl Recording {
         })
     }
 
+    /// Records what is known of files by now.
+    fn tend(&mut self) -> Result<(), EvidenceError> {
+        if let Some(digests) = &mut self.sink.digests {
+            digests.tend();
+        }
+        self.digests()
+    }
+
+    /// Records what is decided.
+    fn digests(&mut self) -> Result<(), EvidenceError> {
+        while let Some(decided) = self.sink.digests.as_mut().and_then(Digests::decided) {
+            self.fold.digest(&decided.as_digest(), &mut self.sink)?;
+        }
+        Ok(())
+    }
+
     fn take(&mut self, ordered: &Ordered<'_>) -> Result<(), EvidenceError> {
         match ordered {
             Ordered::Frame(frame) => match Event::decode(frame) {
                 Ok(event) => {
                     self.change_until(event.header.time)?;
                     self.name_container(&event);
-                    self.fold.event(&event, &mut self.sink)
+                    self.fold.event(&event, &mut self.sink)?;
+                    self.digests()
                 }
                 Err(_) => {
                     self.unrecorded += 1;

@@ -4,6 +4,7 @@
 //! (`engine`) does all the work on events, so that order and numbering need no locks.
 
 mod changes;
+mod digests;
 mod ending;
 mod engine;
 pub mod launch;
@@ -27,7 +28,7 @@ use crate::{
         manifest::Reason,
         writer::{Summary, Writer},
     },
-    host::procfs::{Containers, Procfs, ProcfsError},
+    host::procfs::{Procfs, ProcfsError},
     lineage::variables,
     probe::{self, ProbeError, Probes, Reader, Tracked},
 };
@@ -36,8 +37,10 @@ use changes::Watch;
 use engine::{Begin, Engine, Finish};
 use launch::{LaunchError, Waiting};
 use recognisers::{FileError, Files};
-use registration::{Origin, Registered, Registrar};
+use registration::{Origin, Registrar};
+use surroundings::Surroundings;
 
+pub use digests::{Left, Request as DigestRequest};
 pub use ending::{Ending, Why};
 
 /// What to record, and where to.
@@ -59,6 +62,8 @@ pub struct Request {
     pub recognisers: Option<PathBuf>,
     /// Rings.
     pub probes: probe::Options,
+    /// Which files are read for their digest; none when there shall be no digests.
+    pub digests: Option<DigestRequest>,
 }
 
 /// What came of it.
@@ -171,6 +176,10 @@ pub enum News {
     Warning(String),
     /// The command has ended, and this many processes it started still run.
     Waiting(usize),
+    /// Recording has ended, and files are still being read for their digests.
+    Reading(Left),
+    /// They no longer are.
+    Read,
 }
 
 /// Records until what is recorded has ended or somebody stops it. `tell` is called with the news.
@@ -195,21 +204,22 @@ pub async fn record(
     let mut signals = ending::Signals::catch()?;
     ending::catch_file_size()?;
     let mut engine = Engine::spawn(reader)?;
-    let waiting = match &program {
-        Some(path) => Some(launch::start(path, &request.command)?),
-        None => None,
-    };
+    let launch = |path: &PathBuf| launch::start(path, &request.command);
+    let waiting = program.as_ref().map(launch).transpose()?;
     let lineages = track(&mut probes, request, waiting.as_ref())?;
     let registrar = Registrar::new(&probes, &procfs)?;
     let writer = open_writer(request, keys, &registrar)?;
-    let registered = registrar.register(&writer, lineages, request.environment, &recognisers)?;
-    let watch = begin(
-        &engine,
+    let registered = registrar.register(&writer, lineages, request, &recognisers)?;
+    let begin = Begin {
+        mounts: registered.surroundings.mounts(),
+        containers: procfs.containers(),
+        recognisers: recognisers.recognisers,
+        digests: request.digests.clone(),
         writer,
-        registered,
-        procfs.containers(),
-        recognisers,
-    )?;
+        boot: registered.boot,
+        lineages: registered.lineages,
+    };
+    let watch = start(&engine, begin, registered.surroundings)?;
     tell(News::Started);
     let ending = ending::wait(
         &mut signals,
@@ -229,19 +239,18 @@ pub async fn record(
     // Detached first: what was counted then is exactly what there is to read.
     drop(probes);
     drop(watch);
-    let time_ns = u64::try_from(SystemClock.now().boot_ns).unwrap_or(0);
-    let reason = if request.append {
-        Reason::Stop
-    } else {
-        Reason::Shutdown
-    };
     let finish = Finish {
-        time_ns,
-        reason,
+        time_ns: u64::try_from(SystemClock.now().boot_ns).unwrap_or(0),
+        reason: if request.append {
+            Reason::Stop
+        } else {
+            Reason::Shutdown
+        },
         detail: ending.detail(),
         misses,
+        wait: ending::patience(&ending, request),
     };
-    let summary = engine.finish(finish).await?;
+    let summary = ending::finish(&mut signals, engine, finish, &mut tell).await?;
     let lost = summary.counters.cpus.iter().flat_map(|cpu| cpu.lost).sum();
     Ok(Outcome {
         summary,
@@ -251,29 +260,11 @@ pub async fn record(
 }
 
 /// Lets the engine begin, and watches what it records in.
-fn begin(
-    engine: &Engine,
-    writer: Writer,
-    registered: Registered,
-    containers: Containers,
-    files: Files,
-) -> Result<Watch, RecordError> {
-    let Registered {
-        boot,
-        lineages,
-        surroundings,
-    } = registered;
-    let artifacts = writer.artifacts();
-    let governed = lineages.iter().map(|lineage| lineage.governed.clone());
-    let governed = governed.collect();
-    engine.begin(Begin {
-        writer,
-        boot,
-        lineages,
-        mounts: surroundings.mounts(),
-        containers,
-        recognisers: files.recognisers,
-    })?;
+fn start(engine: &Engine, begin: Begin, surroundings: Surroundings) -> Result<Watch, RecordError> {
+    let artifacts = begin.writer.artifacts();
+    let governed = begin.lineages.iter();
+    let governed = governed.map(|lineage| lineage.governed.clone()).collect();
+    engine.begin(begin)?;
     Watch::spawn(surroundings, governed, artifacts, engine.changes())
 }
 
@@ -358,6 +349,7 @@ mod tests {
             recognisers: None,
             environment: variables::Shown::default(),
             probes: probe::Options::default(),
+            digests: None,
         };
         // It would wait for its own end, and record what it does about that.
         let refused = prepare(&request).map(drop);

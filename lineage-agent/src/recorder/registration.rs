@@ -16,13 +16,12 @@ use crate::{
     lineage::{
         identity::{Birth, BootId, lineage_uid},
         process::Snapshot,
-        variables,
     },
     probe::{Probes, Tracked},
 };
 
 use super::{
-    RecordError,
+    DigestRequest, RecordError, Request,
     changes::Governed,
     recognisers::Files,
     snapshot,
@@ -106,7 +105,7 @@ impl<'a> Registrar<'a> {
         &self,
         writer: &Writer,
         lineages: Vec<(Origin, Vec<Tracked>)>,
-        shown: variables::Shown,
+        request: &Request,
         recognisers: &Files,
     ) -> Result<Registered, RecordError> {
         let artifacts = writer.artifacts();
@@ -120,7 +119,12 @@ impl<'a> Registrar<'a> {
             let time_ns = u64::try_from(SystemClock.now().boot_ns).unwrap_or(0);
             let mut snapshots = Vec::new();
             for process in tracked {
-                snapshots.push(snapshot::take(self.procfs, process, time_ns, shown)?);
+                snapshots.push(snapshot::take(
+                    self.procfs,
+                    process,
+                    time_ns,
+                    request.environment,
+                )?);
             }
             let root = snapshots.first().map_or(0, |root| root.start_ns);
             let (pid_ns, ns_pid) = snapshots
@@ -136,7 +140,7 @@ impl<'a> Registrar<'a> {
             let container = snapshots
                 .first()
                 .and_then(|root| self.procfs.snapshot(root.pid).ok()??.container);
-            let detail = detail(&origin, container.as_deref());
+            let detail = detail(&origin, container.as_deref(), request.digests.as_ref());
             let mut governed = Governed {
                 lineage: uid,
                 container,
@@ -159,12 +163,12 @@ impl<'a> Registrar<'a> {
 }
 
 /// How a lineage came about, as JSON.
-fn detail(origin: &Origin, container: Option<&str>) -> String {
+fn detail(origin: &Origin, container: Option<&str>, digests: Option<&DigestRequest>) -> String {
     let uid = rustix::process::getuid().as_raw();
     let recorder = json!({ "pid": std::process::id(), "uid": uid });
     let mut detail = match origin {
         Origin::Launch(command) => {
-            let command: Vec<String> = command.iter().map(|word| escape(word.as_bytes())).collect();
+            let command = escaped(command.iter().map(|word| word.as_bytes()));
             json!({ "command": command, "how": "launch", "recorder": recorder })
         }
         Origin::Attach(pid) => json!({ "how": "attach", "pid": pid, "recorder": recorder }),
@@ -172,5 +176,16 @@ fn detail(origin: &Origin, container: Option<&str>) -> String {
     if let Some(container) = container {
         detail["container"] = container.into();
     }
+    // That there are no digests may be what was wanted; then it is said.
+    detail["digests"] = match digests {
+        Some(digests) => {
+            json!({ "patterns": escaped(digests.patterns.iter().map(String::as_bytes)) })
+        }
+        None => json!(false),
+    };
     detail.to_string()
+}
+
+fn escaped<'a>(words: impl Iterator<Item = &'a [u8]>) -> Vec<String> {
+    words.map(escape).collect()
 }

@@ -164,6 +164,16 @@ pub(super) fn whole_path(dir: Option<&str>, path: &str) -> String {
     }
 }
 
+/// The beginning of a digest: enough to tell apart by eye. Whoever means to find exactly that content
+/// uses all of it.
+#[must_use]
+pub(super) fn short_digest(digest: &str) -> &str {
+    digest.get(..SHORT_DIGITS).unwrap_or(digest)
+}
+
+/// Hex digits of a digest that are shown.
+const SHORT_DIGITS: usize = 12;
+
 #[cfg(test)]
 mod tests {
     use super::*;

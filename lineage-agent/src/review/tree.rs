@@ -5,6 +5,7 @@
 //! counted and said. So the size of the evidence does not matter.
 
 mod details;
+mod digests;
 mod draw;
 mod files;
 mod json;
@@ -19,6 +20,7 @@ use std::collections::HashMap;
 use std::io::{self, Write};
 use std::sync::Arc;
 
+use self::digests::{Digests, FileId};
 use self::process::{Ending, Process, Program};
 use self::usage::{Files, Handle, Sockets};
 use super::filter::failed;
@@ -91,6 +93,7 @@ pub struct Tree {
     host: Box<str>,
     /// By `seq` of the record that opened a descriptor.
     handles: HashMap<u64, (usize, Handle)>,
+    digests: Digests,
     /// Frames the kernel lost.
     lost: u64,
 }
@@ -129,6 +132,7 @@ impl Tree {
             lineages: Vec::new(),
             host: "".into(),
             handles: HashMap::new(),
+            digests: Digests::default(),
             lost: 0,
         }
     }
@@ -153,6 +157,9 @@ impl Tree {
             self.lineages[lineage].launched = is_launch(record);
         }
         self.lineages[lineage].context_changes += u64::from(kind == kinds::CONTEXT_CHANGE);
+        if kind == kinds::FILE_DIGEST {
+            self.digests.add(record);
+        }
         if record.pid.is_none() {
             return;
         }
@@ -332,7 +339,10 @@ impl Tree {
             *base = record.cwd.filter(|cwd| cwd.len() > 1).map(Into::into);
         }
         let arguments = record.argv.map(text::arguments).unwrap_or_default();
-        process.become_program(Program::new(record.exe, &arguments));
+        process.become_program(Program {
+            file: FileId::of(record),
+            ..Program::new(record.exe, &arguments)
+        });
         if let Some(labels) = record.recognised {
             process.recognise(labels);
         }

@@ -70,6 +70,7 @@ const PARTS: &[(&str, &[&str])] = &[
     ("cli", &[]),
     ("event", &[]),
     ("batch", &[]),
+    ("glob", &[]),
     ("host", &["event", "evidence", "clock"]),
     ("probe", &["batch", "event", "clock", "probe"]),
     (
@@ -78,7 +79,10 @@ const PARTS: &[(&str, &[&str])] = &[
     ),
     ("evidence", &["event", "evidence", "lineage", "clock"]),
     ("verify", &["counted", "evidence", "verify", "names"]),
-    ("review", &["counted", "evidence", "review", "names"]),
+    (
+        "review",
+        &["counted", "evidence", "glob", "review", "names"],
+    ),
 ];
 
 /// Checks one file.

@@ -2,11 +2,12 @@
 
 use lineage_common::frame::{Close, Flags, Header, Kind, NO_CPU, Version};
 
-use super::{Fold, Sink, net::set_ends};
+use super::{Fold, Sink, net::set_ends, utc};
 use crate::{
-    event::FileEvent,
+    event::{FileEvent, ReversedPath},
     evidence::schema::Record,
     lineage::{
+        files::{FileSeen, Purpose},
         process::{Opened, What},
         text::{some, stat_dev},
     },
@@ -44,7 +45,47 @@ impl Fold {
             let what = What::File(self.scratch.path.as_str().into());
             self.remember(header, file.fd, seq, what);
         }
+        if opened && !header.flags.has(Flags::CLAIMED) {
+            self.tell_opened(header, event, seq, sink);
+        }
         Ok(())
+    }
+
+    fn tell_opened<S: Sink>(
+        &mut self,
+        header: &Header,
+        event: &FileEvent<'_>,
+        seq: u64,
+        sink: &mut S,
+    ) {
+        let file = event.file;
+        let flags = OpenFlags::of_host(file.flags);
+        let fd = file.fd;
+        let is_script = !flags.writes() && self.scripts.is_opened(header.pid, &self.scratch.path);
+        let purpose = if is_script {
+            Purpose::Script { fd }
+        } else {
+            Purpose::Open { fd, flags }
+        };
+        let Some(process) = self.processes.get(header.pid, header.start) else {
+            return;
+        };
+        sink.file(&FileSeen {
+            seq,
+            lineage: process.lineage,
+            pid: header.pid,
+            parent: process.parent_pid,
+            time_ns: utc(header.time, self.utc_offset_ns),
+            purpose,
+            path: ReversedPath(event.path),
+            shown: &self.scratch.path,
+            host_shown: &self.scratch.host_path,
+            dev: stat_dev(file.dev),
+            ino: file.ino,
+            mode: file.mode,
+            fs_magic: file.fs_magic,
+            version: file.version,
+        });
     }
 
     /// Notes which record opened a descriptor, for the record of its close.

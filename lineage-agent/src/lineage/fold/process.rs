@@ -4,11 +4,12 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use lineage_common::frame::{Exit, Flags, Fork, Header};
 
-use super::{Fold, Sink, file::set_version};
+use super::{Fold, Sink, file::set_version, utc};
 use crate::{
     event::ExecEvent,
     evidence::kinds,
     lineage::{
+        files::{FileSeen, Purpose},
         identity::{Birth, process_uid},
         process::Process,
         text::{replace, some, stat_dev},
@@ -135,10 +136,38 @@ impl Fold {
             record.truncated = some(&text.truncated);
             record.notes = some(&text.notes);
         })?;
-        if let Some(process) = self.processes.get_mut(header.pid, header.start) {
-            process.cause = seq;
-        }
+        self.became(header, event, seq, sink);
         Ok(())
+    }
+
+    /// What the process does is caused by its program from now on. Tells of the program, and knows the
+    /// script when it is going to be read.
+    fn became<S: Sink>(&mut self, header: &Header, event: &ExecEvent<'_>, seq: u64, sink: &mut S) {
+        let exec = event.exec;
+        if !event.interpreter.is_empty() {
+            let text = &self.scratch;
+            self.scripts.expect(header.pid, &text.cwd, &text.filename);
+        }
+        let Some(process) = self.processes.get_mut(header.pid, header.start) else {
+            return;
+        };
+        process.cause = seq;
+        sink.file(&FileSeen {
+            seq,
+            lineage: process.lineage,
+            pid: header.pid,
+            parent: process.parent_pid,
+            time_ns: utc(header.time, self.utc_offset_ns),
+            purpose: Purpose::Program,
+            path: event.exe,
+            shown: &self.scratch.path,
+            host_shown: &self.scratch.host_path,
+            dev: stat_dev(exec.dev),
+            ino: exec.ino,
+            mode: exec.mode,
+            fs_magic: 0,
+            version: exec.version,
+        });
     }
 
     pub(super) fn exit<S: Sink>(
@@ -148,6 +177,7 @@ impl Fold {
         sink: &mut S,
     ) -> Result<(), S::Error> {
         self.end(kinds::PROCESS_EXIT, header, exit, sink)?;
+        self.scripts.ended(header.pid);
         self.processes.remove(header.pid, header.start);
         Ok(())
     }

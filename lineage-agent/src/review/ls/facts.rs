@@ -35,6 +35,7 @@ pub(super) fn push(line: &mut Line, kind: &str, record: &Record<'_>) {
         }
         kinds::FILE_OPEN | kinds::FILE_INHERIT => file(line, record),
         kinds::FILE_CLOSE | kinds::NET_CLOSE => close(line, record),
+        kinds::FILE_DIGEST => digest(line, record),
         kinds::NET_BIND | kinds::NET_CONNECT | kinds::NET_ACCEPT | kinds::NET_INHERIT => {
             socket(line, kind, record);
         }
@@ -180,6 +181,48 @@ fn file(line: &mut Line, record: &Record<'_>) {
         }
     }
     descriptor(line, record);
+}
+
+/// What is in a file: the beginning of its digest, or why there is none.
+fn digest(line: &mut Line, record: &Record<'_>) {
+    let detail: serde_json::Value = record
+        .detail
+        .and_then(|detail| serde_json::from_str(detail).ok())
+        .unwrap_or_default();
+    line.push(Style::Plain, Fit::Shorten, record.path.unwrap_or("?"));
+    match record.blake3 {
+        Some(digest) => line.push(Style::Good, Fit::Keep, text::short_digest(digest)),
+        None => {
+            let why = detail["reason"].as_str().unwrap_or("?");
+            line.push(Style::Notable, Fit::Keep, format!("no digest: {why}"));
+        }
+    }
+    let list = |key: &str| {
+        let words = detail[key]
+            .as_array()
+            .map(Vec::as_slice)
+            .unwrap_or_default();
+        let words: Vec<_> = words.iter().filter_map(serde_json::Value::as_str).collect();
+        words.join(", ")
+    };
+    let changed = list("changed");
+    if !changed.is_empty() {
+        line.push(Style::Dim, Fit::Drop, format!("({changed})"));
+    }
+    if let Some(error) = detail["error"].as_str() {
+        line.push(Style::Bad, Fit::Keep, error);
+    }
+    for remark in ["recent", "other_device"] {
+        if detail[remark] == true {
+            line.push(Style::Notable, Fit::Drop, format!("[{remark}]"));
+        }
+    }
+    if let Some(size) = record.size.and_then(|size| u64::try_from(size).ok()) {
+        line.push(Style::Dim, Fit::Drop, text::bytes(size));
+    }
+    if let Some(cause) = record.cause {
+        line.push(Style::Dim, Fit::Drop, format!("asked by {cause}"));
+    }
 }
 
 fn close(line: &mut Line, record: &Record<'_>) {

@@ -4,6 +4,7 @@ use std::io::{self, Write};
 
 use super::super::line::{Fit, Style};
 use super::super::text;
+use super::digests::FileId;
 use super::draw::Drawing;
 use super::files::{self, FileLine};
 use super::notable::Class;
@@ -106,6 +107,7 @@ impl<W: Write> Drawing<'_, '_, W> {
             self.line
                 .push(Style::Notable, Fit::Keep, format!("<{labels}>"));
         }
+        self.digest(file.file);
         let mut times = file.times;
         if file.files > 1 {
             let count = format!("({} files)", file.files);
@@ -113,6 +115,14 @@ impl<W: Write> Drawing<'_, '_, W> {
             times = 1;
         }
         self.usage(file.error, times, file.bytes_read, file.bytes_written);
+    }
+
+    /// The beginning of the digest of a file, where there is one and room for it.
+    pub(super) fn digest(&mut self, file: Option<FileId>) {
+        if let Some(digest) = self.tree.digests.of(file) {
+            let digest = format!("#{}", text::short_digest(digest));
+            self.line.push(Style::Dim, Fit::Drop, digest);
+        }
     }
 
     fn socket(&mut self, socket: &SocketUse) {

@@ -294,6 +294,9 @@ impl<'t, W: Write> Drawing<'t, '_, W> {
             Some(ending) => self.line.push(Style::Bad, Fit::Keep, ending.shown()),
             None => self.line.push(Style::Notable, Fit::Keep, "running"),
         }
+        if let Some(program) = process.programs.last() {
+            self.digest(program.file);
+        }
         if process.found_running {
             self.line.push(Style::Notable, Fit::Drop, "(there before)");
         }

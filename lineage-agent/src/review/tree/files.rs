@@ -2,6 +2,7 @@
 
 use std::cmp::Reverse;
 
+use super::digests::FileId;
 use super::notable::Class;
 use super::process::Process;
 use super::usage::FileUse;
@@ -25,6 +26,8 @@ pub(super) struct FileLine<'a> {
     pub(super) bytes_read: u64,
     pub(super) bytes_written: u64,
     pub(super) error: Option<i64>,
+    /// Which version of the file, if it is one.
+    pub(super) file: Option<FileId>,
 }
 
 /// The lines about a process's files, in the order they are worth reading. With `all`, one for each
@@ -80,11 +83,13 @@ impl<'a> FileLine<'a> {
             bytes_read: file.bytes_read,
             bytes_written: file.bytes_written,
             error: file.error,
+            file: file.file,
         }
     }
 
     fn add(&mut self, file: &FileUse) {
         self.files += 1;
+        self.file = None;
         self.reads |= file.reads;
         self.writes |= file.writes;
         self.times += file.times;

@@ -53,7 +53,10 @@ fn process(tree: &Tree, process: &Process) -> Value {
     let programs: Vec<_> = process
         .programs
         .iter()
-        .map(|program| json!({"exe": program.exe.as_deref(), "argv": program.argv}))
+        .map(|program| {
+            let digest = tree.digests.of(program.file);
+            json!({"exe": program.exe.as_deref(), "argv": program.argv, "blake3": digest})
+        })
         .collect();
     let (exit_code, exit_signal) = match process.ending {
         Some(Ending::Status(code)) => (Some(code), None),
@@ -77,14 +80,14 @@ fn process(tree: &Tree, process: &Process) -> Value {
         "opens": process.opens,
         "failed": process.failures,
         "failed_execs": process.failed_execs,
-        "files": process.files.named.iter().map(file).collect::<Vec<_>>(),
+        "files": process.files.named.iter().map(|it| file(tree, it)).collect::<Vec<_>>(),
         "further_files": process.files.more,
         "connections": process.sockets.named.iter().map(socket).collect::<Vec<_>>(),
         "further_connections": process.sockets.more,
     })
 }
 
-fn file(file: &FileUse) -> Value {
+fn file(tree: &Tree, file: &FileUse) -> Value {
     json!({
         "path": &*file.path,
         "recognised": file.recognised.as_deref(),
@@ -94,6 +97,7 @@ fn file(file: &FileUse) -> Value {
         "bytes_read": file.bytes_read,
         "bytes_written": file.bytes_written,
         "error": file.error,
+        "blake3": tree.digests.of(file.file),
     })
 }
 

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use super::super::text;
+use super::digests::FileId;
 use super::notable::Class;
 use super::usage::{FileUse, Files, Sockets};
 use crate::evidence::schema::Record;
@@ -65,6 +66,8 @@ pub(super) struct Program {
     pub(super) exe: Option<Box<str>>,
     /// As recorded, up to [`COMMAND_BYTES_MAX`] together; `…` stands for what is left out.
     pub(super) argv: Vec<Box<str>>,
+    /// Which version of its executable.
+    pub(super) file: Option<FileId>,
 }
 
 impl Process {
@@ -192,6 +195,7 @@ impl Program {
         Self {
             exe: exe.map(Into::into),
             argv: kept,
+            file: None,
         }
     }
 

@@ -1,6 +1,7 @@
 //! The files and connections of one process.
 
 use super::super::filter::{endpoint, failed};
+use super::digests::FileId;
 use super::notable::{self, Class};
 use crate::evidence::kinds;
 use crate::evidence::schema::Record;
@@ -41,6 +42,8 @@ pub(super) struct FileUse {
     pub(super) bytes_written: u64,
     /// The error of the last use that failed.
     pub(super) error: Option<i64>,
+    /// The version that was opened last.
+    pub(super) file: Option<FileId>,
 }
 
 /// The connections of a process.
@@ -92,6 +95,7 @@ impl Files {
                     bytes_read: 0,
                     bytes_written: 0,
                     error: None,
+                    file: None,
                 });
                 self.named.len() - 1
             }
@@ -109,6 +113,7 @@ impl Files {
         } else {
             file.writes |= flags.writes();
             file.reads |= flags.reads();
+            file.file = FileId::of(record);
         }
         Some(index)
     }
