@@ -16,8 +16,8 @@ const GATE_BYTES_MIN: usize = 3;
 /// A pattern, ready to be matched.
 #[derive(Debug, Clone)]
 pub(super) struct Pattern {
-    /// Text that everything that matches has somewhere: cheaper to look for than the alternatives.
-    gate: Option<memmem::Finder<'static>>,
+    /// Texts that everything that matches has somewhere: cheaper to look for than the alternatives.
+    gates: Vec<memmem::Finder<'static>>,
     alternatives: Vec<Glob>,
 }
 
@@ -68,14 +68,14 @@ impl Pattern {
             return Err(PatternError::Long);
         }
         let mut alternatives = vec![String::new()];
-        let mut gate = "";
+        let mut gates = Vec::new();
         let mut rest = text;
         while let Some((plain, braces)) = rest.split_once('{') {
             let (inside, after) = braces.split_once('}').ok_or(PatternError::Braces)?;
             if plain.contains('}') || inside.contains('{') {
                 return Err(PatternError::Braces);
             }
-            gate = longer(gate, plain);
+            gates.extend(literal(plain));
             let choices: Vec<&str> = inside.split(',').collect();
             if alternatives.len() * choices.len() > ALTERNATIVES_MAX {
                 return Err(PatternError::Alternatives);
@@ -93,10 +93,17 @@ impl Pattern {
         if rest.contains('}') {
             return Err(PatternError::Braces);
         }
-        gate = longer(gate, rest);
-        let worth = alternatives.len() > 1 && gate.len() >= GATE_BYTES_MIN;
+        gates.extend(literal(rest));
+        if alternatives.len() == 1 {
+            gates.clear();
+        }
+        // What names end with tells more than where they are.
+        gates.reverse();
         Ok(Self {
-            gate: worth.then(|| memmem::Finder::new(gate).into_owned()),
+            gates: gates
+                .into_iter()
+                .map(|text| memmem::Finder::new(text).into_owned())
+                .collect(),
             alternatives: alternatives
                 .iter()
                 .map(|begun| Glob::new(&[begun, rest].concat()))
@@ -107,8 +114,18 @@ impl Pattern {
     /// Whether the whole text fits.
     pub(super) fn matches(&self, text: &str) -> bool {
         let passes = |gate: &memmem::Finder<'_>| gate.find(text.as_bytes()).is_some();
-        self.gate.as_ref().is_none_or(passes)
-            && self.alternatives.iter().any(|glob| glob.matches(text))
+        self.gates.iter().all(passes) && self.alternatives.iter().any(|glob| glob.matches(text))
+    }
+
+    /// What all that the pattern matches begin with: this many bytes, if it says so many.
+    pub(super) fn first_bytes<const N: usize>(&self) -> Option<[u8; N]> {
+        let of = |glob: &Glob| {
+            let text = glob.first.finder.as_ref().map(|_| &glob.first.text);
+            text.and_then(|text| text.as_bytes().first_chunk::<N>().copied())
+        };
+        let first = of(self.alternatives.first()?)?;
+        let same = self.alternatives.iter().all(|glob| of(glob) == Some(first));
+        same.then_some(first)
     }
 
     /// The pattern in parts, each with the byte that all it matches end with, if there is one.
@@ -121,7 +138,7 @@ impl Pattern {
                 None => parts.push((
                     last,
                     Self {
-                        gate: self.gate.clone(),
+                        gates: self.gates.clone(),
                         alternatives: vec![glob],
                     },
                 )),
@@ -131,14 +148,10 @@ impl Pattern {
     }
 }
 
-/// The longer of a text and the longest run without wildcards of another.
-fn longer<'a>(known: &'a str, text: &'a str) -> &'a str {
-    text.split(['*', '?']).fold(
-        known,
-        |best, run| {
-            if run.len() > best.len() { run } else { best }
-        },
-    )
+/// The parts of a text without wildcards that are worth to be searched for.
+fn literal(text: &str) -> impl Iterator<Item = &str> {
+    text.split(['*', '?'])
+        .filter(|run| run.len() >= GATE_BYTES_MIN)
 }
 
 impl Glob {

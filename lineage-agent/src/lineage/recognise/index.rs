@@ -2,17 +2,26 @@
 //!
 //! Nearly every pattern for a path ends with text (`*.safetensors`), so patterns are kept by the byte
 //! they end with: a path is compared with the few that end as it does. Those that end with a wildcard
-//! are compared with every path, and begin with text (`/dev/nvidia*`) when they are well chosen.
+//! begin with text (`/dev/nvidia*`) when they are well chosen, and are kept by that. Only what has
+//! neither is compared with every path.
 
 use super::glob::Pattern;
+
+/// Bytes a path begins with that tell much: `/dev/`, `/srv/`, `/home`.
+const FIRST_BYTES: usize = 5;
+
+/// Patterns with their numbers.
+type Numbered = Vec<(Pattern, usize)>;
 
 /// Patterns, each with the number of what it stands for.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Index {
     /// By last byte; empty, or one entry for each byte.
-    by_last: Vec<Vec<(Pattern, usize)>>,
-    /// Those that may match whatever a path ends with.
-    any: Vec<(Pattern, usize)>,
+    by_last: Vec<Numbered>,
+    /// Those that may match whatever a path ends with, by the bytes it begins with.
+    by_first: Vec<([u8; FIRST_BYTES], Numbered)>,
+    /// All others.
+    any: Numbered,
 }
 
 impl Index {
@@ -24,16 +33,35 @@ impl Index {
                     self.by_last.resize_with(256, Vec::new);
                     self.by_last[usize::from(byte)].push((part, number));
                 }
-                None => self.any.push((part, number)),
+                None => match part.first_bytes() {
+                    Some(first) => self.of_first(first).push((part, number)),
+                    None => self.any.push((part, number)),
+                },
             }
         }
+    }
+
+    fn of_first(&mut self, first: [u8; FIRST_BYTES]) -> &mut Numbered {
+        let known = self.by_first.iter().position(|(bytes, _)| *bytes == first);
+        let place = known.unwrap_or_else(|| {
+            self.by_first.push((first, Vec::new()));
+            self.by_first.len() - 1
+        });
+        &mut self.by_first[place].1
     }
 
     /// Calls `found` with the number of each pattern that matches.
     pub(super) fn search(&self, path: &str, mut found: impl FnMut(usize)) {
         let last = path.bytes().last();
         let same = last.and_then(|byte| self.by_last.get(usize::from(byte)));
-        for (pattern, number) in same.into_iter().flatten().chain(&self.any) {
+        let first = path.as_bytes().first_chunk();
+        let begun = self
+            .by_first
+            .iter()
+            .filter(|(bytes, _)| Some(bytes) == first);
+        let begun = begun.flat_map(|(_, patterns)| patterns);
+        let asked = same.into_iter().flatten().chain(begun).chain(&self.any);
+        for (pattern, number) in asked {
             if pattern.matches(path) {
                 found(*number);
             }
