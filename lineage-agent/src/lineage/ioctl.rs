@@ -2,58 +2,14 @@
 
 use serde_json::{Map, Value, json};
 
-/// Requests with a name: of devices that every host has, and those that are recorded on any file.
-const NAMES: &[(u32, &str)] = &[
-    // include/uapi/linux/fs.h
-    (0x125d, "BLKROSET"),
-    (0x125e, "BLKROGET"),
-    (0x125f, "BLKRRPART"),
-    (0x1260, "BLKGETSIZE"),
-    (0x1261, "BLKFLSBUF"),
-    (0x1268, "BLKSSZGET"),
-    (0x1277, "BLKDISCARD"),
-    (0x127f, "BLKZEROOUT"),
-    (0x8008_1270, "BLKBSZGET"),
-    (0x8008_1272, "BLKGETSIZE64"),
-    (0x4004_9409, "FICLONE"),
-    (0x4020_940d, "FICLONERANGE"),
-    (0xc018_9436, "FIDEDUPERANGE"),
-    (0xc004_5877, "FIFREEZE"),
-    (0xc004_5878, "FITHAW"),
-    (0x4008_6602, "FS_IOC_SETFLAGS"),
-    (0x4004_6602, "FS_IOC32_SETFLAGS"),
-    (0x401c_5820, "FS_IOC_FSSETXATTR"),
-    // include/uapi/linux/fsverity.h
-    (0x4080_6685, "FS_IOC_ENABLE_VERITY"),
-    // include/uapi/asm-generic/ioctls.h
-    (0x5412, "TIOCSTI"),
-    (0x541c, "TIOCLINUX"),
-    // include/uapi/linux/if_tun.h
-    (0x4004_54ca, "TUNSETIFF"),
-    (0x4004_54cb, "TUNSETPERSIST"),
-    (0x8004_54cf, "TUNGETFEATURES"),
-    // include/uapi/linux/random.h
-    (0x8004_5200, "RNDGETENTCNT"),
-    (0x4004_5201, "RNDADDTOENTCNT"),
-    (0x4008_5203, "RNDADDENTROPY"),
-    // include/uapi/linux/loop.h
-    (0x4c00, "LOOP_SET_FD"),
-    (0x4c01, "LOOP_CLR_FD"),
-    (0x4c04, "LOOP_SET_STATUS64"),
-    (0x4c05, "LOOP_GET_STATUS64"),
-    (0x4c0a, "LOOP_CONFIGURE"),
-    (0x4c80, "LOOP_CTL_ADD"),
-    (0x4c81, "LOOP_CTL_REMOVE"),
-    (0x4c82, "LOOP_CTL_GET_FREE"),
-    // include/uapi/linux/kvm.h
-    (0xae00, "KVM_GET_API_VERSION"),
-    (0xae01, "KVM_CREATE_VM"),
-    // include/uapi/drm/drm.h
-    (0xc040_6400, "DRM_IOCTL_VERSION"),
-    (0x4008_6409, "DRM_IOCTL_GEM_CLOSE"),
-    (0xc00c_642d, "DRM_IOCTL_PRIME_HANDLE_TO_FD"),
-    (0xc00c_642e, "DRM_IOCTL_PRIME_FD_TO_HANDLE"),
-];
+mod names;
+
+use names::{DRM, NAMES, NVIDIA};
+
+/// Major numbers of NVIDIA's devices (`NV_MAJOR_DEVICE_NUMBER` of the driver) and of graphics cards
+/// (`DRM_MAJOR`, `include/drm/drm_file.h`).
+const NVIDIA_MAJOR: u32 = 195;
+const DRM_MAJOR: u32 = 226;
 
 /// The request of a call: the kernel takes half a word.
 #[expect(clippy::cast_possible_truncation, reason = "as the kernel does")]
@@ -68,11 +24,30 @@ pub(super) fn name(request: u32) -> Option<&'static str> {
         .find_map(|(known, name)| (*known == request).then_some(*name))
 }
 
-/// What is to say of a request: its name, and what `_IOC` (`include/uapi/asm-generic/ioctl.h`) put into
-/// its number. Old requests are plain numbers, in which there is less.
+/// What is to say of a request to a character device with this number, in the kernel's encoding.
+pub(super) fn tell_of(device: u32, request: u32) -> Map<String, Value> {
+    let names = match device >> 20 {
+        NVIDIA_MAJOR => NVIDIA,
+        DRM_MAJOR => DRM,
+        _ => return tell(request),
+    };
+    let [nr, ..] = request.to_le_bytes();
+    let name = names
+        .iter()
+        .find_map(|(known, name)| (*known == nr).then_some(*name));
+    parts(name, request)
+}
+
+/// What is to say of a request.
 pub(super) fn tell(request: u32) -> Map<String, Value> {
+    parts(name(request), request)
+}
+
+/// The name of a request, and what `_IOC` (`include/uapi/asm-generic/ioctl.h`) put into its number. Old
+/// requests are plain numbers, in which there is less.
+fn parts(name: Option<&str>, request: u32) -> Map<String, Value> {
     let mut told = Map::new();
-    if let Some(name) = name(request) {
+    if let Some(name) = name {
         told.insert("name".to_owned(), json!(name));
     }
     let [nr, kind, low, high] = request.to_le_bytes();
@@ -95,6 +70,26 @@ pub(super) fn tell(request: u32) -> Map<String, Value> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_accelerators_are_asked_has_names() {
+        let name = |device, request| tell_of(device, request).remove("name");
+        // `NV_ESC_RM_CONTROL` to `/dev/nvidiactl`, `DRM_IOCTL_VERSION` and one of a driver to
+        // `/dev/dri/renderD128`, `AMDKFD_IOC_GET_VERSION`.
+        assert_eq!(
+            name(195 << 20 | 255, 0xc020_462a),
+            Some(json!("NV_ESC_RM_CONTROL"))
+        );
+        assert_eq!(
+            name(226 << 20 | 128, 0xc040_6400),
+            Some(json!("DRM_IOCTL_VERSION"))
+        );
+        assert_eq!(name(226 << 20 | 128, 0xc020_6440), None);
+        assert_eq!(
+            name(240 << 20, 0x8008_4b01),
+            Some(json!("AMDKFD_IOC_GET_VERSION"))
+        );
+    }
 
     #[test]
     fn a_number_tells_what_it_is_made_of() {

@@ -83,7 +83,10 @@ fn say(counted: &Counted) -> Said {
     let mut told = Map::new();
     let (kind, call, request) = match counted.class {
         Class::CHARACTER | Class::BLOCK => {
-            told = ioctl::tell(counted.code);
+            told = match counted.class {
+                Class::CHARACTER => ioctl::tell_of(counted.device, counted.code),
+                _ => ioctl::tell(counted.code),
+            };
             (kinds::FILE_IOCTL, Some("ioctl"), code)
         }
         Class::IO_URING => {

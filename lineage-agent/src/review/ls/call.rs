@@ -5,6 +5,7 @@ use serde_json::Value;
 use super::super::line::{Fit, Line, Style};
 use super::super::text::whole_path;
 use super::facts::failure;
+use crate::evidence::kinds;
 use crate::evidence::schema::Record;
 
 /// Adds the facts of such a record to the line.
@@ -14,7 +15,13 @@ pub(super) fn push(line: &mut Line, record: &Record<'_>) {
         line.push(Style::Change, Fit::Shorten, whole_path(record.dir, path));
     }
     if let Some(target) = record.target {
-        line.push(Style::Dim, Fit::Keep, "→");
+        // Of what is shared the other file is where it comes from.
+        let arrow = if record.kind == Some(kinds::FILE_IOCTL) {
+            "←"
+        } else {
+            "→"
+        };
+        line.push(Style::Dim, Fit::Keep, arrow);
         let target = whole_path(record.target_dir, target);
         line.push(Style::Change, Fit::Shorten, target);
     }
