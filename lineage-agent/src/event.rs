@@ -54,6 +54,16 @@ pub enum Body<'a> {
     Call(CallEvent<'a>),
     /// [`Kind::TALLY`]
     Tally(TallyEvent<'a>),
+    /// [`Kind::NET_LISTEN`]
+    Listen(SocketEvent<'a>),
+    /// [`Kind::NET_SOCKET`]
+    Socket(SocketEvent<'a>),
+    /// [`Kind::NET_PAIR`]
+    Pair(SocketEvent<'a>),
+    /// [`Kind::NET_SEND`]
+    Send(SocketEvent<'a>),
+    /// [`Kind::NET_RECEIVE`]
+    Receive(SocketEvent<'a>),
 }
 
 /// An exec with its byte strings.
@@ -105,6 +115,8 @@ pub struct SocketEvent<'a> {
     pub local: &'a [u8],
     /// Name of the peer; empty unless `AF_UNIX` and named.
     pub peer: &'a [u8],
+    /// The address the caller gave or got, a `struct sockaddr`; empty when there is none.
+    pub given: &'a [u8],
 }
 
 /// A call with what it names.
@@ -232,6 +244,11 @@ impl<'a> Event<'a> {
             Kind::NET_CLOSE => Body::NetClose(rest.fixed("close")?),
             Kind::CALL => Body::Call(rest.call()?),
             Kind::TALLY => Body::Tally(rest.tally()?),
+            Kind::NET_LISTEN => Body::Listen(rest.socket()?),
+            Kind::NET_SOCKET => Body::Socket(rest.socket()?),
+            Kind::NET_PAIR => Body::Pair(rest.socket()?),
+            Kind::NET_SEND => Body::Send(rest.socket()?),
+            Kind::NET_RECEIVE => Body::Receive(rest.socket()?),
             Kind(unknown) => return Err(FrameError::UnknownKind(unknown)),
         };
         Ok(Self { header, body })
@@ -355,6 +372,7 @@ impl<'a> Cursor<'a> {
             socket,
             local: self.bytes(socket.local_len, "local name")?,
             peer: self.bytes(socket.peer_len, "peer name")?,
+            given: self.bytes(socket.given_len, "address")?,
         })
     }
 }

@@ -345,15 +345,17 @@ syscalls! {
     "ioctl" 16 29 IOCTL;
     // Sockets.
     "socket" 41 198 SOCKET;
+    "socketpair" 53 199 PAIR;
+    "listen" 50 201 LISTEN;
     "connect" 42 203 CONNECT;
     "accept" 43 202 ACCEPT;
     "accept4" 288 242 ACCEPT;
     "bind" 49 200 BIND;
-    "sendto" 44 206 WRITE;
-    "sendmsg" 46 211 WRITE;
+    "sendto" 44 206 SENDTO;
+    "sendmsg" 46 211 SENDMSG;
     "sendmmsg" 307 269 SENDMMSG;
-    "recvfrom" 45 207 READ;
-    "recvmsg" 47 212 READ;
+    "recvfrom" 45 207 RECVFROM;
+    "recvmsg" 47 212 RECVMSG;
     "recvmmsg" 299 243 RECVMMSG;
     // Processes.
     "execve" 59 221 EXECVE;

@@ -55,6 +55,18 @@ impl Kind {
     /// A call that is only counted was made for the first time, or how many there were at the end
     /// of the process. Body: [`Counted`].
     pub const TALLY: Self = Self(28);
+    /// `listen` returned. Body: [`Socket`], with the backlog.
+    pub const NET_LISTEN: Self = Self(18);
+    /// `socket` returned, and no other record would tell what it is used for. Body: [`Socket`], with
+    /// the protocol asked for.
+    pub const NET_SOCKET: Self = Self(19);
+    /// `socketpair` returned: one frame for each end, or one for the failure. Body: [`Socket`].
+    pub const NET_PAIR: Self = Self(20);
+    /// The first message to an address through a socket that takes one with each message. Body:
+    /// [`Socket`], with that address.
+    pub const NET_SEND: Self = Self(21);
+    /// The first message from an address, likewise.
+    pub const NET_RECEIVE: Self = Self(22);
 
     /// More than the highest value; the length of per-kind counter arrays.
     pub const COUNT: usize = 32;
@@ -480,34 +492,57 @@ pub const NO_CPU: u32 = u32::MAX;
 /// Body of the network kinds but [`Kind::NET_CLOSE`].
 ///
 /// Byte strings: the local, then the peer `AF_UNIX` name as the kernel holds it (an abstract name
-/// starts with NUL). A claimed peer name comes without its trailing NULs.
+/// starts with NUL), then the address the caller gave or got: a `struct sockaddr` from its memory.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, FromBytes, IntoBytes, KnownLayout, Immutable)]
 pub struct Socket {
     /// Inode number of the socket; with the descriptor's `close` it identifies it.
     pub ino: u64,
-    /// Local address in network order; IPv4 uses the first four bytes.
+    /// Cookie of the socket; 0 until somebody asks the kernel for it.
+    pub cookie: u64,
+    /// `AF_UNIX`: inode number of the socket at the other end; 0 when there is none.
+    pub peer_ino: u64,
+    /// `AF_UNIX`: `start_boottime` of the process at the other end; 0 when it is not known or gone.
+    pub peer_start: u64,
+    /// Local address in network order; IPv4 uses the first four bytes. Of `AF_NETLINK` the groups and
+    /// of `AF_VSOCK` the context id, 32 bits in host order; of `AF_PACKET` the name of the interface.
     pub local_addr: [u8; 16],
-    /// Peer address in network order; IPv4 uses the first four bytes.
+    /// Peer address, likewise.
     pub peer_addr: [u8; 16],
+    /// Inode number of the network namespace.
+    pub net_ns: u32,
+    /// `AF_UNIX`: process id, in the initial pid namespace, of the process at the other end: the one
+    /// that connected, listened or made the pair. 0 when the kernel does not say.
+    pub peer_pid: u32,
+    /// TCP: sequence number at which what this end sends began. With that of the other end it tells
+    /// a connection from every other between the same addresses.
+    pub first_sent: u32,
+    /// TCP: sequence number at which what it receives began; 0 when not known yet.
+    pub first_received: u32,
+    /// Local port in host order; of `AF_NETLINK` the port id, of `AF_PACKET` the interface's number.
+    pub local_port: u32,
+    /// Peer port, likewise.
+    pub peer_port: u32,
+    /// Descriptor.
+    pub fd: i32,
+    /// Of `listen` the backlog, of `socket` and `socketpair` the protocol asked for; else 0.
+    pub argument: i32,
     /// Address family (`AF_*`).
     pub family: u16,
     /// Socket type (`SOCK_*`).
     pub socket_type: u16,
     /// Protocol (`IPPROTO_*`).
     pub protocol: u16,
-    /// Local port in host order.
-    pub local_port: u16,
-    /// Peer port in host order.
-    pub peer_port: u16,
-    /// Which of the four addresses the kernel held; see [`Held`].
+    /// Which of the two addresses the kernel held; see [`Held`].
     pub held: Held,
-    /// Descriptor.
-    pub fd: i32,
     /// Bytes of the local `AF_UNIX` name.
     pub local_len: u32,
     /// Bytes of the peer `AF_UNIX` name.
     pub peer_len: u32,
+    /// Bytes of the caller's address.
+    pub given_len: u32,
+    /// Always 0.
+    pub reserved: u32,
 }
 
 /// Which ends of a [`Socket`] have an address: an unconnected socket has no peer.
@@ -559,7 +594,7 @@ const _: () = {
     assert!(size_of::<Exit>() == 8);
     assert!(size_of::<File>() == 80);
     assert!(size_of::<Close>() == 48);
-    assert!(size_of::<Socket>() == 64);
+    assert!(size_of::<Socket>() == 120);
     assert!(size_of::<Call>() == 144);
     assert!(size_of::<Other>() == 24);
     assert!(size_of::<Counted>() == 48);

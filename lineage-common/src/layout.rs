@@ -177,6 +177,9 @@ kernel_layout! {
     upid_nr: "upid" "nr";
     upid_ns: "upid" "ns";
     socket_sk: "socket" "sk";
+    socket_type: "socket" "type";
+    socket_alloc_socket: "socket_alloc" "socket" optional;
+    socket_alloc_inode: "socket_alloc" "vfs_inode" optional;
     sock_family: "sock" "__sk_common.skc_family";
     sock_daddr: "sock" "__sk_common.skc_daddr";
     sock_rcv_saddr: "sock" "__sk_common.skc_rcv_saddr";
@@ -184,6 +187,10 @@ kernel_layout! {
     sock_num: "sock" "__sk_common.skc_num";
     sock_v6_daddr: "sock" "__sk_common.skc_v6_daddr" optional;
     sock_v6_rcv_saddr: "sock" "__sk_common.skc_v6_rcv_saddr" optional;
+    sock_net: "sock" "__sk_common.skc_net.net" optional;
+    sock_cookie: "sock" "__sk_common.skc_cookie.counter" optional;
+    sock_socket: "sock" "sk_socket";
+    sock_peer_pid: "sock" "sk_peer_pid" optional;
     sock_type: "sock" "sk_type";
     sock_protocol: "sock" "sk_protocol";
     io_kiocb_opcode: "io_kiocb" "opcode" optional;
@@ -191,6 +198,22 @@ kernel_layout! {
     unix_peer: "unix_sock" "peer" optional;
     unix_address_len: "unix_address" "len" optional;
     unix_address_name: "unix_address" "name" optional;
+    tcp_snd_una: "tcp_sock" "snd_una" optional;
+    tcp_rcv_nxt: "tcp_sock" "rcv_nxt" optional;
+    tcp_bytes_acked: "tcp_sock" "bytes_acked" optional;
+    tcp_bytes_received: "tcp_sock" "bytes_received" optional;
+    netlink_portid: "netlink_sock" "portid" optional;
+    netlink_groups: "netlink_sock" "groups" optional;
+    netlink_dst_portid: "netlink_sock" "dst_portid" optional;
+    netlink_dst_group: "netlink_sock" "dst_group" optional;
+    packet_ifindex: "packet_sock" "ifindex" optional;
+    packet_num: "packet_sock" "num" optional;
+    packet_device: "packet_sock" "prot_hook.dev" optional;
+    net_device_name: "net_device" "name" optional;
+    vsock_local: "vsock_sock" "local_addr" optional;
+    vsock_remote: "vsock_sock" "remote_addr" optional;
+    vsock_cid: "sockaddr_vm" "svm_cid" optional;
+    vsock_port: "sockaddr_vm" "svm_port" optional;
 }
 
 /// What the agent derives from types and the machine's architecture.
@@ -314,7 +337,8 @@ impl Action {
     pub const ACCEPT: Self = Self(17);
     /// `bind(fd, address, length)`
     pub const BIND: Self = Self(18);
-    /// `socket(…)`: nothing is recorded, but the close will be known as a socket's.
+    /// `socket(family, type, protocol)`: recorded when no other record would tell of it; otherwise
+    /// its close will be known as a socket's.
     pub const SOCKET: Self = Self(19);
     /// `execve(path, argv, envp)`: recorded here only when it failed.
     pub const EXECVE: Self = Self(20);
@@ -335,6 +359,18 @@ impl Action {
     pub const MQ_SEND: Self = Self(40);
     /// `io_submit(context, count, requests)`: counted.
     pub const IO_SUBMIT: Self = Self(41);
+    /// `listen(fd, backlog)`
+    pub const LISTEN: Self = Self(50);
+    /// `socketpair(family, type, protocol, fds)`
+    pub const PAIR: Self = Self(51);
+    /// `sendto(fd, …, flags, address, length)`: as [`Action::WRITE`], with an address or none.
+    pub const SENDTO: Self = Self(52);
+    /// `sendmsg(fd, message, flags)`: likewise.
+    pub const SENDMSG: Self = Self(53);
+    /// `recvfrom(fd, …, address, length)`: as [`Action::READ`], with room for an address or none.
+    pub const RECVFROM: Self = Self(54);
+    /// `recvmsg(fd, message, flags)`: likewise.
+    pub const RECVMSG: Self = Self(55);
 
     /// From here on actions differ only in which arguments name what: see
     /// [`crate::calls::SHAPES`].

@@ -20,6 +20,13 @@ pub const NAME_BYTES_MAX: usize = 255;
 /// Longest `sun_path` of an `AF_UNIX` address (`include/uapi/linux/un.h`).
 pub const UNIX_PATH_BYTES_MAX: usize = 108;
 
+/// Longest address of a socket, `sizeof(struct sockaddr_storage)` (`include/uapi/linux/socket.h`).
+pub const ADDRESS_BYTES_MAX: usize = 128;
+
+/// Pairs of a socket and an address that are remembered at one time, so that only the first message
+/// between them is recorded.
+pub const PEERS_MAX: u32 = 16_384;
+
 /// Length of a task's name with its NUL, `TASK_COMM_LEN` (`include/linux/sched.h`).
 pub const COMM_BYTES: usize = 16;
 

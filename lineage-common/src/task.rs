@@ -156,7 +156,7 @@ pub struct Descriptor {
     pub opened_cpu: u32,
     /// Device in the kernel's encoding.
     pub dev: u32,
-    /// 1 for a socket, else 0.
+    /// 1 for a socket, 2 for one that takes an address with each message, else 0.
     pub socket: u32,
     /// Always 0.
     pub reserved: u32,

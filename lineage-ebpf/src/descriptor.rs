@@ -34,6 +34,8 @@ pub(crate) struct Target {
     pub(crate) ino: u64,
     pub(crate) dev: u32,
     pub(crate) socket: bool,
+    /// A socket that takes an address with each message.
+    pub(crate) addressed: bool,
 }
 
 /// The key of a descriptor of the acting process.
@@ -126,9 +128,16 @@ unsafe fn fill(descriptor: *mut Descriptor, target: &Target, sent: &Sent) {
         (*descriptor).opened_number = sent.number;
         (*descriptor).opened_cpu = sent.cpu;
         (*descriptor).dev = target.dev;
-        (*descriptor).socket = u32::from(target.socket);
+        (*descriptor).socket = u32::from(target.socket) + u32::from(target.addressed);
         (*descriptor).reserved = 0;
     }
+}
+
+/// Whether a descriptor in the table is a socket that takes an address with each message.
+#[inline(always)]
+pub(crate) fn addressed(actor: &Actor, fd: i32) -> bool {
+    // SAFETY: map values stay readable.
+    find(actor, fd).is_some_and(|descriptor| unsafe { (*descriptor).socket } == 2)
 }
 
 /// Takes a descriptor out of the table.

@@ -20,6 +20,7 @@
 mod atomic;
 mod descriptor;
 mod emit;
+mod endpoints;
 mod host;
 mod maps;
 mod other;

@@ -3,16 +3,16 @@
 use aya_ebpf::{
     helpers::bpf_get_smp_processor_id,
     macros::map,
-    maps::{Array, HashMap, RingBuf, Stack},
+    maps::{Array, HashMap, LruHashMap, RingBuf, Stack},
 };
 use lineage_common::{
     calls::{SHAPES, SHAPES_COUNT, Shape},
     frame::{CpuCounters, Kind, WIRE_MARK, WIRE_VERSION},
     layout::{Action, KernelLayout, SYSCALLS_MAX},
     limits::{
-        BLOCKS_MAX, BULK_RING_BYTES, CONTROL_RING_BYTES, CPUS_MAX, DESCRIPTORS_MAX,
-        FRAME_BYTES_MAX, INTERPRETER_BYTES, INTERPRETERS_MAX, LINKS_MAX, TALLY_ENTRIES_MAX,
-        TASKS_MAX,
+        ADDRESS_BYTES_MAX, BLOCKS_MAX, BULK_RING_BYTES, CONTROL_RING_BYTES, CPUS_MAX,
+        DESCRIPTORS_MAX, FRAME_BYTES_MAX, INTERPRETER_BYTES, INTERPRETERS_MAX, LINKS_MAX,
+        PEERS_MAX, TALLY_ENTRIES_MAX, TASKS_MAX,
     },
     tally::{Tally, TallyKey},
     task::{Block, Descriptor, DescriptorKey, Link, NO_BLOCK, Switch, Task},
@@ -113,6 +113,27 @@ pub(crate) static DESCRIPTORS: HashMap<DescriptorKey, Descriptor> =
 pub(crate) static TALLIES: HashMap<TallyKey, Tally> =
     HashMap::with_max_entries(TALLY_ENTRIES_MAX, 0);
 
+/// Which sockets had messages to and from which addresses.
+#[map]
+pub(crate) static PEERS: LruHashMap<Peer, u32> = LruHashMap::with_max_entries(PEERS_MAX, 0);
+
+/// A message between a socket and an address: what makes the next one no news.
+#[repr(C)]
+pub(crate) struct Peer {
+    /// Inode number of the socket.
+    pub(crate) ino: u64,
+    /// The process.
+    pub(crate) pid: u32,
+    /// 0, or the negated errno.
+    pub(crate) failed: i32,
+    /// Kind of frame.
+    pub(crate) kind: u32,
+    /// Bytes of the address.
+    pub(crate) len: u32,
+    /// The address, then zeros.
+    pub(crate) address: [u64; ADDRESS_BYTES_MAX / 8],
+}
+
 /// Descriptors of processes, in blocks.
 #[map]
 static BLOCKS: Array<Block> = Array::with_max_entries(BLOCKS_MAX, 0);
@@ -173,6 +194,8 @@ pub(crate) struct Scratch {
     pub(crate) walk: Walk,
     /// State of the copying of arguments, for the same reason.
     pub(crate) arguments: Arguments,
+    /// Whom a message goes to or comes from: here and not on the stack, again to save it.
+    pub(crate) peer: Peer,
     /// The frame. Twice the largest, so that a masked offset plus a masked length stay inside.
     pub(crate) frame: [u8; 2 * FRAME_BYTES_MAX],
 }

@@ -131,7 +131,8 @@ fn unrecorded(why: Why) -> String {
 fn kinds_of(call: &Syscall) -> Vec<&'static str> {
     use kinds::{
         FILE_CLOSE, FILE_INHERIT, FILE_OPEN, KERNEL_CONTROL, NET_ACCEPT, NET_BIND, NET_CLOSE,
-        NET_CONNECT, NET_INHERIT, PROCESS_EXEC, PROCESS_FORK, THREAD_START,
+        NET_CONNECT, NET_INHERIT, NET_LISTEN, NET_PAIR, NET_RECEIVE, NET_SEND, NET_SOCKET,
+        PROCESS_EXEC, PROCESS_FORK, THREAD_START,
     };
     if call.action.0 >= Action::SHAPED {
         return vec![kind_of_call(call.name, &[0; 8])];
@@ -141,7 +142,14 @@ fn kinds_of(call: &Syscall) -> Vec<&'static str> {
         Action::CONNECT => vec![NET_CONNECT],
         Action::ACCEPT => vec![NET_ACCEPT],
         Action::BIND => vec![NET_BIND],
-        Action::SOCKET => vec![NET_INHERIT, NET_CLOSE],
+        Action::LISTEN => vec![NET_LISTEN],
+        Action::PAIR => vec![NET_PAIR],
+        Action::SOCKET => vec![NET_SOCKET, NET_INHERIT, NET_CLOSE],
+        Action::SENDTO | Action::SENDMSG => vec![NET_CONNECT, NET_SEND, NET_INHERIT, NET_CLOSE],
+        Action::SENDMMSG => vec![NET_SEND, NET_INHERIT, NET_CLOSE],
+        Action::RECVFROM | Action::RECVMSG | Action::RECVMMSG => {
+            vec![NET_RECEIVE, NET_INHERIT, NET_CLOSE]
+        }
         Action::FORK => vec![PROCESS_FORK, THREAD_START],
         Action::EXECVE | Action::EXECVEAT => vec![PROCESS_EXEC],
         Action::CLOSE | Action::CLOSE_RANGE | Action::DUP2 => vec![FILE_CLOSE, NET_CLOSE],

@@ -134,23 +134,3 @@ fn a_connection_handed_to_a_child() {
             "bytes_written": 0, "bytes_read": 0,
         }));
 }
-
-#[test]
-fn a_socket_pair_has_no_addresses() {
-    let run = Recorder::new().script(
-        "socketpair @a @b stream send @a 3 recv @b 3 sendmsg @b 5 recvmsg @a 5 close @a close @b",
-    );
-    let uses = run
-        .rows
-        .all("net.inherit", &json!({ "transport": "unix-stream" }));
-    assert_eq!(uses.len(), 2, "{uses:#?}");
-    let totals = [(5, 3), (3, 5)];
-    for (row, (read, written)) in uses.into_iter().zip(totals) {
-        row.expect(&json!({ "local_addr": null, "peer_addr": null, "local_port": null }));
-        run.rows
-            .only("net.close", &json!({ "opened": row.int("seq") }))
-            .expect(&json!({
-                "bytes_read": read, "bytes_written": written, "closed_by": "close",
-            }));
-    }
-}

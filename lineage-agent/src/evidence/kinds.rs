@@ -200,17 +200,32 @@ kinds! {
         [path dev ino generation size mtime_ns ctime_ns blake3 detail],
         "What is in a file that was executed or opened: its BLAKE3, or in `detail` the reason why there is none (`docs/digests.md`). `cause` is the record that asked for it; all records with the same `dev`, `ino`, `generation`, `size`, `mtime_ns` and `ctime_ns` are about the same content. Once per version of a file and lineage.";
     NET_BIND = "net.bind", Net, ocsf(Ocsf::NETWORK, Ocsf::OTHER),
-        [fd ino transport local_addr local_port],
+        [fd ino transport local_addr local_port peer_addr peer_port net_ns peer_uid peer_pid peer_ino other_end cookie],
         "A socket was given a local address, or could not be.";
     NET_CONNECT = "net.connect", Net, ocsf(Ocsf::NETWORK, 1),
-        [fd ino transport local_addr local_port peer_addr peer_port],
+        [fd ino transport local_addr local_port peer_addr peer_port net_ns peer_uid peer_pid peer_ino other_end cookie],
         "A socket was connected, or could not be (OCSF activity 4, Fail, when `result` is negative).";
     NET_ACCEPT = "net.accept", Net, ocsf(Ocsf::NETWORK, 1),
-        [fd ino transport local_addr local_port peer_addr peer_port],
+        [fd ino transport local_addr local_port peer_addr peer_port net_ns peer_uid peer_pid peer_ino other_end cookie],
         "A connection was accepted, or could not be.";
     NET_INHERIT = "net.inherit", Net, ocsf(Ocsf::NETWORK, Ocsf::OTHER),
-        [fd ino transport local_addr local_port peer_addr peer_port],
+        [fd ino transport local_addr local_port peer_addr peer_port net_ns peer_uid peer_pid peer_ino other_end cookie],
         "First use of a socket the process did not connect, accept or bind itself.";
+    NET_SOCKET = "net.socket", Net, ocsf(Ocsf::NETWORK, Ocsf::OTHER),
+        [fd ino transport local_addr local_port peer_addr peer_port net_ns peer_uid peer_pid peer_ino other_end cookie detail],
+        "A socket was made, or could not be, of a kind that need not be bound, connected or used to matter: raw, packet, netlink, vsock, ICMP and whatever is not TCP, UDP or Unix. `detail` has its numbers.";
+    NET_PAIR = "net.pair", Net, ocsf(Ocsf::NETWORK, Ocsf::OTHER),
+        [fd ino transport local_addr local_port peer_addr peer_port net_ns peer_uid peer_pid peer_ino other_end cookie],
+        "One end of a pair of connected sockets was made (there is a record of each), or no pair could be.";
+    NET_LISTEN = "net.listen", Net, ocsf(Ocsf::NETWORK, 7),
+        [fd ino transport local_addr local_port peer_addr peer_port net_ns peer_uid peer_pid peer_ino other_end cookie detail],
+        "A socket listens for connections, or could not be made to; `detail` has the backlog asked for.";
+    NET_SEND = "net.send", Net, ocsf(Ocsf::NETWORK, 6),
+        [fd ino transport local_addr local_port peer_addr peer_port net_ns cookie],
+        "First message of the process to this address through a socket that takes one with each message, or the first that failed so; `result` is its bytes. The peer is the caller's, so claimed.";
+    NET_RECEIVE = "net.receive", Net, ocsf(Ocsf::NETWORK, 6),
+        [fd ino transport local_addr local_port peer_addr peer_port net_ns cookie],
+        "First message of the process from this address, likewise. The kernel wrote the address to the caller's memory, where it is read: claimed.";
     NET_CLOSE = "net.close", Net, ocsf(Ocsf::NETWORK, 2),
         [fd ino transport local_addr local_port peer_addr peer_port opened bytes_read bytes_written closed_by],
         "A socket was closed; what went through it in this process.";

@@ -206,8 +206,8 @@ registry! {
     26 bytes_read U64 Kernel "Bytes read or received through this descriptor by this process until it was closed, also by what the process was before an exec.";
     27 bytes_written U64 Kernel "Bytes written or sent through this descriptor by this process until it was closed, also by what the process was before an exec.";
     28 closed_by Text Kernel "What closed the descriptor: `close`, `close_range`, `replace` (dup2 and the like), `exec` (close-on-exec), `exit`.";
-    29 transport Text Kernel "`tcp`, `udp`, `unix-stream`, `unix-dgram`, `unix-seqpacket`, or `family/type/protocol` in numbers for others.";
-    30 local_addr Text Kernel "Address of the local end: IPv4, IPv6 (RFC 5952) or a Unix socket path; `@name` for an abstract one.";
+    29 transport Text Kernel "`tcp`, `udp`, `icmp` and other protocols by name, `raw-` before that of a raw socket; `unix-stream`, `unix-dgram`, `unix-seqpacket`; `netlink-route` and the like; `packet-raw`, `packet-dgram`; `vsock-stream` and the like; or `family/type/protocol` in numbers.";
+    30 local_addr Text Kernel "Address of the local end: IPv4, IPv6 (RFC 5952) or a Unix socket path; `@name` for an abstract one; the port id of a netlink socket, `kernel` for 0, with the groups after a slash; the interface of a packet socket; the context id of a vsock.";
     31 local_port I64 Kernel "Port of the local end.";
     32 peer_addr Text Kernel "Address of the other end, as `local_addr`.";
     33 peer_port I64 Kernel "Port of the other end.";
@@ -249,6 +249,11 @@ registry! {
     69 ctime_ns I64 Kernel "Last change of the inode, nanoseconds since 1970 UTC: with `dev`, `ino`, `generation` and `size` the version of the file.";
     70 blake3 Text Derived "BLAKE3 of the file's content, 64 hex digits.";
     71 host_path Text Derived "`path`, or of an exec `exe`, as the host sees it (the root and mount namespace of the recorder), where that differs: the process has another root or mount namespace.";
+    72 peer_uid Text Derived "`process_uid` of the process at the other end, when it is one of those recorded.";
+    73 peer_pid I64 Kernel "Process id, in the initial pid namespace, of the process at the other end. Of a Unix socket the one that connected, listened or made the pair, as the kernel noted it: another may use the socket since, and it may have ended. Otherwise the one of the record `other_end`.";
+    74 peer_ino I64 Kernel "Inode number of the socket at the other end of a Unix socket. Absent until that is accepted, and when it is closed.";
+    75 other_end U64 Derived "`seq` of the latest record about the other end of the same connection: TCP between sockets of one network namespace, or Unix. The later record names the earlier.";
+    76 cookie U64 Kernel "Cookie of the socket (`SO_COOKIE`), by which other tools name it. The kernel gives one when somebody first asks; absent when nobody had.";
     77 caps_effective I64 Kernel "Effective capabilities, a bit for each (capabilities(7)).";
     78 caps_permitted I64 Kernel "Permitted capabilities, a bit for each (`CAP_*`).";
     79 recognised Text Derived "What the recognisers of the recording take this for, such as `model-file` or `pip-install`: labels in the order of the alphabet, comma separated (see docs/recognisers.md). They follow from the other fields and the files of recognisers, which are artifacts named in the environment document.";

@@ -27,14 +27,6 @@ pub const BLIND_SPOTS: &[BlindSpot] = &[
         doc: "What a request of a device (ioctl) does there: it is counted by its number; and requests of other files, but for the few that are recorded each.",
     },
     BlindSpot {
-        name: "socket-pairs",
-        doc: "That two sockets are the ends of one pair: their bytes are counted.",
-    },
-    BlindSpot {
-        name: "listening",
-        doc: "That a socket accepts connections: its address and each accepted connection are seen.",
-    },
-    BlindSpot {
         name: "scheduling-of-others",
         doc: "Disk priorities (`ioprio_set`) and process groups that a process sets for another one.",
     },
@@ -48,7 +40,7 @@ pub const BLIND_SPOTS: &[BlindSpot] = &[
     },
     BlindSpot {
         name: "datagram-peers",
-        doc: "Whom a datagram goes to or comes from when its socket is not connected; and connections made by the first send (TCP Fast Open). The socket and its bytes are seen.",
+        doc: "Who sent a datagram when the receiver does not ask for the address (recv, read) and its socket is not connected. Of messages with addresses the first of each process, socket and address is recorded, the others are counted; more than 16384 such are forgotten and recorded anew. The address is read from the caller's memory, which another thread can change meanwhile. The socket and its bytes are seen.",
     },
     BlindSpot {
         name: "work-by-others",

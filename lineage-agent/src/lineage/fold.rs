@@ -15,6 +15,7 @@ mod tally;
 use lineage_common::frame::{Flags, Header};
 
 use super::{
+    connections::Connections,
     files::{FileSeen, Scripts},
     identity::BootId,
     order::Loss,
@@ -63,6 +64,7 @@ pub struct Fold {
     mounts: host::HostMounts,
     /// A control group and, as the detail of an exec, the container it belongs to.
     container: Option<(u64, String)>,
+    connections: Connections,
     /// `seq` of the latest loss record: the cause of what only a lost frame could explain.
     last_loss: Option<u64>,
     scripts: Scripts,
@@ -94,6 +96,7 @@ impl Fold {
             processes: Processes::default(),
             mounts: host::HostMounts::default(),
             container: None,
+            connections: Connections::default(),
             last_loss: None,
             scripts: Scripts::default(),
             scratch: Scratch::default(),
@@ -143,6 +146,11 @@ impl Fold {
             Body::Accept(socket) => self.socket(kinds::NET_ACCEPT, header, &socket, sink),
             Body::Bind(socket) => self.socket(kinds::NET_BIND, header, &socket, sink),
             Body::NetInherit(socket) => self.socket(kinds::NET_INHERIT, header, &socket, sink),
+            Body::Listen(socket) => self.socket(kinds::NET_LISTEN, header, &socket, sink),
+            Body::Socket(socket) => self.socket(kinds::NET_SOCKET, header, &socket, sink),
+            Body::Pair(socket) => self.socket(kinds::NET_PAIR, header, &socket, sink),
+            Body::Send(socket) => self.socket(kinds::NET_SEND, header, &socket, sink),
+            Body::Receive(socket) => self.socket(kinds::NET_RECEIVE, header, &socket, sink),
             Body::Call(call) => self.call(header, &call, sink),
             Body::Tally(tally) => self.tally(header, &tally, sink),
             Body::NetClose(close) => self.close(kinds::NET_CLOSE, header, close, sink),
@@ -157,6 +165,7 @@ impl Fold {
     pub fn loss<S: Sink>(&mut self, loss: &Loss, sink: &mut S) -> Result<(), S::Error> {
         let seq = sink.next_seq();
         self.last_loss = Some(seq);
+        self.connections.clear();
         let time_ns = utc(loss.time, self.utc_offset_ns);
         sink.append(&Record {
             seq: Some(seq),

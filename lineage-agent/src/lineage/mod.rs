@@ -3,7 +3,9 @@
 //! Pure: no file, clock, randomness or thread. The same frames in the same order give the same
 //! records, byte for byte.
 
+mod address;
 mod arguments;
+mod connections;
 pub mod context;
 pub mod files;
 pub mod fold;

@@ -101,7 +101,7 @@ pub struct End {
     /// Address, escaped.
     pub addr: Option<String>,
     /// Port.
-    pub port: Option<u16>,
+    pub port: Option<u32>,
 }
 
 /// What procfs shows of a process at launch or attach. Byte strings are as the kernel holds them.

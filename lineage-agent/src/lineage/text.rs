@@ -1,12 +1,9 @@
 //! Kernel values as the text and numbers that columns hold.
 
-use std::net::{Ipv4Addr, Ipv6Addr};
+use lineage_common::frame::Flags;
 
-use lineage_common::frame::{Flags, Held};
-
-use super::process::{End, Ends};
 use crate::{
-    event::{CallEvent, FileEvent, ReversedPath, SocketEvent},
+    event::{CallEvent, FileEvent, ReversedPath},
     evidence::escape::{escape_into, escape_list_into},
 };
 
@@ -18,16 +15,6 @@ mod magic {
     pub(super) const NSFS: u64 = 0x6e73_6673;
     pub(super) const PIDFS: u64 = 0x5049_4446;
 }
-
-/// Address families and socket types (`include/linux/socket.h`, `include/linux/net.h`).
-const AF_UNIX: u16 = 1;
-const AF_INET: u16 = 2;
-const AF_INET6: u16 = 10;
-const SOCK_STREAM: u16 = 1;
-const SOCK_DGRAM: u16 = 2;
-const SOCK_SEQPACKET: u16 = 5;
-const IPPROTO_TCP: u16 = 6;
-const IPPROTO_UDP: u16 = 17;
 
 /// The kernel's device number as stat(2) shows it (`new_encode_dev`, `include/linux/kdev_t.h`).
 pub(super) fn stat_dev(dev: u32) -> i64 {
@@ -243,78 +230,6 @@ fn list(text: &mut String, names: &[(bool, &str)]) {
 /// Text as a field: absent when empty.
 pub(super) fn some(text: &str) -> Option<&str> {
     (!text.is_empty()).then_some(text)
-}
-
-/// Transport and both ends of a socket.
-pub(super) fn ends(event: &SocketEvent<'_>) -> Ends {
-    let socket = event.socket;
-    let held = |bit| socket.held.0 & bit != 0;
-    Ends {
-        transport: transport(socket.family, socket.socket_type, socket.protocol),
-        local: end(
-            socket.family,
-            held(Held::LOCAL),
-            socket.local_addr,
-            socket.local_port,
-            event.local,
-        ),
-        peer: end(
-            socket.family,
-            held(Held::PEER),
-            socket.peer_addr,
-            socket.peer_port,
-            event.peer,
-        ),
-    }
-}
-
-fn transport(family: u16, socket_type: u16, protocol: u16) -> String {
-    match (family, socket_type, protocol) {
-        (AF_INET | AF_INET6, _, IPPROTO_TCP) => "tcp".to_owned(),
-        (AF_INET | AF_INET6, _, IPPROTO_UDP) => "udp".to_owned(),
-        (AF_UNIX, SOCK_STREAM, _) => "unix-stream".to_owned(),
-        (AF_UNIX, SOCK_DGRAM, _) => "unix-dgram".to_owned(),
-        (AF_UNIX, SOCK_SEQPACKET, _) => "unix-seqpacket".to_owned(),
-        _ => format!("{family}/{socket_type}/{protocol}"),
-    }
-}
-
-fn end(family: u16, held: bool, addr: [u8; 16], port: u16, name: &[u8]) -> End {
-    let [a, b, c, d, ..] = addr;
-    match family {
-        AF_INET if held => End {
-            addr: Some(Ipv4Addr::new(a, b, c, d).to_string()),
-            port: Some(port),
-        },
-        AF_INET6 if held => End {
-            addr: Some(Ipv6Addr::from(addr).to_string()),
-            port: Some(port),
-        },
-        AF_UNIX if held && !name.is_empty() => End {
-            addr: Some(unix_name(name)),
-            port: None,
-        },
-        _ => End::default(),
-    }
-}
-
-/// A Unix socket's name: a path, or `@` and the rest of an abstract name (unix(7)). The `@` of a
-/// path that starts with one is escaped, so the two cannot be confused.
-fn unix_name(name: &[u8]) -> String {
-    let mut text = String::new();
-    let path = name.split(|byte| *byte == 0).next().unwrap_or(name);
-    match (name.split_first(), path.strip_prefix(b"@")) {
-        (Some((0, rest)), _) => {
-            text.push('@');
-            escape_into(rest, &mut text);
-        }
-        (_, Some(rest)) => {
-            text.push_str("\\x40");
-            escape_into(rest, &mut text);
-        }
-        _ => escape_into(path, &mut text),
-    }
-    text
 }
 
 #[cfg(test)]

@@ -125,7 +125,7 @@ impl Seen {
                 self.bound = true;
                 same(
                     "the port",
-                    truth.port.unwrap_or(0),
+                    truth.port.map_or(0, u32::from),
                     socket.socket.local_port,
                 )
             }

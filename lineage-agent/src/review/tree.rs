@@ -180,6 +180,11 @@ impl Tree {
             kinds::NET_BIND | kinds::NET_CONNECT | kinds::NET_ACCEPT | kinds::NET_INHERIT => {
                 self.socket(record, acting);
             }
+            kinds::NET_SEND | kinds::NET_RECEIVE => {
+                let process = &mut self.processes[acting];
+                process.failures += u64::from(failed(record));
+                process.sockets.add(record);
+            }
             kinds::FILE_CLOSE | kinds::NET_CLOSE => self.close(record),
             _ => {}
         }

@@ -39,13 +39,7 @@ pub fn recorded(call: &Syscall) -> (Column, &'static str) {
         return shaped(call.action, shape);
     }
     match call.action {
-        Action::READ
-        | Action::WRITE
-        | Action::SENDFILE
-        | Action::SPLICE
-        | Action::TEE
-        | Action::RECVMMSG
-        | Action::SENDMMSG => (
+        Action::READ | Action::WRITE | Action::SENDFILE | Action::SPLICE | Action::TEE => (
             Column::Counted,
             "the first use of a descriptor the process did not open, and the bytes at its close",
         ),
@@ -61,7 +55,19 @@ pub fn recorded(call: &Syscall) -> (Column, &'static str) {
             Column::Counted,
             "the first, and at the end of the process how many",
         ),
-        Action::SOCKET => (Column::Counted, "known as a socket from its first use on"),
+        Action::SENDTO | Action::SENDMSG | Action::SENDMMSG => (
+            Column::Claimed,
+            "the first message to each address that the caller gives, a connection made so, and the bytes at the close",
+        ),
+        Action::RECVFROM | Action::RECVMSG | Action::RECVMMSG => (
+            Column::Claimed,
+            "the first message from each address that the caller asks for, and the bytes at the close",
+        ),
+        Action::SOCKET => (
+            Column::Kernel,
+            "sockets that need not be bound or connected to matter; others from their first use on",
+        ),
+        Action::PAIR => (Column::Kernel, "both ends"),
         Action::EXECVE | Action::EXECVEAT => (
             Column::Kernel,
             "the executable's file; arguments, and the name of what failed, as given",
@@ -249,8 +255,6 @@ pub const UNRECORDED: &[(Why, &str)] = &[
         Why::BlindSpot("mapped-files"),
         "mmap mprotect mremap pkey_mprotect remap_file_pages",
     ),
-    (Why::BlindSpot("socket-pairs"), "socketpair"),
-    (Why::BlindSpot("listening"), "listen"),
     (Why::BlindSpot("scheduling-of-others"), "ioprio_set setpgid"),
     (
         Why::Gone,

@@ -123,6 +123,7 @@ fn complete(frame: Frame, actor: &Actor, fd: i32, file: u64, kind: Kind, path: (
             ino: (*facts).ino,
             dev: (*facts).dev,
             socket: false,
+            addressed: false,
         };
         (target, u64::from((*body).host.len))
     };

@@ -1,30 +1,99 @@
-//! Sockets created: not recorded, but remembered, so that their close is known as a socket's.
+//! Sockets created.
+//!
+//! What connects, listens or is sent through tells so in records of its own. Those sockets are only
+//! remembered, so that their close is known as a socket's; all others are recorded.
+
+use lineage_common::frame::{Flags, Kind, Socket};
 
 use crate::{
-    descriptor::{self, Target},
-    emit::Sent,
-    path,
-    probes::syscall::Returned,
+    descriptor,
+    emit::{Frame, Sent, What},
+    probes::syscall::{Returned, argument},
+    read::user,
     skip::Skip,
-    task::{self, Actor},
+    socket::{self, Address, NAMES},
+    task::Actor,
 };
 
-/// `socket(…)`.
+/// `AF_UNIX`, `AF_INET`, `AF_INET6`, `SOCK_STREAM`, `SOCK_DGRAM` (`include/linux/socket.h`,
+/// `include/linux/net.h`).
+const UNIX: u32 = 1;
+const INET: u32 = 2;
+const INET6: u32 = 10;
+const STREAM: u32 = 1;
+const DGRAM: u32 = 2;
+
+/// `SOCK_TYPE_MASK` (`include/linux/net.h`): what is above are flags.
+const TYPE_MASK: u32 = 0xf;
+
+/// `IPPROTO_TCP`, `IPPROTO_UDP`, `IPPROTO_MPTCP` (`include/uapi/linux/in.h`).
+const TCP: u32 = 6;
+const UDP: u32 = 17;
+const MPTCP: u32 = 262;
+
+/// `socket(family, type, protocol)`.
 #[inline(never)]
 pub(crate) fn returned(actor: &Actor, call: &Returned) -> Result<(), Skip> {
+    let (family, kind) = (argument!(call, 0) as u32, argument!(call, 1) as u32);
+    let (kind, protocol) = (kind & TYPE_MASK, argument!(call, 2) as u32);
+    let usual = family == UNIX
+        || ((family == INET || family == INET6)
+            && (kind == STREAM || kind == DGRAM)
+            && matches!(protocol, 0 | TCP | UDP | MPTCP));
     if call.result < 0 {
-        return Err(Skip::Untraced);
+        if usual {
+            return Err(Skip::Untraced);
+        }
+        return failed(actor, call, Kind::NET_SOCKET);
     }
     let fd = call.result as i32;
-    let file = task::file(actor.thread, fd).ok_or(Skip::Unreadable)?;
-    let identity = path::identity(file).ok_or(Skip::Unreadable)?;
     descriptor::made(actor, fd);
-    let target = Target {
-        file,
-        ino: identity.ino,
-        dev: identity.dev,
-        socket: true,
-    };
+    if !usual {
+        let asked = Address::number(protocol as i32);
+        return socket::record(actor, fd, Kind::NET_SOCKET, call.result, &asked);
+    }
+    let target = socket::target(actor, fd);
+    if !target.socket {
+        return Err(Skip::Unreadable);
+    }
     descriptor::recorded(actor, fd, &target, &Sent::NOTHING);
+    Ok(())
+}
+
+/// `socketpair(family, type, protocol, fds)`: a record of each end.
+#[inline(never)]
+pub(crate) fn pair(actor: &Actor, call: &Returned) -> Result<(), Skip> {
+    if call.result < 0 {
+        return failed(actor, call, Kind::NET_PAIR);
+    }
+    let [first, second] = user::<[i32; 2]>(argument!(call, 3)).ok_or(Skip::Unreadable)?;
+    let asked = Address::number(argument!(call, 2) as i32);
+    descriptor::made(actor, first);
+    descriptor::made(actor, second);
+    socket::record(actor, first, Kind::NET_PAIR, call.result, &asked)?;
+    socket::record(actor, second, Kind::NET_PAIR, call.result, &asked)
+}
+
+/// Records a failure: there is no socket, only what was asked for.
+#[inline(always)]
+fn failed(actor: &Actor, call: &Returned, kind: Kind) -> Result<(), Skip> {
+    let (family, of_type) = (argument!(call, 0) as u16, argument!(call, 1) as u32);
+    let protocol = argument!(call, 2) as i32;
+    let frame = Frame::take(kind)?;
+    let body = frame.body::<Socket>();
+    // SAFETY: the body is ours until the frame is sent.
+    unsafe {
+        socket::clear(body);
+        (*body).family = family;
+        (*body).socket_type = (of_type & TYPE_MASK) as u16;
+        (*body).protocol = protocol as u16;
+        (*body).argument = protocol;
+    }
+    let what = What {
+        kind,
+        flags: Flags(0),
+        result: call.result,
+    };
+    frame.send(actor, what, NAMES);
     Ok(())
 }

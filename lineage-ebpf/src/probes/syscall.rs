@@ -8,8 +8,8 @@ use crate::{
     atomic::fetch_add,
     maps,
     probes::{
-        accept, bind, call, close, connect, open, process_exec, process_fork, socket_create,
-        transfer,
+        accept, bind, call, close, connect, datagram, listen, open, process_exec, process_fork,
+        socket_create, transfer,
     },
     read::{Typed, offset, typed},
     skip::Skip,
@@ -89,6 +89,9 @@ pub(crate) fn returned(
             };
             transfer::moved(&actor, argument!(call, 0) as i32, read, written)
         }
+        Action::SENDTO | Action::SENDMSG | Action::RECVFROM | Action::RECVMSG => {
+            datagram::returned(&actor, &call, action)
+        }
         Action::CLOSE => close::returned(&actor, &call),
         Action::OPEN
         | Action::OPENAT
@@ -122,15 +125,14 @@ fn rare(actor: &Actor, call: &Returned, action: Action) -> Result<(), Skip> {
         Action::BIND => bind::returned(actor, call),
         Action::PIPE => open::pipe(actor, call),
         Action::SOCKET => socket_create::returned(actor, call),
+        Action::PAIR => socket_create::pair(actor, call),
+        Action::LISTEN => listen::returned(actor, call),
         Action::DUP2 => close::duplicated(actor, call),
         Action::CLOSE_RANGE => close::range_returned(actor, call),
-        Action::SENDFILE
-        | Action::SPLICE
-        | Action::TEE
-        | Action::RECVMMSG
-        | Action::SENDMMSG
-        | Action::MQ_SEND
-        | Action::IOCTL => transfer::several(actor, call, action),
+        Action::RECVMMSG | Action::SENDMMSG => datagram::several(actor, call, action),
+        Action::SENDFILE | Action::SPLICE | Action::TEE | Action::MQ_SEND | Action::IOCTL => {
+            transfer::several(actor, call, action)
+        }
         Action::EXECVE | Action::EXECVEAT => process_exec::failed(actor, call, action),
         Action::FORK => process_fork::failed(actor, call),
         Action::IO_SUBMIT => {

@@ -111,6 +111,9 @@ impl Fold {
         let opened = self
             .processes
             .closed(header.pid, header.start, close.fd, frame);
+        if let Some(opened) = &opened {
+            self.connections.forget(opened.seq);
+        }
         self.emit(header, kind, sink, |_, record| {
             record.fd = Some(i64::from(close.fd));
             record.closed_by = Some(closed_by(header.flags));

@@ -1,14 +1,17 @@
 //! Records of sockets.
 
-use lineage_common::frame::Header;
+use lineage_common::frame::{Header, Kind, Socket};
+use serde_json::json;
 
 use super::{Fold, Sink};
 use crate::{
     event::SocketEvent,
     evidence::schema::Record,
     lineage::{
+        address::ends,
+        connections::End,
         process::{Ends, What},
-        text::{ends, some},
+        text::some,
     },
 };
 
@@ -24,20 +27,79 @@ impl Fold {
         sink: &mut S,
     ) -> Result<(), S::Error> {
         let socket = event.socket;
-        let ends = ends(event);
+        let ends = ends(event, header.kind == Kind::NET_BIND);
+        let done = header.result >= 0 || header.result == IN_PROGRESS;
+        let message = matches!(header.kind, Kind::NET_SEND | Kind::NET_RECEIVE);
+        // With a message goes the address of a peer of its own.
+        let other = if done && !message {
+            self.other_end(socket)
+        } else {
+            Other::default()
+        };
+        let detail = detail(header.kind, socket);
         self.scratch.set_flags(header.flags, "peer_addr");
         let seq = self.emit(header, kind, sink, |text, record| {
             record.fd = (socket.fd >= 0).then_some(i64::from(socket.fd));
             record.ino = (socket.ino != 0).then_some(socket.ino.cast_signed());
+            record.cookie = (socket.cookie != 0).then_some(socket.cookie);
+            record.net_ns = (socket.net_ns != 0).then_some(i64::from(socket.net_ns));
             record.truncated = some(&text.truncated);
             record.notes = some(&text.notes);
+            record.detail = detail.as_deref();
             set_ends(record, &ends);
+            record.peer_ino = other.ino.map(u64::cast_signed);
+            record.peer_pid = other.pid.map(i64::from);
+            record.peer_uid = other.uid.as_deref();
+            record.other_end = other.seq;
         })?;
-        if header.result >= 0 || header.result == IN_PROGRESS {
+        if done && !message {
+            let process = self.processes.get(header.pid, header.start);
+            let uid = process.and_then(|process| process.uid.clone());
+            let pid = header.pid;
+            self.connections.opened(socket, End { seq, pid, uid });
             self.remember(header, socket.fd, seq, What::Socket(Box::new(ends)));
         }
         Ok(())
     }
+
+    /// What is known of the other end of a socket: of `AF_UNIX` the kernel says who made it, otherwise
+    /// its record does.
+    fn other_end(&self, socket: &Socket) -> Other {
+        let end = self.connections.other(socket);
+        let mut other = Other {
+            ino: (socket.peer_ino != 0).then_some(socket.peer_ino),
+            pid: end.map(|end| end.pid),
+            uid: end.and_then(|end| end.uid.clone()),
+            seq: end.map(|end| end.seq),
+        };
+        if socket.peer_pid != 0 {
+            let process = self.processes.get(socket.peer_pid, socket.peer_start);
+            other.pid = Some(socket.peer_pid);
+            other.uid = process.and_then(|process| process.uid.clone());
+        }
+        other
+    }
+}
+
+/// The other end of a connection. Absent parts are not known.
+#[derive(Debug, Default)]
+struct Other {
+    ino: Option<u64>,
+    pid: Option<u32>,
+    uid: Option<std::sync::Arc<str>>,
+    seq: Option<u64>,
+}
+
+/// What has no field of its own.
+fn detail(kind: Kind, socket: &Socket) -> Option<String> {
+    let detail = match kind {
+        Kind::NET_LISTEN => json!({ "backlog": socket.argument }),
+        Kind::NET_SOCKET => json!({
+            "family": socket.family, "type": socket.socket_type, "protocol": socket.protocol,
+        }),
+        _ => return None,
+    };
+    Some(detail.to_string())
 }
 
 /// Fills the fields of both ends.

@@ -36,9 +36,15 @@ pub(super) fn push(line: &mut Line, kind: &str, record: &Record<'_>) {
         kinds::FILE_OPEN | kinds::FILE_INHERIT => file(line, record),
         kinds::FILE_CLOSE | kinds::NET_CLOSE => close(line, record),
         kinds::FILE_DIGEST => digest(line, record),
-        kinds::NET_BIND | kinds::NET_CONNECT | kinds::NET_ACCEPT | kinds::NET_INHERIT => {
-            socket(line, kind, record);
-        }
+        kinds::NET_BIND
+        | kinds::NET_CONNECT
+        | kinds::NET_ACCEPT
+        | kinds::NET_INHERIT
+        | kinds::NET_LISTEN
+        | kinds::NET_SOCKET
+        | kinds::NET_PAIR
+        | kinds::NET_SEND
+        | kinds::NET_RECEIVE => socket(line, kind, record),
         kinds::EVIDENCE_LOSS => loss(line, record),
         _ if record.call.is_some() => call::push(line, record),
         _ => everything(line, record),
@@ -254,21 +260,30 @@ fn close(line: &mut Line, record: &Record<'_>) {
 fn socket(line: &mut Line, kind: &str, record: &Record<'_>) {
     failure(line, record);
     match kind {
-        kinds::NET_BIND => address(
+        kinds::NET_BIND | kinds::NET_LISTEN => address(
             line,
             "on",
             Fit::Shorten,
             record.local_addr,
             record.local_port,
         ),
-        kinds::NET_ACCEPT => {
+        kinds::NET_ACCEPT | kinds::NET_RECEIVE => {
             address(line, "←", Fit::Shorten, record.peer_addr, record.peer_port);
             address(line, "on", Fit::Drop, record.local_addr, record.local_port);
         }
         _ => ends(line, record),
     }
     if let Some(transport) = record.transport {
-        line.push(Style::Dim, Fit::Drop, transport);
+        // Of what has no address it is all there is to say.
+        let alone = record.peer_addr.or(record.local_addr).is_none();
+        let (style, fit) = match alone {
+            true => (Style::Net, Fit::Keep),
+            false => (Style::Dim, Fit::Drop),
+        };
+        line.push(style, fit, transport);
+    }
+    if let Some(pid) = record.peer_pid.filter(|pid| record.pid != Some(*pid)) {
+        line.push(Style::Dim, Fit::Drop, format!("with process {pid}"));
     }
     if !failed(record) {
         descriptor(line, record);

@@ -137,6 +137,7 @@ impl Sockets {
                 let on = endpoint(local.unwrap_or("?"), record.local_port);
                 ("←", format!("{} on {on}", peer.unwrap_or("?")))
             }
+            kinds::NET_RECEIVE => ("←", endpoint(peer?, record.peer_port)),
             kinds::NET_BIND => ("on", endpoint(local?, record.local_port)),
             _ => match (peer, local) {
                 (Some(peer), _) => ("→", endpoint(peer, record.peer_port)),

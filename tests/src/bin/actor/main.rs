@@ -13,7 +13,8 @@
 //!
 //! **Words.** A number is decimal, `@name` (what a step stored under that name), or `self` (the
 //! process id). `FLAGS` are names of constants joined by `|`. `[ … ]` encloses steps. `ADDRESS` is
-//! `127.0.0.1:80`, `[::1]:80`, `unix:/path`, `unix:@abstract`, or a number: the descriptor whose
+//! `127.0.0.1:80`, `[::1]:80`, `unix:/path`, `unix:@abstract`, `netlink:PORT`, `packet:INTERFACE`,
+//! `vsock:CONTEXT:PORT`, or a number: the descriptor whose
 //! own address is meant. `@x` in the lists below is a name that the step gives a value.
 //!
 //! **Control**
@@ -39,6 +40,8 @@
 //! **Sockets**
 //! - `socket @fd inet|inet6|unix stream|dgram|seqpacket`, `socketpair @a @b stream|dgram|seqpacket`
 //! - `bind FD ADDRESS`, `listen FD`, `connect FD ADDRESS`, `accept @fd FD`, `nonblock FD`
+//! - `recvfrom FD N`, `sendmsg-to FD N ADDRESS`, `recvmsg-from FD N`, `sendmmsg FD N [ ADDRESS… ]`,
+//!   `recvmmsg FD N COUNT` (all with addresses), `fastopen FD N ADDRESS`
 //! - `send FD N`, `sendto FD N ADDRESS`, `sendmsg FD N`, `recv FD N` (waits for all), `recvmsg FD N`
 //!
 //! - `pass SOCKET FD… ;`: one byte and these descriptors; `pass-each SOCKET FD… ;`: a message for each,
@@ -67,6 +70,7 @@
 #![allow(unsafe_code)] // raw system calls; each block says why it is sound
 
 mod calls;
+mod datagrams;
 mod files;
 mod processes;
 mod rights;

@@ -101,7 +101,7 @@ impl Actor {
             }
             b"sendmsg" => self.vector_message(words, "sendmsg", libc::SYS_sendmsg)?,
             b"recvmsg" => self.vector_message(words, "recvmsg", libc::SYS_recvmsg)?,
-            _ => return Ok(false),
+            _ => return self.datagram(verb, words),
         }
         Ok(true)
     }
@@ -128,7 +128,7 @@ impl Actor {
     }
 
     /// An address in the kernel's form.
-    fn address(&self, words: &mut Words) -> Result<Vec<u8>, Failure> {
+    pub(crate) fn address(&self, words: &mut Words) -> Result<Vec<u8>, Failure> {
         let word = words.next("an address")?;
         let bytes = word.to_bytes();
         if let Some(fd) = number(bytes, self) {
@@ -142,6 +142,9 @@ impl Actor {
             });
         }
         let text = word.to_str().unwrap_or_default();
+        if let Some(address) = other_family(text) {
+            return Ok(address);
+        }
         let address: SocketAddr = text
             .parse()
             .map_err(|_| Failure::script("not an address", word))?;
@@ -165,6 +168,21 @@ fn encode(address: SocketAddr) -> Vec<u8> {
     }
 }
 
+/// `netlink:PORT`, `packet:INTERFACE`, `vsock:CONTEXT:PORT`.
+fn other_family(text: &str) -> Option<Vec<u8>> {
+    let (family, rest) = text.split_once(':')?;
+    let (first, second) = rest.split_once(':').unwrap_or((rest, "0"));
+    let first = first.parse::<u32>().ok()?.to_ne_bytes();
+    let second = second.parse::<u32>().ok()?.to_ne_bytes();
+    let start = |family: i32| [(family as u16).to_ne_bytes(), [0; 2]].concat();
+    Some(match family {
+        "netlink" => [&start(libc::AF_NETLINK), first.as_slice(), &[0; 4]].concat(),
+        "packet" => [&start(libc::AF_PACKET), first.as_slice(), &[0; 12]].concat(),
+        "vsock" => [&start(libc::AF_VSOCK), second.as_slice(), &first, &[0; 4]].concat(),
+        _ => return None,
+    })
+}
+
 /// The address a socket is bound to.
 fn own_address(fd: i64) -> Result<Vec<u8>, Failure> {
     let mut address = vec![0; size_of::<libc::sockaddr_storage>()];
@@ -179,7 +197,7 @@ fn with_address(fd: i64, address: &[u8]) -> [crate::sys::Arg<'_>; 3] {
     [Int(fd), In(address), Int(length(address))]
 }
 
-fn length(bytes: &[u8]) -> i64 {
+pub(crate) fn length(bytes: &[u8]) -> i64 {
     i64::try_from(bytes.len()).unwrap_or(0)
 }
 
