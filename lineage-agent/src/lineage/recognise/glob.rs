@@ -10,14 +10,10 @@ use memchr::memmem;
 pub(super) const PATTERN_BYTES_MAX: usize = 1024;
 /// Most texts the braces of one pattern may stand for.
 const ALTERNATIVES_MAX: usize = 256;
-/// Literal text shorter than this is not worth searching for first.
-const GATE_BYTES_MIN: usize = 3;
 
 /// A pattern, ready to be matched.
 #[derive(Debug, Clone)]
 pub(super) struct Pattern {
-    /// Texts that everything that matches has somewhere: cheaper to look for than the alternatives.
-    gates: Vec<memmem::Finder<'static>>,
     alternatives: Vec<Glob>,
 }
 
@@ -48,7 +44,14 @@ struct Glob {
     middle: Vec<Part>,
     /// What the text ends with; absent when there is no star.
     last: Option<Part>,
+    /// Of all its text.
+    pairs: Pairs,
 }
+
+/// Which pairs of bytes a text has next to each other, roughly: what a pattern has and a text has not
+/// tells that it does not fit, in less time than to search for it.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Pairs([u64; 4]);
 
 /// Text between two stars.
 #[derive(Debug, Clone)]
@@ -68,14 +71,12 @@ impl Pattern {
             return Err(PatternError::Long);
         }
         let mut alternatives = vec![String::new()];
-        let mut gates = Vec::new();
         let mut rest = text;
         while let Some((plain, braces)) = rest.split_once('{') {
             let (inside, after) = braces.split_once('}').ok_or(PatternError::Braces)?;
             if plain.contains('}') || inside.contains('{') {
                 return Err(PatternError::Braces);
             }
-            gates.extend(literal(plain));
             let choices: Vec<&str> = inside.split(',').collect();
             if alternatives.len() * choices.len() > ALTERNATIVES_MAX {
                 return Err(PatternError::Alternatives);
@@ -93,17 +94,7 @@ impl Pattern {
         if rest.contains('}') {
             return Err(PatternError::Braces);
         }
-        gates.extend(literal(rest));
-        if alternatives.len() == 1 {
-            gates.clear();
-        }
-        // What names end with tells more than where they are.
-        gates.reverse();
         Ok(Self {
-            gates: gates
-                .into_iter()
-                .map(|text| memmem::Finder::new(text).into_owned())
-                .collect(),
             alternatives: alternatives
                 .iter()
                 .map(|begun| Glob::new(&[begun, rest].concat()))
@@ -113,8 +104,14 @@ impl Pattern {
 
     /// Whether the whole text fits.
     pub(super) fn matches(&self, text: &str) -> bool {
-        let passes = |gate: &memmem::Finder<'_>| gate.find(text.as_bytes()).is_some();
-        self.gates.iter().all(passes) && self.alternatives.iter().any(|glob| glob.matches(text))
+        self.alternatives.iter().any(|glob| glob.matches(text))
+    }
+
+    /// The same for a text whose pairs are known.
+    pub(super) fn matches_with(&self, text: &str, pairs: &Pairs) -> bool {
+        self.alternatives
+            .iter()
+            .any(|glob| pairs.have(&glob.pairs) && glob.matches(text))
     }
 
     /// What all that the pattern matches begin with: this many bytes, if it says so many.
@@ -138,7 +135,6 @@ impl Pattern {
                 None => parts.push((
                     last,
                     Self {
-                        gates: self.gates.clone(),
                         alternatives: vec![glob],
                     },
                 )),
@@ -148,14 +144,31 @@ impl Pattern {
     }
 }
 
-/// The parts of a text without wildcards that are worth to be searched for.
-fn literal(text: &str) -> impl Iterator<Item = &str> {
-    text.split(['*', '?'])
-        .filter(|run| run.len() >= GATE_BYTES_MIN)
+impl Pairs {
+    /// Those of a text.
+    pub(super) fn of(text: &str) -> Self {
+        let mut pairs = Self::default();
+        pairs.add(text);
+        pairs
+    }
+
+    fn add(&mut self, text: &str) {
+        for pair in text.as_bytes().windows(2) {
+            let bit = pair[0].wrapping_mul(167).wrapping_add(pair[1]);
+            self.0[usize::from(bit >> 6)] |= 1 << (bit & 63);
+        }
+    }
+
+    fn have(&self, wanted: &Self) -> bool {
+        let mut both = self.0.iter().zip(&wanted.0);
+        both.all(|(all, wanted)| all & wanted == *wanted)
+    }
 }
 
 impl Glob {
     fn new(text: &str) -> Self {
+        let mut pairs = Pairs::default();
+        text.split(['*', '?']).for_each(|run| pairs.add(run));
         let mut parts: Vec<Part> = text.split('*').map(Part::new).collect();
         let last = if parts.len() > 1 { parts.pop() } else { None };
         let first = parts.remove(0);
@@ -165,6 +178,7 @@ impl Glob {
             first,
             middle: parts,
             last,
+            pairs,
         }
     }
 
@@ -331,7 +345,8 @@ mod tests {
             prop_assert_eq!(matches(&pattern, &text), simple(&p, &t));
             let parts = Pattern::new(&pattern).unwrap().by_last_byte();
             let any = parts.iter().any(|(last, part)| {
-                last.is_none_or(|last| text.bytes().last() == Some(last)) && part.matches(&text)
+                last.is_none_or(|last| text.bytes().last() == Some(last))
+                    && part.matches_with(&text, &Pairs::of(&text))
             });
             prop_assert_eq!(any, simple(&p, &t));
         }

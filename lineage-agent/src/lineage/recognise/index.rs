@@ -5,7 +5,7 @@
 //! begin with text (`/dev/nvidia*`) when they are well chosen, and are kept by that. Only what has
 //! neither is compared with every path.
 
-use super::glob::Pattern;
+use super::glob::{Pairs, Pattern};
 
 /// Bytes a path begins with that tell much: `/dev/`, `/srv/`, `/home`.
 const FIRST_BYTES: usize = 5;
@@ -61,8 +61,10 @@ impl Index {
             .filter(|(bytes, _)| Some(bytes) == first);
         let begun = begun.flat_map(|(_, patterns)| patterns);
         let asked = same.into_iter().flatten().chain(begun).chain(&self.any);
+        let mut pairs = None;
         for (pattern, number) in asked {
-            if pattern.matches(path) {
+            let pairs = pairs.get_or_insert_with(|| Pairs::of(path));
+            if pattern.matches_with(path, pairs) {
                 found(*number);
             }
         }
