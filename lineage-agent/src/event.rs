@@ -6,8 +6,8 @@
 use lineage_common::{
     calls::{self, Shape},
     frame::{
-        Call, Close, Counted, Credentials, Exec, Exit, File, Fork, Header, HostPath, Kind,
-        Namespaces, Socket,
+        Call, Close, Counted, Credentials, Exec, Exit, File, Fork, FoundFile, FoundMap, Header,
+        HostPath, Kind, Namespaces, Socket,
     },
 };
 use zerocopy::{FromBytes, Immutable, KnownLayout};
@@ -64,6 +64,19 @@ pub enum Body<'a> {
     Send(SocketEvent<'a>),
     /// [`Kind::NET_RECEIVE`]
     Receive(SocketEvent<'a>),
+    /// [`Kind::FILE_SNAPSHOT`], [`Kind::NET_SNAPSHOT`] or [`Kind::MAP_SNAPSHOT`]
+    Found(Found<'a>),
+}
+
+/// What a process was found to have, by [`Kind`]. It does not come through a ring.
+#[derive(Debug, Clone, Copy)]
+pub enum Found<'a> {
+    /// [`Kind::FILE_SNAPSHOT`]: the file, and the position in it.
+    File(FileEvent<'a>, i64),
+    /// [`Kind::NET_SNAPSHOT`]
+    Socket(SocketEvent<'a>),
+    /// [`Kind::MAP_SNAPSHOT`]: the file, and where it is mapped.
+    Map(FileEvent<'a>, &'a FoundMap),
 }
 
 /// An exec with its byte strings.
@@ -249,6 +262,9 @@ impl<'a> Event<'a> {
             Kind::NET_PAIR => Body::Pair(rest.socket()?),
             Kind::NET_SEND => Body::Send(rest.socket()?),
             Kind::NET_RECEIVE => Body::Receive(rest.socket()?),
+            Kind::FILE_SNAPSHOT | Kind::NET_SNAPSHOT | Kind::MAP_SNAPSHOT => {
+                Body::Found(rest.found(header.kind)?)
+            }
             Kind(unknown) => return Err(FrameError::UnknownKind(unknown)),
         };
         Ok(Self { header, body })
@@ -309,6 +325,10 @@ impl<'a> Cursor<'a> {
 
     fn file(&mut self) -> Result<FileEvent<'a>, FrameError> {
         let file: &File = self.fixed("file")?;
+        self.with_path(file)
+    }
+
+    fn with_path(&mut self, file: &'a File) -> Result<FileEvent<'a>, FrameError> {
         Ok(FileEvent {
             file,
             path: self.bytes(file.path_len, "path")?,
@@ -364,6 +384,20 @@ impl<'a> Cursor<'a> {
     ) -> Result<Option<ReversedPath<'a>>, FrameError> {
         let bytes = self.bytes(len, part)?;
         Ok((!bytes.is_empty()).then_some(ReversedPath(bytes)))
+    }
+
+    fn found(&mut self, kind: Kind) -> Result<Found<'a>, FrameError> {
+        Ok(match kind {
+            Kind::FILE_SNAPSHOT => {
+                let found: &FoundFile = self.fixed("found file")?;
+                Found::File(self.with_path(&found.file)?, found.position)
+            }
+            Kind::NET_SNAPSHOT => Found::Socket(self.socket()?),
+            _ => {
+                let found: &FoundMap = self.fixed("found map")?;
+                Found::Map(self.with_path(&found.file)?, found)
+            }
+        })
     }
 
     fn socket(&mut self) -> Result<SocketEvent<'a>, FrameError> {

@@ -10,7 +10,7 @@ use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 use crate::{limits::COMM_BYTES, tally::Class};
 
 /// Version of every layout in this crate; raised by any change to one of them.
-pub const WIRE_VERSION: u32 = 2;
+pub const WIRE_VERSION: u32 = 3;
 
 /// Precedes [`WIRE_VERSION`] in the object's read-only data, for the agent to find it.
 pub const WIRE_MARK: [u8; 16] = *b"lineage frames:\0";
@@ -52,6 +52,13 @@ impl Kind {
     /// A call of [`crate::calls::SYSCALLS`] whose action has a shape returned. Body: [`Call`].
     pub const CALL: Self = Self(14);
 
+    /// A file descriptor was found at attach. Body: [`FoundFile`]. Like the next two it does not come
+    /// through a ring: see [`FoundFile`].
+    pub const FILE_SNAPSHOT: Self = Self(24);
+    /// A socket descriptor was found at attach. Body: [`Socket`].
+    pub const NET_SNAPSHOT: Self = Self(25);
+    /// A mapped file was found at attach. Body: [`FoundMap`].
+    pub const MAP_SNAPSHOT: Self = Self(26);
     /// A call that is only counted was made for the first time, or how many there were at the end
     /// of the process. Body: [`Counted`].
     pub const TALLY: Self = Self(28);
@@ -337,8 +344,12 @@ pub struct Close {
     pub dev: u32,
     /// Descriptor.
     pub fd: i32,
-    /// Always 0.
-    pub reserved: u32,
+    /// The last descriptor: `fd`, but where a range was closed of which the probes know nothing.
+    ///
+    /// That is told of an attached process, because the agent may know: it has found what the process
+    /// had open. So is a replaced descriptor of which the probes know nothing. Of such a frame,
+    /// with [`Flags::BY_RANGE`] or [`Flags::BY_REPLACE`] and without `opened_cpu`, nothing else follows.
+    pub last: i32,
 }
 
 /// Body of [`Kind::CALL`].
@@ -559,6 +570,43 @@ impl Held {
     pub const PEER: u16 = 2;
 }
 
+/// Body of [`Kind::FILE_SNAPSHOT`].
+///
+/// What a process has when recording reaches it is not sent through the rings: it may be more than
+/// fits, and the programs that look are preemptible, so they can neither number frames nor use a
+/// CPU's scratch. The agent reads their output like a file. It is made of the same parts: a
+/// [`Header`], a body, byte strings, and then zeros up to a multiple of [`FOUND_ALIGN`].
+///
+/// In the header, `cpu` is [`NO_CPU`], `number` tells tables of descriptors (for [`FoundMap`]:
+/// address spaces) apart, `tid` is a thread that has it, and `result` is 0.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, FromBytes, IntoBytes, KnownLayout, Immutable)]
+pub struct FoundFile {
+    /// The file. `flags` has `O_CLOEXEC` when the descriptor is closed by an exec.
+    pub file: File,
+    /// Position in the file.
+    pub position: i64,
+}
+
+/// Body of [`Kind::MAP_SNAPSHOT`]; the byte string is the path, as in [`File`].
+#[repr(C)]
+#[derive(Clone, Copy, Debug, FromBytes, IntoBytes, KnownLayout, Immutable)]
+pub struct FoundMap {
+    /// The file; `fd` is −1.
+    pub file: File,
+    /// First address.
+    pub start: u64,
+    /// Address after the last.
+    pub end: u64,
+    /// Position in the file of the first address.
+    pub offset: u64,
+    /// `VM_*` (`include/linux/mm.h`).
+    pub flags: u64,
+}
+
+/// What is found begins at multiples of this.
+pub const FOUND_ALIGN: usize = 8;
+
 /// What one CPU produced and lost, in a map the agent reads in place.
 ///
 /// `number = Σ produced + Σ lost` whenever no probe is between the two on that CPU, which is how
@@ -601,4 +649,6 @@ const _: () = {
     assert!(size_of::<Credentials>() == 80);
     assert!(size_of::<Namespaces>() == 32);
     assert!(size_of::<CpuCounters>() == 640);
+    assert!(size_of::<FoundFile>() == 88);
+    assert!(size_of::<FoundMap>() == 112);
 };

@@ -95,6 +95,7 @@ kernel_layout! {
     files_fdt: "files_struct" "fdt";
     fdtable_max_fds: "fdtable" "max_fds";
     fdtable_fd: "fdtable" "fd";
+    fdtable_close_on_exec: "fdtable" "close_on_exec";
     fs_root_mnt: "fs_struct" "root.mnt";
     fs_root_dentry: "fs_struct" "root.dentry";
     fs_pwd_mnt: "fs_struct" "pwd.mnt";
@@ -104,6 +105,10 @@ kernel_layout! {
     file_mnt: "file" "f_path.mnt";
     file_dentry: "file" "f_path.dentry";
     file_private_data: "file" "private_data";
+    file_pos: "file" "f_pos";
+    file_mode: "file" "f_mode";
+    backing_user_mnt: "backing_file" "user_path.mnt" optional;
+    backing_user_dentry: "backing_file" "user_path.dentry" optional;
     inode_mode: "inode" "i_mode";
     inode_ino: "inode" "i_ino";
     inode_rdev: "inode" "i_rdev";
@@ -118,6 +123,8 @@ kernel_layout! {
     super_dev: "super_block" "s_dev";
     super_magic: "super_block" "s_magic";
     super_root: "super_block" "s_root";
+    dentry_inode: "dentry" "d_inode";
+    dentry_sb: "dentry" "d_sb";
     dentry_hash_pprev: "dentry" "d_hash.pprev";
     dentry_parent: "dentry" "d_parent";
     dentry_name_len: "dentry" "d_name.len";
@@ -133,6 +140,11 @@ kernel_layout! {
     mm_arg_end: "mm_struct" "arg_end";
     mm_start_stack: "mm_struct" "start_stack";
     mm_exe_file: "mm_struct" "exe_file";
+    vma_start: "vm_area_struct" "vm_start";
+    vma_end: "vm_area_struct" "vm_end";
+    vma_flags: "vm_area_struct" "vm_flags|__vm_flags|flags";
+    vma_pgoff: "vm_area_struct" "vm_pgoff";
+    vma_file: "vm_area_struct" "vm_file";
     bprm_argc: "linux_binprm" "argc";
     bprm_filename: "linux_binprm" "filename";
     bprm_interp: "linux_binprm" "interp";
@@ -249,6 +261,8 @@ pub struct Derived {
     pub event_interp: u32,
     /// Offset of `opcode` in the event `io_uring_submit_req`, likewise.
     pub event_opcode: u32,
+    /// Bits of an address within a page.
+    pub page_shift: u32,
 }
 
 impl Derived {
@@ -268,17 +282,20 @@ impl Derived {
         event_filename: ABSENT,
         event_interp: ABSENT,
         event_opcode: ABSENT,
+        page_shift: ABSENT,
     };
 }
 
-/// Bytes of `struct file` read at once: all `file_*` members but `private_data` lie in them.
+/// Bytes of `struct file` read at once: all `file_*` members that every open file is asked for lie in
+/// them.
 pub const FILE_WINDOW: usize = 64;
 
 /// Bytes of `struct inode` read at once: all `inode_*` members lie in them, but on kernels before
 /// 6.11 for `inode_generation`.
 pub const INODE_WINDOW: usize = 136;
 
-/// Bytes of `struct dentry` read at once: all `dentry_*` members lie in them.
+/// Bytes of `struct dentry` read at once: all `dentry_*` members but
+/// `d_inode` and `d_sb` lie in them.
 pub const DENTRY_WINDOW: usize = 80;
 
 /// Bytes of a name kept in the dentry itself, at most: `DNAME_INLINE_LEN`
@@ -442,5 +459,5 @@ impl Action {
 
 const _: () = {
     assert!(size_of::<KernelLayout>() == FIELDS.len() * 4 + size_of::<Derived>());
-    assert!(size_of::<Derived>() == 76);
+    assert!(size_of::<Derived>() == 80);
 };

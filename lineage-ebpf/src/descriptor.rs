@@ -238,7 +238,7 @@ pub(crate) fn close(actor: &Actor, fd: i32, flags: Flags, result: i64) -> Result
         (*body).opened_cpu = (*descriptor).opened_cpu;
         (*body).dev = (*descriptor).dev;
         (*body).fd = fd;
-        (*body).reserved = 0;
+        (*body).last = fd;
     }
     forget(actor, fd);
     let what = What {
@@ -254,6 +254,43 @@ pub(crate) fn close(actor: &Actor, fd: i32, flags: Flags, result: i64) -> Result
 #[inline(never)]
 pub(crate) fn close_unknown(actor: &Actor, fd: i32, result: i64) -> Result<(), Skip> {
     let frame = Frame::take(Kind::FILE_CLOSE)?;
+    unknown(&frame, fd, fd);
+    let what = What {
+        kind: Kind::FILE_CLOSE,
+        flags: Flags(0),
+        result,
+    };
+    frame.send(actor, what, CLOSE_LEN);
+    Ok(())
+}
+
+/// Tells of an attached process that descriptors of which nothing is known were closed by another
+/// call than `close`: the agent may have found them.
+#[inline(never)]
+pub(crate) fn closed_unknown(
+    actor: &Actor,
+    first: i32,
+    last: i32,
+    flags: Flags,
+) -> Result<(), Skip> {
+    // SAFETY: the entry of a tracked process stays while one of its threads runs.
+    if unsafe { (*actor.task).threads } != 0 {
+        return Err(Skip::Untracked);
+    }
+    let frame = Frame::take(Kind::FILE_CLOSE)?;
+    unknown(&frame, first, last);
+    let what = What {
+        kind: Kind::FILE_CLOSE,
+        flags,
+        result: 0,
+    };
+    frame.send(actor, what, CLOSE_LEN);
+    Ok(())
+}
+
+/// Fills the body for descriptors of which nothing is known.
+#[inline(always)]
+fn unknown(frame: &Frame, first: i32, last: i32) {
     let body = frame.body::<Close>();
     // SAFETY: the body is ours until the frame is sent.
     unsafe {
@@ -263,16 +300,9 @@ pub(crate) fn close_unknown(actor: &Actor, fd: i32, result: i64) -> Result<(), S
         (*body).opened_number = 0;
         (*body).opened_cpu = NO_CPU;
         (*body).dev = 0;
-        (*body).fd = fd;
-        (*body).reserved = 0;
+        (*body).fd = first;
+        (*body).last = last;
     }
-    let what = What {
-        kind: Kind::FILE_CLOSE,
-        flags: Flags(0),
-        result,
-    };
-    frame.send(actor, what, CLOSE_LEN);
-    Ok(())
 }
 
 /// Why many descriptors end at once.

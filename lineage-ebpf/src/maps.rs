@@ -176,6 +176,11 @@ static COUNTERS: Array<CpuCounters> = Array::with_max_entries(CPUS_MAX, MMAPABLE
 #[map]
 static SCRATCH: Array<Scratch> = Array::with_max_entries(CPUS_MAX, 0);
 
+/// Where what was found is put together: by programs that the agent runs one at a time, and that may
+/// be preempted, so they leave the scratch of the CPUs to the probes.
+#[map]
+static FOUND: Array<Scratch> = Array::with_max_entries(1, 0);
+
 /// Name of an interpreter, with its NUL.
 pub(crate) type Interpreter = [u8; INTERPRETER_BYTES];
 
@@ -291,4 +296,10 @@ pub(crate) fn counters(cpu: u32) -> Option<*mut CpuCounters> {
 #[inline(always)]
 pub(crate) fn scratch(cpu: u32) -> Option<*mut Scratch> {
     SCRATCH.get_ptr_mut(cpu)
+}
+
+/// The scratch for what was found.
+#[inline(always)]
+pub(crate) fn found() -> Option<*mut Scratch> {
+    FOUND.get_ptr_mut(0)
 }

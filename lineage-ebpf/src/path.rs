@@ -9,7 +9,7 @@ use core::ffi::c_void;
 
 use aya_ebpf::helpers::generated::bpf_loop;
 use lineage_common::{
-    frame::{Flags, Version},
+    frame::{File, Flags, Version},
     layout::{ABSENT, DENTRY_WINDOW, FILE_WINDOW, INODE_WINDOW, SHORT_NAME_BYTES, SUPER_WINDOW},
     limits::{NAME_BYTES_MAX, PATH_BYTES_MAX, PATH_COMPONENTS_MAX},
 };
@@ -54,6 +54,41 @@ impl FileFacts {
             self.dentry = window.get(offset!(file_dentry));
             window.get(offset!(file_inode))
         };
+        self.read_inode(&mut window, inode, root_sb)
+    }
+
+    /// [`Self::read`], of a file behind a mapping. Where that is one of a file system with layers, the
+    /// kernel maps the file of the layer and keeps beside it what the process has mapped
+    /// (`backing_file`, `fs/file_table.c`, since 6.8).
+    #[inline(never)]
+    pub(crate) fn read_mapped(&mut self, file: u64, root_sb: Typed) -> bool {
+        let mut window = Window::<{ words(INODE_WINDOW) }>::new();
+        if !window.fill(file, offset!(derived.file_window), FILE_WINDOW) {
+            return false;
+        }
+        // SAFETY: the window is filled; `struct file` has members of these types.
+        let mut inode: u64 = unsafe {
+            self.flags = window.get(offset!(file_flags));
+            self.mnt = window.get(offset!(file_mnt));
+            self.dentry = window.get(offset!(file_dentry));
+            window.get(offset!(file_inode))
+        };
+        if let Some(mapped) = mapped(file) {
+            self.mnt = mapped.mnt;
+            self.dentry = mapped.dentry;
+            inode = mapped.inode;
+        }
+        self.read_inode(&mut window, inode, root_sb)
+    }
+
+    /// The part that is in the inode.
+    #[inline(always)]
+    fn read_inode(
+        &mut self,
+        window: &mut Window<{ words(INODE_WINDOW) }>,
+        inode: u64,
+        root_sb: Typed,
+    ) -> bool {
         if !window.fill(inode, offset!(derived.inode_window), INODE_WINDOW) {
             return false;
         }
@@ -63,7 +98,7 @@ impl FileFacts {
             self.ino = window.get(offset!(inode_ino));
             window.get(offset!(inode_sb))
         };
-        self.version = version(inode, &window);
+        self.version = version(inode, window);
         // Read in any case: were they read in a branch, LLVM would merge it with the other one into
         // a load from a chosen structure, which the verifier refuses.
         // SAFETY: it is typed; `struct super_block` has members of these types.
@@ -85,6 +120,33 @@ impl FileFacts {
         true
     }
 }
+
+impl FileFacts {
+    /// Fills the body of a frame, but for how the host sees the file.
+    ///
+    /// # Safety
+    ///
+    /// `body` is the caller's.
+    #[inline(always)]
+    pub(crate) unsafe fn fill(&self, body: *mut File, fd: i32, path_len: u64) {
+        // SAFETY: by contract.
+        unsafe {
+            (*body).ino = self.ino;
+            (*body).fs_magic = self.magic;
+            (*body).version = self.version;
+            (*body).dev = self.dev;
+            (*body).mode = self.mode;
+            (*body).flags = self.flags;
+            (*body).fd = fd;
+            (*body).dirfd = AT_FDCWD;
+            (*body).path_len = path_len as u32;
+            (*body).reserved = 0;
+        }
+    }
+}
+
+/// `AT_FDCWD` (`include/uapi/linux/fcntl.h`).
+pub(crate) const AT_FDCWD: i32 = -100;
 
 /// The version of the inode that the window is filled from.
 #[inline(always)]
@@ -127,6 +189,32 @@ fn generation(inode: u64, window: &Window<{ words(INODE_WINDOW) }>) -> u32 {
     } else {
         untyped(inode + at as u64).unwrap_or(0)
     }
+}
+
+/// `FMODE_BACKING` (`include/linux/fs.h`), since 6.14 and before; the other bit means something else.
+const MAYBE_BACKING: u32 = 1 << 24 | 1 << 25;
+
+/// What a process has mapped when the kernel maps something else.
+struct Mapped {
+    mnt: u64,
+    dentry: u64,
+    inode: u64,
+}
+
+/// What the `backing_file` says that the `struct file` at `file` is the first part of, if it is one:
+/// then mount and dentry are there and belong together.
+#[inline(always)]
+fn mapped(file: u64) -> Option<Mapped> {
+    let mode: u32 = untyped(file + offset!(file_mode) as u64)?;
+    if mode & MAYBE_BACKING == 0 || offset!(backing_user_dentry) == ABSENT as usize {
+        return None;
+    }
+    let mnt: u64 = untyped(file + offset!(backing_user_mnt) as u64)?;
+    let dentry: u64 = untyped(file + offset!(backing_user_dentry) as u64)?;
+    let of_mnt: u64 = untyped(mnt + offset!(vfsmount_sb) as u64)?;
+    let of_dentry: u64 = untyped(dentry + offset!(dentry_sb) as u64)?;
+    let inode: u64 = untyped(dentry + offset!(dentry_inode) as u64)?;
+    (of_mnt == of_dentry && of_mnt != 0 && inode != 0).then_some(Mapped { mnt, dentry, inode })
 }
 
 /// What identifies an inode, and what it is.

@@ -67,6 +67,23 @@ pub(crate) fn file(task: Typed, fd: i32) -> Option<u64> {
     }
 }
 
+/// Whether a descriptor of `task` is closed by an exec.
+#[inline(always)]
+pub(crate) fn closes_on_exec(task: Typed, fd: u32) -> Option<bool> {
+    // SAFETY: `task` is typed; the members are pointers and integers of these types.
+    let bits: u64 = unsafe {
+        let files = follow(task, offset!(task_files))?;
+        let table = follow(files, offset!(files_fdt))?;
+        let max: u32 = typed(table, offset!(fdtable_max_fds));
+        if fd >= max {
+            return None;
+        }
+        typed(table, offset!(fdtable_close_on_exec))
+    };
+    let word: u64 = untyped(bits + u64::from(fd / 64) * 8)?;
+    Some(word >> (fd % 64) & 1 != 0)
+}
+
 /// Whether another thread can open and close descriptors of `task` at the same time.
 #[inline(always)]
 pub(crate) fn shares_files(task: Typed) -> bool {

@@ -74,7 +74,8 @@ fn a_process_and_its_descendants_are_found_and_followed() {
         "cause": child.int("seq"), "process_uid": child.text("process_uid"), "exe": *ACTOR,
     }));
     // Opened before, used after.
-    let used = run.rows.only("file.inherit", &json!({ "path": held }));
+    let used = json!({ "path": held, "pid": child.int("pid") });
+    let used = run.rows.only("file.snapshot", &used);
     run.rows
         .only("file.close", &json!({ "opened": used.int("seq") }))
         .expect(&json!({

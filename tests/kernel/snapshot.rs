@@ -1,12 +1,14 @@
-//! What is found at attach: everything a process is and holds, compared with procfs.
+//! What is found at attach: everything a process is and has, compared with procfs.
 
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fs;
 use std::io::{BufRead, BufReader, Write};
+use std::os::unix::fs::MetadataExt;
 use std::process::{Child, ChildStdout, Command, Stdio};
 
 use lineage_tests::programs::ACTOR;
 use lineage_tests::recorder::{Recorded, Recorder};
-use lineage_tests::rows::Row;
+use lineage_tests::rows::{Row, Rows};
 use lineage_tests::wait;
 use serde_json::{Value, json};
 
@@ -54,16 +56,76 @@ impl Found {
         number.parse().expect("a number")
     }
 
+    /// Its open descriptors, by number; of a thread with its own the thread's.
+    fn descriptors(&self, task: &str) -> BTreeMap<i64, Descriptor> {
+        let directory = format!("/proc/{}{task}/fd", self.pid());
+        let entries = fs::read_dir(&directory).expect("a directory");
+        let names = entries.map(|entry| entry.expect("an entry").file_name());
+        let numbers = names.map(|name| name.to_str().expect("text").parse().expect("a number"));
+        numbers
+            .map(|fd: i64| (fd, self.descriptor(task, fd)))
+            .collect()
+    }
+
+    fn descriptor(&self, task: &str, fd: i64) -> Descriptor {
+        let path = format!("/proc/{}{task}/fd/{fd}", self.pid());
+        let info = self.procfs(&format!("{}/fdinfo/{fd}", task.trim_start_matches('/')));
+        let field = |label: &str| {
+            let line = info.lines().find_map(|line| line.strip_prefix(label));
+            line.expect("a line").trim()
+        };
+        let link = fs::read_link(&path).expect("a link");
+        let data = fs::metadata(&path).expect("a file");
+        Descriptor {
+            link: link.to_str().expect("text").to_owned(),
+            position: field("pos:").parse().expect("a number"),
+            flags: i64::from_str_radix(field("flags:"), 8).expect("octal"),
+            dev: data.dev(),
+            ino: data.ino(),
+            mode: data.mode(),
+            size: data.size(),
+        }
+    }
+
     /// Attaches, looks at it, lets it go on to its end.
     fn record<T>(mut self, recorder: Recorder, look: impl FnOnce(&Self) -> T) -> (Recorded, T) {
         let attached = recorder.attach(&[self.pid()]);
         let looked = look(&self);
+        self.go_on();
+        (recorder.finish(attached.output()), looked)
+    }
+
+    /// Lets it go on to its end.
+    fn go_on(&mut self) {
         let mut input = self.child.stdin.take().expect("piped");
         input.write_all(b"g").expect("it reads");
         let status = wait::exit("the actor", &mut self.child);
         assert!(status.success(), "{status}");
         self.lines.read_line(&mut String::new()).expect("text");
-        (recorder.finish(attached.output()), looked)
+    }
+}
+
+/// What procfs says of a descriptor.
+#[derive(Debug)]
+struct Descriptor {
+    link: String,
+    position: i64,
+    flags: i64,
+    dev: u64,
+    ino: u64,
+    mode: u32,
+    size: u64,
+}
+
+impl Descriptor {
+    fn expect(&self, row: &Row) {
+        let path = self.link.strip_suffix(" (deleted)").unwrap_or(&self.link);
+        let notes = (path != self.link).then_some("unlinked");
+        row.expect(&json!({
+            "path": path, "offset": self.position, "flags": self.flags, "dev": self.dev,
+            "ino": self.ino, "mode": self.mode, "size": self.size, "notes": notes,
+            "origin": "snapshot", "result": null,
+        }));
     }
 }
 
@@ -161,4 +223,388 @@ fn values_are_recorded_when_asked_for_without_secrets() {
     assert!(!row.contains("0wl") && !row.contains("secr1t"), "{row}");
     let (detail, _) = environment(Recorder::new().option("--environment=none"));
     assert_eq!(detail.get("environment"), None);
+}
+
+#[test]
+fn open_files_are_those_of_procfs_with_their_positions() {
+    let recorder = Recorder::new();
+    let read = recorder.file("read", "0123456789").display().to_string();
+    let log = recorder.path("log").display().to_string();
+    let gone = recorder.file("gone", "0123456789").display().to_string();
+    let directory = recorder.path("").display().to_string();
+    let found = Found::start(
+        &mut actor(),
+        &format!(
+            "open @a {read} O_RDONLY read @a 3 dup @b @a open @l {log} O_WRONLY|O_CREAT|O_APPEND|O_CLOEXEC \
+             write @l 5 open @g {gone} O_RDWR read @g 10 unlink {gone} memfd @m name write @m 7 \
+             open @n /dev/null O_RDWR open @d {directory} O_RDONLY|O_DIRECTORY pipe @r @w cloexec @r \
+             fork @c [ read @r 4 ] print ready read 0 1 write @w 4 wait @c read @b 2 dup2 @b @n close @l \
+             close-range @d @d exit 0"
+        ),
+    );
+    let pid = found.pid();
+    let (run, expected) = found.record(recorder, |found| {
+        let children = found.procfs(&format!("task/{}/children", found.pid()));
+        (found.descriptors(""), children.trim().to_owned())
+    });
+    let (expected, child) = expected;
+    let rows = run.rows.all("file.snapshot", &json!({ "pid": pid }));
+    assert_eq!(rows.len(), expected.len(), "{rows:#?} {expected:#?}");
+    let by_fd: BTreeMap<i64, &Row> = rows.iter().map(|row| (row.int("fd"), *row)).collect();
+    let snapshot = run.rows.only("process.snapshot", &json!({ "pid": pid }));
+    for (fd, descriptor) in &expected {
+        descriptor.expect(by_fd[fd]);
+        by_fd[fd].expect(&json!({
+            "cause": snapshot.int("seq"), "process_uid": snapshot.text("process_uid"),
+            "exec": 0, "comm": "actor", "tid": null,
+        }));
+    }
+    // What was found is known when it is used and closed.
+    run.rows.none("file.inherit", &json!({}));
+    let closed = |path: &str, by: &str| {
+        let close = json!({ "path": path, "closed_by": by, "pid": pid });
+        let close = run.rows.only("file.close", &close);
+        assert_eq!(
+            by_fd[&close.int("fd")].int("seq"),
+            close.int("opened"),
+            "{close:?}"
+        );
+        (close.int("bytes_read"), close.int("bytes_written"))
+    };
+    assert_eq!(closed("/dev/null", "replace"), (0, 0));
+    assert_eq!(closed(&log, "close"), (0, 0));
+    assert_eq!(
+        closed(directory.trim_end_matches('/'), "close_range"),
+        (0, 0)
+    );
+    assert_eq!(closed(&read, "exit"), (2, 0));
+    both_ends_of_the_pipe(
+        &run.rows,
+        &expected,
+        pid.into(),
+        child.parse().expect("a number"),
+    );
+}
+
+/// Both ends of the pipe in both processes are one, and so is what went through it.
+fn both_ends_of_the_pipe(
+    rows: &Rows,
+    expected: &BTreeMap<i64, Descriptor>,
+    parent: i64,
+    child: i64,
+) {
+    let ends = expected
+        .values()
+        .filter(|descriptor| descriptor.link.starts_with("pipe:"));
+    let mut ends: Vec<_> = ends.collect();
+    ends.sort_by_key(|end| end.ino);
+    let pipe = ends.windows(2).find(|pair| pair[0].ino == pair[1].ino);
+    let pipe = pipe.expect("both ends of a pipe")[0];
+    let ends = json!({ "dev": pipe.dev, "ino": pipe.ino });
+    let ends: HashSet<(i64, i64)> = rows
+        .all("file.snapshot", &ends)
+        .iter()
+        .map(|row| (row.int("pid"), row.int("flags") & 1))
+        .collect();
+    let all = [parent, child]
+        .into_iter()
+        .flat_map(|pid| [(pid, 0), (pid, 1)]);
+    assert_eq!(ends, all.collect());
+    for (pid, read, written) in [(parent, 0, 4), (child, 4, 0)] {
+        let close = json!({ "pid": pid, "ino": pipe.ino, "closed_by": "exit" });
+        rows.only("file.close", &close)
+            .expect(&json!({ "bytes_read": read, "bytes_written": written }));
+    }
+}
+
+#[test]
+fn sockets_are_found_with_both_ends() {
+    let recorder = Recorder::new();
+    let path = recorder.path("socket").display().to_string();
+    let found = Found::start(
+        &mut actor(),
+        &format!(
+            "socketpair @a @b dgram socket @l inet stream bind @l 127.0.0.1:0 listen @l \
+             socket @c inet stream connect @c @l accept @s @l \
+             socket @ul unix stream bind @ul unix:{path} listen @ul socket @uc unix stream \
+             connect @uc unix:{path} accept @us @ul socket @n inet dgram \
+             print ready read 0 1 send @c 5 recv @s 5 close @c close @us exit 0"
+        ),
+    );
+    let pid = found.pid();
+    let (run, expected) = found.record(recorder, |found| {
+        let all = found.descriptors("").into_iter();
+        let sockets = all.filter(|(_, descriptor)| descriptor.link.starts_with("socket:"));
+        sockets
+            .map(|(fd, descriptor)| (fd, descriptor.ino))
+            .collect::<Vec<_>>()
+    });
+    let rows = run.rows.all("net.snapshot", &json!({ "pid": pid }));
+    let found: Vec<(i64, u64)> = rows
+        .iter()
+        .map(|row| (row.int("fd"), row.int("ino").cast_unsigned()))
+        .collect();
+    assert_eq!(found, expected);
+    let [a, b, listening, client, server, named, from, to, unused] = rows.as_slice() else {
+        panic!("{rows:#?}")
+    };
+    for (one, other, transport) in [(a, b, "unix-dgram"), (from, to, "unix-stream")] {
+        for (one, other) in [(one, other), (other, one)] {
+            one.expect(&json!({
+                "transport": transport, "peer_ino": other.int("ino"), "peer_pid": pid,
+            }));
+        }
+    }
+    from.expect(&json!({ "peer_addr": path, "local_addr": null }));
+    to.expect(&json!({ "local_addr": path, "peer_addr": null }));
+    named.expect(&json!({ "local_addr": path, "peer_ino": null }));
+    let port = listening.int("local_port");
+    listening.expect(&json!({ "local_addr": "127.0.0.1", "peer_addr": null, "peer_port": null }));
+    client.expect(&json!({ "peer_addr": "127.0.0.1", "peer_port": port, "peer_ino": null }));
+    server.expect(&json!({ "local_port": port, "peer_port": client.int("local_port") }));
+    unused.expect(&json!({ "transport": "udp", "local_port": null }));
+    run.rows.none("net.inherit", &json!({}));
+    for (opened, read, written) in [(client, 0, 5), (server, 5, 0), (to, 0, 0)] {
+        run.rows
+            .only("net.close", &json!({ "opened": opened.int("seq") }))
+            .expect(&json!({ "bytes_read": read, "bytes_written": written }));
+    }
+}
+
+#[test]
+fn a_thread_with_its_own_descriptors_is_told_apart() {
+    let recorder = Recorder::new();
+    let [one, two] = ["one", "two"].map(|name| recorder.file(name, "x").display().to_string());
+    let found = Found::start(
+        &mut actor(),
+        &format!(
+            "pipe @r @w thread @t [ unshare CLONE_FILES close @w open @f {two} O_RDONLY print ready read @r 1 ] \
+             thread @s [ read @r 1 ] open @f {one} O_RDONLY read 0 1 write @w 2 join @t join @s exit 0"
+        ),
+    );
+    let pid = found.pid();
+    wait::until("the file", || {
+        let all = found.descriptors("");
+        all.values()
+            .any(|descriptor| descriptor.link == one)
+            .then_some(())
+    });
+    let (run, (process, thread, tid)) = found.record(recorder, |found| {
+        let tasks = fs::read_dir(format!("/proc/{}/task", found.pid())).expect("a directory");
+        let tids = tasks.map(|task| task.expect("an entry").file_name());
+        let mut tids: Vec<i64> = tids
+            .map(|tid| tid.to_str().expect("text").parse().expect("a number"))
+            .collect();
+        tids.sort_unstable();
+        let tid = tids[1];
+        (
+            found.descriptors(""),
+            found.descriptors(&format!("/task/{tid}")),
+            tid,
+        )
+    });
+    for (tid, expected) in [(Value::Null, process), (json!(tid), thread)] {
+        let rows = run
+            .rows
+            .all("file.snapshot", &json!({ "pid": pid, "tid": tid }));
+        assert_eq!(rows.len(), expected.len(), "{rows:#?}");
+        for row in rows {
+            expected[&row.int("fd")].expect(row);
+        }
+    }
+}
+
+#[test]
+fn mapped_files_are_those_of_procfs() {
+    let recorder = Recorder::new();
+    let model = recorder.file("model", [1; 70_000]).display().to_string();
+    let library = recorder.file("library", [2; 9000]).display().to_string();
+    let found = Found::start(
+        &mut actor(),
+        &format!(
+            "open @m {model} O_RDONLY map @m 4096 0 PROT_READ MAP_PRIVATE map @m 4096 65536 PROT_READ MAP_PRIVATE \
+             close @m open @l {library} O_RDONLY map @l 4096 4096 PROT_READ|PROT_EXEC MAP_PRIVATE close @l \
+             unlink {library} memfd @s shared write @s 10 map @s 4096 0 PROT_READ|PROT_WRITE MAP_SHARED \
+             print ready read 0 1 exit 0"
+        ),
+    );
+    let pid = found.pid();
+    let (run, maps) = found.record(recorder, |found| found.procfs("maps"));
+    // Start, end, protection, offset, inode and path of each mapping of a file.
+    let mut expected: Vec<Vec<&str>> = maps
+        .lines()
+        .map(|line| line.splitn(6, ' ').map(str::trim).collect())
+        .filter(|words: &Vec<&str>| words[5].starts_with('/'))
+        .collect();
+    // Of what is only read, the first.
+    let matters = |words: &[&str]| words[1].contains('x') || words[1].ends_with('s');
+    let important: HashSet<&str> = expected
+        .iter()
+        .filter(|words| matters(words))
+        .map(|words| words[4])
+        .collect();
+    let mut seen = HashSet::new();
+    expected
+        .retain(|words| matters(words) || (!important.contains(words[4]) && seen.insert(words[4])));
+    // The program, the library, the shared memory and the model; linked dynamically, some more.
+    assert!(expected.len() >= 4, "{maps}");
+    let rows = run.rows.all("file.map", &json!({ "pid": pid }));
+    assert_eq!(rows.len(), expected.len(), "{rows:#?} {maps}");
+    for words in expected {
+        let (start, end) = words[0].split_once('-').expect("two addresses");
+        let detail = json!({ "start": format!("0x{start}"), "end": format!("0x{end}") });
+        let row = run
+            .rows
+            .only("file.map", &json!({ "pid": pid, "detail": detail }));
+        let path = words[5].strip_suffix(" (deleted)").unwrap_or(words[5]);
+        row.expect(&json!({
+            "path": path, "protection": words[1], "origin": "snapshot",
+            "offset": i64::from_str_radix(words[2], 16).expect("hex"),
+            "ino": words[4].parse::<i64>().expect("a number"),
+            "notes": (path != words[5]).then_some("unlinked"),
+        }));
+    }
+}
+
+#[test]
+fn a_file_mapped_from_a_layer_is_the_one_the_process_sees() {
+    let recorder = Recorder::new();
+    let directory = |name: &str| {
+        let path = recorder.path(name);
+        fs::create_dir(&path).expect("a directory");
+        path.display().to_string()
+    };
+    let [lower, upper, work, merged] = ["lower", "upper", "work", "merged"].map(directory);
+    let _ = recorder.file("lower/library", [3; 5000]);
+    let found = Found::start(
+        &mut actor(),
+        &format!(
+            "unshare CLONE_NEWNS call @o mount =overlay ={merged} =overlay 0 \
+             =lowerdir={lower},upperdir={upper},workdir={work} ; open @l {merged}/library O_RDONLY \
+             map @l 4096 0 PROT_READ|PROT_EXEC MAP_PRIVATE print @o print ready read 0 1 exit 0"
+        ),
+    );
+    let (run, maps) = found.record(recorder, |found| found.procfs("maps"));
+    let path = format!("{merged}/library");
+    let map = run.rows.only("file.map", &json!({ "path": path }));
+    // The process has it in a mount namespace of its own.
+    map.expect(&json!({ "notes": "not-on-host" }));
+    let open = run.rows.only("file.snapshot", &json!({ "path": path }));
+    assert!(maps.contains(&path), "{maps}");
+    for field in ["dev", "ino", "size", "mtime_ns"] {
+        assert_eq!(map.get(field), open.get(field), "{field}: {map:?} {open:?}");
+    }
+}
+
+/// Open files a process of these tests may have.
+fn descriptors_max() -> u64 {
+    let limit = rustix::process::getrlimit(rustix::process::Resource::Nofile);
+    let raised = rustix::process::Rlimit {
+        current: limit.maximum,
+        ..limit
+    };
+    rustix::process::setrlimit(rustix::process::Resource::Nofile, raised).expect("allowed");
+    limit.maximum.unwrap_or(1 << 20)
+}
+
+#[test]
+fn a_hundred_thousand_descriptors_are_all_recorded_in_little_memory() {
+    const ALL: u64 = 100_000;
+    const RSS_BYTES_MAX: u64 = 160 << 20;
+    let recorder = Recorder::new();
+    let file = recorder.file("file", "0123456789").display().to_string();
+    let each = ALL.min(descriptors_max() - 300);
+    let processes = ALL.div_ceil(each);
+    let found = Found::start(
+        &mut actor(),
+        &format!(
+            "open @f {file} O_RDONLY pipe @r @w repeat {each} [ dup @d @f ] \
+             repeat {} [ fork @c [ read @r 1 close-range @f 2000000 exit 0 ] ] \
+             print ready read 0 1 write @w {processes} close-range @f 2000000 repeat {} [ wait -1 ] exit 0",
+            processes - 1,
+            processes - 1
+        ),
+    );
+    let expected = found.descriptors("");
+    let attached = recorder.attach(&[found.pid()]);
+    let (pid, peak) = (found.pid(), attached.peak_rss_bytes());
+    let mut found = found;
+    found.go_on();
+    let run = recorder.finish(attached.output());
+
+    let opened = run.rows.all("file.snapshot", &json!({ "path": file }));
+    let all = u64::try_from(opened.len()).expect("not that many");
+    assert_eq!(all, processes * (each + 1));
+    let fds: Vec<i64> = opened
+        .iter()
+        .filter(|row| row.get("pid") == pid)
+        .map(|row| row.int("fd"))
+        .collect();
+    let of_file = expected
+        .iter()
+        .filter(|(_, descriptor)| descriptor.link == file);
+    assert_eq!(fds, of_file.map(|(fd, _)| *fd).collect::<Vec<_>>());
+    // Each was closed once, by one call for all.
+    let closed = run.rows.all(
+        "file.close",
+        &json!({ "path": file, "closed_by": "close_range" }),
+    );
+    let closed: HashSet<i64> = closed.iter().map(|row| row.int("opened")).collect();
+    assert_eq!(closed, opened.iter().map(|row| row.int("seq")).collect());
+    assert!(peak < RSS_BYTES_MAX, "{peak} bytes");
+}
+
+#[test]
+fn what_changes_while_it_is_looked_at_is_told_once() {
+    // Enough for a recorder that was built for debugging.
+    let recorder = Recorder::new().option("--bulk-ring=134217728");
+    let file = recorder.file("file", "0123456789").display().to_string();
+    let stop = recorder.path("stop");
+    let churn = format!(
+        "open @a {file} O_RDONLY read @a 1 dup @b @a dup2 @b @a read @b 1 close @b pipe @r @w write @w 1 \
+         read @r 1 dup2 @r @a close @r close @w close @a socketpair @x @y stream send @x 1 recv @y 1 \
+         close @x close-range @y @y"
+    );
+    let again = format!("until {} [ {churn} ]", stop.display());
+    // Two threads in one process, one in another.
+    let script =
+        format!("fork @c [ {again} ] thread @t [ {again} ] print ready {again} join @t wait @c");
+    let mut found = Found::start(&mut actor(), &format!("{script} read 0 1 exit 0"));
+    let attached = recorder.attach(&[found.pid()]);
+    fs::write(&stop, "").expect("writable");
+    found.go_on();
+    let run = recorder.finish(attached.output());
+    assert_eq!(run.rows.all("process.snapshot", &json!({})).len(), 2);
+    told_once(&run.rows);
+}
+
+/// Nothing is closed twice; and what is closed as what was found is what has been at that number since.
+fn told_once(rows: &Rows) {
+    let mut closed = HashSet::new();
+    let mut touched: HashMap<(i64, i64), &Row> = HashMap::new();
+    for row in &rows.0 {
+        let kind = row.text("kind");
+        let Some(fd) = row.get("fd").as_i64() else {
+            continue;
+        };
+        if kind.ends_with(".snapshot") {
+            continue;
+        }
+        let at = (row.int("pid"), fd);
+        if let Some(opened) = row.get("opened").as_i64() {
+            assert!(closed.insert(opened), "{row:?}");
+            let opened = rows.at(opened);
+            let since = touched
+                .get(&at)
+                .filter(|last| last.int("time_ns") > opened.int("time_ns"));
+            if opened.text("kind").ends_with(".snapshot") {
+                assert!(since.is_none(), "{opened:?}\n{since:?}\n{row:?}");
+            }
+            assert!(
+                opened.int("time_ns") <= row.int("time_ns"),
+                "{opened:?}\n{row:?}"
+            );
+        }
+        touched.insert(at, row);
+    }
 }

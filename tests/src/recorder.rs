@@ -38,6 +38,16 @@ pub struct Attached {
 }
 
 impl Attached {
+    /// The most memory it has had resident so far.
+    #[must_use]
+    pub fn peak_rss_bytes(&self) -> u64 {
+        let path = format!("/proc/{}/status", self.child.id());
+        let status = std::fs::read_to_string(path).expect("it runs");
+        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+        let kibibytes = line.expect("a peak").trim().trim_end_matches(" kB");
+        kibibytes.parse::<u64>().expect("a number") * 1024
+    }
+
     /// Waits for it to end.
     #[must_use]
     pub fn output(mut self) -> Output {

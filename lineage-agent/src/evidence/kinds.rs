@@ -148,6 +148,12 @@ kinds! {
     FILE_INHERIT = "file.inherit", File, ocsf(Ocsf::FILE, 14),
         [path host_path fd flags mode dev ino generation size mtime_ns ctime_ns],
         "First use of a file descriptor the process did not open itself: inherited, duplicated, received, or open before recording.";
+    FILE_SNAPSHOT = "file.snapshot", File, ocsf(Ocsf::FILE, Ocsf::OTHER),
+        [path host_path fd flags mode dev ino generation size mtime_ns ctime_ns offset],
+        "A file descriptor the process had when recording reached it (with `tid`: that this thread has for itself). The two ends of a pipe have the same `dev` and `ino`; `flags` tell which is which. Its first use makes no `file.inherit`, and its close names it, unless the process has executed a program in between.";
+    FILE_MAP = "file.map", File, ocsf(Ocsf::FILE, Ocsf::OTHER),
+        [path host_path flags mode dev ino generation size mtime_ns ctime_ns offset protection detail],
+        "A file that was mapped when recording reached the process: each mapping that is executable or shared, and of other files the first. `detail` has the addresses.";
     FILE_CLOSE = "file.close", File, ocsf(Ocsf::FILE, Ocsf::OTHER),
         [path fd dev ino opened bytes_read bytes_written closed_by],
         "A file descriptor was closed; what went through it in this process.";
@@ -226,6 +232,9 @@ kinds! {
     NET_RECEIVE = "net.receive", Net, ocsf(Ocsf::NETWORK, 6),
         [fd ino transport local_addr local_port peer_addr peer_port net_ns cookie],
         "First message of the process from this address, likewise. The kernel wrote the address to the caller's memory, where it is read: claimed.";
+    NET_SNAPSHOT = "net.snapshot", Net, ocsf(Ocsf::NETWORK, Ocsf::OTHER),
+        [fd ino transport local_addr local_port peer_addr peer_port net_ns peer_uid peer_pid peer_ino other_end cookie],
+        "A socket the process had when recording reached it, like `file.snapshot`.";
     NET_CLOSE = "net.close", Net, ocsf(Ocsf::NETWORK, 2),
         [fd ino transport local_addr local_port peer_addr peer_port opened bytes_read bytes_written closed_by],
         "A socket was closed; what went through it in this process.";

@@ -182,7 +182,7 @@ registry! {
     2 time Micros Derived "When it happened, UTC: `time_ns` rounded down to microseconds.";
     3 time_ns I64 Derived "When it happened, or for a snapshot when it was read, which is after what else was recorded in the moments of an attach: nanoseconds since 1970 UTC, from the kernel's boot-time clock plus the offset the segment's manifest gives.";
     4 kind Text Kernel "What happened: see the list of kinds.";
-    5 origin Text Derived "How the facts are known: `kernel` (kernel structures), `claimed` (the names are from user memory, because the kernel holds none: the call failed, or it is one that leaves none behind), `snapshot` (read from procfs at attach), `agent` (the recorder itself).";
+    5 origin Text Derived "How the facts are known: `kernel` (kernel structures), `claimed` (the names are from user memory, because the kernel holds none: the call failed, or it is one that leaves none behind), `snapshot` (found at attach, in kernel structures or procfs), `agent` (the recorder itself).";
     6 lineage Text Derived "The lineage: UUID of the launch or attach all its processes descend from.";
     7 lineage_seq U64 Derived "Position among the records of this lineage, from 0, without gaps.";
     8 cause U64 Derived "`seq` of the record that caused this one: the exec, fork or snapshot that made the process what it is; for the first record of a lineage the record that registered it.";
@@ -198,7 +198,7 @@ registry! {
     18 result I64 Kernel "Result of the system call: 0, a descriptor or a count; a negated errno when it failed.";
     19 path Text Kernel "The file, as the process's mount namespace and root show it. For a failed call what the caller asked for.";
     20 fd I64 Kernel "File descriptor.";
-    21 flags I64 Kernel "Open flags (`O_*`) of the open file description; for `file.open` with `O_CREAT`, `O_EXCL`, `O_NOCTTY`, `O_TRUNC` and `O_CLOEXEC` as the call asked for them. In the encoding of asm-generic (the one of x86) on every architecture.";
+    21 flags I64 Kernel "Open flags (`O_*`) of the open file description; for a snapshot with `O_CLOEXEC` if an exec closes the descriptor; for `file.open` with `O_CREAT`, `O_EXCL`, `O_NOCTTY`, `O_TRUNC` and `O_CLOEXEC` as the call asked for them. In the encoding of asm-generic (the one of x86) on every architecture.";
     22 mode I64 Kernel "Type and permission bits of the file (`st_mode`).";
     23 dev I64 Kernel "Device the file is on, encoded as `st_dev` of stat(2).";
     24 ino I64 Kernel "Inode number of the file or socket.";
@@ -257,6 +257,8 @@ registry! {
     77 caps_effective I64 Kernel "Effective capabilities, a bit for each (capabilities(7)).";
     78 caps_permitted I64 Kernel "Permitted capabilities, a bit for each (`CAP_*`).";
     79 recognised Text Derived "What the recognisers of the recording take this for, such as `model-file` or `pip-install`: labels in the order of the alphabet, comma separated (see docs/recognisers.md). They follow from the other fields and the files of recognisers, which are artifacts named in the environment document.";
+    80 offset I64 Kernel "Position in the file: of a descriptor, or of a mapping's first byte.";
+    81 protection Text Kernel "What a mapping allows: `r`, `w`, `x` or `-`, then `s` (shared) or `p` (private), as /proc/PID/maps shows it.";
     82 count U64 Kernel "Of a call that is only counted: 1 for the first of its kind (the same `kind`, `call`, `request` and `rdev`) of the process, at once; when the process ends, how many there were, if there was more than that one.";
     83 request I64 Kernel "What was asked for, as the kernel numbers it: of ioctl, ptrace and bpf, the opcode for io_uring, the number of a call of another table.";
     84 rdev I64 Kernel "The device a device file stands for, encoded as `st_rdev` of stat(2).";

@@ -60,7 +60,7 @@ pub const BLIND_SPOTS: &[BlindSpot] = &[
     },
     BlindSpot {
         name: "before-attach",
-        doc: "What an attached process did before recording reached it.",
+        doc: "What an attached process did before recording reached it: what it was and had then is recorded.",
     },
 ];
 

@@ -7,6 +7,7 @@ mod agent;
 mod call;
 mod digest;
 mod file;
+mod found;
 mod host;
 mod net;
 mod process;
@@ -27,6 +28,8 @@ use crate::{
     event::{Body, Event},
     evidence::{kinds, schema::Record},
 };
+
+use found::Looking;
 
 pub use agent::{ContextChange, LineageStart};
 pub use call::kind as kind_of_call;
@@ -68,6 +71,8 @@ pub struct Fold {
     /// `seq` of the latest loss record: the cause of what only a lost frame could explain.
     last_loss: Option<u64>,
     scripts: Scripts,
+    /// Where the looking at what processes have is.
+    looking: Looking,
     scratch: Scratch,
     recognisers: Recognisers,
     found: Found,
@@ -99,6 +104,7 @@ impl Fold {
             connections: Connections::default(),
             last_loss: None,
             scripts: Scripts::default(),
+            looking: Looking::default(),
             scratch: Scratch::default(),
             recognisers: Recognisers::default(),
             found: Found::default(),
@@ -132,6 +138,9 @@ impl Fold {
             // A leftover of an earlier recording that shared the maps: not ours to tell.
             return Ok(());
         }
+        if let Body::Found(found) = event.body {
+            return self.found(header, &found, sink);
+        }
         self.ensure_known(header, sink);
         match event.body {
             Body::Fork(fork) => self.fork(header, fork, sink),
@@ -154,6 +163,7 @@ impl Fold {
             Body::Call(call) => self.call(header, &call, sink),
             Body::Tally(tally) => self.tally(header, &tally, sink),
             Body::NetClose(close) => self.close(kinds::NET_CLOSE, header, close, sink),
+            Body::Found(_) => Ok(()),
         }
     }
 

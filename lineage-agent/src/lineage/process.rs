@@ -2,6 +2,7 @@
 
 use std::{
     collections::{BTreeMap, HashMap},
+    ops::RangeInclusive,
     sync::Arc,
 };
 
@@ -60,6 +61,23 @@ pub struct Opened {
     pub seq: u64,
     /// What was opened, as that record describes it.
     pub what: What,
+    /// Set while nothing is known of the descriptor but that it was found at attach: the probes have no
+    /// entry for it before its first use. There is no frame then, and its numbers are without meaning.
+    pub found: Option<Found>,
+}
+
+/// What tells whether a later frame is about a descriptor that was found at attach.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Found {
+    /// When it was there, boot time in nanoseconds: an earlier frame is about another descriptor with
+    /// its number, or about one that has a record of its own.
+    pub time_ns: u64,
+    /// Device in the kernel's encoding; 0 for a socket.
+    pub dev: u32,
+    /// Inode number.
+    pub ino: u64,
+    /// Whether it is a socket.
+    pub socket: bool,
 }
 
 /// What a descriptor stands for.
@@ -262,10 +280,76 @@ impl Processes {
         frame: (u32, u64),
     ) -> Option<Opened> {
         let opened = self.get(pid, start_ns)?.open.get(&fd)?;
-        if (opened.cpu, opened.number) != frame {
+        if opened.found.is_some() || (opened.cpu, opened.number) != frame {
             return None;
         }
         self.take(pid, start_ns, fd)
+    }
+
+    /// Notes a descriptor that was found, unless something is noted of it already.
+    pub fn found(&mut self, pid: u32, start_ns: u64, fd: i32, opened: Opened) {
+        if self
+            .get(pid, start_ns)
+            .is_some_and(|process| !process.open.contains_key(&fd))
+        {
+            self.opened(pid, start_ns, fd, opened);
+        }
+    }
+
+    /// The first use of a descriptor, in a frame at `time_ns` that this CPU gave this number: whether
+    /// it was found, as this device and inode. From then on it is as if that frame had opened it.
+    pub fn used(
+        &mut self,
+        (pid, start_ns): (u32, u64),
+        fd: i32,
+        time_ns: u64,
+        (dev, ino): (u32, u64),
+        (cpu, number): (u32, u64),
+    ) -> bool {
+        let Some(opened) = self
+            .get_mut(pid, start_ns)
+            .and_then(|process| process.open.get_mut(&fd))
+        else {
+            return false;
+        };
+        let same = opened
+            .found
+            .is_some_and(|found| found.time_ns <= time_ns && (found.dev, found.ino) == (dev, ino));
+        if same {
+            (opened.cpu, opened.number, opened.found) = (cpu, number, None);
+        }
+        same
+    }
+
+    /// Takes back the first descriptor of a range that was found before `time_ns` and is still unused.
+    pub fn closed_found(
+        &mut self,
+        pid: u32,
+        start_ns: u64,
+        range: RangeInclusive<i32>,
+        time_ns: u64,
+    ) -> Option<(i32, Opened)> {
+        if range.is_empty() {
+            return None;
+        }
+        let open = &self.get(pid, start_ns)?.open;
+        let (fd, _) = open
+            .range(range)
+            .find(|(_, opened)| opened.found.is_some_and(|found| found.time_ns <= time_ns))?;
+        let fd = *fd;
+        Some((fd, self.take(pid, start_ns, fd)?))
+    }
+
+    /// A process executed a program, which the record `seq` tells. The descriptors that were found before
+    /// and are still unused are forgotten: the exec may have closed them.
+    pub fn executed(&mut self, (pid, start_ns): (u32, u64), time_ns: u64, seq: u64) {
+        if let Some(process) = self.get_mut(pid, start_ns) {
+            process.cause = seq;
+        }
+        let mut first = 0;
+        while let Some((fd, _)) = self.closed_found(pid, start_ns, first..=i32::MAX, time_ns) {
+            first = fd.saturating_add(1);
+        }
     }
 
     fn take(&mut self, pid: u32, start_ns: u64, fd: i32) -> Option<Opened> {
@@ -312,6 +396,7 @@ mod tests {
             number,
             seq: number,
             what: What::File("x".repeat(path).into()),
+            found: None,
         }
     }
 

@@ -227,6 +227,21 @@ fn list(text: &mut String, names: &[(bool, &str)]) {
     }
 }
 
+/// What a mapping allows, as /proc/PID/maps shows it.
+pub(super) fn protection(vm_flags: u64) -> &'static str {
+    /// By `VM_READ`, `VM_WRITE`, `VM_EXEC` and `VM_MAYSHARE` (`include/linux/mm.h`).
+    const SHOWN: [[&str; 8]; 2] = [
+        [
+            "---p", "r--p", "-w-p", "rw-p", "--xp", "r-xp", "-wxp", "rwxp",
+        ],
+        [
+            "---s", "r--s", "-w-s", "rw-s", "--xs", "r-xs", "-wxs", "rwxs",
+        ],
+    ];
+    let shared = vm_flags & 0x80 != 0;
+    SHOWN[usize::from(shared)][(vm_flags & 7) as usize]
+}
+
 /// Text as a field: absent when empty.
 pub(super) fn some(text: &str) -> Option<&str> {
     (!text.is_empty()).then_some(text)

@@ -118,7 +118,7 @@ fn load(
 
 /// Gives back what loading took: the kernel's type information is megabytes in many small pieces,
 /// which the allocator would keep for as long as the recorder runs.
-fn trim() {
+pub(super) fn trim() {
     #[cfg(target_env = "gnu")]
     // SAFETY: releases free pages of the allocator; no argument, no memory in use is touched.
     unsafe {

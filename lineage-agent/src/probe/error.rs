@@ -127,6 +127,9 @@ pub enum ProbeError {
         "the probes did not report {0} of the self-check: nothing they record could be believed"
     )]
     Silent(&'static str),
+    /// What processes have could not be read.
+    #[error("what processes have open cannot be read: {0}")]
+    Found(std::io::Error),
     /// The process does not exist.
     #[error("there is no process {0}")]
     NoProcess(u32),

@@ -140,6 +140,7 @@ fn derive(btf: &Btf<'_>, machine: Machine, layout: &KernelLayout) -> Result<Deri
         event_filename: ABSENT,
         event_interp: ABSENT,
         event_opcode: ABSENT,
+        page_shift: rustix::param::page_size().trailing_zeros(),
     })
 }
 

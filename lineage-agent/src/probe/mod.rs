@@ -26,6 +26,7 @@ mod counters;
 mod error;
 mod events;
 mod family;
+mod found;
 pub mod layout;
 mod preflight;
 mod programs;
@@ -38,6 +39,7 @@ mod warnings;
 
 pub use counters::Counters;
 pub use error::ProbeError;
+pub use found::Found;
 pub use reader::{Drained, Reader};
 
 use attach::Attached;
@@ -181,6 +183,17 @@ impl Probes {
         let entry = self.entry();
         let Attached { ebpf, tracking, .. } = &mut self.attached;
         uninterrupted(entry, || tracking.attach(ebpf, pid, lineage))
+    }
+
+    /// What the tracked processes have open and mapped. It is looked at as it is read.
+    ///
+    /// # Errors
+    ///
+    /// [`ProbeError::Program`] when the kernel refuses the programs that look.
+    pub fn found(&mut self) -> Result<Found, ProbeError> {
+        let found = programs::found(&mut self.attached.ebpf)?;
+        attach::trim();
+        Ok(Found::new(found))
     }
 
     /// How many processes are tracked now; 0 only when it is certain that there is none.

@@ -1,5 +1,7 @@
 //! Loads the programs of the object into the kernel and attaches them.
 
+use std::fs::File;
+
 use aya::{
     Btf, Ebpf,
     programs::{BtfTracePoint, Iter, ProgramError, TracePoint},
@@ -12,6 +14,38 @@ use super::{
 
 /// The program that lists processes.
 pub(super) const LIST: &str = "tasks";
+
+/// Those that show what tracked processes have, each with the kind of object it is run for.
+const FOUND: [(&str, &str); 2] = [("descriptors", "task_file"), ("mappings", "task_vma")];
+
+/// Loads the programs that show what tracked processes have open and mapped; their output, to be read
+/// like files. They run as it is read. Loaded only now, because most recordings need none of it.
+pub(super) fn found(ebpf: &mut Ebpf) -> Result<[File; 2], ProbeError> {
+    let btf = Btf::from_sys_fs().map_err(|error| ProbeError::Load(error.into()))?;
+    for (name, object) in FOUND {
+        with(ebpf, name, |program| {
+            let program: &mut Iter = program.try_into()?;
+            program.load(object, &btf)
+        })?;
+    }
+    let [descriptors, mappings] = FOUND.map(|(name, _)| output(ebpf, name));
+    Ok([descriptors?, mappings?])
+}
+
+/// The output of one of the programs that the agent runs.
+pub(super) fn output(ebpf: &mut Ebpf, name: &'static str) -> Result<File, ProbeError> {
+    let refused = |said| ProbeError::Program { name, said };
+    let program: &mut Iter = ebpf
+        .program_mut(name)
+        .ok_or(ProbeError::Object(name))?
+        .try_into()
+        .map_err(|error: ProgramError| refused(error.into()))?;
+    let link = program
+        .attach()
+        .and_then(|id| program.take_link(id))
+        .map_err(|error| refused(error.into()))?;
+    link.into_file().map_err(|error| refused(error.into()))
+}
 
 /// What is loaded and attached.
 #[derive(Debug)]

@@ -10,7 +10,6 @@ use std::{
 use aya::{
     Ebpf, Pod,
     maps::{Array, HashMap, MapData, MapError, Stack},
-    programs::Iter,
 };
 use lineage_common::{
     limits::{BLOCKS_MAX, TASKS_MAX},
@@ -19,7 +18,12 @@ use lineage_common::{
 use rustix::thread::{MembarrierCommand, membarrier};
 use zerocopy::FromBytes;
 
-use super::{ProbeError, Tracked, family::newcomers, ring::Mapping};
+use super::{
+    ProbeError, Tracked,
+    family::newcomers,
+    programs::{self, LIST},
+    ring::Mapping,
+};
 
 /// `BPF_NOEXIST` (`include/uapi/linux/bpf.h`).
 const NO_EXIST: u64 = 1;
@@ -334,24 +338,14 @@ pub(super) fn settle() {
 
 /// All processes of the host.
 pub(super) fn list(ebpf: &mut Ebpf) -> Result<Vec<Listed>, ProbeError> {
-    let refused = |said| ProbeError::Program {
-        name: "tasks",
-        said,
-    };
-    let program: &mut Iter = ebpf
-        .program_mut("tasks")
-        .ok_or(ProbeError::Object("tasks"))?
-        .try_into()
-        .map_err(|error: aya::programs::ProgramError| refused(error.into()))?;
-    let link = program
-        .attach()
-        .and_then(|id| program.take_link(id))
-        .map_err(|error| refused(error.into()))?;
-    let mut output = link.into_file().map_err(|error| refused(error.into()))?;
+    let mut output = programs::output(ebpf, LIST)?;
     let mut bytes = Vec::new();
     output
         .read_to_end(&mut bytes)
-        .map_err(|error| refused(error.into()))?;
+        .map_err(|error| ProbeError::Program {
+            name: LIST,
+            said: error.into(),
+        })?;
     let (entries, rest) = bytes.as_chunks::<{ size_of::<Listed>() }>();
     if !rest.is_empty() {
         return Err(ProbeError::Object("the list of processes"));

@@ -15,19 +15,17 @@ use crate::{
         counters::Counters,
         error::Error as EvidenceError,
         manifest::Reason,
-        schema::Record,
         writer::{Summary, Writer},
     },
     host::procfs::Containers,
     lineage::{
-        files::FileSeen,
-        fold::{ContextChange, Fold, LineageStart, Sink},
+        fold::{ContextChange, Fold, LineageStart},
         identity::BootId,
         mounts::Mounts,
         order::{Order, Ordered},
         recognise::Recognisers,
     },
-    probe::Reader,
+    probe::{Found, Reader},
 };
 
 use super::{
@@ -35,6 +33,7 @@ use super::{
     changes::Change,
     digests::{self, Digests, Watched},
     registration::Registration,
+    sink::Numbered,
 };
 
 /// Longest a frame stays in a ring that is not filling up.
@@ -61,6 +60,8 @@ pub(super) struct Begin {
     pub(super) recognisers: Recognisers,
     /// Which files are read for their digest; none when nothing is asked for.
     pub(super) digests: Option<digests::Request>,
+    /// What the processes that were there have.
+    pub(super) found: Option<Found>,
 }
 
 /// What the engine ends with.
@@ -79,7 +80,8 @@ pub(super) struct Finish {
 }
 
 enum Control {
-    Begin(Box<Begin>),
+    /// Begins, and says so when what the processes have is recorded.
+    Begin(Box<Begin>, mpsc::Sender<()>),
     Change(Result<Change, RecordError>),
     Mounts(u64, Option<Arc<Mounts>>),
     Finish(Finish),
@@ -139,11 +141,15 @@ impl Engine {
         })
     }
 
-    /// Hands over the writer and the lineages; records are made from here on.
-    pub(super) fn begin(&self, begin: Begin) -> Result<(), RecordError> {
-        self.control
-            .send(Control::Begin(Box::new(begin)))
-            .map_err(|_| RecordError::Engine)
+    /// Hands over the writer and the lineages, and waits until what they begin with is recorded.
+    pub(super) async fn begin(&mut self, begin: Begin) -> Result<(), RecordError> {
+        let (begun, wait) = mpsc::channel();
+        // When it cannot be sent the engine has ended, and there is no answer either.
+        let _ = self.control.send(Control::Begin(Box::new(begin), begun));
+        match wait.recv() {
+            Ok(()) => Ok(()),
+            Err(_) => Err(self.failed().await),
+        }
     }
 
     /// Where changes are told. To be dropped before the engine, whose thread waits for all senders.
@@ -194,39 +200,15 @@ struct Work {
 }
 
 /// A recording that has begun.
-struct Recording {
-    fold: Fold,
-    sink: Numbered,
+pub(super) struct Recording {
+    pub(super) fold: Fold,
+    pub(super) sink: Numbered,
     lineages: u32,
     containers: Containers,
     /// Changes whose time has not come yet.
     changes: VecDeque<Change>,
     /// Frames that became no record: not understood, or not waited for.
-    unrecorded: u64,
-}
-
-/// The writer as the fold sees it, and who else wants to know.
-struct Numbered {
-    writer: Writer,
-    digests: Option<Digests>,
-}
-
-impl Sink for Numbered {
-    type Error = EvidenceError;
-
-    fn next_seq(&self) -> u64 {
-        self.writer.next_seq()
-    }
-
-    fn append(&mut self, record: &Record<'_>) -> Result<(), EvidenceError> {
-        self.writer.append(record)
-    }
-
-    fn file(&mut self, file: &FileSeen<'_>) {
-        if let Some(digests) = &mut self.digests {
-            digests.seen(file);
-        }
-    }
+    pub(super) unrecorded: u64,
 }
 
 impl Work {
@@ -244,7 +226,11 @@ impl Work {
     fn run(&mut self, commands: &mpsc::Receiver<Control>) -> Result<Option<Summary>, RecordError> {
         loop {
             match commands.try_recv() {
-                Ok(Control::Begin(begin)) => self.recording = Some(Recording::begin(*begin)?),
+                Ok(Control::Begin(begin, begun)) => {
+                    self.recording = Some(Recording::begin(*begin)?);
+                    // Nobody waits any more when the caller is going away.
+                    let _ = begun.send(());
+                }
                 Ok(Control::Change(change)) => self.note(change)?,
                 Ok(Control::Finish(finish)) => return self.finish(&finish).map(Some),
                 Ok(Control::Mounts(time_ns, mounts)) => {
@@ -405,14 +391,18 @@ impl Recording {
             }
             lineages += 1;
         }
-        Ok(Self {
+        let mut recording = Self {
             fold,
             sink,
             lineages,
             containers: begin.containers,
             changes: VecDeque::new(),
             unrecorded: 0,
-        })
+        };
+        if let Some(found) = begin.found {
+            recording.found(found, &begin.lineages)?;
+        }
+        Ok(recording)
     }
 
     /// Records what is known of files by now.

@@ -7,9 +7,11 @@ mod changes;
 mod digests;
 mod ending;
 mod engine;
+mod found;
 pub mod launch;
 pub mod recognisers;
 mod registration;
+mod sink;
 mod snapshot;
 mod surroundings;
 
@@ -64,6 +66,17 @@ pub struct Request {
     pub probes: probe::Options,
     /// Which files are read for their digest; none when there shall be no digests.
     pub digests: Option<DigestRequest>,
+}
+
+impl Request {
+    /// What the log ends with.
+    fn reason(&self) -> Reason {
+        if self.append {
+            Reason::Stop
+        } else {
+            Reason::Shutdown
+        }
+    }
 }
 
 /// What came of it.
@@ -210,16 +223,18 @@ pub async fn record(
     let registrar = Registrar::new(&probes, &procfs)?;
     let writer = open_writer(request, keys, &registrar)?;
     let registered = registrar.register(&writer, lineages, request, &recognisers)?;
+    let attached = !request.pids.is_empty();
     let begin = Begin {
         mounts: registered.surroundings.mounts(),
         containers: procfs.containers(),
         recognisers: recognisers.recognisers,
         digests: request.digests.clone(),
+        found: attached.then(|| probes.found()).transpose()?,
         writer,
         boot: registered.boot,
         lineages: registered.lineages,
     };
-    let watch = start(&engine, begin, registered.surroundings)?;
+    let watch = start(&mut engine, begin, registered.surroundings).await?;
     tell(News::Started);
     let ending = ending::wait(
         &mut signals,
@@ -241,11 +256,7 @@ pub async fn record(
     drop(watch);
     let finish = Finish {
         time_ns: u64::try_from(SystemClock.now().boot_ns).unwrap_or(0),
-        reason: if request.append {
-            Reason::Stop
-        } else {
-            Reason::Shutdown
-        },
+        reason: request.reason(),
         detail: ending.detail(),
         misses,
         wait: ending::patience(&ending, request),
@@ -260,11 +271,15 @@ pub async fn record(
 }
 
 /// Lets the engine begin, and watches what it records in.
-fn start(engine: &Engine, begin: Begin, surroundings: Surroundings) -> Result<Watch, RecordError> {
+async fn start(
+    engine: &mut Engine,
+    begin: Begin,
+    surroundings: Surroundings,
+) -> Result<Watch, RecordError> {
     let artifacts = begin.writer.artifacts();
     let governed = begin.lineages.iter();
     let governed = governed.map(|lineage| lineage.governed.clone()).collect();
-    engine.begin(begin)?;
+    engine.begin(begin).await?;
     Watch::spawn(surroundings, governed, artifacts, engine.changes())
 }
 

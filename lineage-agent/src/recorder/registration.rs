@@ -46,6 +46,8 @@ pub(super) struct Registration {
     pub(super) governed: Governed,
     pub(super) time_ns: u64,
     pub(super) detail: String,
+    /// Whether it was there before recording reached it: what it has is recorded then.
+    pub(super) attached: bool,
     /// Its processes, parents first.
     pub(super) snapshots: Vec<Snapshot>,
 }
@@ -151,6 +153,7 @@ impl<'a> Registrar<'a> {
                 governed,
                 time_ns,
                 detail,
+                attached: matches!(origin, Origin::Attach(_)),
                 snapshots,
             });
         }

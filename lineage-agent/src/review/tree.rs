@@ -176,8 +176,14 @@ impl Tree {
                 process.ending = Some(Ending::of(record));
             }
             kinds::THREAD_START if !failed(record) => self.processes[acting].threads += 1,
-            kinds::FILE_OPEN | kinds::FILE_INHERIT => self.file(record, acting),
-            kinds::NET_BIND | kinds::NET_CONNECT | kinds::NET_ACCEPT | kinds::NET_INHERIT => {
+            kinds::FILE_OPEN | kinds::FILE_INHERIT | kinds::FILE_SNAPSHOT => {
+                self.file(record, acting);
+            }
+            kinds::NET_BIND
+            | kinds::NET_CONNECT
+            | kinds::NET_ACCEPT
+            | kinds::NET_INHERIT
+            | kinds::NET_SNAPSHOT => {
                 self.socket(record, acting);
             }
             kinds::NET_SEND | kinds::NET_RECEIVE => {

@@ -13,7 +13,8 @@ use lineage_common::{
 use crate::{
     emit::{BODY, Frame, What},
     maps::{self, Scratch},
-    other, path,
+    other,
+    path::{self, AT_FDCWD},
     probes::{
         ioctl,
         syscall::{Returned, argument},
@@ -25,9 +26,6 @@ use crate::{
 
 /// Where the names begin in a frame.
 const NAMES: u64 = BODY + size_of::<Call>() as u64;
-
-/// `AT_FDCWD` (`include/uapi/linux/fcntl.h`).
-const AT_FDCWD: i32 = -100;
 
 /// Longest text that is no path.
 const TEXT_BYTES_MAX: u64 = 256;

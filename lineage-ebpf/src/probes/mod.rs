@@ -6,6 +6,7 @@ mod call;
 mod close;
 mod connect;
 mod datagram;
+mod found;
 mod guarded;
 mod io_uring;
 mod ioctl;

@@ -9,7 +9,8 @@ use lineage_common::{
 use crate::{
     descriptor::{self, Target},
     emit::{BODY, Frame, What},
-    host, path,
+    host,
+    path::{self, AT_FDCWD},
     probes::syscall::{Returned, argument},
     read::{copy_user_string, user},
     skip::Skip,
@@ -27,9 +28,6 @@ const NONE: Version = Version {
     generation: 0,
     reserved: 0,
 };
-
-/// `AT_FDCWD` (`include/uapi/linux/fcntl.h`).
-const AT_FDCWD: i32 = -100;
 
 /// `O_CREAT | O_WRONLY | O_TRUNC`, what `creat` means.
 const CREAT_FLAGS: u32 = 0o100 | 0o1 | 0o1000;
@@ -108,16 +106,7 @@ fn complete(frame: Frame, actor: &Actor, fd: i32, file: u64, kind: Kind, path: (
     // SAFETY: the scratch is ours until the frame is sent.
     let (target, host_len) = unsafe {
         let facts = &raw const (*frame.scratch).facts;
-        (*body).ino = (*facts).ino;
-        (*body).fs_magic = (*facts).magic;
-        (*body).version = (*facts).version;
-        (*body).dev = (*facts).dev;
-        (*body).mode = (*facts).mode;
-        (*body).flags = (*facts).flags;
-        (*body).fd = fd;
-        (*body).dirfd = AT_FDCWD;
-        (*body).path_len = path_len as u32;
-        (*body).reserved = 0;
+        (*facts).fill(body, fd, path_len);
         let target = Target {
             file,
             ino: (*facts).ino,

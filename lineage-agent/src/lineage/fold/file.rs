@@ -23,6 +23,11 @@ impl Fold {
         sink: &mut S,
     ) -> Result<(), S::Error> {
         let file = event.file;
+        if header.kind == Kind::FILE_INHERIT
+            && self.was_found(header, file.fd, (file.dev, file.ino))
+        {
+            return Ok(());
+        }
         self.scratch.set_file_flags(header.flags, file.fs_magic);
         self.scratch.set_file(event, header.flags);
         self.set_host_path(header.time, file.dev, &event.host);
@@ -95,6 +100,7 @@ impl Fold {
             number: header.number,
             seq,
             what,
+            found: None,
         };
         self.processes.opened(header.pid, header.start, fd, opened);
     }
@@ -107,6 +113,9 @@ impl Fold {
         sink: &mut S,
     ) -> Result<(), S::Error> {
         let known = close.opened_cpu != NO_CPU;
+        if !known && self.closed_found(header, close, sink)? {
+            return Ok(());
+        }
         let frame = (close.opened_cpu, close.opened_number);
         let opened = self
             .processes
@@ -140,7 +149,7 @@ pub(super) fn set_version(record: &mut Record<'_>, version: &Version) {
     record.ctime_ns = Some(version.ctime_ns);
 }
 
-fn describe<'a>(record: &mut Record<'a>, what: &'a What) {
+pub(super) fn describe<'a>(record: &mut Record<'a>, what: &'a What) {
     match what {
         What::File(path) => record.path = Some(path),
         What::Socket(ends) => set_ends(record, ends),
@@ -148,7 +157,7 @@ fn describe<'a>(record: &mut Record<'a>, what: &'a What) {
     }
 }
 
-fn closed_by(flags: Flags) -> &'static str {
+pub(super) fn closed_by(flags: Flags) -> &'static str {
     [
         (Flags::BY_EXEC, "exec"),
         (Flags::BY_EXIT, "exit"),

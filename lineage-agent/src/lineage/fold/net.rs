@@ -3,7 +3,7 @@
 use lineage_common::frame::{Header, Kind, Socket};
 use serde_json::json;
 
-use super::{Fold, Sink};
+use super::{Fold, Sink, found::snapshot};
 use crate::{
     event::SocketEvent,
     evidence::schema::Record,
@@ -27,6 +27,10 @@ impl Fold {
         sink: &mut S,
     ) -> Result<(), S::Error> {
         let socket = event.socket;
+        if header.kind == Kind::NET_INHERIT && self.was_found(header, socket.fd, (0, socket.ino)) {
+            return Ok(());
+        }
+        let found = header.kind == Kind::NET_SNAPSHOT;
         let ends = ends(event, header.kind == Kind::NET_BIND);
         let done = header.result >= 0 || header.result == IN_PROGRESS;
         let message = matches!(header.kind, Kind::NET_SEND | Kind::NET_RECEIVE);
@@ -39,6 +43,9 @@ impl Fold {
         let detail = detail(header.kind, socket);
         self.scratch.set_flags(header.flags, "peer_addr");
         let seq = self.emit(header, kind, sink, |text, record| {
+            if found {
+                snapshot(header, record);
+            }
             record.fd = (socket.fd >= 0).then_some(i64::from(socket.fd));
             record.ino = (socket.ino != 0).then_some(socket.ino.cast_signed());
             record.cookie = (socket.cookie != 0).then_some(socket.cookie);
@@ -57,7 +64,12 @@ impl Fold {
             let uid = process.and_then(|process| process.uid.clone());
             let pid = header.pid;
             self.connections.opened(socket, End { seq, pid, uid });
-            self.remember(header, socket.fd, seq, What::Socket(Box::new(ends)));
+            let what = What::Socket(Box::new(ends));
+            if found {
+                self.remember_found(header, socket.fd, seq, what, (0, socket.ino));
+            } else {
+                self.remember(header, socket.fd, seq, what);
+            }
         }
         Ok(())
     }

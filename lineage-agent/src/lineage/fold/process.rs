@@ -136,6 +136,8 @@ impl Fold {
             record.truncated = some(&text.truncated);
             record.notes = some(&text.notes);
         })?;
+        self.processes
+            .executed((header.pid, header.start), header.time, seq);
         self.became(header, event, seq, sink);
         Ok(())
     }

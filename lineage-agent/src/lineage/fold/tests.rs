@@ -12,6 +12,8 @@ use crate::{
     },
 };
 
+mod found;
+
 /// Keeps what the fold sends, field by field.
 #[derive(Default)]
 struct Kept(Vec<Vec<(u16, String)>>);
@@ -250,7 +252,7 @@ fn a_close_names_the_open_only_if_it_is_the_same() {
         opened_cpu: 0,
         dev: 8 << 20 | 1,
         fd: 3,
-        reserved: 0,
+        last: 0,
     };
     let closed = frames.send(Kind::FILE_CLOSE, root, 0, &body, b"");
     let again = frames.send(Kind::FILE_CLOSE, root, 0, &body, b"");

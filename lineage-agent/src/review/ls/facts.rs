@@ -33,13 +33,15 @@ pub(super) fn push(line: &mut Line, kind: &str, record: &Record<'_>) {
             line.push(Style::Dim, Fit::Keep, format!("{tid} ends"));
             exit(line, record);
         }
-        kinds::FILE_OPEN | kinds::FILE_INHERIT => file(line, record),
+        kinds::FILE_OPEN | kinds::FILE_INHERIT | kinds::FILE_SNAPSHOT => file(line, record),
+        kinds::FILE_MAP => mapping(line, record),
         kinds::FILE_CLOSE | kinds::NET_CLOSE => close(line, record),
         kinds::FILE_DIGEST => digest(line, record),
         kinds::NET_BIND
         | kinds::NET_CONNECT
         | kinds::NET_ACCEPT
         | kinds::NET_INHERIT
+        | kinds::NET_SNAPSHOT
         | kinds::NET_LISTEN
         | kinds::NET_SOCKET
         | kinds::NET_PAIR
@@ -186,6 +188,9 @@ fn file(line: &mut Line, record: &Record<'_>) {
             line.join(Style::Dim, Fit::Drop, rest);
         }
     }
+    if let Some(offset) = record.offset.filter(|offset| *offset != 0) {
+        line.push(Style::Dim, Fit::Drop, format!("at {offset}"));
+    }
     descriptor(line, record);
 }
 
@@ -228,6 +233,14 @@ fn digest(line: &mut Line, record: &Record<'_>) {
     }
     if let Some(cause) = record.cause {
         line.push(Style::Dim, Fit::Drop, format!("asked by {cause}"));
+    }
+}
+
+fn mapping(line: &mut Line, record: &Record<'_>) {
+    failure(line, record);
+    line.push(Style::Plain, Fit::Shorten, record.path.unwrap_or("?"));
+    if let Some(protection) = record.protection {
+        line.push(Style::Dim, Fit::Keep, protection);
     }
 }
 

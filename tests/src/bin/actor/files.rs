@@ -161,6 +161,20 @@ impl Actor {
                 call("pipe2", libc::SYS_pipe2, &mut [Out(&mut pair), Int(0)])?;
                 self.store_pair(names, pair);
             }
+            b"map" => {
+                let fd = words.number(self)?;
+                let [bytes, offset] = [words.number(self)?, words.number(self)?];
+                let (protection, way) = (words.constant()?, words.constant()?);
+                let args = [
+                    Int(0),
+                    Int(bytes),
+                    Int(protection),
+                    Int(way),
+                    Int(fd),
+                    Int(offset),
+                ];
+                call("mmap", libc::SYS_mmap, &mut { args })?;
+            }
             b"memfd" => {
                 let name = words.name()?;
                 let title = words.next("a name")?;

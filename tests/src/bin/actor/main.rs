@@ -33,6 +33,7 @@
 //! - `sendfile OUT IN N`, `copy-range OUT IN N`, `splice OUT IN N`
 //! - `close FD`, `close-range FIRST LAST`, `dup @fd FD`, `dup2 FD NEW`, `dup3 FD NEW` (close-on-exec)
 //! - `pipe @read @write`, `memfd @fd NAME`, `cloexec FD`
+//! - `map FD N OFFSET PROTECTION FLAGS`: `PROT_READ|PROT_EXEC MAP_PRIVATE` and the like
 //! - `mkdir PATH`, `unlink PATH`, `symlink TARGET PATH`, `rename OLD NEW`, `chdir PATH`,
 //!   `chroot PATH`, `mount-bind SOURCE TARGET`, `mount-tmpfs TARGET`, `unmount TARGET`,
 //!   `pivot-root NEW OLD`, `unshare FLAGS` (a new mount namespace is made private)

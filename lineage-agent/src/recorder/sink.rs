@@ -1,0 +1,32 @@
+//! Where records go.
+
+use crate::{
+    evidence::{error::Error as EvidenceError, schema::Record, writer::Writer},
+    lineage::{files::FileSeen, fold::Sink},
+};
+
+use super::digests::Digests;
+
+/// The writer as the fold sees it, and who else wants to know.
+pub(super) struct Numbered {
+    pub(super) writer: Writer,
+    pub(super) digests: Option<Digests>,
+}
+
+impl Sink for Numbered {
+    type Error = EvidenceError;
+
+    fn next_seq(&self) -> u64 {
+        self.writer.next_seq()
+    }
+
+    fn append(&mut self, record: &Record<'_>) -> Result<(), EvidenceError> {
+        self.writer.append(record)
+    }
+
+    fn file(&mut self, file: &FileSeen<'_>) {
+        if let Some(digests) = &mut self.digests {
+            digests.seen(file);
+        }
+    }
+}
