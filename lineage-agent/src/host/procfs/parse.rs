@@ -121,7 +121,7 @@ pub struct Credentials {
     pub uids: [u32; 4],
     /// Group ids, likewise.
     pub gids: [u32; 4],
-    /// Supplementary groups, at most [`GROUPS_MAX`].
+    /// Supplementary groups, the first 1024 at most.
     pub groups: Vec<u32>,
     /// Supplementary groups there are.
     pub groups_total: usize,
