@@ -20,6 +20,7 @@ use lineage_common::{
 
 use crate::{
     atomic::fetch_add,
+    descriptor::Target,
     host::Host,
     path::{FileFacts, Walk},
     probes::process_exec::Arguments,
@@ -194,6 +195,8 @@ pub(crate) struct Scratch {
     reserved: u32,
     /// The file the frame is about: here and not on the stack to save it.
     pub(crate) facts: FileFacts,
+    /// The socket the frame is about, for the same reason.
+    pub(crate) target: Target,
     /// State of a path walk: in a map and not on the stack because the verifier then knows nothing
     /// about the values from one step to the next, and one look at the step suffices.
     pub(crate) walk: Walk,

@@ -17,8 +17,8 @@ use lineage_common::{
 use crate::{
     maps::Scratch,
     read::{
-        Typed, Window, copy_kernel, follow, mask_frame, mask_name, offset, store, typed, untyped,
-        words,
+        Filled, Typed, Window, copy_kernel, follow, mask_frame, mask_name, offset, store, typed,
+        untyped, words,
     },
 };
 
@@ -33,6 +33,8 @@ pub(crate) struct FileFacts {
     pub(crate) dev: u32,
     pub(crate) mode: u32,
     pub(crate) flags: u32,
+    reserved: u32,
+    window: Window<{ words(INODE_WINDOW) }>,
 }
 
 impl FileFacts {
@@ -43,18 +45,9 @@ impl FileFacts {
     /// Not inlined: its stack is free again when the path is walked.
     #[inline(never)]
     pub(crate) fn read(&mut self, file: u64, root_sb: Typed) -> bool {
-        let mut window = Window::<{ words(INODE_WINDOW) }>::new();
-        if !window.fill(file, offset!(derived.file_window), FILE_WINDOW) {
-            return false;
-        }
-        // SAFETY: the window is filled; `struct file` has members of these types.
-        let inode: u64 = unsafe {
-            self.flags = window.get(offset!(file_flags));
-            self.mnt = window.get(offset!(file_mnt));
-            self.dentry = window.get(offset!(file_dentry));
-            window.get(offset!(file_inode))
-        };
-        self.read_inode(&mut window, inode, root_sb)
+        self.read_file(file)
+            .and_then(|inode| self.read_inode(inode, root_sb))
+            .is_some()
     }
 
     /// [`Self::read`], of a file behind a mapping. Where that is one of a file system with layers, the
@@ -62,36 +55,38 @@ impl FileFacts {
     /// (`backing_file`, `fs/file_table.c`, since 6.8).
     #[inline(never)]
     pub(crate) fn read_mapped(&mut self, file: u64, root_sb: Typed) -> bool {
-        let mut window = Window::<{ words(INODE_WINDOW) }>::new();
-        if !window.fill(file, offset!(derived.file_window), FILE_WINDOW) {
+        let Some(mut inode) = self.read_file(file) else {
             return false;
-        }
-        // SAFETY: the window is filled; `struct file` has members of these types.
-        let mut inode: u64 = unsafe {
-            self.flags = window.get(offset!(file_flags));
-            self.mnt = window.get(offset!(file_mnt));
-            self.dentry = window.get(offset!(file_dentry));
-            window.get(offset!(file_inode))
         };
         if let Some(mapped) = mapped(file) {
             self.mnt = mapped.mnt;
             self.dentry = mapped.dentry;
             inode = mapped.inode;
         }
-        self.read_inode(&mut window, inode, root_sb)
+        self.read_inode(inode, root_sb).is_some()
+    }
+
+    /// The part that is in the file; its inode.
+    #[inline(always)]
+    fn read_file(&mut self, file: u64) -> Option<u64> {
+        let window = self
+            .window
+            .fill(file, offset!(derived.file_window), FILE_WINDOW)?;
+        // SAFETY: the window is filled; `struct file` has members of these types.
+        unsafe {
+            self.flags = window.get(offset!(file_flags));
+            self.mnt = window.get(offset!(file_mnt));
+            self.dentry = window.get(offset!(file_dentry));
+            Some(window.get(offset!(file_inode)))
+        }
     }
 
     /// The part that is in the inode.
     #[inline(always)]
-    fn read_inode(
-        &mut self,
-        window: &mut Window<{ words(INODE_WINDOW) }>,
-        inode: u64,
-        root_sb: Typed,
-    ) -> bool {
-        if !window.fill(inode, offset!(derived.inode_window), INODE_WINDOW) {
-            return false;
-        }
+    fn read_inode(&mut self, inode: u64, root_sb: Typed) -> Option<()> {
+        let window = self
+            .window
+            .fill(inode, offset!(derived.inode_window), INODE_WINDOW)?;
         // SAFETY: the window is filled; `struct inode` has members of these types.
         let sb: u64 = unsafe {
             self.mode = u32::from(window.get::<u16>(offset!(inode_mode)));
@@ -107,17 +102,17 @@ impl FileFacts {
             self.magic = typed(root_sb, offset!(super_magic));
         }
         if sb == root_sb as u64 {
-            return true;
+            return Some(());
         }
-        if !window.fill(sb, offset!(derived.super_window), SUPER_WINDOW) {
-            return false;
-        }
+        let window = self
+            .window
+            .fill(sb, offset!(derived.super_window), SUPER_WINDOW)?;
         // SAFETY: the window is filled; `struct super_block` has members of these types.
         unsafe {
             self.dev = window.get(offset!(super_dev));
             self.magic = window.get(offset!(super_magic));
         }
-        true
+        Some(())
     }
 }
 
@@ -150,7 +145,7 @@ pub(crate) const AT_FDCWD: i32 = -100;
 
 /// The version of the inode that the window is filled from.
 #[inline(always)]
-fn version(inode: u64, window: &Window<{ words(INODE_WINDOW) }>) -> Version {
+fn version(inode: u64, window: Filled) -> Version {
     // SAFETY: the window is filled; `struct inode` has members of these types.
     unsafe {
         Version {
@@ -180,7 +175,7 @@ fn nanoseconds(seconds: i64, rest: u32) -> i64 {
 
 /// `i_generation`, which only newer kernels have next to the times.
 #[inline(always)]
-fn generation(inode: u64, window: &Window<{ words(INODE_WINDOW) }>) -> u32 {
+fn generation(inode: u64, window: Filled) -> u32 {
     let at = offset!(inode_generation);
     let start = offset!(derived.inode_window);
     if at >= start && at + 4 <= start + INODE_WINDOW {
@@ -258,6 +253,7 @@ pub(crate) struct Walk {
     flags: u64,
     /// 1 when the walk has come to its end, 0 while the loop could go on.
     ended: u64,
+    window: Window<{ words(DENTRY_WINDOW) }>,
 }
 
 /// Where a process sees the file system from.
@@ -347,10 +343,10 @@ unsafe extern "C" fn step(_index: u64, context: *mut c_void) -> i64 {
         if dentry == (*walk).mnt_root {
             return cross(walk);
         }
-        let mut window = Window::<{ words(DENTRY_WINDOW) }>::new();
-        if !window.fill(dentry, offset!(derived.dentry_window), DENTRY_WINDOW) {
+        let at = offset!(derived.dentry_window);
+        let Some(window) = (*walk).window.fill(dentry, at, DENTRY_WINDOW) else {
             return end(walk, Flags::PATH_CUT);
-        }
+        };
         let parent: u64 = window.get(offset!(dentry_parent));
         let len: u32 = window.get(offset!(dentry_name_len));
         let name: u64 = window.get(offset!(dentry_name));
@@ -369,7 +365,7 @@ unsafe extern "C" fn step(_index: u64, context: *mut c_void) -> i64 {
             }
         }
         let appended = if is_short(dentry, name) {
-            short_name_append(scratch, &window, u64::from(len))
+            short_name_append(scratch, window, u64::from(len))
         } else {
             name_append(scratch, name, u64::from(len))
         };
@@ -400,11 +396,7 @@ fn is_short(dentry: u64, name: u64) -> bool {
 /// Copies all bytes a short name can have, in words, and then goes on after those it has: cheaper
 /// than a copy of the exact length. The frame has room for more than any path.
 #[inline(always)]
-unsafe fn short_name_append(
-    scratch: *mut Scratch,
-    window: &Window<{ words(DENTRY_WINDOW) }>,
-    len: u64,
-) -> bool {
+unsafe fn short_name_append(scratch: *mut Scratch, window: Filled, len: u64) -> bool {
     if offset!(dentry_short_name) == ABSENT as usize || len >= SHORT_NAME_BYTES as u64 {
         return false;
     }

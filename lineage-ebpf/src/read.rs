@@ -173,12 +173,18 @@ pub(crate) unsafe fn copy_user_to(to: *mut u8, len: u64, from: u64) -> bool {
     unsafe { bpf_probe_read_user(to.cast(), len as u32, from as *const c_void) == 0 }
 }
 
-/// Part of a kernel structure, copied to the stack. Can be filled again with another structure's,
-/// which saves stack: all frames of a probe together have 512 bytes.
+/// Room for a part of a kernel structure. It lives in [`Scratch`] and not on the stack, because all
+/// frames of a probe together have 512 bytes of that.
+#[repr(C)]
 pub(crate) struct Window<const WORDS: usize> {
-    bytes: MaybeUninit<[u64; WORDS]>,
-    /// Not set before the first filling: next to uninitialised bytes LLVM would write all of them.
-    start: MaybeUninit<usize>,
+    words: [u64; WORDS],
+}
+
+/// A window with the part of a structure that was copied there last.
+#[derive(Clone, Copy)]
+pub(crate) struct Filled {
+    bytes: *const u8,
+    start: usize,
 }
 
 /// Words for a window of `bytes` bytes.
@@ -187,43 +193,29 @@ pub(crate) const fn words(bytes: usize) -> usize {
 }
 
 impl<const WORDS: usize> Window<WORDS> {
-    /// An empty window.
-    #[inline(always)]
-    pub(crate) fn new() -> Self {
-        Self {
-            bytes: MaybeUninit::uninit(),
-            start: MaybeUninit::uninit(),
-        }
-    }
-
     /// Copies the first `bytes` bytes from offset `start` of the structure at `address`.
     #[inline(always)]
-    pub(crate) fn fill(&mut self, address: u64, start: usize, bytes: usize) -> bool {
-        self.start.write(start);
+    pub(crate) fn fill(&mut self, address: u64, start: usize, bytes: usize) -> Option<Filled> {
+        let to = (&raw mut self.words).cast::<u8>();
         // SAFETY: no caller asks for more than the window has, and the verifier checks that.
-        unsafe {
-            copy_kernel(
-                self.bytes.as_mut_ptr().cast(),
-                bytes as u64,
-                address + start as u64,
-            )
-        }
+        let copied = unsafe { copy_kernel(to, bytes as u64, address + start as u64) };
+        copied.then_some(Filled { bytes: to, start })
     }
+}
 
+impl Filled {
     /// The value at `offset` of the structure.
     ///
     /// # Safety
     ///
-    /// [`Self::fill`] succeeded and `T` is what the kernel has at `offset`; that the offset lies in
-    /// the window was checked by the agent, and the verifier checks it again.
+    /// `T` is what the kernel has at `offset`; that the offset lies in the window was checked by the
+    /// agent, and the verifier checks it again. The window was not filled again since.
     #[inline(always)]
-    pub(crate) unsafe fn get<T: Copy>(&self, offset: usize) -> T {
+    pub(crate) unsafe fn get<T: Copy>(self, offset: usize) -> T {
         // SAFETY: by contract.
         unsafe {
             self.bytes
-                .as_ptr()
-                .cast::<u8>()
-                .add(offset - self.start.assume_init())
+                .add(offset - self.start)
                 .cast::<T>()
                 .read_volatile()
         }

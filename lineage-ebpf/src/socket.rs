@@ -68,6 +68,22 @@ impl Address {
 /// `-EINPROGRESS`: the connection is being made and the kernel holds both addresses.
 const IN_PROGRESS: i64 = -115;
 
+/// [`record`], of a call on a descriptor that was there: when the table has another file at `fd`, that
+/// one was closed without a probe seeing it.
+#[inline(always)]
+pub(crate) fn called(
+    actor: &Actor,
+    fd: i32,
+    kind: Kind,
+    result: i64,
+    address: &Address,
+) -> Result<(), Skip> {
+    if let Some(file) = task::file(actor.thread, fd) {
+        descriptor::replace(actor, fd, file);
+    }
+    record(actor, fd, kind, result, address)
+}
+
 /// Records a call on the socket at `fd` and remembers the descriptor. When the call failed,
 /// `address` is what it was asked for.
 #[inline(never)]
@@ -79,11 +95,8 @@ pub(crate) fn record(
     address: &Address,
 ) -> Result<(), Skip> {
     let done = result >= 0 || (kind == Kind::NET_CONNECT && result == IN_PROGRESS);
-    let target = target(actor, fd);
-    if target.socket {
-        descriptor::replace(actor, fd, target.file);
-    }
     let frame = Frame::take(kind)?;
+    let target = target(&frame, actor, fd);
     let what = What {
         kind,
         flags: Flags(0),
@@ -99,9 +112,30 @@ pub(crate) fn record(
     let sent = tell(actor, frame, &what, (shown, file, !done), address);
     if target.socket {
         let sent = if done { sent } else { Sent::NOTHING };
-        descriptor::recorded(actor, fd, &target, &sent);
+        descriptor::recorded(actor, fd, target, &sent);
     }
     Ok(())
+}
+
+/// Remembers the socket at `fd`, of which nothing is recorded yet.
+///
+/// # Errors
+///
+/// [`Skip::Unreadable`] when there is no socket.
+#[inline(always)]
+pub(crate) fn remember(actor: &Actor, fd: i32, kind: Kind) -> Result<(), Skip> {
+    let frame = Frame::take(kind)?;
+    let target = target(&frame, actor, fd);
+    if target.socket {
+        descriptor::recorded(actor, fd, target, &Sent::NOTHING);
+    }
+    let socket = target.socket;
+    frame.release();
+    if socket {
+        Ok(())
+    } else {
+        Err(Skip::Unreadable)
+    }
 }
 
 /// Sends a frame about the socket behind the `struct file`, if any, at the descriptor; with the
@@ -134,17 +168,15 @@ pub(crate) fn tell(
     frame.send(actor, What { flags, ..*what }, len)
 }
 
-/// The socket behind a descriptor. Not an `Option`: until 6.3 the verifier refuses to copy the
-/// bytes of a value that is not there.
+/// What is behind a descriptor, kept in the scratch of the frame to save stack: if it is readable and
+/// a socket, `socket` says so.
 #[inline(always)]
-pub(crate) fn target(actor: &Actor, fd: i32) -> Target {
-    let mut target = Target {
-        file: 0,
-        ino: 0,
-        dev: 0,
-        socket: false,
-        addressed: false,
-    };
+pub(crate) fn target<'a>(frame: &Frame, actor: &Actor, fd: i32) -> &'a Target {
+    // SAFETY: the scratch is ours until the frame is sent, and then until the probe ends: no other
+    // is taken that would fill this part.
+    let target = unsafe { &mut (*frame.scratch).target };
+    target.socket = false;
+    target.addressed = false;
     if let Some(file) = task::file(actor.thread, fd)
         && let Some(identity) = path::identity(file)
     {

@@ -71,6 +71,12 @@ impl Once {
     }
 }
 
+/// Counts a call that is not about a device. Not inlined: its stack is free otherwise.
+#[inline(never)]
+pub(crate) fn call(actor: &Actor, class: Class, code: u32, result: i64) -> Result<(), Skip> {
+    count(actor, &Once::new(actor, class, code, result))
+}
+
 /// Counts a call.
 #[inline(never)]
 pub(crate) fn count(actor: &Actor, once: &Once) -> Result<(), Skip> {

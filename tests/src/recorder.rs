@@ -217,6 +217,10 @@ impl Recorder {
     pub fn finish(self, output: Output) -> Recorded {
         let evidence = self.evidence();
         let stderr = String::from_utf8_lossy(&output.stderr);
+        assert!(
+            evidence.directory.exists(),
+            "there is no evidence:\n{stderr}"
+        );
         let report = evidence.verify();
         assert_eq!(report.verdict, self.expected, "{report:?}\n{stderr}");
         let rows = evidence.rows();

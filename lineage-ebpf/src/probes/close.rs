@@ -16,7 +16,7 @@ const BAD_DESCRIPTOR: i64 = -9;
 const RANGE_CLOSE_ON_EXEC: u32 = 4;
 
 /// `close(fd)`.
-#[inline(always)]
+#[inline(never)]
 pub(crate) fn returned(actor: &Actor, call: &Returned) -> Result<(), Skip> {
     let fd = argument!(call, 0) as i32;
     let known = call.result != BAD_DESCRIPTOR && !reopened(actor, fd);

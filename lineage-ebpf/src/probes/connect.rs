@@ -14,5 +14,5 @@ use crate::{
 pub(crate) fn returned(actor: &Actor, call: &Returned) -> Result<(), Skip> {
     let address = Address::at(argument!(call, 1), u64::from(argument!(call, 2) as u32));
     let fd = argument!(call, 0) as i32;
-    socket::record(actor, fd, Kind::NET_CONNECT, call.result, &address)
+    socket::called(actor, fd, Kind::NET_CONNECT, call.result, &address)
 }

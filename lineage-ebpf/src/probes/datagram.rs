@@ -40,7 +40,7 @@ const MESSAGE_LEN: u64 = 56;
 
 /// `sendto`, `recvfrom`, `sendmsg`, `recvmsg`. What moved is counted as for any other call; the rest is
 /// for those with an address.
-#[inline(always)]
+#[inline(never)]
 pub(crate) fn returned(actor: &Actor, call: &Returned, action: Action) -> Result<(), Skip> {
     let fd = argument!(call, 0) as i32;
     let sends = action == Action::SENDTO || action == Action::SENDMSG;
@@ -101,10 +101,21 @@ fn header(at: u64) -> Address {
 fn fast_open(actor: &Actor, call: &Returned, action: Action) {
     let fd = argument!(call, 0) as i32;
     let address = address(call, action);
-    let target = socket::target(actor, fd);
-    if address.at != 0 && target.socket && !target.addressed {
-        let _ = socket::record(actor, fd, Kind::NET_CONNECT, call.result, &address);
+    if address.at != 0 && connects(actor, fd) {
+        let _ = socket::called(actor, fd, Kind::NET_CONNECT, call.result, &address);
     }
+}
+
+/// Whether there is a socket that is connected to one address.
+#[inline(always)]
+fn connects(actor: &Actor, fd: i32) -> bool {
+    let Ok(frame) = Frame::take(Kind::NET_CONNECT) else {
+        return false;
+    };
+    let target = socket::target(&frame, actor, fd);
+    let connects = target.socket && !target.addressed;
+    frame.release();
+    connects
 }
 
 /// The message of a call that moved one, or of one that failed.
@@ -137,11 +148,12 @@ fn first(actor: &Actor, message: &Message, address: &Address) -> Result<(), Skip
     if address.at == 0 || address.len == 0 {
         return Err(Skip::Untraced);
     }
-    let target = socket::target(actor, message.fd);
+    let frame = Frame::take(message.kind)?;
+    let target = socket::target(&frame, actor, message.fd);
     if !target.addressed {
+        frame.release();
         return Err(Skip::Untraced);
     }
-    let frame = Frame::take(message.kind)?;
     // SAFETY: the scratch is ours until the frame is sent or released.
     let peer = unsafe { &raw mut (*frame.scratch).peer };
     // SAFETY: as above; no more is copied than there is room.
@@ -206,6 +218,7 @@ struct Messages {
 }
 
 /// `sendmmsg(fd, messages, …)`, `recvmmsg(fd, messages, …)`: each message has an address of its own.
+/// What moved is counted before.
 #[inline(never)]
 pub(crate) fn several(actor: &Actor, call: &Returned, action: Action) -> Result<(), Skip> {
     let fd = argument!(call, 0) as i32;
@@ -227,7 +240,6 @@ pub(crate) fn several(actor: &Actor, call: &Returned, action: Action) -> Result<
         };
         return first(actor, &message, &header(at));
     }
-    transfer::several(actor, call, action)?;
     if !descriptor::addressed(actor, fd) {
         return Ok(());
     }

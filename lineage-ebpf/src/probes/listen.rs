@@ -14,5 +14,5 @@ use crate::{
 pub(crate) fn returned(actor: &Actor, call: &Returned) -> Result<(), Skip> {
     let backlog = Address::number(argument!(call, 1) as i32);
     let fd = argument!(call, 0) as i32;
-    socket::record(actor, fd, Kind::NET_LISTEN, call.result, &backlog)
+    socket::called(actor, fd, Kind::NET_LISTEN, call.result, &backlog)
 }

@@ -37,7 +37,7 @@ const CREAT_FLAGS: u32 = 0o100 | 0o1 | 0o1000;
 const OF_THE_CALL: u32 = 0o100 | 0o200 | 0o400 | 0o1000 | 0o2_000_000;
 
 /// A call of the open family.
-#[inline(always)]
+#[inline(never)]
 pub(crate) fn returned(actor: &Actor, call: &Returned, action: Action) -> Result<(), Skip> {
     if call.result >= 0 {
         let fd = call.result as i32;

@@ -7,7 +7,7 @@ use lineage_common::frame::{Flags, Kind, Socket};
 
 use crate::{
     descriptor,
-    emit::{Frame, Sent, What},
+    emit::{Frame, What},
     probes::syscall::{Returned, argument},
     read::user,
     skip::Skip,
@@ -52,12 +52,7 @@ pub(crate) fn returned(actor: &Actor, call: &Returned) -> Result<(), Skip> {
         let asked = Address::number(protocol as i32);
         return socket::record(actor, fd, Kind::NET_SOCKET, call.result, &asked);
     }
-    let target = socket::target(actor, fd);
-    if !target.socket {
-        return Err(Skip::Unreadable);
-    }
-    descriptor::recorded(actor, fd, &target, &Sent::NOTHING);
-    Ok(())
+    socket::remember(actor, fd, Kind::NET_SOCKET)
 }
 
 /// `socketpair(family, type, protocol, fds)`: a record of each end.

@@ -13,7 +13,7 @@ use crate::{
     },
     read::{Typed, offset, typed},
     skip::Skip,
-    tally::{self, Once},
+    tally,
     task::{self, Actor},
 };
 
@@ -129,16 +129,22 @@ fn rare(actor: &Actor, call: &Returned, action: Action) -> Result<(), Skip> {
         Action::LISTEN => listen::returned(actor, call),
         Action::DUP2 => close::duplicated(actor, call),
         Action::CLOSE_RANGE => close::range_returned(actor, call),
-        Action::RECVMMSG | Action::SENDMMSG => datagram::several(actor, call, action),
-        Action::SENDFILE | Action::SPLICE | Action::TEE | Action::MQ_SEND | Action::IOCTL => {
-            transfer::several(actor, call, action)
+        Action::SENDFILE
+        | Action::SPLICE
+        | Action::TEE
+        | Action::MQ_SEND
+        | Action::IOCTL
+        | Action::RECVMMSG
+        | Action::SENDMMSG => {
+            let counted = transfer::several(actor, call, action);
+            if action == Action::RECVMMSG || action == Action::SENDMMSG {
+                return datagram::several(actor, call, action);
+            }
+            counted
         }
         Action::EXECVE | Action::EXECVEAT => process_exec::failed(actor, call, action),
         Action::FORK => process_fork::failed(actor, call),
-        Action::IO_SUBMIT => {
-            let once = Once::new(actor, Class::AIO, 0, call.result);
-            tally::count(actor, &once)
-        }
+        Action::IO_SUBMIT => tally::call(actor, Class::AIO, 0, call.result),
         _ => Err(Skip::Untraced),
     }
 }
@@ -156,6 +162,5 @@ fn compat(actor: &Actor, number: u64, result: i64) -> Result<(), Skip> {
             actor.pid
         );
     }
-    let once = Once::new(actor, Class::COMPAT, number as u32, result);
-    tally::count(actor, &once)
+    tally::call(actor, Class::COMPAT, number as u32, result)
 }
