@@ -104,8 +104,18 @@ impl Frame {
             (*header).kind = what.kind;
             (*header).flags = what.flags;
             (*header).result = what.result;
+            (*header).start = (*actor.task).start;
+            (*header).pid = actor.pid;
+            (*header).tid = actor.tid;
+            (*header).lineage = (*actor.task).lineage;
+            (*header).exec = (*actor.task).exec;
+            // Word by word from the task: less than half the cost of the helper.
+            let comm = (&raw mut (*header).comm).cast::<u64>();
+            comm.write(typed(actor.thread, offset!(task_comm)));
+            comm.add(1)
+                .write(typed(actor.thread, offset!(task_comm) + 8));
+            deliver((*self.scratch).cpu);
         }
-        deliver(self.scratch, actor);
         // SAFETY: as above.
         let sent = unsafe {
             Sent {
@@ -141,31 +151,19 @@ pub(crate) fn lost(cpu: u32, kind: Kind) -> Skip {
     Skip::Lost
 }
 
-/// Fills the rest of the header, numbers, sends and counts. Not inlined: every frame comes through
-/// here.
+/// Numbers, sends and counts the frame in the scratch of `cpu`, which is this one; not 0 when there is
+/// none. A global function, see [`crate`]: every frame comes through here.
+#[unsafe(no_mangle)]
 #[inline(never)]
-fn deliver(scratch: *mut Scratch, actor: &Actor) {
-    // SAFETY: the scratch is ours.
-    let cpu = unsafe { (*scratch).cpu };
-    let Some(counters) = maps::counters(cpu) else {
-        return;
+extern "C" fn deliver(cpu: u32) -> u64 {
+    let (Some(counters), Some(scratch)) = (maps::counters(cpu), maps::scratch(cpu)) else {
+        return 1;
     };
     // SAFETY: the scratch and the counters are this CPU's; the length is masked to the room.
     unsafe {
         let header = (&raw mut (*scratch).frame).cast::<Header>();
-        (*header).start = (*actor.task).start;
         (*header).cpu = cpu;
-        (*header).pid = actor.pid;
-        (*header).tid = actor.tid;
-        (*header).lineage = (*actor.task).lineage;
-        (*header).exec = (*actor.task).exec;
         (*header).reserved = 0;
-        // Word by word from the task: less than half the cost of the helper.
-        let comm = (&raw mut (*header).comm).cast::<u64>();
-        comm.write(typed(actor.thread, offset!(task_comm)));
-        comm.add(1)
-            .write(typed(actor.thread, offset!(task_comm) + 8));
-
         let number = fetch_add(&raw mut (*counters).number, 1);
         (*header).number = number;
         (*header).time = bpf_ktime_get_boot_ns();
@@ -182,6 +180,7 @@ fn deliver(scratch: *mut Scratch, actor: &Actor) {
         };
         counter.write_volatile(counter.read_volatile() + 1);
     }
+    0
 }
 
 /// Wakes the reader only when it waits and much is unread. A wake-up is an interrupt to this CPU

@@ -6,7 +6,8 @@ use lineage_common::{
 };
 
 use crate::{
-    maps::Scratch,
+    emit::BODY,
+    maps::{self, Scratch},
     read::{copy_kernel, mask_frame, mask_unix, offset, untyped},
     socket::NAMES,
 };
@@ -29,11 +30,27 @@ const FAMILY_BYTES: u64 = 2;
 /// [`lineage_common::layout::ABSENT`], as [`offset`] gives it.
 const ABSENT: usize = lineage_common::layout::ABSENT as usize;
 
+/// [`describe`], into the frame in the scratch of `cpu`; not 0 when the addresses are read. A global
+/// function, see [`crate`].
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub(crate) extern "C" fn describe_socket(cpu: u32, file: u64) -> u64 {
+    let Some(scratch) = maps::scratch(cpu) else {
+        return 0;
+    };
+    // SAFETY: the scratch is the caller's, who has put nothing else in its frame.
+    unsafe {
+        let body = (&raw mut (*scratch).frame)
+            .cast::<u8>()
+            .add(BODY as usize)
+            .cast();
+        u64::from(describe(scratch, body, file))
+    }
+}
+
 /// Fills the body from the socket behind a `struct file`. False when the addresses of its family are
 /// not read.
-///
-/// Not inlined: its stack is free again afterwards.
-#[inline(never)]
+#[inline(always)]
 pub(crate) unsafe fn describe(scratch: *mut Scratch, body: *mut Socket, file: u64) -> bool {
     // SAFETY: by contract of the caller.
     unsafe { fill(scratch, body, file) }.unwrap_or(false)

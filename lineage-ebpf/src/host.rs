@@ -51,27 +51,57 @@ pub(crate) fn note(task: Typed) -> Option<()> {
 /// is the host's sees what the host sees.
 #[inline(always)]
 pub(crate) fn append(scratch: *mut Scratch, at: u64, flags: Flags) -> HostPath {
-    let Some(host) = maps::host() else {
+    if seen_alike(scratch, flags) {
         return HostPath::SAME;
+    }
+    // SAFETY: the scratch is the caller's.
+    unpacked(append_host_path(unsafe { (*scratch).cpu }, at))
+}
+
+/// Whether the host sees the same path as the process.
+#[inline(always)]
+fn seen_alike(scratch: *mut Scratch, flags: Flags) -> bool {
+    let Some(host) = maps::host() else {
+        return true;
     };
     // SAFETY: the map's value lives as long as the program; the scratch is ours.
     unsafe {
         let root = path::root(scratch);
         let same = root == ((*host).root_dentry, (*host).root_mnt);
-        if same && !flags.has(Flags::UNREACHABLE) {
-            return HostPath::SAME;
-        }
+        same && !flags.has(Flags::UNREACHABLE)
     }
-    let walked = walk(scratch, at);
+}
+
+/// [`append`], in any scratch.
+#[inline(always)]
+pub(crate) fn append_here(scratch: *mut Scratch, at: u64, flags: Flags) -> HostPath {
+    if seen_alike(scratch, flags) {
+        return HostPath::SAME;
+    }
+    unpacked(walk(scratch, at))
+}
+
+/// The two halves of a [`HostPath`], the length below.
+#[inline(always)]
+fn unpacked(walked: u64) -> HostPath {
     HostPath {
         len: walked as u16,
         view: (walked >> 16) as u16,
     }
 }
 
-/// Walks and appends; returns the two halves of a [`HostPath`], the length below. Not inlined: it is
-/// rarely wanted, and its stack is free otherwise.
+/// [`walk`] in the scratch of `cpu`. A global function, see [`crate`].
+#[unsafe(no_mangle)]
 #[inline(never)]
+extern "C" fn append_host_path(cpu: u32, at: u64) -> u64 {
+    match maps::scratch(cpu) {
+        Some(scratch) => walk(scratch, at),
+        None => 0,
+    }
+}
+
+/// Walks and appends; returns the two halves of a [`HostPath`], the length below.
+#[inline(always)]
 fn walk(scratch: *mut Scratch, at: u64) -> u64 {
     let Some(host) = maps::host() else {
         return 0;
@@ -95,7 +125,7 @@ fn walk(scratch: *mut Scratch, at: u64) -> u64 {
         path::end_at(scratch, root, mnt, 0);
         HostPath::INSIDE
     };
-    let (len, flags) = path::append(scratch, at, mnt, dentry);
+    let (len, flags) = path::append_here(scratch, at, mnt, dentry);
     if flags.has(Flags::UNREACHABLE) || flags.has(Flags::PATH_CUT) {
         return u64::from(HostPath::NOWHERE) << 16;
     }

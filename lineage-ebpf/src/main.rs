@@ -4,6 +4,12 @@
 //! acting process is tracked ([`task`]), reads what happened from the kernel's own structures
 //! ([`path`], [`socket`]), and hands a finished frame to [`emit`]. Nothing here waits, and every
 //! loop is bounded; `lineage_common` has the layout of what goes out.
+//!
+//! The kernel verifies a function anew for each place and each state it is called from, unless it is
+//! *global*: then once, for any arguments, which are numbers
+//! ([`BPF_FUNC_GLOBAL`](https://docs.kernel.org/bpf/btf.html#btf-kind-func)). So what every frame needs
+//! has a symbol of its own, and takes the scratch from the number of the CPU. Whatever loads the
+//! probes waits several times less for it.
 
 #![no_std]
 #![no_main]

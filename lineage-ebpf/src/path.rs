@@ -15,7 +15,7 @@ use lineage_common::{
 };
 
 use crate::{
-    maps::Scratch,
+    maps::{self, Scratch},
     read::{
         Filled, Typed, Window, copy_kernel, follow, mask_frame, mask_name, offset, store, typed,
         untyped, words,
@@ -25,6 +25,8 @@ use crate::{
 /// What identifies a file, where its path begins, and how it was opened. Lives in [`Scratch`].
 #[repr(C)]
 pub(crate) struct FileFacts {
+    /// Where its `struct file` is.
+    file: u64,
     pub(crate) ino: u64,
     pub(crate) magic: u64,
     pub(crate) mnt: u64,
@@ -37,24 +39,51 @@ pub(crate) struct FileFacts {
     window: Window<{ words(INODE_WINDOW) }>,
 }
 
+/// [`FileFacts::read`] of the file that the scratch of `cpu` names; 0 when something cannot be read. A
+/// global function, see [`crate`].
+#[unsafe(no_mangle)]
+#[inline(never)]
+extern "C" fn read_facts(cpu: u32) -> u64 {
+    let Some(scratch) = maps::scratch(cpu) else {
+        return 0;
+    };
+    // SAFETY: the scratch is the caller's.
+    unsafe {
+        let file = (*scratch).facts.file;
+        u64::from((*scratch).facts.read(file, (*scratch).walk.root_sb))
+    }
+}
+
+/// [`append`] of what the scratch of `cpu` names: the bytes, and above them the flags. A global function,
+/// see [`crate`].
+#[unsafe(no_mangle)]
+#[inline(never)]
+extern "C" fn append_path(cpu: u32, at: u64) -> u64 {
+    let Some(scratch) = maps::scratch(cpu) else {
+        return 0;
+    };
+    // SAFETY: the scratch is the caller's.
+    let (mnt, dentry) = unsafe { ((*scratch).walk.mnt, (*scratch).walk.dentry) };
+    let (len, flags) = append_here(scratch, at, mnt, dentry);
+    len | u64::from(flags.0) << 32
+}
+
 impl FileFacts {
     /// Reads the `struct file` at `file`, its inode and its super block; false when one of them
-    /// cannot be read. Most files are on the file system of their process's root, `root_sb`, which
-    /// is at hand.
-    ///
-    /// Not inlined: its stack is free again when the path is walked.
-    #[inline(never)]
-    pub(crate) fn read(&mut self, file: u64, root_sb: Typed) -> bool {
+    /// cannot be read. Most files are on the file system of their process's root, `root`, which is at
+    /// hand.
+    #[inline(always)]
+    pub(crate) fn read(&mut self, file: u64, root: Super) -> bool {
         self.read_file(file)
-            .and_then(|inode| self.read_inode(inode, root_sb))
+            .and_then(|inode| self.read_inode(inode, root))
             .is_some()
     }
 
     /// [`Self::read`], of a file behind a mapping. Where that is one of a file system with layers, the
     /// kernel maps the file of the layer and keeps beside it what the process has mapped
     /// (`backing_file`, `fs/file_table.c`, since 6.8).
-    #[inline(never)]
-    pub(crate) fn read_mapped(&mut self, file: u64, root_sb: Typed) -> bool {
+    #[inline(always)]
+    pub(crate) fn read_mapped(&mut self, file: u64, root: Super) -> bool {
         let Some(mut inode) = self.read_file(file) else {
             return false;
         };
@@ -63,7 +92,7 @@ impl FileFacts {
             self.dentry = mapped.dentry;
             inode = mapped.inode;
         }
-        self.read_inode(inode, root_sb).is_some()
+        self.read_inode(inode, root).is_some()
     }
 
     /// The part that is in the file; its inode.
@@ -83,7 +112,7 @@ impl FileFacts {
 
     /// The part that is in the inode.
     #[inline(always)]
-    fn read_inode(&mut self, inode: u64, root_sb: Typed) -> Option<()> {
+    fn read_inode(&mut self, inode: u64, root: Super) -> Option<()> {
         let window = self
             .window
             .fill(inode, offset!(derived.inode_window), INODE_WINDOW)?;
@@ -94,14 +123,9 @@ impl FileFacts {
             window.get(offset!(inode_sb))
         };
         self.version = version(inode, window);
-        // Read in any case: were they read in a branch, LLVM would merge it with the other one into
-        // a load from a chosen structure, which the verifier refuses.
-        // SAFETY: it is typed; `struct super_block` has members of these types.
-        unsafe {
-            self.dev = typed(root_sb, offset!(super_dev));
-            self.magic = typed(root_sb, offset!(super_magic));
-        }
-        if sb == root_sb as u64 {
+        self.dev = root.dev;
+        self.magic = root.magic;
+        if sb == root.address {
             return Some(());
         }
         let window = self
@@ -245,6 +269,8 @@ pub(crate) struct Walk {
     root_mnt: u64,
     /// Root dentry of that mount, where most files are.
     root_mnt_root: u64,
+    /// And its file system.
+    pub(crate) root_sb: Super,
     /// Where in the frame the next component goes.
     at: u64,
     /// Where in the frame the path began.
@@ -256,18 +282,20 @@ pub(crate) struct Walk {
     window: Window<{ words(DENTRY_WINDOW) }>,
 }
 
-/// Where a process sees the file system from.
+/// A file system.
+#[repr(C)]
 #[derive(Clone, Copy)]
-pub(crate) struct View {
-    /// Its `struct fs_struct`.
-    pub(crate) fs: Typed,
-    /// The `struct super_block` of its root.
-    pub(crate) root_sb: Typed,
+pub(crate) struct Super {
+    /// Where its `struct super_block` is.
+    address: u64,
+    magic: u64,
+    dev: u32,
+    reserved: u32,
 }
 
-/// Sets the end of the following walks: the root of the process of `task`.
+/// Sets the end of the following walks, the root of the process of `task`; its `struct fs_struct`.
 #[inline(always)]
-pub(crate) fn set_root(scratch: *mut Scratch, task: Typed) -> Option<View> {
+pub(crate) fn set_root(scratch: *mut Scratch, task: Typed) -> Option<Typed> {
     // SAFETY: `task` is typed, `fs_struct` has these members; the scratch is ours.
     unsafe {
         let fs = follow(task, offset!(task_fs))?;
@@ -275,8 +303,11 @@ pub(crate) fn set_root(scratch: *mut Scratch, task: Typed) -> Option<View> {
         (*scratch).walk.root_mnt = mnt as u64;
         (*scratch).walk.root_mnt_root = typed(mnt, offset!(vfsmount_root));
         (*scratch).walk.root_dentry = typed(fs, offset!(fs_root_dentry));
-        let root_sb = follow(mnt, offset!(vfsmount_sb))?;
-        Some(View { fs, root_sb })
+        let sb = follow(mnt, offset!(vfsmount_sb))?;
+        (*scratch).walk.root_sb.address = sb as u64;
+        (*scratch).walk.root_sb.magic = typed(sb, offset!(super_magic));
+        (*scratch).walk.root_sb.dev = typed(sb, offset!(super_dev));
+        Some(fs)
     }
 }
 
@@ -298,11 +329,35 @@ pub(crate) fn end_at(scratch: *mut Scratch, dentry: u64, mnt: u64, mnt_root: u64
     }
 }
 
+/// Reads what identifies the `struct file` at `file` into the scratch; false when it cannot be read.
+///
+/// [`set_root`] comes first.
+#[inline(always)]
+pub(crate) fn read(scratch: *mut Scratch, file: u64) -> bool {
+    // SAFETY: the scratch is the caller's.
+    unsafe {
+        (*scratch).facts.file = file;
+        read_facts((*scratch).cpu) != 0
+    }
+}
+
 /// Appends the path of (`mnt`, `dentry`) to the frame at `at`; returns its bytes and flags.
 ///
 /// [`set_root`] comes first.
 #[inline(always)]
 pub(crate) fn append(scratch: *mut Scratch, at: u64, mnt: u64, dentry: u64) -> (u64, Flags) {
+    // SAFETY: the scratch is the caller's.
+    let appended = unsafe {
+        (*scratch).walk.mnt = mnt;
+        (*scratch).walk.dentry = dentry;
+        append_path((*scratch).cpu, at)
+    };
+    (mask_frame(appended), Flags((appended >> 32) as u16))
+}
+
+/// [`append`], in any scratch.
+#[inline(always)]
+pub(crate) fn append_here(scratch: *mut Scratch, at: u64, mnt: u64, dentry: u64) -> (u64, Flags) {
     // SAFETY: the scratch is ours until it is released.
     unsafe {
         let walk = &raw mut (*scratch).walk;

@@ -155,7 +155,7 @@ pub(crate) fn tell(
         clear(body);
         (*body).fd = fd;
         (*body).argument = address.argument;
-        let known = file == 0 || endpoints::describe(frame.scratch, body, file);
+        let known = file == 0 || endpoints::describe_socket((*frame.scratch).cpu, file) != 0;
         if address.at != 0 && (given || !known) {
             flags = flags.with(Flags::CLAIMED);
             claim(frame.scratch, body, address);

@@ -163,18 +163,17 @@ fn first(actor: &Actor, once: &Once) -> Result<(), Skip> {
     }
     let mut met = (0, Flags(0));
     if once.file != 0
-        && let Some(view) = path::set_root(frame.scratch, actor.thread)
+        && path::set_root(frame.scratch, actor.thread).is_some()
+        && path::read(frame.scratch, once.file)
     {
         // SAFETY: the scratch and the body are ours until the frame is sent.
         unsafe {
-            let facts = &mut (*frame.scratch).facts;
-            if facts.read(once.file, view.root_sb) {
-                (*body).ino = facts.ino;
-                (*body).dev = facts.dev;
-                (*body).mode = facts.mode;
-                met = path::append(frame.scratch, PATH, facts.mnt, facts.dentry);
-                (*body).path_len = met.0 as u32;
-            }
+            let facts = &(*frame.scratch).facts;
+            (*body).ino = facts.ino;
+            (*body).dev = facts.dev;
+            (*body).mode = facts.mode;
+            met = path::append(frame.scratch, PATH, facts.mnt, facts.dentry);
+            (*body).path_len = met.0 as u32;
         }
     }
     let what = What {

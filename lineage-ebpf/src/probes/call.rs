@@ -220,24 +220,24 @@ unsafe fn start(
     noted: bool,
 ) -> (u64, Flags) {
     let nothing = (0, Flags(0));
-    let Some(view) = path::set_root(scratch, thread) else {
+    let Some(fs) = path::set_root(scratch, thread) else {
         return nothing;
     };
     // SAFETY: the scratch is the caller's; `fs_struct` has these members.
     unsafe {
         let (mnt, dentry) = if dirfd == AT_FDCWD {
             (
-                typed(view.fs, offset!(fs_pwd_mnt)),
-                typed(view.fs, offset!(fs_pwd_dentry)),
+                typed(fs, offset!(fs_pwd_mnt)),
+                typed(fs, offset!(fs_pwd_dentry)),
             )
         } else {
             let Some(file) = task::file(thread, dirfd) else {
                 return nothing;
             };
-            let facts = &mut (*scratch).facts;
-            if !facts.read(file, view.root_sb) {
+            if !path::read(scratch, file) {
                 return nothing;
             }
+            let facts = &(*scratch).facts;
             let body = (&raw mut (*scratch).frame)
                 .cast::<u8>()
                 .add(BODY as usize)

@@ -183,21 +183,22 @@ fn found_file(look: &Look, fd: u32, file: u64) -> Option<(Flags, u64)> {
 /// walked to a root that was not the process's any more would be another's.
 #[inline(always)]
 fn file_and_path(look: &Look, file: u64, at: u64, mapped: bool) -> Option<(Flags, u64, HostPath)> {
-    let view = path::set_root(look.scratch, look.thread)?;
+    path::set_root(look.scratch, look.thread)?;
     let root = path::root(look.scratch);
     // SAFETY: the scratch is ours.
     unsafe {
         let facts = &mut (*look.scratch).facts;
+        let sb = (*look.scratch).walk.root_sb;
         let read = if mapped {
-            facts.read_mapped(file, view.root_sb)
+            facts.read_mapped(file, sb)
         } else {
-            facts.read(file, view.root_sb)
+            facts.read(file, sb)
         };
         if !read {
             return None;
         }
-        let (path_len, mut flags) = path::append(look.scratch, at, facts.mnt, facts.dentry);
-        let host = host::append(look.scratch, at + path_len, flags);
+        let (path_len, mut flags) = path::append_here(look.scratch, at, facts.mnt, facts.dentry);
+        let host = host::append_here(look.scratch, at + path_len, flags);
         path::set_root(look.scratch, look.thread)?;
         if path::root(look.scratch) != root {
             flags = flags.with(Flags::PATH_CUT);

@@ -82,13 +82,13 @@ pub(crate) fn record(actor: &Actor, fd: i32, file: u64, kind: Kind) -> Result<()
 #[inline(never)]
 fn record_call(actor: &Actor, fd: i32, file: u64, kind: Kind, call_flags: u32) -> Result<(), Skip> {
     let frame = Frame::take(kind)?;
-    // SAFETY: the scratch is ours until the frame is sent.
-    let facts = unsafe { &mut (*frame.scratch).facts };
-    let view = path::set_root(frame.scratch, actor.thread);
-    if !view.is_some_and(|view| facts.read(file, view.root_sb)) {
+    let known = path::set_root(frame.scratch, actor.thread).is_some();
+    if !known || !path::read(frame.scratch, file) {
         frame.release();
         return Err(Skip::Unreadable);
     }
+    // SAFETY: the scratch is ours until the frame is sent.
+    let facts = unsafe { &mut (*frame.scratch).facts };
     let path = path::append(frame.scratch, PATH, facts.mnt, facts.dentry);
     let host = host::append(frame.scratch, PATH + path.0, path.1);
     facts.flags |= call_flags & OF_THE_CALL;

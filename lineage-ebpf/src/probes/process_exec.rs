@@ -115,11 +115,11 @@ fn fill(frame: &Frame, thread: Typed, image: &Image) -> Option<(u64, Flags)> {
         credentials(body, thread)?;
         let mm = follow(thread, offset!(task_mm))?;
         let exe: u64 = typed(mm, offset!(mm_exe_file));
-        let view = path::set_root(scratch, thread)?;
-        let facts = &mut (*scratch).facts;
-        if !facts.read(exe, view.root_sb) {
+        let fs = path::set_root(scratch, thread)?;
+        if !path::read(scratch, exe) {
             return None;
         }
+        let facts = &(*scratch).facts;
         (*body).ino = facts.ino;
         (*body).dev = facts.dev;
         (*body).mode = facts.mode;
@@ -134,8 +134,8 @@ fn fill(frame: &Frame, thread: Typed, image: &Image) -> Option<(u64, Flags)> {
         at += exe_len;
 
         let (mnt, dentry) = (
-            typed(view.fs, offset!(fs_pwd_mnt)),
-            typed(view.fs, offset!(fs_pwd_dentry)),
+            typed(fs, offset!(fs_pwd_mnt)),
+            typed(fs, offset!(fs_pwd_dentry)),
         );
         let (cwd_len, cwd_flags) = path::append(scratch, at, mnt, dentry);
         (*body).cwd_len = cwd_len as u32;
