@@ -4,3 +4,4 @@ mod cli;
 mod coverage;
 mod golden;
 mod schema;
+mod stack;

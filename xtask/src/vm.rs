@@ -19,6 +19,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail};
 
 use self::initramfs::Archive;
+use self::kernel::Kernel;
 use self::programs::Programs;
 use crate::{build, cross, packages, paths, sh};
 
@@ -36,7 +37,7 @@ const BUSYBOX_SUITE: &str = "bookworm";
 const HOME: &str = "/lineage";
 
 /// How long one machine may run. Much less is usual, also on a busy host.
-const LIMIT: Duration = Duration::from_secs(1800);
+const LIMIT: Duration = Duration::from_secs(2700);
 
 const MEMORY_MIB: &str = "2048";
 
@@ -140,10 +141,13 @@ pub(crate) fn matrix(options: &Options) -> Result<()> {
         bail!("virtual machines hold nothing but our programs; install `glibc-static`");
     }
     let programs = programs::compiled(options.arch.rust)?;
-    let initramfs = image(&programs, options)?;
-    let mut machines = Vec::new();
+    let mut kernels = Vec::new();
     for (name, suite) in &options.kernels {
-        let kernel = kernel::kernel(suite, options.arch.debian)?;
+        kernels.push((*name, kernel::kernel(suite, options.arch.debian)?));
+    }
+    let initramfs = image(&programs, &kernels, options)?;
+    let mut machines = Vec::new();
+    for (name, kernel) in kernels {
         machines.push(Machine {
             name,
             qemu: machine(options.arch, &kernel.image, &initramfs),
@@ -209,7 +213,7 @@ fn one(machine: Machine) -> Result<()> {
 }
 
 /// Writes the file system and gives its path.
-fn image(programs: &Programs, options: &Options) -> Result<PathBuf> {
+fn image(programs: &Programs, kernels: &[(&str, Kernel)], options: &Options) -> Result<PathBuf> {
     let mut archive = Archive::new()?;
     archive.program(Path::new("/init"), &programs.init)?;
     let busybox = kernel::busybox(BUSYBOX_SUITE, options.arch.debian)?;
@@ -224,6 +228,13 @@ fn image(programs: &Programs, options: &Options) -> Result<PathBuf> {
             &home.join(program.file_name().context("a program has a name")?),
             program,
         )?;
+    }
+    for (_, kernel) in kernels {
+        let place = Path::new("/modules").join(&kernel.release);
+        for module in &kernel.modules {
+            let name = module.file_name().context("a module has a name")?;
+            archive.program(&place.join(name), module)?;
+        }
     }
     archive.file(Path::new("/plan"), plan(programs, options)?.as_bytes())?;
     let path = paths::target("vm").join(format!("initramfs-{}.cpio", options.arch.rust));

@@ -13,12 +13,13 @@
 
 use std::fs;
 use std::os::unix::process::ExitStatusExt;
+use std::path::Path;
 use std::process::{Command, ExitStatus, Stdio};
 
 use anyhow::{Context, Result, bail};
 use rustix::mount::{MountFlags, mount};
 use rustix::process::{WaitOptions, wait};
-use rustix::system::{RebootCommand, reboot};
+use rustix::system::{RebootCommand, reboot, uname};
 
 /// File systems: what, where, and whether the tests can do without it.
 const MOUNTS: [(&str, &str, bool); 9] = [
@@ -53,6 +54,7 @@ fn run() -> Result<()> {
     }
     busybox(&["--install", "-s", "/bin"])?;
     busybox(&["ip", "link", "set", "lo", "up"])?;
+    insert_modules()?;
     let plan = fs::read_to_string("/plan").context("cannot read the plan")?;
     let mut environment = Vec::new();
     for line in plan.lines() {
@@ -76,6 +78,17 @@ fn mount_at(kind: &str, place: &str) -> Result<()> {
     let _ = fs::create_dir_all(place);
     mount(kind, place, kind, MountFlags::empty(), None)
         .with_context(|| format!("cannot mount {kind} at {place}"))
+}
+
+/// Inserts what is there for this kernel.
+fn insert_modules() -> Result<()> {
+    let name = uname();
+    let modules = Path::new("/modules").join(name.release().to_str()?);
+    for module in fs::read_dir(modules).into_iter().flatten() {
+        let path = module.context("cannot list the modules")?.path();
+        busybox(&["insmod", &path.to_string_lossy()])?;
+    }
+    Ok(())
 }
 
 fn busybox(arguments: &[&str]) -> Result<()> {

@@ -27,12 +27,19 @@ pub(crate) struct Kernel {
     pub(crate) release: String,
     /// The bootable image.
     pub(crate) image: PathBuf,
+    /// Parts of it that the tests need and that are not in the image.
+    pub(crate) modules: Vec<PathBuf>,
 }
+
+/// Modules the tests need, below `kernel/` in a release's directory and without their endings. A kernel
+/// that has them in its image has no such file.
+const MODULES: [&str; 1] = ["fs/overlayfs/overlay"];
 
 /// The kernel of a Debian release (`bookworm`), downloaded once.
 pub(crate) fn kernel(suite: &str, arch: &str) -> Result<Kernel> {
     let dir = paths::target("vm").join(format!("kernel-{suite}-{arch}"));
-    if let Some(found) = unpacked(&dir) {
+    let beside = paths::target("vm").join(format!("kernel-{suite}-{arch}-modules"));
+    if let Some(found) = unpacked(&dir, &beside) {
         return Ok(found);
     }
     let root = AptRoot::ready(suite, arch)?;
@@ -42,16 +49,17 @@ pub(crate) fn kernel(suite: &str, arch: &str) -> Result<Kernel> {
         .into_iter()
         .find(|name| name.starts_with("linux-image-"))
         .with_context(|| format!("{meta} of {suite} names no kernel"))?;
-    // From 7.x on the image itself is in a package of its own.
-    let binary = image.replacen("linux-image-", "linux-binary-", 1);
-    let package = if root.depends(&image)?.contains(&binary) {
-        &binary
-    } else {
-        &image
-    };
+    // From 7.x on the image itself and its modules are in packages of their own.
+    let parts = root.depends(&image)?;
+    let part = |name: &str| Some(image.replacen("image", name, 1)).filter(|p| parts.contains(p));
+    let package = part("binary").unwrap_or_else(|| image.clone());
+    if let Some(modules) = part("modules") {
+        sh::say("Fetching", format!("{modules} of Debian {suite}"));
+        root.unpack(&modules, &beside)?;
+    }
     sh::say("Fetching", format!("{package} of Debian {suite}"));
-    root.unpack(package, &dir)?;
-    unpacked(&dir).with_context(|| format!("{package} holds no kernel image"))
+    root.unpack(&package, &dir)?;
+    unpacked(&dir, &beside).with_context(|| format!("{package} holds no kernel image"))
 }
 
 /// A statically linked busybox, the only foreign program in the machine.
@@ -66,7 +74,7 @@ pub(crate) fn busybox(suite: &str, arch: &str) -> Result<PathBuf> {
     found().context("busybox-static holds no busybox")
 }
 
-fn unpacked(dir: &Path) -> Option<Kernel> {
+fn unpacked(dir: &Path, beside: &Path) -> Option<Kernel> {
     let in_boot = fs::read_dir(dir.join("boot"))
         .into_iter()
         .flatten()
@@ -74,21 +82,39 @@ fn unpacked(dir: &Path) -> Option<Kernel> {
         .find_map(|entry| {
             let name = entry.file_name().into_string().ok()?;
             let release = name.strip_prefix("vmlinuz-")?.to_owned();
-            Some(Kernel {
-                release,
-                image: entry.path(),
-            })
+            Some((release, entry.path()))
         });
-    in_boot.or_else(|| {
+    let (release, image) = in_boot.or_else(|| {
         fs::read_dir(dir.join("usr/lib/modules"))
             .ok()?
             .flatten()
             .find_map(|entry| {
                 let release = entry.file_name().into_string().ok()?;
                 let image = entry.path().join("vmlinuz");
-                image.is_file().then_some(Kernel { release, image })
+                image.is_file().then_some((release, image))
             })
+    })?;
+    let modules = MODULES
+        .iter()
+        .filter_map(|name| module(&[dir, beside], &release, name))
+        .collect();
+    Some(Kernel {
+        release,
+        image,
+        modules,
     })
+}
+
+/// Where a module lies, compressed or not.
+fn module(dirs: &[&Path], release: &str, name: &str) -> Option<PathBuf> {
+    dirs.iter()
+        .flat_map(|dir| [dir.join("lib/modules"), dir.join("usr/lib/modules")])
+        .flat_map(|place| {
+            [".ko", ".ko.xz"]
+                .map(|end| format!("{release}/kernel/{name}{end}"))
+                .map(|file| place.join(file))
+        })
+        .find(|file| file.is_file())
 }
 
 /// An apt that knows one release and nothing of the system's packages.
