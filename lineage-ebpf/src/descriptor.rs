@@ -17,8 +17,8 @@ use lineage_common::{
 use crate::{
     atomic::{add, and_half, fetch_add_half, or_half},
     emit::{BODY, Frame, Sent, What},
+    facts,
     maps::{self, DESCRIPTORS},
-    path,
     read::mask_32,
     skip::Skip,
     task::{self, Actor},
@@ -205,7 +205,7 @@ pub(crate) fn leads_to(actor: &Actor, descriptor: *mut Descriptor, file: u64) ->
     unsafe {
         (*descriptor).file == file
             && ((*actor.task).shared == 0
-                || path::identity(file).is_some_and(|identity| {
+                || facts::identity(file).is_some_and(|identity| {
                     identity.ino == (*descriptor).ino && identity.dev == (*descriptor).dev
                 }))
     }

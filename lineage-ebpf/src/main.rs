@@ -27,6 +27,7 @@ mod atomic;
 mod descriptor;
 mod emit;
 mod endpoints;
+mod facts;
 mod host;
 mod maps;
 mod other;

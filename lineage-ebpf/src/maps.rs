@@ -19,12 +19,8 @@ use lineage_common::{
 };
 
 use crate::{
-    atomic::fetch_add,
-    descriptor::Target,
-    host::Host,
-    path::{FileFacts, Walk},
-    probes::process_exec::Arguments,
-    read::mask_32,
+    atomic::fetch_add, descriptor::Target, facts::FileFacts, host::Host, path::Walk,
+    probes::process_exec::Arguments, read::mask_32,
 };
 
 /// `BPF_F_MMAPABLE` (`include/uapi/linux/bpf.h`): the agent reads the map in place.

@@ -8,9 +8,8 @@ use lineage_common::{
 use crate::{
     descriptor::{self, Target},
     emit::{BODY, Frame, Sent, What},
-    endpoints,
+    endpoints, facts,
     maps::Scratch,
-    path,
     read::{copy_user, mask_name, offset, untyped},
     skip::Skip,
     task::{self, Actor},
@@ -178,7 +177,7 @@ pub(crate) fn target<'a>(frame: &Frame, actor: &Actor, fd: i32) -> &'a Target {
     target.socket = false;
     target.addressed = false;
     if let Some(file) = task::file(actor.thread, fd)
-        && let Some(identity) = path::identity(file)
+        && let Some(identity) = facts::identity(file)
     {
         target.file = file;
         target.ino = identity.ino;

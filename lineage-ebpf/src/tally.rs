@@ -13,6 +13,7 @@ use lineage_common::{
 use crate::{
     atomic::{add, fetch_add_half},
     emit::{BODY, Frame, What},
+    facts,
     maps::{self, TALLIES},
     path,
     skip::Skip,
@@ -164,7 +165,7 @@ fn first(actor: &Actor, once: &Once) -> Result<(), Skip> {
     let mut met = (0, Flags(0));
     if once.file != 0
         && path::set_root(frame.scratch, actor.thread).is_some()
-        && path::read(frame.scratch, once.file)
+        && facts::read(frame.scratch, once.file)
     {
         // SAFETY: the scratch and the body are ours until the frame is sent.
         unsafe {

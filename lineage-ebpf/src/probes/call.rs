@@ -12,6 +12,7 @@ use lineage_common::{
 
 use crate::{
     emit::{BODY, Frame, What},
+    facts,
     maps::{self, Scratch},
     other,
     path::{self, AT_FDCWD},
@@ -234,7 +235,7 @@ unsafe fn start(
             let Some(file) = task::file(thread, dirfd) else {
                 return nothing;
             };
-            if !path::read(scratch, file) {
+            if !facts::read(scratch, file) {
                 return nothing;
             }
             let facts = &(*scratch).facts;

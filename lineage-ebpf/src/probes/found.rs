@@ -16,7 +16,7 @@ use lineage_common::{
 
 use crate::{
     emit::{BODY, Frame},
-    endpoints, host,
+    endpoints, facts, host,
     maps::{self, Scratch, TASKS},
     path,
     read::{Typed, follow, mask_frame, offset, store, typed},
@@ -141,7 +141,7 @@ fn descriptors(ctx: *const c_void) -> i32 {
 fn descriptor(look: &Look, fd: u32, file: u64) -> Option<()> {
     // SAFETY: the thread is typed; the member is a pointer.
     let table: u64 = unsafe { typed(look.thread, offset!(task_files)) };
-    let identity = path::identity(file)?;
+    let identity = facts::identity(file)?;
     let (kind, flags, len) = if socket::is_socket(identity.mode) {
         let len = found_socket(look, fd, file);
         (Kind::NET_SNAPSHOT, Flags(0), len)

@@ -9,7 +9,7 @@ use lineage_common::{
 use crate::{
     descriptor::{self, Target},
     emit::{BODY, Frame, What},
-    host,
+    facts, host,
     path::{self, AT_FDCWD},
     probes::syscall::{Returned, argument},
     read::{copy_user_string, user},
@@ -83,7 +83,7 @@ pub(crate) fn record(actor: &Actor, fd: i32, file: u64, kind: Kind) -> Result<()
 fn record_call(actor: &Actor, fd: i32, file: u64, kind: Kind, call_flags: u32) -> Result<(), Skip> {
     let frame = Frame::take(kind)?;
     let known = path::set_root(frame.scratch, actor.thread).is_some();
-    if !known || !path::read(frame.scratch, file) {
+    if !known || !facts::read(frame.scratch, file) {
         frame.release();
         return Err(Skip::Unreadable);
     }

@@ -16,7 +16,7 @@ use lineage_common::{
 use crate::{
     descriptor::{self, Sweep},
     emit::{BODY, Frame, What},
-    host,
+    facts, host,
     maps::Scratch,
     path,
     probes::syscall::{Returned, argument},
@@ -116,7 +116,7 @@ fn fill(frame: &Frame, thread: Typed, image: &Image) -> Option<(u64, Flags)> {
         let mm = follow(thread, offset!(task_mm))?;
         let exe: u64 = typed(mm, offset!(mm_exe_file));
         let fs = path::set_root(scratch, thread)?;
-        if !path::read(scratch, exe) {
+        if !facts::read(scratch, exe) {
             return None;
         }
         let facts = &(*scratch).facts;

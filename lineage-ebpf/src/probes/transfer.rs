@@ -11,7 +11,7 @@ use lineage_common::{
 
 use crate::{
     atomic::add,
-    descriptor, path,
+    descriptor, facts,
     probes::{
         ioctl, open,
         syscall::{Returned, argument},
@@ -63,7 +63,7 @@ pub(crate) fn moved(actor: &Actor, fd: i32, read: u64, written: u64) -> Result<(
 /// Records the first use of a descriptor.
 #[inline(never)]
 fn inherit(actor: &Actor, fd: i32, file: u64) -> Result<(), Skip> {
-    let identity = path::identity(file).ok_or(Skip::Unreadable)?;
+    let identity = facts::identity(file).ok_or(Skip::Unreadable)?;
     if socket::is_socket(identity.mode) {
         return socket::record(actor, fd, Kind::NET_INHERIT, 0, &Address::NONE);
     }

@@ -1,0 +1,252 @@
+//! What identifies a file, and which version of it there is.
+
+use lineage_common::{
+    frame::{File, Version},
+    layout::{ABSENT, FILE_WINDOW, INODE_WINDOW, SUPER_WINDOW},
+};
+
+use crate::{
+    maps::{self, Scratch},
+    path::AT_FDCWD,
+    read::{Filled, Window, offset, untyped, words},
+};
+
+/// What identifies a file, where its path begins, and how it was opened. Lives in [`Scratch`].
+#[repr(C)]
+pub(crate) struct FileFacts {
+    /// Where its `struct file` is.
+    file: u64,
+    pub(crate) ino: u64,
+    pub(crate) magic: u64,
+    pub(crate) mnt: u64,
+    pub(crate) dentry: u64,
+    pub(crate) version: Version,
+    pub(crate) dev: u32,
+    pub(crate) mode: u32,
+    pub(crate) flags: u32,
+    reserved: u32,
+    window: Window<{ words(INODE_WINDOW) }>,
+}
+
+/// A file system.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub(crate) struct Super {
+    /// Where its `struct super_block` is.
+    pub(crate) address: u64,
+    pub(crate) magic: u64,
+    pub(crate) dev: u32,
+    reserved: u32,
+}
+
+/// Reads what identifies the `struct file` at `file` into the scratch; false when it cannot be read.
+///
+/// [`crate::path::set_root`] comes first.
+#[inline(always)]
+pub(crate) fn read(scratch: *mut Scratch, file: u64) -> bool {
+    // SAFETY: the scratch is the caller's.
+    unsafe {
+        (*scratch).facts.file = file;
+        read_facts((*scratch).cpu) != 0
+    }
+}
+
+/// [`FileFacts::read`] of the file that the scratch of `cpu` names; 0 when something cannot be read. A
+/// global function, see [`crate`].
+#[unsafe(no_mangle)]
+#[inline(never)]
+extern "C" fn read_facts(cpu: u32) -> u64 {
+    let Some(scratch) = maps::scratch(cpu) else {
+        return 0;
+    };
+    // SAFETY: the scratch is the caller's.
+    unsafe {
+        let file = (*scratch).facts.file;
+        u64::from((*scratch).facts.read(file, (*scratch).walk.root_sb))
+    }
+}
+
+impl FileFacts {
+    /// Reads the `struct file` at `file`, its inode and its super block; false when one of them
+    /// cannot be read. Most files are on the file system of their process's root, `root`, which is at
+    /// hand.
+    #[inline(always)]
+    pub(crate) fn read(&mut self, file: u64, root: Super) -> bool {
+        self.read_file(file)
+            .and_then(|inode| self.read_inode(inode, root))
+            .is_some()
+    }
+
+    /// [`Self::read`], of a file behind a mapping. Where that is one of a file system with layers, the
+    /// kernel maps the file of the layer and keeps beside it what the process has mapped
+    /// (`backing_file`, `fs/file_table.c`, since 6.8).
+    #[inline(always)]
+    pub(crate) fn read_mapped(&mut self, file: u64, root: Super) -> bool {
+        let Some(mut inode) = self.read_file(file) else {
+            return false;
+        };
+        if let Some(mapped) = mapped(file) {
+            self.mnt = mapped.mnt;
+            self.dentry = mapped.dentry;
+            inode = mapped.inode;
+        }
+        self.read_inode(inode, root).is_some()
+    }
+
+    /// The part that is in the file; its inode.
+    #[inline(always)]
+    fn read_file(&mut self, file: u64) -> Option<u64> {
+        let window = self
+            .window
+            .fill(file, offset!(derived.file_window), FILE_WINDOW)?;
+        // SAFETY: the window is filled; `struct file` has members of these types.
+        unsafe {
+            self.flags = window.get(offset!(file_flags));
+            self.mnt = window.get(offset!(file_mnt));
+            self.dentry = window.get(offset!(file_dentry));
+            Some(window.get(offset!(file_inode)))
+        }
+    }
+
+    /// The part that is in the inode.
+    #[inline(always)]
+    fn read_inode(&mut self, inode: u64, root: Super) -> Option<()> {
+        let window = self
+            .window
+            .fill(inode, offset!(derived.inode_window), INODE_WINDOW)?;
+        // SAFETY: the window is filled; `struct inode` has members of these types.
+        let sb: u64 = unsafe {
+            self.mode = u32::from(window.get::<u16>(offset!(inode_mode)));
+            self.ino = window.get(offset!(inode_ino));
+            window.get(offset!(inode_sb))
+        };
+        self.version = version(inode, window);
+        self.dev = root.dev;
+        self.magic = root.magic;
+        if sb == root.address {
+            return Some(());
+        }
+        let window = self
+            .window
+            .fill(sb, offset!(derived.super_window), SUPER_WINDOW)?;
+        // SAFETY: the window is filled; `struct super_block` has members of these types.
+        unsafe {
+            self.dev = window.get(offset!(super_dev));
+            self.magic = window.get(offset!(super_magic));
+        }
+        Some(())
+    }
+}
+
+impl FileFacts {
+    /// Fills the body of a frame, but for how the host sees the file.
+    ///
+    /// # Safety
+    ///
+    /// `body` is the caller's.
+    #[inline(always)]
+    pub(crate) unsafe fn fill(&self, body: *mut File, fd: i32, path_len: u64) {
+        // SAFETY: by contract.
+        unsafe {
+            (*body).ino = self.ino;
+            (*body).fs_magic = self.magic;
+            (*body).version = self.version;
+            (*body).dev = self.dev;
+            (*body).mode = self.mode;
+            (*body).flags = self.flags;
+            (*body).fd = fd;
+            (*body).dirfd = AT_FDCWD;
+            (*body).path_len = path_len as u32;
+            (*body).reserved = 0;
+        }
+    }
+}
+
+/// The version of the inode that the window is filled from.
+#[inline(always)]
+fn version(inode: u64, window: Filled) -> Version {
+    // SAFETY: the window is filled; `struct inode` has members of these types.
+    unsafe {
+        Version {
+            size: window.get(offset!(inode_size)),
+            mtime_ns: nanoseconds(
+                window.get(offset!(inode_mtime)),
+                window.get(offset!(inode_mtime_nsec)),
+            ),
+            ctime_ns: nanoseconds(
+                window.get(offset!(inode_ctime)),
+                window.get(offset!(inode_ctime_nsec)),
+            ),
+            generation: generation(inode, window),
+            reserved: 0,
+        }
+    }
+}
+
+/// Nanoseconds since 1970. From 6.13 on the highest bit of a change's nanoseconds says whether
+/// somebody has looked (`I_CTIME_QUERIED` in `include/linux/fs.h`).
+#[inline(always)]
+fn nanoseconds(seconds: i64, rest: u32) -> i64 {
+    seconds
+        .wrapping_mul(1_000_000_000)
+        .wrapping_add(i64::from(rest & 0x3fff_ffff))
+}
+
+/// `i_generation`, which only newer kernels have next to the times.
+#[inline(always)]
+fn generation(inode: u64, window: Filled) -> u32 {
+    let at = offset!(inode_generation);
+    let start = offset!(derived.inode_window);
+    if at >= start && at + 4 <= start + INODE_WINDOW {
+        // SAFETY: the window is filled; `struct inode` has a member of this type there.
+        unsafe { window.get(at) }
+    } else {
+        untyped(inode + at as u64).unwrap_or(0)
+    }
+}
+
+/// `FMODE_BACKING` (`include/linux/fs.h`), since 6.14 and before; the other bit means something else.
+const MAYBE_BACKING: u32 = 1 << 24 | 1 << 25;
+
+/// What a process has mapped when the kernel maps something else.
+struct Mapped {
+    mnt: u64,
+    dentry: u64,
+    inode: u64,
+}
+
+/// What the `backing_file` says that the `struct file` at `file` is the first part of, if it is one:
+/// then mount and dentry are there and belong together.
+#[inline(always)]
+fn mapped(file: u64) -> Option<Mapped> {
+    let mode: u32 = untyped(file + offset!(file_mode) as u64)?;
+    if mode & MAYBE_BACKING == 0 || offset!(backing_user_dentry) == ABSENT as usize {
+        return None;
+    }
+    let mnt: u64 = untyped(file + offset!(backing_user_mnt) as u64)?;
+    let dentry: u64 = untyped(file + offset!(backing_user_dentry) as u64)?;
+    let of_mnt: u64 = untyped(mnt + offset!(vfsmount_sb) as u64)?;
+    let of_dentry: u64 = untyped(dentry + offset!(dentry_sb) as u64)?;
+    let inode: u64 = untyped(dentry + offset!(dentry_inode) as u64)?;
+    (of_mnt == of_dentry && of_mnt != 0 && inode != 0).then_some(Mapped { mnt, dentry, inode })
+}
+
+/// What identifies an inode, and what it is.
+pub(crate) struct Identity {
+    pub(crate) ino: u64,
+    pub(crate) dev: u32,
+    pub(crate) mode: u32,
+}
+
+/// The inode behind the `struct file` at `file`.
+#[inline(always)]
+pub(crate) fn identity(file: u64) -> Option<Identity> {
+    let inode: u64 = untyped(file + offset!(file_inode) as u64)?;
+    let sb: u64 = untyped(inode + offset!(inode_sb) as u64)?;
+    let mode: u16 = untyped(inode + offset!(inode_mode) as u64)?;
+    Some(Identity {
+        ino: untyped(inode + offset!(inode_ino) as u64)?,
+        dev: untyped(sb + offset!(super_dev) as u64)?,
+        mode: u32::from(mode),
+    })
+}
