@@ -7,7 +7,7 @@ use lineage_common::{
     calls::{self, Shape},
     frame::{
         Call, Close, Counted, Credentials, Exec, Exit, File, Fork, FoundFile, FoundMap, Header,
-        HostPath, Kind, Namespaces, Socket,
+        HostPath, Kind, Namespaces, Socket, Use,
     },
 };
 use zerocopy::{FromBytes, Immutable, KnownLayout};
@@ -40,6 +40,10 @@ pub enum Body<'a> {
     FileInherit(FileEvent<'a>),
     /// [`Kind::FILE_CLOSE`]
     FileClose(&'a Close),
+    /// [`Kind::READ`]
+    Read(&'a Use),
+    /// [`Kind::WRITE`]
+    Write(&'a Use),
     /// [`Kind::NET_CONNECT`]
     Connect(SocketEvent<'a>),
     /// [`Kind::NET_ACCEPT`]
@@ -250,6 +254,8 @@ impl<'a> Event<'a> {
             Kind::FILE_OPEN => Body::Open(rest.file()?),
             Kind::FILE_INHERIT => Body::FileInherit(rest.file()?),
             Kind::FILE_CLOSE => Body::FileClose(rest.fixed("close")?),
+            Kind::READ => Body::Read(rest.fixed("use")?),
+            Kind::WRITE => Body::Write(rest.fixed("use")?),
             Kind::NET_CONNECT => Body::Connect(rest.socket()?),
             Kind::NET_ACCEPT => Body::Accept(rest.socket()?),
             Kind::NET_BIND => Body::Bind(rest.socket()?),

@@ -51,6 +51,12 @@ impl Kind {
 
     /// A call of [`crate::calls::SYSCALLS`] whose action has a shape returned. Body: [`Call`].
     pub const CALL: Self = Self(14);
+    /// First bytes read through a descriptor that is no socket, or the first after the content of its
+    /// file was changed otherwise than through it. Body: [`Use`].
+    pub const READ: Self = Self(15);
+    /// First bytes written through such a descriptor, or the first after its file was read or written
+    /// through others. Body: [`Use`].
+    pub const WRITE: Self = Self(16);
 
     /// A file descriptor was found at attach. Body: [`FoundFile`]. Like the next two it does not come
     /// through a ring: see [`FoundFile`].
@@ -70,9 +76,10 @@ impl Kind {
     /// `socketpair` returned: one frame for each end, or one for the failure. Body: [`Socket`].
     pub const NET_PAIR: Self = Self(20);
     /// The first message to an address through a socket that takes one with each message. Body:
-    /// [`Socket`], with that address.
+    /// [`Socket`], with that address. Of other sockets and messages the first through the
+    /// descriptor, without one.
     pub const NET_SEND: Self = Self(21);
-    /// The first message from an address, likewise.
+    /// The first message from an address, or through the descriptor, likewise.
     pub const NET_RECEIVE: Self = Self(22);
 
     /// More than the highest value; the length of per-kind counter arrays.
@@ -350,6 +357,26 @@ pub struct Close {
     /// had open. So is a replaced descriptor of which the probes know nothing. Of such a frame,
     /// with [`Flags::BY_RANGE`] or [`Flags::BY_REPLACE`] and without `opened_cpu`, nothing else follows.
     pub last: i32,
+}
+
+/// Body of [`Kind::READ`] and [`Kind::WRITE`]. The header's result is the bytes of that call.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, FromBytes, IntoBytes, KnownLayout, Immutable)]
+pub struct Use {
+    /// Of a regular file, its version after the call; else all 0.
+    pub version: Version,
+    /// Inode number.
+    pub ino: u64,
+    /// `number` of the frame that recorded the open or first use.
+    pub opened_number: u64,
+    /// `cpu` of that frame.
+    pub opened_cpu: u32,
+    /// Device in the kernel's encoding.
+    pub dev: u32,
+    /// Descriptor.
+    pub fd: i32,
+    /// Always 0.
+    pub reserved: u32,
 }
 
 /// Body of [`Kind::CALL`].
@@ -642,6 +669,7 @@ const _: () = {
     assert!(size_of::<Exit>() == 8);
     assert!(size_of::<File>() == 80);
     assert!(size_of::<Close>() == 48);
+    assert!(size_of::<Use>() == 64);
     assert!(size_of::<Socket>() == 120);
     assert!(size_of::<Call>() == 144);
     assert!(size_of::<Other>() == 24);

@@ -236,6 +236,8 @@ pub struct Derived {
     pub file_window: u32,
     /// First byte of [`INODE_WINDOW`] in `struct inode`.
     pub inode_window: u32,
+    /// First byte of [`MTIME_WINDOW`] in `struct inode`.
+    pub mtime_window: u32,
     /// First byte of [`SUPER_WINDOW`] in `struct super_block`.
     pub super_window: u32,
     /// First byte of [`DENTRY_WINDOW`] in `struct dentry`.
@@ -270,6 +272,7 @@ impl Derived {
     pub const UNKNOWN: Self = Self {
         file_window: ABSENT,
         inode_window: ABSENT,
+        mtime_window: ABSENT,
         super_window: ABSENT,
         dentry_window: ABSENT,
         upid_size: ABSENT,
@@ -293,6 +296,10 @@ pub const FILE_WINDOW: usize = 64;
 /// Bytes of `struct inode` read at once: all `inode_*` members lie in them, but on kernels before
 /// 6.11 for `inode_generation`.
 pub const INODE_WINDOW: usize = 136;
+
+/// Bytes of `struct inode` read at once to see whether the content changed: both parts of
+/// `i_mtime` lie in them.
+pub const MTIME_WINDOW: usize = 24;
 
 /// Bytes of `struct dentry` read at once: all `dentry_*` members but
 /// `d_inode` and `d_sb` lie in them.
@@ -459,5 +466,5 @@ impl Action {
 
 const _: () = {
     assert!(size_of::<KernelLayout>() == FIELDS.len() * 4 + size_of::<Derived>());
-    assert!(size_of::<Derived>() == 80);
+    assert!(size_of::<Derived>() == 84);
 };

@@ -37,6 +37,17 @@ pub const TASKS_MAX: u32 = 65_536;
 /// Those in blocks are not counted.
 pub const DESCRIPTORS_MAX: u32 = 65_536;
 
+/// Regular files of which it is known at one time who wrote them last; see [`crate::task::Turn`]. Of
+/// others their times tell that they were changed. A power of two.
+pub const TURNS_MAX: u32 = 1 << TURNS_BITS;
+
+/// Bits of the number of a place.
+pub const TURNS_BITS: u32 = 14;
+
+/// Records of reads and writes that a descriptor can have at once. Beyond, it has one in each clock
+/// tick, and what was left out is made up for at its next use.
+pub const USES_AT_ONCE_MAX: u32 = 64;
+
 /// Tallies (see [`crate::tally`]) of one process.
 pub const TALLIES_PER_PROCESS_MAX: u32 = 1024;
 

@@ -156,10 +156,57 @@ pub struct Descriptor {
     pub opened_cpu: u32,
     /// Device in the kernel's encoding.
     pub dev: u32,
-    /// 1 for a socket, 2 for one that takes an address with each message, else 0.
-    pub socket: u32,
+    /// What it leads to and what it was used for: [`Self::REGULAR`] and so on.
+    pub used: u32,
+    /// Of a regular file: [`Turn::number`] when it was last read or written through here; 0 when none
+    /// was known.
+    pub turn: u32,
+    /// The clock tick up to which records of its use are drawn already; see
+    /// [`crate::limits::USES_AT_ONCE_MAX`].
+    pub drawn: u32,
     /// Always 0.
     pub reserved: u32,
+    /// Of a regular file that was read or written through here: kernel address of its
+    /// `struct inode`, which stays while the file is open. Never leaves the kernel.
+    pub inode: u64,
+    /// When the content of that file had last changed as it was last read or written through here,
+    /// nanoseconds since 1970 UTC.
+    pub mtime_ns: i64,
+}
+
+impl Descriptor {
+    /// Bytes were read or received, and that is recorded.
+    pub const READ: u32 = 1 << 0;
+    /// Bytes were written or sent, and that is recorded.
+    pub const WRITTEN: u32 = 1 << 1;
+    /// Both: what the next program of the process does anew.
+    pub const USES: u32 = Self::READ | Self::WRITTEN;
+    /// It leads to a regular file, whose content others can change: neither an anonymous inode nor a
+    /// message queue, which the kernel calls regular too.
+    pub const REGULAR: u32 = 1 << 2;
+    /// It leads to a socket.
+    pub const SOCKET: u32 = 1 << 3;
+    /// It leads to a socket that takes an address with each message.
+    pub const ADDRESSED: u32 = 1 << 4;
+}
+
+/// Whose turn it is with a regular file: a place of the map of turns.
+///
+/// A turn begins when a file is written through another descriptor than before, or after others have
+/// read what was written. Times of files cannot tell that: they stand still within a clock tick.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, FromBytes, IntoBytes, KnownLayout, Immutable)]
+pub struct Turn {
+    /// Kernel address of the `struct inode`. Never leaves the kernel. A place is shared by files, and
+    /// the one that is written has it.
+    pub inode: u64,
+    /// Through which descriptor it was last written: number and CPU of the frame that recorded its
+    /// opening or first use, in one word.
+    pub writer: u64,
+    /// Counts the turns of this place, whichever file has it: it never shows the same twice.
+    pub number: u32,
+    /// 1 when the file was read through another descriptor since.
+    pub read: u32,
 }
 
 const _: () = {
@@ -168,6 +215,7 @@ const _: () = {
     assert!(size_of::<Link>() == 16);
     assert!(size_of::<Switch>() == 8);
     assert!(size_of::<DescriptorKey>() == 16);
-    assert!(size_of::<Descriptor>() == 56);
+    assert!(size_of::<Descriptor>() == 80);
+    assert!(size_of::<Turn>() == 24);
     assert!(BLOCK_DESCRIPTORS == u32::BITS as usize);
 };

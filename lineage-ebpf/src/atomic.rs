@@ -79,6 +79,22 @@ pub(crate) unsafe fn or_half(half: *mut u32, bits: u32) {
     }
 }
 
+/// Sets bits of a half word and returns what it was before.
+///
+/// # Safety
+///
+/// As [`fetch_add_half`].
+#[inline(always)]
+pub(crate) unsafe fn fetch_or_half(half: *mut u32, bits: u32) -> u32 {
+    let mut result = u64::from(bits);
+    // SAFETY: by contract. The 32-bit register holds the lower half of the 64-bit one.
+    unsafe {
+        asm!("w1 = atomic_fetch_or((u32 *)({0} + 0), w1)", in(reg) half,
+            inout("r1") result, options(nostack));
+    }
+    result as u32
+}
+
 /// Keeps only these bits of a half word.
 ///
 /// # Safety

@@ -33,9 +33,22 @@ pub(crate) struct Target {
     pub(crate) file: u64,
     pub(crate) ino: u64,
     pub(crate) dev: u32,
-    pub(crate) socket: bool,
-    /// A socket that takes an address with each message.
-    pub(crate) addressed: bool,
+    /// [`Descriptor::REGULAR`] or [`Descriptor::SOCKET`] and [`Descriptor::ADDRESSED`].
+    pub(crate) leads_to: u32,
+}
+
+impl Target {
+    /// Whether it is a socket.
+    #[inline(always)]
+    pub(crate) fn is_socket(&self) -> bool {
+        self.leads_to & Descriptor::SOCKET != 0
+    }
+
+    /// Whether it is a socket that takes an address with each message.
+    #[inline(always)]
+    pub(crate) fn is_addressed(&self) -> bool {
+        self.leads_to & Descriptor::ADDRESSED != 0
+    }
 }
 
 /// The key of a descriptor of the acting process.
@@ -128,8 +141,12 @@ unsafe fn fill(descriptor: *mut Descriptor, target: &Target, sent: &Sent) {
         (*descriptor).opened_number = sent.number;
         (*descriptor).opened_cpu = sent.cpu;
         (*descriptor).dev = target.dev;
-        (*descriptor).socket = u32::from(target.socket) + u32::from(target.addressed);
+        (*descriptor).used = target.leads_to;
+        (*descriptor).turn = 0;
+        (*descriptor).drawn = 0;
         (*descriptor).reserved = 0;
+        (*descriptor).inode = 0;
+        (*descriptor).mtime_ns = 0;
     }
 }
 
@@ -137,7 +154,8 @@ unsafe fn fill(descriptor: *mut Descriptor, target: &Target, sent: &Sent) {
 #[inline(always)]
 pub(crate) fn addressed(actor: &Actor, fd: i32) -> bool {
     // SAFETY: map values stay readable.
-    find(actor, fd).is_some_and(|descriptor| unsafe { (*descriptor).socket } == 2)
+    find(actor, fd)
+        .is_some_and(|descriptor| unsafe { (*descriptor).used } & Descriptor::ADDRESSED != 0)
 }
 
 /// Takes a descriptor out of the table.
@@ -206,7 +224,9 @@ pub(crate) fn leads_to(actor: &Actor, descriptor: *mut Descriptor, file: u64) ->
         (*descriptor).file == file
             && ((*actor.task).shared == 0
                 || facts::identity(file).is_some_and(|identity| {
-                    identity.ino == (*descriptor).ino && identity.dev == (*descriptor).dev
+                    identity.ino == (*descriptor).ino
+                        && identity.dev == (*descriptor).dev
+                        && ((*descriptor).inode == 0 || identity.inode == (*descriptor).inode)
                 }))
     }
 }
@@ -222,7 +242,7 @@ pub(crate) fn close(actor: &Actor, fd: i32, flags: Flags, result: i64) -> Result
         return Err(Skip::Untracked);
     };
     // SAFETY: map values stay readable.
-    let kind = if unsafe { (*descriptor).socket } != 0 {
+    let kind = if unsafe { (*descriptor).used } & Descriptor::SOCKET != 0 {
         Kind::NET_CLOSE
     } else {
         Kind::FILE_CLOSE
@@ -367,7 +387,12 @@ unsafe extern "C" fn sweep_one(index: u64, context: *mut c_void) -> i64 {
     let flags = match sweeping.why {
         Sweep::Exit => Flags::BY_EXIT,
         Sweep::Range => Flags::BY_RANGE,
-        Sweep::Exec if task::file(actor.thread, fd) == Some(file) => return 0,
+        Sweep::Exec if task::file(actor.thread, fd) == Some(file) => {
+            // What the new program does with it is its own.
+            // SAFETY: map values stay writable.
+            unsafe { and_half(&raw mut (*descriptor).used, !Descriptor::USES) };
+            return 0;
+        }
         Sweep::Exec => Flags::BY_EXEC,
     };
     let _ = close(actor, fd, flags, 0);

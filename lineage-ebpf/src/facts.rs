@@ -8,7 +8,8 @@ use lineage_common::{
 use crate::{
     maps::{self, Scratch},
     path::AT_FDCWD,
-    read::{Filled, Window, offset, untyped, words},
+    read::{Window, offset, untyped, words},
+    version,
 };
 
 /// What identifies a file, where its path begins, and how it was opened. Lives in [`Scratch`].
@@ -25,7 +26,7 @@ pub(crate) struct FileFacts {
     pub(crate) mode: u32,
     pub(crate) flags: u32,
     reserved: u32,
-    window: Window<{ words(INODE_WINDOW) }>,
+    pub(crate) window: Window<{ words(INODE_WINDOW) }>,
 }
 
 /// A file system.
@@ -120,7 +121,7 @@ impl FileFacts {
             self.ino = window.get(offset!(inode_ino));
             window.get(offset!(inode_sb))
         };
-        self.version = version(inode, window);
+        self.version = version::of(inode, window);
         self.dev = root.dev;
         self.magic = root.magic;
         if sb == root.address {
@@ -162,47 +163,27 @@ impl FileFacts {
     }
 }
 
-/// The version of the inode that the window is filled from.
-#[inline(always)]
-fn version(inode: u64, window: Filled) -> Version {
-    // SAFETY: the window is filled; `struct inode` has members of these types.
-    unsafe {
-        Version {
-            size: window.get(offset!(inode_size)),
-            mtime_ns: nanoseconds(
-                window.get(offset!(inode_mtime)),
-                window.get(offset!(inode_mtime_nsec)),
-            ),
-            ctime_ns: nanoseconds(
-                window.get(offset!(inode_ctime)),
-                window.get(offset!(inode_ctime_nsec)),
-            ),
-            generation: generation(inode, window),
-            reserved: 0,
-        }
+/// `S_IFMT`, `S_IFREG` (`include/uapi/linux/stat.h`).
+const TYPE_MASK: u32 = 0o170_000;
+const TYPE_REGULAR: u32 = 0o100_000;
+
+/// `ANON_INODE_FS_MAGIC` (`include/uapi/linux/magic.h`), `MQUEUE_MAGIC` (`ipc/mqueue.c`).
+const ANONYMOUS: u64 = 0x0904_1934;
+const QUEUES: u64 = 0x1980_0202;
+
+impl FileFacts {
+    /// Whether it is a regular file. From 6.16 on anonymous inodes have that type, and message queues
+    /// always had.
+    #[inline(always)]
+    pub(crate) fn is_regular(&self) -> bool {
+        self.mode & TYPE_MASK == TYPE_REGULAR && self.magic != ANONYMOUS && self.magic != QUEUES
     }
 }
 
-/// Nanoseconds since 1970. From 6.13 on the highest bit of a change's nanoseconds says whether
-/// somebody has looked (`I_CTIME_QUERIED` in `include/linux/fs.h`).
+/// The address of the inode behind the `struct file` at `file`.
 #[inline(always)]
-fn nanoseconds(seconds: i64, rest: u32) -> i64 {
-    seconds
-        .wrapping_mul(1_000_000_000)
-        .wrapping_add(i64::from(rest & 0x3fff_ffff))
-}
-
-/// `i_generation`, which only newer kernels have next to the times.
-#[inline(always)]
-fn generation(inode: u64, window: Filled) -> u32 {
-    let at = offset!(inode_generation);
-    let start = offset!(derived.inode_window);
-    if at >= start && at + 4 <= start + INODE_WINDOW {
-        // SAFETY: the window is filled; `struct inode` has a member of this type there.
-        unsafe { window.get(at) }
-    } else {
-        untyped(inode + at as u64).unwrap_or(0)
-    }
+pub(crate) fn inode(file: u64) -> Option<u64> {
+    untyped(file + offset!(file_inode) as u64)
 }
 
 /// `FMODE_BACKING` (`include/linux/fs.h`), since 6.14 and before; the other bit means something else.
@@ -233,6 +214,8 @@ fn mapped(file: u64) -> Option<Mapped> {
 
 /// What identifies an inode, and what it is.
 pub(crate) struct Identity {
+    /// Address of the `struct inode`.
+    pub(crate) inode: u64,
     pub(crate) ino: u64,
     pub(crate) dev: u32,
     pub(crate) mode: u32,
@@ -245,6 +228,7 @@ pub(crate) fn identity(file: u64) -> Option<Identity> {
     let sb: u64 = untyped(inode + offset!(inode_sb) as u64)?;
     let mode: u16 = untyped(inode + offset!(inode_mode) as u64)?;
     Some(Identity {
+        inode,
         ino: untyped(inode + offset!(inode_ino) as u64)?,
         dev: untyped(sb + offset!(super_dev) as u64)?,
         mode: u32::from(mode),

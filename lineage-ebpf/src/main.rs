@@ -38,6 +38,8 @@ mod skip;
 mod socket;
 mod tally;
 mod task;
+mod turns;
+mod version;
 
 /// Some helpers are only for programs under a GPL-compatible licence.
 #[unsafe(no_mangle)]

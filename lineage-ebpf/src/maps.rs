@@ -12,15 +12,23 @@ use lineage_common::{
     limits::{
         ADDRESS_BYTES_MAX, BLOCKS_MAX, BULK_RING_BYTES, CONTROL_RING_BYTES, CPUS_MAX,
         DESCRIPTORS_MAX, FRAME_BYTES_MAX, INTERPRETER_BYTES, INTERPRETERS_MAX, LINKS_MAX,
-        PEERS_MAX, TALLY_ENTRIES_MAX, TASKS_MAX,
+        PEERS_MAX, TALLY_ENTRIES_MAX, TASKS_MAX, TURNS_BITS, TURNS_MAX,
     },
     tally::{Tally, TallyKey},
-    task::{Block, Descriptor, DescriptorKey, Link, NO_BLOCK, Switch, Task},
+    task::{Block, Descriptor, DescriptorKey, Link, NO_BLOCK, Switch, Task, Turn},
 };
 
 use crate::{
-    atomic::fetch_add, descriptor::Target, facts::FileFacts, host::Host, path::Walk,
-    probes::process_exec::Arguments, read::mask_32,
+    atomic::fetch_add,
+    descriptor::Target,
+    facts::FileFacts,
+    host::Host,
+    path::Walk,
+    probes::{
+        process_exec::Arguments,
+        transfer::{NEWS_MAX, News},
+    },
+    read::mask_32,
 };
 
 /// `BPF_F_MMAPABLE` (`include/uapi/linux/bpf.h`): the agent reads the map in place.
@@ -135,6 +143,10 @@ pub(crate) struct Peer {
 #[map]
 static BLOCKS: Array<Block> = Array::with_max_entries(BLOCKS_MAX, 0);
 
+/// Who wrote regular files last.
+#[map]
+static TURNS: Array<Turn> = Array::with_max_entries(TURNS_MAX, 0);
+
 /// Blocks that were given back.
 #[map]
 pub(crate) static FREE_BLOCKS: Stack<u32> = Stack::with_max_entries(BLOCKS_MAX, 0);
@@ -202,6 +214,9 @@ pub(crate) struct Scratch {
     pub(crate) peer: Peer,
     /// The frame. Twice the largest, so that a masked offset plus a masked length stay inside.
     pub(crate) frame: [u8; 2 * FRAME_BYTES_MAX],
+    /// What the call that is looked at has moved and is to be recorded; at most [`NEWS_MAX`] of it.
+    pub(crate) news: [News; NEWS_MAX],
+    pub(crate) news_count: u64,
 }
 
 /// The ring a kind goes to, and an eighth of its default size: as much unread wakes the reader.
@@ -231,6 +246,13 @@ pub(crate) fn cpu() -> u32 {
 #[inline(always)]
 pub(crate) fn block(number: u32) -> Option<*mut Block> {
     BLOCKS.get_ptr_mut(number)
+}
+
+/// The place of a regular file among the turns, which may be another one's at the moment.
+#[inline(always)]
+pub(crate) fn turn(inode: u64) -> Option<*mut Turn> {
+    // Fibonacci hashing: addresses differ in their middle, their upper product bits everywhere.
+    TURNS.get_ptr_mut((inode.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> (64 - TURNS_BITS)) as u32)
 }
 
 /// A block nobody has, or [`NO_BLOCK`].

@@ -5,6 +5,10 @@
 pub(crate) enum Skip {
     /// The call is not one that is recorded.
     Untraced,
+    /// Not skipped, but to be recorded by `transfer::report`.
+    News,
+    /// The message has no address.
+    Unaddressed,
     /// The process is not tracked.
     Untracked,
     /// A kernel structure was gone or not readable.

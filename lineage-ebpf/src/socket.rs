@@ -3,6 +3,7 @@
 use lineage_common::{
     frame::{Flags, Held, Kind, Socket},
     limits::ADDRESS_BYTES_MAX,
+    task::Descriptor,
 };
 
 use crate::{
@@ -107,9 +108,9 @@ pub(crate) fn record(
     } else {
         fd
     };
-    let file = if target.socket { target.file } else { 0 };
+    let file = if target.is_socket() { target.file } else { 0 };
     let sent = tell(actor, frame, &what, (shown, file, !done), address);
-    if target.socket {
+    if target.is_socket() {
         let sent = if done { sent } else { Sent::NOTHING };
         descriptor::recorded(actor, fd, target, &sent);
     }
@@ -125,16 +126,30 @@ pub(crate) fn record(
 pub(crate) fn remember(actor: &Actor, fd: i32, kind: Kind) -> Result<(), Skip> {
     let frame = Frame::take(kind)?;
     let target = target(&frame, actor, fd);
-    if target.socket {
+    if target.is_socket() {
         descriptor::recorded(actor, fd, target, &Sent::NOTHING);
     }
-    let socket = target.socket;
+    let socket = target.is_socket();
     frame.release();
     if socket {
         Ok(())
     } else {
         Err(Skip::Unreadable)
     }
+}
+
+/// Records bytes sent or received through the socket behind the `struct file` at a descriptor. The other
+/// end is the kernel's, if it knows one.
+#[inline(never)]
+pub(crate) fn moved(actor: &Actor, fd: i32, file: u64, kind: Kind, bytes: u64) -> Result<(), Skip> {
+    let frame = Frame::take(kind)?;
+    let what = What {
+        kind,
+        flags: Flags(0),
+        result: bytes as i64,
+    };
+    tell(actor, frame, &what, (fd, file, false), &Address::NONE);
+    Ok(())
 }
 
 /// Sends a frame about the socket behind the `struct file`, if any, at the descriptor; with the
@@ -168,22 +183,25 @@ pub(crate) fn tell(
 }
 
 /// What is behind a descriptor, kept in the scratch of the frame to save stack: if it is readable and
-/// a socket, `socket` says so.
+/// a socket, it says so.
 #[inline(always)]
 pub(crate) fn target<'a>(frame: &Frame, actor: &Actor, fd: i32) -> &'a Target {
     // SAFETY: the scratch is ours until the frame is sent, and then until the probe ends: no other
     // is taken that would fill this part.
     let target = unsafe { &mut (*frame.scratch).target };
-    target.socket = false;
-    target.addressed = false;
+    target.leads_to = 0;
     if let Some(file) = task::file(actor.thread, fd)
         && let Some(identity) = facts::identity(file)
     {
         target.file = file;
         target.ino = identity.ino;
         target.dev = identity.dev;
-        target.socket = is_socket(identity.mode);
-        target.addressed = target.socket && addressed(file);
+        if is_socket(identity.mode) {
+            target.leads_to = Descriptor::SOCKET;
+            if addressed(file) {
+                target.leads_to |= Descriptor::ADDRESSED;
+            }
+        }
     }
     target
 }

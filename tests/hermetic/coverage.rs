@@ -130,9 +130,9 @@ fn unrecorded(why: Why) -> String {
 /// The kinds of records a call leads to.
 fn kinds_of(call: &Syscall) -> Vec<&'static str> {
     use kinds::{
-        FILE_CLOSE, FILE_INHERIT, FILE_OPEN, KERNEL_CONTROL, NET_ACCEPT, NET_BIND, NET_CLOSE,
-        NET_CONNECT, NET_INHERIT, NET_LISTEN, NET_PAIR, NET_RECEIVE, NET_SEND, NET_SOCKET,
-        PROCESS_EXEC, PROCESS_FORK, THREAD_START,
+        FILE_CLOSE, FILE_INHERIT, FILE_OPEN, FILE_READ, FILE_WRITE, KERNEL_CONTROL, NET_ACCEPT,
+        NET_BIND, NET_CLOSE, NET_CONNECT, NET_INHERIT, NET_LISTEN, NET_PAIR, NET_RECEIVE, NET_SEND,
+        NET_SOCKET, PROCESS_EXEC, PROCESS_FORK, THREAD_START,
     };
     if call.action.0 >= Action::SHAPED {
         return vec![kind_of_call(call.name, &[0; 8])];
@@ -154,7 +154,14 @@ fn kinds_of(call: &Syscall) -> Vec<&'static str> {
         Action::EXECVE | Action::EXECVEAT => vec![PROCESS_EXEC],
         Action::CLOSE | Action::CLOSE_RANGE | Action::DUP2 => vec![FILE_CLOSE, NET_CLOSE],
         _ if coverage::recorded(call).0 == Column::Counted => {
-            vec![FILE_INHERIT, FILE_CLOSE, NET_INHERIT, NET_CLOSE]
+            let (file, net): (&[_], &[_]) = match call.action {
+                Action::READ => (&[FILE_READ], &[NET_RECEIVE]),
+                Action::WRITE | Action::MQ_SEND => (&[FILE_WRITE], &[NET_SEND]),
+                _ => (&[FILE_READ, FILE_WRITE], &[NET_RECEIVE, NET_SEND]),
+            };
+            let first = [[FILE_INHERIT].as_slice(), file, &[FILE_CLOSE]].concat();
+            let second = [[NET_INHERIT].as_slice(), net, &[NET_CLOSE]].concat();
+            [first, second].concat()
         }
         _ => vec![FILE_OPEN],
     }

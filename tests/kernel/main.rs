@@ -38,3 +38,4 @@ mod snapshot;
 mod socket_create;
 mod tally;
 mod terminal;
+mod transfer;

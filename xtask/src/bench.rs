@@ -19,6 +19,8 @@ use crate::{build, packages, paths, sh};
 const ROUNDS: usize = 9;
 /// Opens per round.
 const OPENS: u64 = 300_000;
+/// Writes, each with a read, per round.
+const TRANSFERS: u64 = 1_000_000;
 /// Opens, each with its close, that make ten million events.
 const MANY_OPENS: u64 = 5_000_000;
 /// Processes of the storm, on every CPU.
@@ -30,6 +32,8 @@ const MIX_RUNS: usize = 20;
 mod budget {
     /// CPU time of open and close, traced to untraced.
     pub(super) const OPEN_RATIO: f64 = 1.7;
+    /// CPU time of a write and a read of one byte, likewise.
+    pub(super) const TRANSFER_RATIO: f64 = 1.6;
     /// Resident memory of the recorder over ten million events.
     pub(super) const RSS_BYTES: f64 = 64.0 * 1024.0 * 1024.0;
     /// Evidence per event of the mix.
@@ -64,6 +68,7 @@ pub(crate) fn run(args: &[String]) -> Result<()> {
     };
     let figures = [
         bench.open_ratio()?,
+        bench.transfer_ratio()?,
         bench.many()?,
         bench.storm()?,
         bench.mix()?,
@@ -97,7 +102,7 @@ impl Figure {
             at_most,
             ..
         } = self;
-        format!("{name:<44} {value:>14.2} {unit:<12} at most {at_most:>12.2}  {verdict}")
+        format!("{name:<50} {value:>14.2} {unit:<12} at most {at_most:>12.2}  {verdict}")
     }
 
     fn json(&self) -> Value {
@@ -124,28 +129,41 @@ struct Bench {
 }
 
 impl Bench {
-    /// CPU time of the workload's opens, alternating without and with the recorder.
     fn open_ratio(&self) -> Result<Vec<Figure>> {
-        let work = self.load("open", OPENS, 1);
+        let ratio = self.ratio("open and close", &self.load("open", OPENS, 1))?;
+        Ok(vec![Figure {
+            name: "open+close, CPU traced / untraced (median)",
+            at_most: budget::OPEN_RATIO,
+            ..ratio
+        }])
+    }
+
+    fn transfer_ratio(&self) -> Result<Vec<Figure>> {
+        let ratio = self.ratio("write and read", &self.load("transfer", TRANSFERS, 1))?;
+        Ok(vec![Figure {
+            name: "1-byte write+read, CPU traced / untraced (median)",
+            at_most: budget::TRANSFER_RATIO,
+            ..ratio
+        }])
+    }
+
+    /// CPU time of a workload, alternating without and with the recorder.
+    fn ratio(&self, what: &'static str, work: &[String]) -> Result<Figure> {
         let (mut plain, mut traced) = (Vec::new(), Vec::new());
         for round in 1..=ROUNDS {
-            sh::say(
-                "Measuring",
-                format!("open and close, round {round} of {ROUNDS}"),
-            );
+            sh::say("Measuring", format!("{what}, round {round} of {ROUNDS}"));
             let (program, arguments) = work.split_first().context("a command")?;
             let output = sh::output(sh::command(program, arguments))?;
             plain.push(cpu_ns(&output)?);
-            traced.push(cpu_ns(&self.record(&work)?.output)?);
+            traced.push(cpu_ns(&self.record(work)?.output)?);
         }
-        let ratio = median(traced) / median(plain);
-        Ok(vec![Figure {
-            name: "open+close, CPU traced / untraced (median)",
+        Ok(Figure {
+            name: what,
             command: work.join(" "),
-            value: ratio,
+            value: median(traced) / median(plain),
             unit: "times",
-            at_most: budget::OPEN_RATIO,
-        }])
+            at_most: f64::INFINITY,
+        })
     }
 
     /// Ten million events on all CPUs: nothing lost, memory bounded.

@@ -154,6 +154,12 @@ kinds! {
     FILE_MAP = "file.map", File, ocsf(Ocsf::FILE, Ocsf::OTHER),
         [path host_path flags mode dev ino generation size mtime_ns ctime_ns offset protection detail],
         "A file that was mapped when recording reached the process: each mapping that is executable or shared, and of other files the first. `detail` has the addresses.";
+    FILE_READ = "file.read", File, ocsf(Ocsf::FILE, 2),
+        [path fd dev ino generation size mtime_ns ctime_ns opened],
+        "First bytes read through this descriptor by this process since it executed its program, or the first after the content of the file was changed otherwise than by writing through it; `result` is the bytes of that call, also of one that copied them to another file or a socket inside the kernel. Of a regular file the version is the one after the call. A call that moves no bytes is none.";
+    FILE_WRITE = "file.write", File, ocsf(Ocsf::FILE, 3),
+        [path fd dev ino generation size mtime_ns ctime_ns opened],
+        "First bytes written through this descriptor by this process since it executed its program, or the first after a recorded process has written the file through another one, or has read there what was written; otherwise like `file.read`. Of both together a descriptor has at most 64 records at once and then one in each clock tick of the kernel; what is left out then is made up for at its next use.";
     FILE_CLOSE = "file.close", File, ocsf(Ocsf::FILE, Ocsf::OTHER),
         [path fd dev ino opened bytes_read bytes_written closed_by],
         "A file descriptor was closed; what went through it in this process.";
@@ -228,10 +234,10 @@ kinds! {
         "A socket listens for connections, or could not be made to; `detail` has the backlog asked for.";
     NET_SEND = "net.send", Net, ocsf(Ocsf::NETWORK, 6),
         [fd ino transport local_addr local_port peer_addr peer_port net_ns cookie],
-        "First message of the process to this address through a socket that takes one with each message, or the first that failed so; `result` is its bytes. The peer is the caller's, so claimed.";
+        "First message of the process to this address through a socket that takes one with each message, or the first that failed so; the peer is the caller's, so claimed. Of other sockets and messages without address the first bytes the program sent through this descriptor: the peer is the kernel's, if there is one. `result` is the bytes.";
     NET_RECEIVE = "net.receive", Net, ocsf(Ocsf::NETWORK, 6),
         [fd ino transport local_addr local_port peer_addr peer_port net_ns cookie],
-        "First message of the process from this address, likewise. The kernel wrote the address to the caller's memory, where it is read: claimed.";
+        "First message of the process from this address, or first bytes the program received through this descriptor, likewise. Where the caller asked for the address, the kernel wrote it to its memory, where it is read: claimed.";
     NET_SNAPSHOT = "net.snapshot", Net, ocsf(Ocsf::NETWORK, Ocsf::OTHER),
         [fd ino transport local_addr local_port peer_addr peer_port net_ns peer_uid peer_pid peer_ino other_end cookie],
         "A socket the process had when recording reached it, like `file.snapshot`.";

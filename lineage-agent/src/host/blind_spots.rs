@@ -40,7 +40,7 @@ pub const BLIND_SPOTS: &[BlindSpot] = &[
     },
     BlindSpot {
         name: "datagram-peers",
-        doc: "Who sent a datagram when the receiver does not ask for the address (recv, read) and its socket is not connected. Of messages with addresses the first of each process, socket and address is recorded, the others are counted; more than 16384 such are forgotten and recorded anew. The address is read from the caller's memory, which another thread can change meanwhile. The socket and its bytes are seen.",
+        doc: "Who sent a datagram when the receiver does not ask for the address (recv, read) and its socket is not connected. Of messages with addresses the first of each process, socket and address is recorded, of others the first through each descriptor; the rest is counted; more than 16384 such are forgotten and recorded anew. The address is read from the caller's memory, which another thread can change meanwhile. The socket and its bytes are seen.",
     },
     BlindSpot {
         name: "work-by-others",
@@ -56,7 +56,11 @@ pub const BLIND_SPOTS: &[BlindSpot] = &[
     },
     BlindSpot {
         name: "open-at-the-end",
-        doc: "Bytes moved through descriptors that are still open, and how often a process made calls that are only counted, when recording stops: totals are told at the close and at the end of the process.",
+        doc: "How many bytes moved through descriptors that are still open, and how often a process made calls that are only counted, when recording stops: totals are told at the close and at the end of the process. That something was read, written, sent or received is recorded at once, and the first of each such call.",
+    },
+    BlindSpot {
+        name: "content-in-turns",
+        doc: "Which of several reads or writes through one descriptor moved what: the first is recorded, and the first after others changed the file or read what was written. Of changes by processes that are not recorded, or through mappings, those are not noticed that leave the time of the last change as it was (several in one clock tick, or a time that was set), and those that came before a write through the same descriptor. Reads and writes that overlap are in the order in which they returned.",
     },
     BlindSpot {
         name: "before-attach",

@@ -12,6 +12,7 @@ mod host;
 mod net;
 mod process;
 mod tally;
+mod transfer;
 
 use lineage_common::frame::{Flags, Header};
 
@@ -151,6 +152,8 @@ impl Fold {
             Body::Open(file) => self.file(kinds::FILE_OPEN, header, &file, sink),
             Body::FileInherit(file) => self.file(kinds::FILE_INHERIT, header, &file, sink),
             Body::FileClose(close) => self.close(kinds::FILE_CLOSE, header, close, sink),
+            Body::Read(used) => self.transfer(kinds::FILE_READ, header, used, sink),
+            Body::Write(used) => self.transfer(kinds::FILE_WRITE, header, used, sink),
             Body::Connect(socket) => self.socket(kinds::NET_CONNECT, header, &socket, sink),
             Body::Accept(socket) => self.socket(kinds::NET_ACCEPT, header, &socket, sink),
             Body::Bind(socket) => self.socket(kinds::NET_BIND, header, &socket, sink),

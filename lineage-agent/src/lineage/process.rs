@@ -271,6 +271,19 @@ impl Processes {
         }
     }
 
+    /// What [`Self::opened`] noted, if it is of the frame that this CPU gave this number.
+    #[must_use]
+    pub fn opened_by(
+        &self,
+        pid: u32,
+        start_ns: u64,
+        fd: i32,
+        frame: (u32, u64),
+    ) -> Option<&Opened> {
+        let opened = self.get(pid, start_ns)?.open.get(&fd)?;
+        (opened.found.is_none() && (opened.cpu, opened.number) == frame).then_some(opened)
+    }
+
     /// Takes back what [`Self::opened`] noted, if it is of the frame that this CPU gave this number.
     pub fn closed(
         &mut self,
@@ -279,10 +292,7 @@ impl Processes {
         fd: i32,
         frame: (u32, u64),
     ) -> Option<Opened> {
-        let opened = self.get(pid, start_ns)?.open.get(&fd)?;
-        if opened.found.is_some() || (opened.cpu, opened.number) != frame {
-            return None;
-        }
+        self.opened_by(pid, start_ns, fd, frame)?;
         self.take(pid, start_ns, fd)
     }
 

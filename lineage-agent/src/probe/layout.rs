@@ -2,7 +2,7 @@
 
 use lineage_common::calls::Machine;
 use lineage_common::layout::{
-    ABSENT, DENTRY_WINDOW, Derived, FIELDS, FILE_WINDOW, INODE_WINDOW, KernelLayout,
+    ABSENT, DENTRY_WINDOW, Derived, FIELDS, FILE_WINDOW, INODE_WINDOW, KernelLayout, MTIME_WINDOW,
     SHORT_NAME_BYTES, SUPER_WINDOW,
 };
 use zerocopy::{FromBytes, IntoBytes};
@@ -73,8 +73,7 @@ pub fn resolve(btf: &Btf<'_>, machine: Machine) -> Result<KernelLayout, LayoutEr
     Ok(layout)
 }
 
-fn derive(btf: &Btf<'_>, machine: Machine, layout: &KernelLayout) -> Result<Derived, LayoutError> {
-    let l = layout;
+fn derive(btf: &Btf<'_>, machine: Machine, l: &KernelLayout) -> Result<Derived, LayoutError> {
     let registers = registers(btf, machine)?;
     let (compat_word, compat_mask) = match machine {
         Machine::X86_64 => (need(btf, "task_struct", "thread_info.status")?, X86_COMPAT),
@@ -108,6 +107,7 @@ fn derive(btf: &Btf<'_>, machine: Machine, layout: &KernelLayout) -> Result<Deri
                 (l.inode_ctime_nsec, 4),
             ],
         )?,
+        mtime_window: mtime_window(l)?,
         super_window: window(
             "super_block",
             SUPER_WINDOW,
@@ -142,6 +142,11 @@ fn derive(btf: &Btf<'_>, machine: Machine, layout: &KernelLayout) -> Result<Deri
         event_opcode: ABSENT,
         page_shift: rustix::param::page_size().trailing_zeros(),
     })
+}
+
+fn mtime_window(layout: &KernelLayout) -> Result<u32, LayoutError> {
+    let members = [(layout.inode_mtime, 8), (layout.inode_mtime_nsec, 4)];
+    window("inode", MTIME_WINDOW, &members)
 }
 
 /// Offsets in `struct pt_regs` of the system call's number and its six arguments.

@@ -189,7 +189,10 @@ impl Tree {
             kinds::NET_SEND | kinds::NET_RECEIVE => {
                 let process = &mut self.processes[acting];
                 process.failures += u64::from(failed(record));
-                process.sockets.add(record);
+                // Of any other the socket is there already.
+                if record.origin == Some("claimed") {
+                    process.sockets.add(record);
+                }
             }
             kinds::FILE_CLOSE | kinds::NET_CLOSE => self.close(record),
             _ => {}

@@ -39,9 +39,14 @@ pub fn recorded(call: &Syscall) -> (Column, &'static str) {
         return shaped(call.action, shape);
     }
     match call.action {
-        Action::READ | Action::WRITE | Action::SENDFILE | Action::SPLICE | Action::TEE => (
+        Action::READ
+        | Action::WRITE
+        | Action::SENDFILE
+        | Action::SPLICE
+        | Action::TEE
+        | Action::MQ_SEND => (
             Column::Counted,
-            "the first use of a descriptor the process did not open, and the bytes at its close",
+            "the first through each descriptor, and the first after others changed the file or read what was written; all bytes at the close",
         ),
         Action::OPEN
         | Action::OPENAT
@@ -57,11 +62,11 @@ pub fn recorded(call: &Syscall) -> (Column, &'static str) {
         ),
         Action::SENDTO | Action::SENDMSG | Action::SENDMMSG => (
             Column::Claimed,
-            "the first message to each address that the caller gives, a connection made so, and the bytes at the close",
+            "the first message to each address that the caller gives, otherwise the first through each descriptor, a connection made so, and the bytes at the close",
         ),
         Action::RECVFROM | Action::RECVMSG | Action::RECVMMSG => (
             Column::Claimed,
-            "the first message from each address that the caller asks for, and the bytes at the close",
+            "the first message from each address that the caller asks for, otherwise the first through each descriptor, and the bytes at the close",
         ),
         Action::SOCKET => (
             Column::Kernel,

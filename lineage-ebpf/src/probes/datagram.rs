@@ -14,13 +14,9 @@ use lineage_common::{
 };
 
 use crate::{
-    descriptor,
     emit::{Frame, What},
     maps::PEERS,
-    probes::{
-        syscall::{Returned, argument},
-        transfer,
-    },
+    probes::syscall::{Returned, argument},
     read::{copy_user_to, mask_name, user},
     skip::Skip,
     socket::{self, Address},
@@ -38,30 +34,68 @@ const INTERRUPTED: i64 = -4;
 const MESSAGE_BYTES: u64 = 64;
 const MESSAGE_LEN: u64 = 56;
 
-/// `sendto`, `recvfrom`, `sendmsg`, `recvmsg`. What moved is counted as for any other call; the rest is
-/// for those with an address.
+/// Whether a call of this action moves messages.
+#[inline(always)]
+pub(crate) fn is_message(action: Action) -> bool {
+    action == Action::RECVMMSG
+        || action == Action::SENDMMSG
+        || action.0 >= Action::SENDTO.0 && action.0 <= Action::RECVMSG.0
+}
+
+/// Whether such a call sends.
+#[inline(always)]
+fn sends(action: Action) -> bool {
+    action == Action::SENDTO || action == Action::SENDMSG || action == Action::SENDMMSG
+}
+
+/// Records a message that could not be sent to the address the caller gave.
+#[inline(always)]
+pub(crate) fn failed(actor: &Actor, call: &Returned, action: Action) -> Result<(), Skip> {
+    if !sends(action) || call.result == AGAIN || call.result == INTERRUPTED {
+        return Err(Skip::Untraced);
+    }
+    told(actor, call, action)
+}
+
+/// Records the addresses of a call's messages.
+///
+/// # Errors
+///
+/// [`Skip::Unaddressed`] when there is none.
 #[inline(never)]
-pub(crate) fn returned(actor: &Actor, call: &Returned, action: Action) -> Result<(), Skip> {
-    let fd = argument!(call, 0) as i32;
-    let sends = action == Action::SENDTO || action == Action::SENDMSG;
-    let named = match action {
-        Action::SENDTO | Action::RECVFROM => argument!(call, 4) != 0,
-        _ => true,
+pub(crate) fn told(actor: &Actor, call: &Returned, action: Action) -> Result<(), Skip> {
+    let address = address(call, action);
+    if address.at == 0 || address.len == 0 {
+        return Err(Skip::Unaddressed);
+    }
+    let several = action == Action::SENDMMSG || action == Action::RECVMMSG;
+    let kind = if sends(action) {
+        Kind::NET_SEND
+    } else {
+        Kind::NET_RECEIVE
     };
-    if sends && named && flags(call, action) & FAST_OPEN != 0 {
-        fast_open(actor, call, action);
-    }
-    if call.result < 0 {
-        if !sends || !named || call.result == AGAIN || call.result == INTERRUPTED {
-            return Err(Skip::Untraced);
-        }
-        return addressed(actor, call, action);
-    }
-    let bytes = call.result as u64;
-    let (read, written) = if sends { (0, bytes) } else { (bytes, 0) };
-    transfer::moved(actor, fd, read, written)?;
-    if named && descriptor::addressed(actor, fd) {
-        return addressed(actor, call, action);
+    let mut messages = Messages {
+        actor: *actor,
+        header: argument!(call, 1),
+        fd: argument!(call, 0) as i32,
+        kind,
+        result: call.result,
+        address,
+        several: u64::from(several && call.result >= 0),
+    };
+    let count = if messages.several == 0 {
+        1
+    } else {
+        (call.result as u64).min(u64::from(MESSAGES_MAX))
+    };
+    // SAFETY: the callback gets the state that lives as long as the call.
+    unsafe {
+        bpf_loop(
+            count as u32,
+            one as *mut c_void,
+            (&raw mut messages).cast(),
+            0,
+        );
     }
     Ok(())
 }
@@ -75,7 +109,7 @@ fn flags(call: &Returned, action: Action) -> u32 {
     }
 }
 
-/// The address of a call.
+/// The address of a call, of several messages that of the first.
 #[inline(always)]
 fn address(call: &Returned, action: Action) -> Address {
     match action {
@@ -97,8 +131,16 @@ fn header(at: u64) -> Address {
 }
 
 /// A connection made by sending. Of a socket that knows no connections it means nothing.
+#[inline(always)]
+pub(crate) fn fast_open(actor: &Actor, call: &Returned, action: Action) {
+    let may = action == Action::SENDTO || action == Action::SENDMSG;
+    if may && flags(call, action) & FAST_OPEN != 0 {
+        connected(actor, call, action);
+    }
+}
+
 #[inline(never)]
-fn fast_open(actor: &Actor, call: &Returned, action: Action) {
+fn connected(actor: &Actor, call: &Returned, action: Action) {
     let fd = argument!(call, 0) as i32;
     let address = address(call, action);
     if address.at != 0 && connects(actor, fd) {
@@ -113,26 +155,9 @@ fn connects(actor: &Actor, fd: i32) -> bool {
         return false;
     };
     let target = socket::target(&frame, actor, fd);
-    let connects = target.socket && !target.addressed;
+    let connects = target.is_socket() && !target.is_addressed();
     frame.release();
     connects
-}
-
-/// The message of a call that moved one, or of one that failed.
-#[inline(never)]
-fn addressed(actor: &Actor, call: &Returned, action: Action) -> Result<(), Skip> {
-    let kind = if action == Action::SENDTO || action == Action::SENDMSG {
-        Kind::NET_SEND
-    } else {
-        Kind::NET_RECEIVE
-    };
-    let address = address(call, action);
-    let message = Message {
-        fd: argument!(call, 0) as i32,
-        kind,
-        result: call.result,
-    };
-    first(actor, &message, &address)
 }
 
 /// What is recorded of a message besides its address.
@@ -150,7 +175,7 @@ fn first(actor: &Actor, message: &Message, address: &Address) -> Result<(), Skip
     }
     let frame = Frame::take(message.kind)?;
     let target = socket::target(&frame, actor, message.fd);
-    if !target.addressed {
+    if !target.is_addressed() {
         frame.release();
         return Err(Skip::Untraced);
     }
@@ -209,69 +234,33 @@ fn significant(address: &Address) -> u64 {
 /// `AF_INET` (`include/linux/socket.h`).
 const INET: u16 = 2;
 
-/// State of a walk over messages, on the stack of [`several`].
+/// State of a walk over messages, on the stack of [`told`].
 struct Messages {
     actor: Actor,
     header: u64,
     fd: i32,
     kind: Kind,
-}
-
-/// `sendmmsg(fd, messages, …)`, `recvmmsg(fd, messages, …)`: each message has an address of its own.
-/// What moved is counted before.
-#[inline(never)]
-pub(crate) fn several(actor: &Actor, call: &Returned, action: Action) -> Result<(), Skip> {
-    let fd = argument!(call, 0) as i32;
-    let at = argument!(call, 1);
-    let kind = if action == Action::SENDMMSG {
-        Kind::NET_SEND
-    } else {
-        Kind::NET_RECEIVE
-    };
-    if call.result < 0 {
-        // The first one failed.
-        if kind != Kind::NET_SEND || call.result == AGAIN || call.result == INTERRUPTED {
-            return Err(Skip::Untraced);
-        }
-        let message = Message {
-            fd,
-            kind,
-            result: call.result,
-        };
-        return first(actor, &message, &header(at));
-    }
-    if !descriptor::addressed(actor, fd) {
-        return Ok(());
-    }
-    let mut messages = Messages {
-        actor: *actor,
-        header: at,
-        fd,
-        kind,
-    };
-    let count = (call.result as u64).min(u64::from(MESSAGES_MAX));
-    // SAFETY: the callback gets the state that lives as long as the call.
-    unsafe {
-        bpf_loop(
-            count as u32,
-            one as *mut c_void,
-            (&raw mut messages).cast(),
-            0,
-        );
-    }
-    Ok(())
+    result: i64,
+    address: Address,
+    /// 1 when each message has a length and an address of its own: `sendmmsg`, `recvmmsg`.
+    several: u64,
 }
 
 unsafe extern "C" fn one(index: u64, context: *mut c_void) -> i64 {
-    // SAFETY: the context is the state that `several` holds on its stack.
+    // SAFETY: the context is the state that `told` holds on its stack.
     let messages = unsafe { &*context.cast::<Messages>() };
-    let at = messages.header + index * MESSAGE_BYTES;
-    let len: u32 = user(at + MESSAGE_LEN).unwrap_or(0);
-    let message = Message {
+    let mut message = Message {
         fd: messages.fd,
         kind: messages.kind,
-        result: i64::from(len),
+        result: messages.result,
     };
-    let _ = first(&messages.actor, &message, &header(at));
+    let mut address = messages.address;
+    if messages.several != 0 {
+        let at = messages.header + index * MESSAGE_BYTES;
+        let len: u32 = user(at + MESSAGE_LEN).unwrap_or(0);
+        message.result = i64::from(len);
+        address = header(at);
+    }
+    let _ = first(&messages.actor, &message, &address);
     0
 }

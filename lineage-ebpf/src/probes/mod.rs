@@ -19,4 +19,4 @@ mod process_fork;
 mod socket_create;
 mod syscall;
 mod tasks;
-mod transfer;
+pub(crate) mod transfer;

@@ -4,6 +4,7 @@ use lineage_common::{
     frame::{File, Flags, HostPath, Kind, Version},
     layout::Action,
     limits::PATH_BYTES_MAX,
+    task::Descriptor,
 };
 
 use crate::{
@@ -111,8 +112,11 @@ fn complete(frame: Frame, actor: &Actor, fd: i32, file: u64, kind: Kind, path: (
             file,
             ino: (*facts).ino,
             dev: (*facts).dev,
-            socket: false,
-            addressed: false,
+            leads_to: if (*facts).is_regular() {
+                Descriptor::REGULAR
+            } else {
+                0
+            },
         };
         (target, u64::from((*body).host.len))
     };

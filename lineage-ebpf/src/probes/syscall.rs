@@ -8,7 +8,7 @@ use crate::{
     atomic::fetch_add,
     maps,
     probes::{
-        accept, bind, call, close, connect, datagram, listen, open, process_exec, process_fork,
+        accept, bind, call, close, connect, listen, open, process_exec, process_fork,
         socket_create, transfer,
     },
     read::{Typed, offset, typed},
@@ -79,19 +79,16 @@ pub(crate) fn returned(
         result,
         number: number as u32,
     };
-    match action {
-        Action::READ | Action::WRITE if call.result >= 0 => {
-            let bytes = call.result as u64;
-            let (read, written) = if action == Action::READ {
-                (bytes, 0)
-            } else {
-                (0, bytes)
-            };
-            transfer::moved(&actor, argument!(call, 0) as i32, read, written)
-        }
-        Action::SENDTO | Action::SENDMSG | Action::RECVFROM | Action::RECVMSG => {
-            datagram::returned(&actor, &call, action)
-        }
+    let done = match action {
+        Action::READ
+        | Action::WRITE
+        | Action::SENDTO
+        | Action::SENDMSG
+        | Action::SENDMMSG
+        | Action::RECVFROM
+        | Action::RECVMSG
+        | Action::RECVMMSG
+        | Action::MQ_SEND => transfer::returned(&actor, &call, action),
         Action::CLOSE => close::returned(&actor, &call),
         Action::OPEN
         | Action::OPENAT
@@ -110,7 +107,11 @@ pub(crate) fn returned(
             }
             rare(&actor, &call, action)
         }
+    };
+    if done == Err(Skip::News) {
+        return transfer::report(&actor);
     }
+    done
 }
 
 /// What is not in the hot loops of programs.
@@ -129,18 +130,8 @@ fn rare(actor: &Actor, call: &Returned, action: Action) -> Result<(), Skip> {
         Action::LISTEN => listen::returned(actor, call),
         Action::DUP2 => close::duplicated(actor, call),
         Action::CLOSE_RANGE => close::range_returned(actor, call),
-        Action::SENDFILE
-        | Action::SPLICE
-        | Action::TEE
-        | Action::MQ_SEND
-        | Action::IOCTL
-        | Action::RECVMMSG
-        | Action::SENDMMSG => {
-            let counted = transfer::several(actor, call, action);
-            if action == Action::RECVMMSG || action == Action::SENDMMSG {
-                return datagram::several(actor, call, action);
-            }
-            counted
+        Action::SENDFILE | Action::SPLICE | Action::TEE | Action::IOCTL => {
+            transfer::copied(actor, call, action)
         }
         Action::EXECVE | Action::EXECVEAT => process_exec::failed(actor, call, action),
         Action::FORK => process_fork::failed(actor, call),

@@ -1,67 +1,337 @@
-//! Bytes moved through descriptors: counted, and the first use of one that was inherited recorded.
+//! Bytes moved through descriptors: counted, and those that are news recorded.
+//!
+//! News are the first bytes each way, and of a regular file the first after others have changed its
+//! content, or have read what was written ([`crate::turns`]). Of a descriptor that was inherited the
+//! first use is recorded before.
 
 use core::ffi::c_void;
 
 use aya_ebpf::helpers::generated::bpf_loop;
 use lineage_common::{
-    frame::{Kind, NO_CPU},
+    frame::{Flags, Kind, NO_CPU, Use, Version},
     layout::Action,
     limits::MESSAGES_MAX,
+    task::Descriptor,
 };
 
 use crate::{
-    atomic::add,
-    descriptor, facts,
+    atomic::{add, and_half, fetch_or_half},
+    descriptor,
+    emit::{BODY, Frame, What},
+    facts,
+    maps::{self, Scratch},
     probes::{
-        ioctl, open,
+        datagram, ioctl, open,
         syscall::{Returned, argument},
     },
     read::user,
     skip::Skip,
     socket::{self, Address},
     task::{self, Actor},
+    turns, version,
 };
 
 /// Size of `struct mmsghdr` (`include/linux/socket.h`) and where its `msg_len` is.
 const MESSAGE_BYTES: u64 = 64;
 const MESSAGE_LEN: u64 = 56;
 
-/// Counts bytes at a descriptor.
+/// Length of the frame of a read or write.
+const USE_LEN: u64 = BODY + size_of::<Use>() as u64;
+
+/// Of no regular file.
+const NONE: Version = Version {
+    size: 0,
+    mtime_ns: 0,
+    ctime_ns: 0,
+    generation: 0,
+    reserved: 0,
+};
+
+/// Bytes that went through a descriptor.
+#[derive(Clone, Copy)]
+pub(crate) struct Moved {
+    pub(crate) fd: i32,
+    /// [`Descriptor::READ`] or [`Descriptor::WRITTEN`].
+    pub(crate) way: u32,
+    pub(crate) bytes: u64,
+}
+
+/// A call that moves bytes through the descriptor in argument 0. Those with a message may have an address.
+#[inline(always)]
+pub(crate) fn returned(actor: &Actor, call: &Returned, action: Action) -> Result<(), Skip> {
+    let message = datagram::is_message(action);
+    if message {
+        datagram::fast_open(actor, call, action);
+    }
+    if call.result < 0 {
+        return if message {
+            datagram::failed(actor, call, action)
+        } else {
+            Err(Skip::Untraced)
+        };
+    }
+    let way = match action {
+        Action::READ | Action::RECVFROM | Action::RECVMSG | Action::RECVMMSG => Descriptor::READ,
+        _ => Descriptor::WRITTEN,
+    };
+    let bytes = match action {
+        Action::RECVMMSG | Action::SENDMMSG => messages(call),
+        Action::MQ_SEND => argument!(call, 2),
+        _ => call.result as u64,
+    };
+    let fd = argument!(call, 0) as i32;
+    let done = moved(actor, &Moved { fd, way, bytes });
+    if !message || !descriptor::addressed(actor, fd) {
+        return done;
+    }
+    match datagram::told(actor, call, action) {
+        // The address tells more than that there was a first message.
+        Ok(()) => {
+            forget();
+            Ok(())
+        }
+        Err(_) => done,
+    }
+}
+
+/// Counts bytes at a descriptor. A call that moved none may still be the first use of what was inherited.
 ///
 /// The file behind it is compared with the one that was there when it was recorded, which shows a
 /// replacement by a call that is not followed. When another thread replaces the descriptor while
 /// the call runs, the bytes count for the new file: the kernel keeps no trace of the old one.
+///
+/// # Errors
+///
+/// [`Skip::News`] when they are the first or otherwise news, for [`report`] to record.
 #[inline(never)]
-pub(crate) fn moved(actor: &Actor, fd: i32, read: u64, written: u64) -> Result<(), Skip> {
-    let file = task::file(actor.thread, fd).ok_or(Skip::Unreadable)?;
-    let known = match descriptor::find(actor, fd) {
+fn moved(actor: &Actor, moved: &Moved) -> Result<(), Skip> {
+    let file = task::file(actor.thread, moved.fd).ok_or(Skip::Unreadable)?;
+    match descriptor::find(actor, moved.fd) {
         Some(known)
             // SAFETY: map values stay readable.
             if unsafe { (*known).opened_cpu } != NO_CPU
                 && descriptor::leads_to(actor, known, file) =>
         {
-            known
+            count(moved, known);
+            if moved.bytes != 0 && is_news(moved, known) {
+                return Err(later(moved, known));
+            }
+            Ok(())
         }
-        _ => {
-            descriptor::replace(actor, fd, file);
-            inherit(actor, fd, file)?;
-            descriptor::find(actor, fd).ok_or(Skip::Unreadable)?
-        }
-    };
-    // SAFETY: map values stay writable.
-    unsafe {
-        if read > 0 {
-            add(&raw mut (*known).bytes_read, read);
-        }
-        if written > 0 {
-            add(&raw mut (*known).bytes_written, written);
-        }
+        _ => moved_first(actor, moved, file),
+    }
+}
+
+/// [`moved`], of a descriptor that is not in the table.
+#[inline(always)]
+fn moved_first(actor: &Actor, moved: &Moved, file: u64) -> Result<(), Skip> {
+    descriptor::replace(actor, moved.fd, file);
+    inherit(actor, moved.fd, file)?;
+    let known = descriptor::find(actor, moved.fd).ok_or(Skip::Unreadable)?;
+    count(moved, known);
+    if moved.bytes != 0 {
+        return Err(later(moved, known));
     }
     Ok(())
 }
 
-/// Records the first use of a descriptor.
+#[inline(always)]
+fn count(moved: &Moved, known: *mut Descriptor) {
+    // SAFETY: map values stay writable.
+    unsafe {
+        let total = if moved.way == Descriptor::READ {
+            &raw mut (*known).bytes_read
+        } else {
+            &raw mut (*known).bytes_written
+        };
+        add(total, moved.bytes);
+    }
+}
+
+/// Whether bytes are the first or otherwise news. Programs use the same descriptors over and over, so
+/// what is none must be seen without a search.
+#[inline(always)]
+fn is_news(moved: &Moved, known: *mut Descriptor) -> bool {
+    // SAFETY: map values stay readable; what was used in this way was noted.
+    unsafe {
+        let used = (*known).used;
+        if used & moved.way == 0 {
+            true
+        } else if used & Descriptor::REGULAR == 0 {
+            false
+        } else if moved.way == Descriptor::READ {
+            turns::is_news_to_read(known)
+        } else {
+            turns::is_news_to_write(known)
+        }
+    }
+}
+
+/// Bytes that are news, until they are recorded. Lives in [`Scratch`].
+///
+/// Every place from which records are made costs the verifier as much as all of them, so they are made
+/// from one, at the end: [`report`].
+#[repr(C)]
+pub(crate) struct News {
+    /// What recorded the descriptor: when another thread has put another one there since, it is none
+    /// of its news.
+    number: u64,
+    moved: Moved,
+}
+
+/// Most news of one call: it reads from one descriptor and writes to another.
+pub(crate) const NEWS_MAX: usize = 2;
+
+/// Keeps news for [`report`].
 #[inline(never)]
+fn later(moved: &Moved, known: *mut Descriptor) -> Skip {
+    let Some(scratch) = maps::scratch(maps::cpu()) else {
+        return Skip::Unreadable;
+    };
+    // SAFETY: no other probe runs on this CPU; the place is one of the two.
+    unsafe {
+        let place = (*scratch).news_count & 1;
+        let news = (&raw mut (*scratch).news)
+            .cast::<News>()
+            .add(place as usize);
+        (*news).number = (*known).opened_number;
+        (*news).moved = *moved;
+        (*scratch).news_count = place + 1;
+    }
+    Skip::News
+}
+
+/// Drops what [`later`] has kept.
+#[inline(always)]
+fn forget() {
+    if let Some(scratch) = maps::scratch(maps::cpu()) {
+        // SAFETY: no other probe runs on this CPU.
+        unsafe { (*scratch).news_count = 0 };
+    }
+}
+
+/// State of the walk over news, on the stack of [`report`].
+struct Reporting {
+    actor: Actor,
+    scratch: *mut Scratch,
+}
+
+/// Records what the last call kept.
+#[inline(never)]
+pub(crate) fn report(actor: &Actor) -> Result<(), Skip> {
+    let scratch = maps::scratch(maps::cpu()).ok_or(Skip::Unreadable)?;
+    let mut reporting = Reporting {
+        actor: *actor,
+        scratch,
+    };
+    // SAFETY: no other probe runs on this CPU; the callback gets the state that lives as long as the
+    // call.
+    unsafe {
+        let count = (*scratch).news_count;
+        (*scratch).news_count = 0;
+        bpf_loop(
+            count as u32,
+            report_one as *mut c_void,
+            (&raw mut reporting).cast(),
+            0,
+        );
+    }
+    Ok(())
+}
+
+unsafe extern "C" fn report_one(index: u64, context: *mut c_void) -> i64 {
+    // SAFETY: the context is the state that `report` holds on its stack; the place is one of the two.
+    unsafe {
+        let reporting = &*context.cast::<Reporting>();
+        let place = (index & 1) as usize;
+        let news = (&raw const (*reporting.scratch).news)
+            .cast::<News>()
+            .add(place);
+        if let Some(known) = descriptor::find(&reporting.actor, (*news).moved.fd)
+            && (*known).opened_number == (*news).number
+        {
+            let moved = (*news).moved;
+            let _ = record_news(&reporting.actor, &moved, known);
+        }
+    }
+    0
+}
+
+/// Records a use that seems to be news.
+#[inline(always)]
+fn record_news(actor: &Actor, moved: &Moved, known: *mut Descriptor) -> Result<(), Skip> {
+    let way = moved.way;
+    // SAFETY: map values stay writable.
+    unsafe {
+        let used = fetch_or_half(&raw mut (*known).used, way);
+        let first = used & way == 0;
+        if used & Descriptor::REGULAR == 0 {
+            return match (first, used & Descriptor::SOCKET) {
+                (false, _) => Ok(()),
+                (true, 0) => record(actor, moved, known),
+                (true, _) => sent_or_received(actor, moved, known),
+            };
+        }
+        if (*known).inode == 0 {
+            (*known).inode = facts::inode((*known).file).ok_or(Skip::Unreadable)?;
+        }
+        if !turns::note(known, way, first) {
+            return Ok(());
+        }
+        if !turns::draw(known) {
+            // The next use is the first again.
+            and_half(&raw mut (*known).used, !way);
+            return Ok(());
+        }
+    }
+    record(actor, moved, known)
+}
+
+#[inline(always)]
+fn sent_or_received(actor: &Actor, moved: &Moved, known: *mut Descriptor) -> Result<(), Skip> {
+    let kind = if moved.way == Descriptor::READ {
+        Kind::NET_RECEIVE
+    } else {
+        Kind::NET_SEND
+    };
+    // SAFETY: map values stay readable.
+    let file = unsafe { (*known).file };
+    socket::moved(actor, moved.fd, file, kind, moved.bytes)
+}
+
+#[inline(never)]
+fn record(actor: &Actor, moved: &Moved, known: *mut Descriptor) -> Result<(), Skip> {
+    let kind = if moved.way == Descriptor::READ {
+        Kind::READ
+    } else {
+        Kind::WRITE
+    };
+    let frame = Frame::take(kind)?;
+    let body = frame.body::<Use>();
+    // SAFETY: map values stay readable; the body is ours until the frame is sent.
+    unsafe {
+        let inode = (*known).inode;
+        if inode == 0 || !version::read(frame.scratch, inode, &raw mut (*body).version) {
+            (*body).version = NONE;
+        }
+        (*body).ino = (*known).ino;
+        (*body).opened_number = (*known).opened_number;
+        (*body).opened_cpu = (*known).opened_cpu;
+        (*body).dev = (*known).dev;
+        (*body).fd = moved.fd;
+        (*body).reserved = 0;
+    }
+    let what = What {
+        kind,
+        flags: Flags(0),
+        result: moved.bytes as i64,
+    };
+    frame.send(actor, what, USE_LEN);
+    Ok(())
+}
+
+/// Records the first use of a descriptor.
+#[inline(always)]
 fn inherit(actor: &Actor, fd: i32, file: u64) -> Result<(), Skip> {
     let identity = facts::identity(file).ok_or(Skip::Unreadable)?;
     if socket::is_socket(identity.mode) {
@@ -70,37 +340,60 @@ fn inherit(actor: &Actor, fd: i32, file: u64) -> Result<(), Skip> {
     open::record(actor, fd, file, Kind::FILE_INHERIT)
 }
 
-/// A call that moves bytes from one descriptor into another, or several messages.
+/// State of a copy, on the stack of [`copied`].
+struct Copy {
+    actor: Actor,
+    sides: [i32; 2],
+    bytes: u64,
+    news: u64,
+}
+
+/// A call that moves bytes from one descriptor into another.
 #[inline(always)]
-pub(crate) fn several(actor: &Actor, call: &Returned, action: Action) -> Result<(), Skip> {
+pub(crate) fn copied(actor: &Actor, call: &Returned, action: Action) -> Result<(), Skip> {
     if call.result < 0 {
         return Err(Skip::Untraced);
     }
-    let (first, second) = (argument!(call, 0), argument!(call, 1));
+    let (first, second) = (argument!(call, 0) as i32, argument!(call, 1) as i32);
     let bytes = call.result as u64;
-    match action {
-        Action::RECVMMSG | Action::SENDMMSG | Action::MQ_SEND => {
-            let (read, written) = match action {
-                Action::RECVMMSG => (messages(call), 0),
-                Action::SENDMMSG => (0, messages(call)),
-                _ => (0, argument!(call, 2)),
-            };
-            moved(actor, first as i32, read, written)
+    let (from, to, bytes) = match action {
+        Action::SENDFILE => (second, first, bytes),
+        Action::SPLICE => (first, argument!(call, 2) as i32, bytes),
+        Action::IOCTL => {
+            let (from, bytes) = ioctl::cloned(actor, call).ok_or(Skip::Untraced)?;
+            (from, first, bytes)
         }
-        _ => {
-            let (from, to, bytes) = match action {
-                Action::SENDFILE => (second as i32, first, bytes),
-                Action::SPLICE => (first as i32, argument!(call, 2), bytes),
-                Action::IOCTL => {
-                    let (from, bytes) = ioctl::cloned(actor, call).ok_or(Skip::Untraced)?;
-                    (from, first, bytes)
-                }
-                _ => (first as i32, second, bytes),
-            };
-            let _ = moved(actor, from, bytes, 0);
-            moved(actor, to as i32, 0, bytes)
-        }
+        _ => (first, second, bytes),
+    };
+    let mut copy = Copy {
+        actor: *actor,
+        sides: [from, to],
+        bytes,
+        news: 0,
+    };
+    // SAFETY: the callback gets the state that lives as long as the call.
+    unsafe {
+        bpf_loop(2, side as *mut c_void, (&raw mut copy).cast(), 0);
     }
+    if copy.news != 0 {
+        return Err(Skip::News);
+    }
+    Ok(())
+}
+
+unsafe extern "C" fn side(index: u64, context: *mut c_void) -> i64 {
+    // SAFETY: the context is the state that `copied` holds on its stack.
+    let copy = unsafe { &mut *context.cast::<Copy>() };
+    let (fd, way) = if index == 0 {
+        (copy.sides[0], Descriptor::READ)
+    } else {
+        (copy.sides[1], Descriptor::WRITTEN)
+    };
+    let bytes = copy.bytes;
+    if moved(&copy.actor, &Moved { fd, way, bytes }) == Err(Skip::News) {
+        copy.news = 1;
+    }
+    0
 }
 
 /// Sum over the messages of one call, on the stack of [`messages`].
@@ -110,7 +403,7 @@ struct Messages {
 }
 
 /// Bytes of `sendmmsg`, `recvmmsg`: each message tells its own length, in the caller's memory.
-#[inline(always)]
+#[inline(never)]
 fn messages(call: &Returned) -> u64 {
     let mut messages = Messages {
         address: argument!(call, 1),

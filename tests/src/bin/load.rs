@@ -1,9 +1,10 @@
 //! Load for the benchmark: does one thing many times and says what it cost.
 //!
 //! ```text
-//! load open COUNT PROCESSES    opens and closes a file COUNT times in each of PROCESSES processes
-//! load storm COUNT PROCESSES   forks and executes a program that ends at once, likewise
-//! load nothing                 ends at once
+//! load open COUNT PROCESSES      opens and closes a file COUNT times in each of PROCESSES processes
+//! load transfer COUNT PROCESSES  writes and reads a byte of a file, likewise
+//! load storm COUNT PROCESSES     forks and executes a program that ends at once, likewise
+//! load nothing                   ends at once
 //! ```
 //!
 //! Each process prints one line of JSON: operations made, and nanoseconds of CPU time that they took
@@ -17,6 +18,7 @@ use std::{
 use anyhow::{Context, Result, bail};
 use rustix::{
     fs::{Mode, OFlags, open},
+    io::{pread, pwrite},
     time::{ClockId, clock_gettime},
 };
 
@@ -38,7 +40,7 @@ fn run(words: &[String]) -> Result<()> {
     let words: Vec<&str> = words.iter().map(String::as_str).collect();
     match words.as_slice() {
         ["nothing"] => Ok(()),
-        [what @ ("open" | "storm"), count, "1"] => {
+        [what @ ("open" | "transfer" | "storm"), count, "1"] => {
             let count: u64 = count.parse().context("COUNT is a number")?;
             let started = cpu_ns();
             repeat(what, count)?;
@@ -48,7 +50,7 @@ fn run(words: &[String]) -> Result<()> {
             );
             Ok(())
         }
-        [what @ ("open" | "storm"), count, processes] => {
+        [what @ ("open" | "transfer" | "storm"), count, processes] => {
             let processes: usize = processes.parse().context("PROCESSES is a number")?;
             let me = std::env::current_exe()?;
             let children: Vec<_> = (0..processes)
@@ -61,18 +63,40 @@ fn run(words: &[String]) -> Result<()> {
             }
             Ok(())
         }
-        _ => bail!("usage: load open|storm COUNT PROCESSES"),
+        _ => bail!("usage: load open|transfer|storm COUNT PROCESSES"),
     }
 }
 
 fn repeat(what: &str, count: u64) -> Result<()> {
+    match what {
+        "open" => opens(count),
+        "transfer" => transfers(count),
+        _ => storm(count),
+    }
+}
+
+fn opens(count: u64) -> Result<()> {
+    for _ in 0..count {
+        drop(open(FILE, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())?);
+    }
+    Ok(())
+}
+
+/// One byte at a time, through one descriptor: what a call costs is all there is.
+fn transfers(count: u64) -> Result<()> {
+    let file = tempfile::tempfile().context("cannot make a file")?;
+    let mut byte = [0];
+    for _ in 0..count {
+        pwrite(&file, &byte, 0)?;
+        pread(&file, &mut byte, 0)?;
+    }
+    Ok(())
+}
+
+fn storm(count: u64) -> Result<()> {
     let me = std::env::current_exe()?;
     for _ in 0..count {
-        if what == "open" {
-            drop(open(FILE, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())?);
-        } else {
-            nothing(&me)?;
-        }
+        nothing(&me)?;
     }
     Ok(())
 }

@@ -19,6 +19,7 @@ use crate::{
 const IN_PROGRESS: i64 = -115;
 
 impl Fold {
+    /// Records a socket or what was done with it.
     pub(super) fn socket<S: Sink>(
         &mut self,
         kind: &'static str,
@@ -34,7 +35,7 @@ impl Fold {
         let ends = ends(event, header.kind == Kind::NET_BIND);
         let done = header.result >= 0 || header.result == IN_PROGRESS;
         let message = matches!(header.kind, Kind::NET_SEND | Kind::NET_RECEIVE);
-        // With a message goes the address of a peer of its own.
+        // A message may have the address of a peer of its own, and the end is known.
         let other = if done && !message {
             self.other_end(socket)
         } else {

@@ -13,6 +13,7 @@ use crate::{
 };
 
 mod found;
+mod transfer;
 
 /// Keeps what the fold sends, field by field.
 #[derive(Default)]

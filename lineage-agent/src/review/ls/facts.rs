@@ -34,6 +34,7 @@ pub(super) fn push(line: &mut Line, kind: &str, record: &Record<'_>) {
             exit(line, record);
         }
         kinds::FILE_OPEN | kinds::FILE_INHERIT | kinds::FILE_SNAPSHOT => file(line, record),
+        kinds::FILE_READ | kinds::FILE_WRITE => transfer(line, kind, record),
         kinds::FILE_MAP => mapping(line, record),
         kinds::FILE_CLOSE | kinds::NET_CLOSE => close(line, record),
         kinds::FILE_DIGEST => digest(line, record),
@@ -244,6 +245,28 @@ fn mapping(line: &mut Line, record: &Record<'_>) {
     }
 }
 
+/// The file, and how much of it went through the descriptor in this call.
+fn transfer(line: &mut Line, kind: &str, record: &Record<'_>) {
+    match (record.path, record.fd) {
+        (Some(path), _) => line.push(Style::Plain, Fit::Shorten, path),
+        (None, Some(fd)) => line.push(Style::Plain, Fit::Keep, format!("fd {fd}")),
+        (None, None) => {}
+    }
+    moved(line, kind == kinds::FILE_WRITE, record);
+    if let Some(opened) = record.opened {
+        line.push(Style::Dim, Fit::Drop, format!("opened {opened}"));
+    }
+}
+
+/// How many bytes the call moved.
+fn moved(line: &mut Line, out: bool, record: &Record<'_>) {
+    let Some(bytes) = record.result.and_then(|bytes| u64::try_from(bytes).ok()) else {
+        return;
+    };
+    let style = if out { Style::Change } else { Style::Plain };
+    line.push(style, Fit::Keep, text::bytes(bytes));
+}
+
 fn close(line: &mut Line, record: &Record<'_>) {
     failure(line, record);
     if let Some(path) = record.path {
@@ -294,6 +317,9 @@ fn socket(line: &mut Line, kind: &str, record: &Record<'_>) {
             false => (Style::Dim, Fit::Drop),
         };
         line.push(style, fit, transport);
+    }
+    if let kinds::NET_SEND | kinds::NET_RECEIVE = kind {
+        moved(line, kind == kinds::NET_SEND, record);
     }
     if let Some(pid) = record.peer_pid.filter(|pid| record.pid != Some(*pid)) {
         line.push(Style::Dim, Fit::Drop, format!("with process {pid}"));
