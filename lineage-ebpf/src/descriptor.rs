@@ -107,8 +107,8 @@ pub(crate) fn remember(actor: &Actor, fd: i32, target: &Target, sent: &Sent) {
     }
 }
 
-/// [`remember`], in the map.
-#[inline(always)]
+/// [`remember`], in the map. Not inlined: its stack is free otherwise.
+#[inline(never)]
 fn remember_high(actor: &Actor, fd: i32, target: &Target, sent: &Sent) {
     let mut descriptor = MaybeUninit::<Descriptor>::uninit();
     // SAFETY: all fields are filled.

@@ -11,7 +11,7 @@ use crate::{
     emit::{BODY, Frame, Sent, What},
     endpoints, facts,
     maps::Scratch,
-    read::{copy_user, mask_name, offset, untyped},
+    read::{Typed, copy_user, mask_name, offset, untyped},
     skip::Skip,
     task::{self, Actor},
 };
@@ -186,11 +186,19 @@ pub(crate) fn tell(
 /// a socket, it says so.
 #[inline(always)]
 pub(crate) fn target<'a>(frame: &Frame, actor: &Actor, fd: i32) -> &'a Target {
+    look(frame.scratch, actor.thread, fd);
     // SAFETY: the scratch is ours until the frame is sent, and then until the probe ends: no other
     // is taken that would fill this part.
-    let target = unsafe { &mut (*frame.scratch).target };
+    unsafe { &(*frame.scratch).target }
+}
+
+/// Not inlined: its stack is free again afterwards.
+#[inline(never)]
+fn look(scratch: *mut Scratch, thread: Typed, fd: i32) {
+    // SAFETY: the scratch is the caller's.
+    let target = unsafe { &mut (*scratch).target };
     target.leads_to = 0;
-    if let Some(file) = task::file(actor.thread, fd)
+    if let Some(file) = task::file(thread, fd)
         && let Some(identity) = facts::identity(file)
     {
         target.file = file;
@@ -203,7 +211,6 @@ pub(crate) fn target<'a>(frame: &Frame, actor: &Actor, fd: i32) -> &'a Target {
             }
         }
     }
-    target
 }
 
 /// Whether the socket takes an address with each message.

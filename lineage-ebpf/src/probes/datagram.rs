@@ -34,15 +34,7 @@ const INTERRUPTED: i64 = -4;
 const MESSAGE_BYTES: u64 = 64;
 const MESSAGE_LEN: u64 = 56;
 
-/// Whether a call of this action moves messages.
-#[inline(always)]
-pub(crate) fn is_message(action: Action) -> bool {
-    action == Action::RECVMMSG
-        || action == Action::SENDMMSG
-        || action.0 >= Action::SENDTO.0 && action.0 <= Action::RECVMSG.0
-}
-
-/// Whether such a call sends.
+/// Whether a call of this action sends messages.
 #[inline(always)]
 fn sends(action: Action) -> bool {
     action == Action::SENDTO || action == Action::SENDMSG || action == Action::SENDMMSG

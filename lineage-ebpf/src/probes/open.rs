@@ -8,9 +8,9 @@ use lineage_common::{
 };
 
 use crate::{
-    descriptor::{self, Target},
+    descriptor,
     emit::{BODY, Frame, What},
-    facts, host,
+    host, maps,
     path::{self, AT_FDCWD},
     probes::syscall::{Returned, argument},
     read::{copy_user_string, user},
@@ -83,51 +83,68 @@ pub(crate) fn record(actor: &Actor, fd: i32, file: u64, kind: Kind) -> Result<()
 #[inline(never)]
 fn record_call(actor: &Actor, fd: i32, file: u64, kind: Kind, call_flags: u32) -> Result<(), Skip> {
     let frame = Frame::take(kind)?;
-    let known = path::set_root(frame.scratch, actor.thread).is_some();
-    if !known || !facts::read(frame.scratch, file) {
+    if path::set_root(frame.scratch, actor.thread).is_none() {
         frame.release();
         return Err(Skip::Unreadable);
     }
     // SAFETY: the scratch is ours until the frame is sent.
-    let facts = unsafe { &mut (*frame.scratch).facts };
-    let path = path::append(frame.scratch, PATH, facts.mnt, facts.dentry);
-    let host = host::append(frame.scratch, PATH + path.0, path.1);
-    facts.flags |= call_flags & OF_THE_CALL;
-    // SAFETY: the body is ours until the frame is sent.
-    unsafe { (*frame.body::<File>()).host = host };
-    complete(frame, actor, fd, file, kind, path);
-    Ok(())
-}
-
-/// Fills the body, sends the frame, remembers the descriptor.
-#[inline(always)]
-fn complete(frame: Frame, actor: &Actor, fd: i32, file: u64, kind: Kind, path: (u64, Flags)) {
-    let (path_len, flags) = path;
-    let body = frame.body::<File>();
-    // SAFETY: the scratch is ours until the frame is sent.
-    let (target, host_len) = unsafe {
-        let facts = &raw const (*frame.scratch).facts;
-        (*facts).fill(body, fd, path_len);
-        let target = Target {
-            file,
-            ino: (*facts).ino,
-            dev: (*facts).dev,
-            leads_to: if (*facts).is_regular() {
-                Descriptor::REGULAR
-            } else {
-                0
-            },
-        };
-        (target, u64::from((*body).host.len))
-    };
+    let target = unsafe { &mut (*frame.scratch).target };
+    target.file = file;
+    // SAFETY: as above.
+    let filled = fill_file(
+        unsafe { (*frame.scratch).cpu },
+        fd,
+        call_flags & OF_THE_CALL,
+    );
+    if filled == 0 {
+        frame.release();
+        return Err(Skip::Unreadable);
+    }
     let opened = kind == Kind::FILE_OPEN;
     let what = What {
         kind,
-        flags,
+        flags: Flags((filled >> 32) as u16),
         result: if opened { i64::from(fd) } else { 0 },
     };
-    let sent = frame.send(actor, what, PATH + path_len + host_len);
-    descriptor::remember(actor, fd, &target, &sent);
+    let sent = frame.send(actor, what, filled & 0xffff_ffff);
+    descriptor::remember(actor, fd, target, &sent);
+    Ok(())
+}
+
+/// Fills the body and the target of the frame in the scratch of `cpu` from the target's `struct file`,
+/// and appends the paths: the length of the frame, and above it the flags; 0 when something cannot be
+/// read. A global function, see [`crate`].
+#[unsafe(no_mangle)]
+#[inline(never)]
+extern "C" fn fill_file(cpu: u32, fd: i32, call_flags: u32) -> u64 {
+    let Some(scratch) = maps::scratch(cpu) else {
+        return 0;
+    };
+    // SAFETY: the scratch is the caller's.
+    unsafe {
+        let facts = &raw mut (*scratch).facts;
+        let target = &raw mut (*scratch).target;
+        if !(*facts).read((*target).file, (*scratch).walk.root_sb) {
+            return 0;
+        }
+        (*facts).flags |= call_flags;
+        let (len, flags) = path::append_here(scratch, PATH, (*facts).mnt, (*facts).dentry);
+        let host = host::append_here(scratch, PATH + len, flags);
+        let body = (&raw mut (*scratch).frame)
+            .cast::<u8>()
+            .add(BODY as usize)
+            .cast::<File>();
+        (*facts).fill(body, fd, len);
+        (*body).host = host;
+        (*target).ino = (*facts).ino;
+        (*target).dev = (*facts).dev;
+        (*target).leads_to = if (*facts).is_regular() {
+            Descriptor::REGULAR
+        } else {
+            0
+        };
+        PATH + len + u64::from(host.len) | u64::from(flags.0) << 32
+    }
 }
 
 /// What the caller asked for.

@@ -2,14 +2,15 @@
 
 use aya_ebpf::{macros::btf_tracepoint, programs::BtfTracePointContext};
 use aya_log_ebpf::warn;
-use lineage_common::{layout::Action, tally::Class};
+use lineage_common::{layout::Action, tally::Class, task::Descriptor};
 
 use crate::{
     atomic::fetch_add,
     maps,
     probes::{
         accept, bind, call, close, connect, listen, open, process_exec, process_fork,
-        socket_create, transfer,
+        socket_create,
+        transfer::{self, Moved},
     },
     read::{Typed, offset, typed},
     skip::Skip,
@@ -80,15 +81,30 @@ pub(crate) fn returned(
         number: number as u32,
     };
     let done = match action {
-        Action::READ
-        | Action::WRITE
-        | Action::SENDTO
+        Action::READ | Action::WRITE if call.result >= 0 => {
+            let way = if action == Action::READ {
+                Descriptor::READ
+            } else {
+                Descriptor::WRITTEN
+            };
+            let fd = argument!(call, 0) as i32;
+            transfer::moved(
+                &actor,
+                &Moved {
+                    fd,
+                    way,
+                    bytes: call.result as u64,
+                },
+            )
+        }
+        Action::READ | Action::WRITE => Err(Skip::Untraced),
+        Action::SENDTO
         | Action::SENDMSG
         | Action::SENDMMSG
         | Action::RECVFROM
         | Action::RECVMSG
         | Action::RECVMMSG
-        | Action::MQ_SEND => transfer::returned(&actor, &call, action),
+        | Action::MQ_SEND => transfer::message(&actor, &call, action),
         Action::CLOSE => close::returned(&actor, &call),
         Action::OPEN
         | Action::OPENAT

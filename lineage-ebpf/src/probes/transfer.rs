@@ -56,22 +56,15 @@ pub(crate) struct Moved {
     pub(crate) bytes: u64,
 }
 
-/// A call that moves bytes through the descriptor in argument 0. Those with a message may have an address.
-#[inline(always)]
-pub(crate) fn returned(actor: &Actor, call: &Returned, action: Action) -> Result<(), Skip> {
-    let message = datagram::is_message(action);
-    if message {
-        datagram::fast_open(actor, call, action);
-    }
+/// A call that moves messages, which may have an address each.
+#[inline(never)]
+pub(crate) fn message(actor: &Actor, call: &Returned, action: Action) -> Result<(), Skip> {
+    datagram::fast_open(actor, call, action);
     if call.result < 0 {
-        return if message {
-            datagram::failed(actor, call, action)
-        } else {
-            Err(Skip::Untraced)
-        };
+        return datagram::failed(actor, call, action);
     }
     let way = match action {
-        Action::READ | Action::RECVFROM | Action::RECVMSG | Action::RECVMMSG => Descriptor::READ,
+        Action::RECVFROM | Action::RECVMSG | Action::RECVMMSG => Descriptor::READ,
         _ => Descriptor::WRITTEN,
     };
     let bytes = match action {
@@ -81,7 +74,7 @@ pub(crate) fn returned(actor: &Actor, call: &Returned, action: Action) -> Result
     };
     let fd = argument!(call, 0) as i32;
     let done = moved(actor, &Moved { fd, way, bytes });
-    if !message || !descriptor::addressed(actor, fd) {
+    if !descriptor::addressed(actor, fd) {
         return done;
     }
     match datagram::told(actor, call, action) {
@@ -104,7 +97,7 @@ pub(crate) fn returned(actor: &Actor, call: &Returned, action: Action) -> Result
 ///
 /// [`Skip::News`] when they are the first or otherwise news, for [`report`] to record.
 #[inline(never)]
-fn moved(actor: &Actor, moved: &Moved) -> Result<(), Skip> {
+pub(crate) fn moved(actor: &Actor, moved: &Moved) -> Result<(), Skip> {
     let file = task::file(actor.thread, moved.fd).ok_or(Skip::Unreadable)?;
     match descriptor::find(actor, moved.fd) {
         Some(known)
@@ -414,7 +407,7 @@ fn messages(call: &Returned) -> u64 {
     unsafe {
         bpf_loop(
             count as u32,
-            message as *mut c_void,
+            one_message as *mut c_void,
             (&raw mut messages).cast(),
             0,
         );
@@ -422,7 +415,7 @@ fn messages(call: &Returned) -> u64 {
     messages.bytes
 }
 
-unsafe extern "C" fn message(index: u64, context: *mut c_void) -> i64 {
+unsafe extern "C" fn one_message(index: u64, context: *mut c_void) -> i64 {
     // SAFETY: the context is the state that `messages` holds on its stack.
     let messages = unsafe { &mut *context.cast::<Messages>() };
     let len: Option<u32> = user(messages.address + index * MESSAGE_BYTES + MESSAGE_LEN);
