@@ -20,6 +20,7 @@ mod ending;
 mod ends;
 mod exec;
 mod exit;
+mod flow;
 mod fork;
 mod host_path;
 mod inherit;

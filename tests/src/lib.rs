@@ -4,6 +4,7 @@
 //! `oracle/` compares with strace, `programs/` too, with programs from elsewhere.
 
 pub mod evidence;
+pub mod flow;
 pub mod invariants;
 pub mod oracle;
 pub mod programs;

@@ -2,11 +2,12 @@
 //!
 //! An end is known while the descriptor is open that its latest record is about. A TCP connection is
 //! recognised by its network namespace, both addresses, and where the sequence numbers of both
-//! directions began, which never are those of an earlier connection between the same addresses. One of
+//! directions began, which never are those of an earlier connection between the same addresses: so an
+//! end of one is known for a while longer, because a client can be gone before it is accepted. One of
 //! `AF_UNIX` is by the inode numbers of its sockets, each of which the kernel tells of the other.
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, BTreeSet, HashMap},
     net::Ipv4Addr,
     sync::Arc,
 };
@@ -17,6 +18,9 @@ use super::address::{IPPROTO_TCP, family};
 
 /// Most ends kept; beyond, the oldest are forgotten.
 const ENDS_MAX: usize = 1 << 16;
+
+/// Most of them that are closed already.
+const CLOSED_MAX: usize = 1 << 12;
 
 /// One end of a connection: the record that tells of it, and who holds it.
 #[derive(Debug, Clone)]
@@ -29,10 +33,12 @@ pub(super) struct End {
     pub(super) uid: Option<Arc<str>>,
 }
 
-/// All ends that are open.
+/// All ends that are open, and of TCP the latest that were.
 #[derive(Debug, Default)]
 pub(super) struct Connections {
     ends: BTreeMap<u64, Open>,
+    /// `seq` of those that are closed.
+    closed: BTreeSet<u64>,
     /// `seq` by the inode number of the socket.
     by_ino: HashMap<u64, u64>,
     /// `seq` by both addresses of TCP.
@@ -85,7 +91,7 @@ impl Connections {
             self.forget(*seq);
         }
         if self.ends.len() >= ENDS_MAX
-            && let Some((oldest, _)) = self.ends.first_key_value()
+            && let Some(oldest) = self.closed.first().or(self.ends.keys().next())
         {
             self.forget(*oldest);
         }
@@ -107,8 +113,26 @@ impl Connections {
         );
     }
 
+    /// The end that this record told of was closed.
+    pub(super) fn closed(&mut self, seq: u64) {
+        let keep = self
+            .ends
+            .get(&seq)
+            .is_some_and(|end| end.addresses.is_some());
+        if !keep {
+            return self.forget(seq);
+        }
+        self.closed.insert(seq);
+        if self.closed.len() > CLOSED_MAX
+            && let Some(oldest) = self.closed.first()
+        {
+            self.forget(*oldest);
+        }
+    }
+
     /// Forgets the end that this record told of.
-    pub(super) fn forget(&mut self, seq: u64) {
+    fn forget(&mut self, seq: u64) {
+        self.closed.remove(&seq);
         let Some(open) = self.ends.remove(&seq) else {
             return;
         };

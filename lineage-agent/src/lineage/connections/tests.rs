@@ -51,8 +51,40 @@ fn both_ends_of_a_tcp_connection() {
     assert_eq!(other(&connections, &client), None);
     connections.opened(&server, end(8));
     assert_eq!(other(&connections, &client), Some(8));
-    connections.forget(8);
-    assert_eq!(other(&connections, &client), None);
+}
+
+#[test]
+fn an_end_of_tcp_is_known_after_its_close() {
+    let (client, server) = (tcp(1, (1000, 80), (5, 21)), tcp(2, (80, 1000), (21, 6)));
+    let mut connections = Connections::default();
+    connections.opened(&client, end(7));
+    connections.closed(7);
+    assert_eq!(other(&connections, &server), Some(7));
+    // Its inode number may be another socket's by then.
+    connections.opened(&tcp(1, (2000, 80), (50, 70)), end(8));
+    assert_eq!(other(&connections, &server), None);
+}
+
+#[test]
+fn closed_ends_are_bounded_and_give_way_first() {
+    let mut connections = Connections::default();
+    let one = |at: u64| tcp(at, (u32::try_from(at).unwrap(), 80), (5, 21));
+    for at in 1..=CLOSED_MAX as u64 + 1 {
+        connections.opened(&one(at), end(at));
+        connections.closed(at);
+    }
+    assert_eq!(connections.ends.len(), CLOSED_MAX);
+    assert_eq!(other(&connections, &tcp(0, (80, 1), (21, 6))), None);
+    assert_eq!(other(&connections, &tcp(0, (80, 2), (21, 6))), Some(2));
+    for ino in 1_000_000..1_000_000 + ENDS_MAX as u64 {
+        connections.opened(&unix(ino, 0), end(ino));
+    }
+    assert_eq!(
+        (connections.ends.len(), connections.closed.len()),
+        (ENDS_MAX, 0)
+    );
+    let first = unix(9, 1_000_000);
+    assert_eq!(other(&connections, &first), Some(1_000_000));
 }
 
 #[test]
@@ -108,8 +140,11 @@ fn unix_sockets_are_told_by_their_inodes() {
     connections.opened(&unix(1, 2), end(8));
     assert_eq!(other(&connections, &unix(2, 1)), Some(8));
     assert_eq!(other(&connections, &unix(3, 1)), None);
-    connections.forget(7);
+    connections.closed(7);
     assert_eq!(other(&connections, &unix(2, 1)), Some(8));
+    connections.closed(8);
+    assert_eq!(other(&connections, &unix(2, 1)), None);
+    connections.opened(&unix(1, 2), end(9));
     connections.clear();
     assert_eq!(other(&connections, &unix(2, 1)), None);
 }

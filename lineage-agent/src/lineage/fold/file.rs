@@ -121,7 +121,7 @@ impl Fold {
             .processes
             .closed(header.pid, header.start, close.fd, frame);
         if let Some(opened) = &opened {
-            self.connections.forget(opened.seq);
+            self.connections.closed(opened.seq);
         }
         self.emit(header, kind, sink, |_, record| {
             record.fd = Some(i64::from(close.fd));

@@ -23,6 +23,8 @@
 //! - `print WORD`: writes the word, or the number it names, and a newline to standard output.
 //! - `report`: writes a line with the process id and the time, in nanoseconds since 1970, to standard
 //!   output, in one call.
+//! - `tell LABEL FD`: writes a line with the label, the process id, and device and inode number of what the
+//!   descriptor leads to, to standard output, in one call.
 //! - `exit N`, `pause` (until a signal ends the process), `kill PID SIGNAL`
 //!
 //! **Files**
@@ -30,6 +32,7 @@
 //!   `open-old @fd PATH FLAGS` (the `open` call of x86-64); new files get mode 0644
 //! - `read FD N` (one call, at most `N` bytes), `pread FD N OFFSET`, `readv FD N`
 //! - `write FD N` (`N` letters), `pwrite FD N OFFSET`, `writev FD N`
+//! - `copy OUT IN N`: reads until there are `N` bytes, and writes these.
 //! - `sendfile OUT IN N`, `copy-range OUT IN N`, `splice OUT IN N`
 //! - `close FD`, `close-range FIRST LAST`, `dup @fd FD`, `dup2 FD NEW`, `dup3 FD NEW` (close-on-exec)
 //! - `pipe @read @write`, `memfd @fd NAME`, `cloexec FD`
@@ -156,6 +159,12 @@ impl Actor {
             }
             b"report" => {
                 let line = format!("{} {}\n", std::process::id(), sys::now()?);
+                sys::write_all(1, line.as_bytes())?;
+            }
+            b"tell" => {
+                let label = words.next("a label")?.to_string_lossy();
+                let (device, inode) = sys::identity(words.number(self)?)?;
+                let line = format!("{label} {} {device} {inode}\n", std::process::id());
                 sys::write_all(1, line.as_bytes())?;
             }
             _ => return Ok(false),

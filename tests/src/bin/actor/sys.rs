@@ -82,6 +82,25 @@ pub(crate) fn exists(path: &CStr) -> Result<bool, Failure> {
     }
 }
 
+/// Device and inode number of what a descriptor leads to.
+///
+/// # Errors
+///
+/// As [`call`].
+pub(crate) fn identity(fd: i64) -> Result<(u64, u64), Failure> {
+    let mut status = [0; size_of::<libc::stat>()];
+    let args = &mut [Arg::Int(fd), Arg::Out(&mut status)];
+    call("fstat", libc::SYS_fstat, args)?;
+    let word = |offset: usize| {
+        let bytes = status[offset..].first_chunk();
+        u64::from_ne_bytes(*bytes.expect("the structure has more"))
+    };
+    Ok((
+        word(std::mem::offset_of!(libc::stat, st_dev)),
+        word(std::mem::offset_of!(libc::stat, st_ino)),
+    ))
+}
+
 /// The time: nanoseconds since 1970.
 ///
 /// # Errors
