@@ -6,8 +6,8 @@
 use lineage_common::{
     calls::{self, Shape},
     frame::{
-        Call, Close, Counted, Credentials, Exec, Exit, File, Fork, FoundFile, FoundMap, Header,
-        HostPath, Kind, Namespaces, Socket, Use,
+        Call, Close, Counted, Credentials, Exec, Exit, File, Flags, Fork, FoundFile, FoundMap,
+        Header, HostPath, Kind, Namespaces, Pass, Socket, Use,
     },
 };
 use zerocopy::{FromBytes, Immutable, KnownLayout};
@@ -68,6 +68,8 @@ pub enum Body<'a> {
     Send(SocketEvent<'a>),
     /// [`Kind::NET_RECEIVE`]
     Receive(SocketEvent<'a>),
+    /// [`Kind::PASS`]
+    Pass(PassEvent<'a>),
     /// [`Kind::FILE_SNAPSHOT`], [`Kind::NET_SNAPSHOT`] or [`Kind::MAP_SNAPSHOT`]
     Found(Found<'a>),
 }
@@ -134,6 +136,24 @@ pub struct SocketEvent<'a> {
     pub peer: &'a [u8],
     /// The address the caller gave or got, a `struct sockaddr`; empty when there is none.
     pub given: &'a [u8],
+}
+
+/// A descriptor that went with a message.
+#[derive(Debug, Clone, Copy)]
+pub struct PassEvent<'a> {
+    /// What it leads to.
+    pub to: Passed<'a>,
+    /// Through which socket, and how.
+    pub pass: Pass,
+}
+
+/// What a passed descriptor leads to.
+#[derive(Debug, Clone, Copy)]
+pub enum Passed<'a> {
+    /// A file, or nothing: then its inode number is 0.
+    File(FileEvent<'a>),
+    /// A socket.
+    Socket(SocketEvent<'a>),
 }
 
 /// A call with what it names.
@@ -268,6 +288,7 @@ impl<'a> Event<'a> {
             Kind::NET_PAIR => Body::Pair(rest.socket()?),
             Kind::NET_SEND => Body::Send(rest.socket()?),
             Kind::NET_RECEIVE => Body::Receive(rest.socket()?),
+            Kind::PASS => Body::Pass(rest.pass(header.flags)?),
             Kind::FILE_SNAPSHOT | Kind::NET_SNAPSHOT | Kind::MAP_SNAPSHOT => {
                 Body::Found(rest.found(header.kind)?)
             }
@@ -290,6 +311,16 @@ impl<'a> Cursor<'a> {
         part: &'static str,
     ) -> Result<&'a T, FrameError> {
         let (value, rest) = T::ref_from_prefix(self.rest).map_err(|_| self.short(part))?;
+        self.rest = rest;
+        Ok(value)
+    }
+
+    /// A part that need not be aligned.
+    fn copied<T: FromBytes + KnownLayout + Immutable>(
+        &mut self,
+        part: &'static str,
+    ) -> Result<T, FrameError> {
+        let (value, rest) = T::read_from_prefix(self.rest).map_err(|_| self.short(part))?;
         self.rest = rest;
         Ok(value)
     }
@@ -340,6 +371,16 @@ impl<'a> Cursor<'a> {
             path: self.bytes(file.path_len, "path")?,
             host: self.host(file.host)?,
         })
+    }
+
+    fn pass(&mut self, flags: Flags) -> Result<PassEvent<'a>, FrameError> {
+        let to = if flags.has(Flags::OF_SOCKET) {
+            Passed::Socket(self.socket()?)
+        } else {
+            Passed::File(self.file()?)
+        };
+        let pass = self.copied("pass")?;
+        Ok(PassEvent { to, pass })
     }
 
     fn host(&mut self, host: HostPath) -> Result<HostFile<'a>, FrameError> {

@@ -81,6 +81,9 @@ impl Kind {
     pub const NET_SEND: Self = Self(21);
     /// The first message from an address, or through the descriptor, likewise.
     pub const NET_RECEIVE: Self = Self(22);
+    /// A descriptor went with a message through a socket, or was to. Body: [`File`], or [`Socket`] with
+    /// [`Flags::OF_SOCKET`]: what it leads to; then, behind the byte strings, [`Pass`].
+    pub const PASS: Self = Self(23);
 
     /// More than the highest value; the length of per-kind counter arrays.
     pub const COUNT: usize = 32;
@@ -123,6 +126,10 @@ impl Flags {
     pub const TARGET_CUT: Self = Self(1 << 11);
     /// The text was cut at a limit, or could not be read.
     pub const TEXT_CUT: Self = Self(1 << 12);
+    /// The body is that of a socket.
+    pub const OF_SOCKET: Self = Self(1 << 13);
+    /// More descriptors went with the messages of the call than are recorded.
+    pub const DESCRIPTORS_CUT: Self = Self(1 << 14);
 
     /// Whether every bit of `other` is set.
     #[must_use]
@@ -205,6 +212,17 @@ pub struct Version {
     pub generation: u32,
     /// Always 0.
     pub reserved: u32,
+}
+
+impl Version {
+    /// Of no file.
+    pub const NONE: Self = Self {
+        size: 0,
+        mtime_ns: 0,
+        ctime_ns: 0,
+        generation: 0,
+        reserved: 0,
+    };
 }
 
 /// How the host sees a file: the bytes of that path, which come last in the frame, and what they
@@ -597,6 +615,35 @@ impl Held {
     pub const PEER: u16 = 2;
 }
 
+/// Last part of [`Kind::PASS`]: the socket a descriptor went through, and the message. It need not be
+/// aligned.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, FromBytes, IntoBytes, KnownLayout, Immutable)]
+pub struct Pass {
+    /// Inode number of the socket.
+    pub socket_ino: u64,
+    /// Inode number of the socket at the other end; 0 when there is none.
+    pub peer_ino: u64,
+    /// As [`Socket::peer_start`].
+    pub peer_start: u64,
+    /// As [`Socket::peer_pid`].
+    pub peer_pid: u32,
+    /// Descriptor of the socket.
+    pub socket_fd: i32,
+    /// Number of the system call in the native table.
+    pub number: u32,
+    /// `MSG_*` (`include/linux/socket.h`) the call was given.
+    pub asked: u32,
+    /// `MSG_*` in the message's header afterwards: of one received what the kernel says of it.
+    pub told: u32,
+    /// Which descriptor of the message, from 0.
+    pub index: u32,
+    /// 1 when it was sent, 0 when received.
+    pub sends: u32,
+    /// 1 when an exec closes the descriptor.
+    pub closes_on_exec: u32,
+}
+
 /// Body of [`Kind::FILE_SNAPSHOT`].
 ///
 /// What a process has when recording reaches it is not sent through the rings: it may be more than
@@ -671,6 +718,7 @@ const _: () = {
     assert!(size_of::<Close>() == 48);
     assert!(size_of::<Use>() == 64);
     assert!(size_of::<Socket>() == 120);
+    assert!(size_of::<Pass>() == 56);
     assert!(size_of::<Call>() == 144);
     assert!(size_of::<Other>() == 24);
     assert!(size_of::<Counted>() == 48);

@@ -79,6 +79,14 @@ pub const DESCRIPTOR_MAX: u32 = 1024 * 1024;
 /// Most messages one `sendmmsg` or `recvmmsg` moves, `UIO_MAXIOV` (`include/uapi/linux/uio.h`).
 pub const MESSAGES_MAX: u32 = 1024;
 
+/// Most descriptors recorded of the messages of one call; one message has no more than 253
+/// (`SCM_MAX_FD`, `include/net/scm.h`).
+pub const PASSED_MAX: u64 = 1024;
+
+/// Most looks at the control messages of one call: at a message, a control message or a descriptor. A
+/// message of the default largest size (`net.core.optmem_max`) has 8192 control messages.
+pub const CONTROL_STEPS_MAX: u32 = 1 << 15;
+
 /// Most arguments read of an exec that failed.
 pub const ARGUMENTS_MAX: u32 = 4096;
 

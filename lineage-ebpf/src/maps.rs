@@ -25,6 +25,7 @@ use crate::{
     host::Host,
     path::Walk,
     probes::{
+        pass::Passing,
         process_exec::Arguments,
         transfer::{NEWS_MAX, News},
     },
@@ -212,6 +213,8 @@ pub(crate) struct Scratch {
     pub(crate) arguments: Arguments,
     /// Whom a message goes to or comes from: here and not on the stack, again to save it.
     pub(crate) peer: Peer,
+    /// Which descriptors go with messages, likewise. Kept from one frame to the next.
+    pub(crate) passing: Passing,
     /// The frame. Twice the largest, so that a masked offset plus a masked length stay inside.
     pub(crate) frame: [u8; 2 * FRAME_BYTES_MAX],
     /// What the call that is looked at has moved and is to be recorded; at most [`NEWS_MAX`] of it.

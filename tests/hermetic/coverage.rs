@@ -130,9 +130,10 @@ fn unrecorded(why: Why) -> String {
 /// The kinds of records a call leads to.
 fn kinds_of(call: &Syscall) -> Vec<&'static str> {
     use kinds::{
-        FILE_CLOSE, FILE_INHERIT, FILE_OPEN, FILE_READ, FILE_WRITE, KERNEL_CONTROL, NET_ACCEPT,
-        NET_BIND, NET_CLOSE, NET_CONNECT, NET_INHERIT, NET_LISTEN, NET_PAIR, NET_RECEIVE, NET_SEND,
-        NET_SOCKET, PROCESS_EXEC, PROCESS_FORK, THREAD_START,
+        DESCRIPTOR_PASS, DESCRIPTOR_RECEIVE, FILE_CLOSE, FILE_INHERIT, FILE_OPEN, FILE_READ,
+        FILE_WRITE, KERNEL_CONTROL, NET_ACCEPT, NET_BIND, NET_CLOSE, NET_CONNECT, NET_INHERIT,
+        NET_LISTEN, NET_PAIR, NET_RECEIVE, NET_SEND, NET_SOCKET, PROCESS_EXEC, PROCESS_FORK,
+        THREAD_START,
     };
     if call.action.0 >= Action::SHAPED {
         return vec![kind_of_call(call.name, &[0; 8])];
@@ -145,10 +146,18 @@ fn kinds_of(call: &Syscall) -> Vec<&'static str> {
         Action::LISTEN => vec![NET_LISTEN],
         Action::PAIR => vec![NET_PAIR],
         Action::SOCKET => vec![NET_SOCKET, NET_INHERIT, NET_CLOSE],
-        Action::SENDTO | Action::SENDMSG => vec![NET_CONNECT, NET_SEND, NET_INHERIT, NET_CLOSE],
-        Action::SENDMMSG => vec![NET_SEND, NET_INHERIT, NET_CLOSE],
-        Action::RECVFROM | Action::RECVMSG | Action::RECVMMSG => {
-            vec![NET_RECEIVE, NET_INHERIT, NET_CLOSE]
+        Action::SENDTO => vec![NET_CONNECT, NET_SEND, NET_INHERIT, NET_CLOSE],
+        Action::SENDMSG => vec![
+            NET_CONNECT,
+            NET_SEND,
+            NET_INHERIT,
+            NET_CLOSE,
+            DESCRIPTOR_PASS,
+        ],
+        Action::SENDMMSG => vec![NET_SEND, NET_INHERIT, NET_CLOSE, DESCRIPTOR_PASS],
+        Action::RECVFROM => vec![NET_RECEIVE, NET_INHERIT, NET_CLOSE],
+        Action::RECVMSG | Action::RECVMMSG => {
+            vec![NET_RECEIVE, NET_INHERIT, NET_CLOSE, DESCRIPTOR_RECEIVE]
         }
         Action::FORK => vec![PROCESS_FORK, THREAD_START],
         Action::EXECVE | Action::EXECVEAT => vec![PROCESS_EXEC],

@@ -117,17 +117,23 @@ impl Flow {
     }
 
     /// Fails unless exactly these places, one after the other, are the way from the file `source` to the
-    /// file `sink`, the token has arrived there, and it did not come from anywhere else.
+    /// file `sink`, and the token has arrived there.
     fn expect(&self, way: &[Place]) {
+        self.expect_ways(&[way]);
+    }
+
+    /// [`Self::expect`], of several ways.
+    fn expect_ways(&self, ways: &[&[Place]]) {
         let sink = fs::read_to_string(self.run.recorder.path("sink")).expect("written");
         assert!(sink.contains(TOKEN), "{sink}");
-        let mut places = vec![self.file("source")];
-        places.extend(way.iter().cloned());
-        places.push(self.file("sink"));
-        let expected: BTreeSet<Hop> = (places.windows(2))
-            .map(|hop| (hop[0].clone(), hop[1].clone()))
-            .collect();
-        let found = between(&self.run.rows, &self.file("source"), &self.file("sink"));
+        let (source, sink) = (self.file("source"), self.file("sink"));
+        let mut expected: BTreeSet<Hop> = BTreeSet::new();
+        for way in ways {
+            let from = std::iter::once(&source).chain(*way);
+            let to = way.iter().chain(std::iter::once(&sink));
+            expected.extend(from.cloned().zip(to.cloned()));
+        }
+        let found = between(&self.run.rows, &source, &sink);
         assert_eq!(found, expected, "{:#?}", self.told);
     }
 
@@ -341,6 +347,29 @@ fn through_the_memory_of_a_child() {
         flow.thing("child"),
         flow.process("second"),
     ]);
+}
+
+#[test]
+fn through_a_pipe_that_was_passed() {
+    let flow = Stage::new().script(
+        "socketpair @x @y stream \
+         fork @a [ close @y open @s <source> O_RDONLY pipe @r @w copy @w @s 6 pass @x @r ; \
+           tell first @r tell here @x ] \
+         fork @b [ close @x receive @y @r ; open @o <sink> O_WRONLY|O_CREAT copy @o @r 6 \
+           tell second @r tell there @y ] \
+         wait @a wait @b",
+    );
+    assert_eq!(flow.thing("first"), flow.thing("second"));
+    let (first, second) = (flow.process("first"), flow.process("second"));
+    let pipe = [first.clone(), flow.thing("first"), second.clone()];
+    // The message had a byte of its own.
+    let [sent, received] = flow.connection("here", "there");
+    flow.expect_ways(&[&pipe, &[first, sent, received, second]]);
+    let received = flow.run.rows.only("descriptor.receive", &json!({}));
+    assert_eq!(
+        flow.thing("second"),
+        Place::File(received.int("dev"), received.int("ino"))
+    );
 }
 
 /// A program by this name on this machine.

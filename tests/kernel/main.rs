@@ -32,6 +32,7 @@ mod loss;
 mod open;
 mod others;
 mod pair;
+mod pass;
 mod recognised;
 mod refusals;
 mod signals;

@@ -591,7 +591,8 @@ fn told_once(rows: &Rows) {
             continue;
         }
         let at = (row.int("pid"), fd);
-        if let Some(opened) = row.get("opened").as_i64() {
+        let closes = kind.ends_with(".close");
+        if let Some(opened) = row.get("opened").as_i64().filter(|_| closes) {
             assert!(closed.insert(opened), "{row:?}");
             let opened = rows.at(opened);
             let since = touched

@@ -147,7 +147,7 @@ kinds! {
         "A file was opened or created, or could not be.";
     FILE_INHERIT = "file.inherit", File, ocsf(Ocsf::FILE, 14),
         [path host_path fd flags mode dev ino generation size mtime_ns ctime_ns],
-        "First use of a file descriptor the process did not open itself: inherited, duplicated, received, or open before recording.";
+        "First use of a file descriptor the process did not open itself: inherited, duplicated, or open before recording.";
     FILE_SNAPSHOT = "file.snapshot", File, ocsf(Ocsf::FILE, Ocsf::OTHER),
         [path host_path fd flags mode dev ino generation size mtime_ns ctime_ns offset],
         "A file descriptor the process had when recording reached it (with `tid`: that this thread has for itself). The two ends of a pipe have the same `dev` and `ino`; `flags` tell which is which. Its first use makes no `file.inherit`, and its close names it, unless the process has executed a program in between.";
@@ -244,6 +244,12 @@ kinds! {
     NET_CLOSE = "net.close", Net, ocsf(Ocsf::NETWORK, 2),
         [fd ino transport local_addr local_port peer_addr peer_port opened bytes_read bytes_written closed_by],
         "A socket was closed; what went through it in this process.";
+    DESCRIPTOR_PASS = "descriptor.pass", File, ocsf(Ocsf::FILE, Ocsf::OTHER),
+        [call fd path host_path flags mode dev ino generation size mtime_ns ctime_ns transport local_addr local_port peer_addr peer_port net_ns cookie socket_ino peer_uid peer_pid peer_ino other_end detail],
+        "A descriptor was sent with a message through a Unix socket (`SCM_RIGHTS`), or could not be. Which it is the caller's memory says, so that is claimed; file or socket, with its addresses, are what it led to when the call returned. `socket_ino`, `peer_uid`, `peer_pid`, `peer_ino` and `other_end` are of the socket it went through; `detail` has the descriptor of that and the position in the message.";
+    DESCRIPTOR_RECEIVE = "descriptor.receive", File, ocsf(Ocsf::FILE, Ocsf::OTHER),
+        [call fd path host_path flags mode dev ino generation size mtime_ns ctime_ns transport local_addr local_port peer_addr peer_port net_ns cookie socket_ino peer_uid peer_pid peer_ino other_end detail],
+        "A descriptor was received with a message, likewise: its later use makes no `file.inherit`, and its close names this record. `detail` has also `close_on_exec` if an exec closes it, `peek` if the message stays in the queue, and `control_cut` if the kernel had more for the message than there was room for.";
     PROCESS_CHROOT = "process.chroot", Process, None,
         [call path dir],
         "The root directory of the process was changed, or could not be.";

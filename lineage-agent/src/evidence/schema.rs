@@ -232,7 +232,7 @@ registry! {
     52 exit_code I64 Kernel "Status given to exit, 0-255.";
     53 exit_signal I64 Kernel "Signal that ended the process.";
     54 truncated Text Derived "Names of the fields of this record that were cut at a limit, comma separated.";
-    55 notes Text Derived "Conditions worth knowing, comma separated: `unlinked` (the file had lost its name), `unreachable` (it is not below the process's root), `core-dump`, `gone` (the process ended before it could be looked at), `not-on-host` (the process has another root or mount namespace, and the host has no path to the file).";
+    55 notes Text Derived "Conditions worth knowing, comma separated: `unlinked` (the file had lost its name), `unreachable` (it is not below the process's root), `core-dump`, `more-not-recorded` (more descriptors went with the messages of this call, and only these are recorded), `gone` (the process ended before it could be looked at), `not-on-host` (the process has another root or mount namespace, and the host has no path to the file).";
     56 detail Text Derived "What else there is to say, as JSON: of a call its arguments, with the kernel's names for numbers.";
     57 cpu I64 Derived "For `evidence.loss`: the CPU whose frames were lost.";
     58 lost_first U64 Derived "For `evidence.loss`: number of the first frame lost on that CPU.";
@@ -262,6 +262,7 @@ registry! {
     82 count U64 Kernel "Of a call that is only counted: 1 for the first of its kind (the same `kind`, `call`, `request` and `rdev`) of the process, at once; when the process ends, how many there were, if there was more than that one.";
     83 request I64 Kernel "What was asked for, as the kernel numbers it: of ioctl, ptrace and bpf, the opcode for io_uring, the number of a call of another table.";
     84 rdev I64 Kernel "The device a device file stands for, encoded as `st_rdev` of stat(2).";
+    88 socket_ino I64 Kernel "Inode number of the socket that a descriptor was passed through.";
     90 entry Text Derived "What an interpreter was given to run: the script as it was named, or the name of a module. From `argv`, or from `filename` when the kernel ran the script.";
 }
 

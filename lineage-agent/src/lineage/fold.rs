@@ -10,6 +10,7 @@ mod file;
 mod found;
 mod host;
 mod net;
+mod pass;
 mod process;
 mod tally;
 mod transfer;
@@ -163,6 +164,7 @@ impl Fold {
             Body::Pair(socket) => self.socket(kinds::NET_PAIR, header, &socket, sink),
             Body::Send(socket) => self.socket(kinds::NET_SEND, header, &socket, sink),
             Body::Receive(socket) => self.socket(kinds::NET_RECEIVE, header, &socket, sink),
+            Body::Pass(pass) => self.pass(header, &pass, sink),
             Body::Call(call) => self.call(header, &call, sink),
             Body::Tally(tally) => self.tally(header, &tally, sink),
             Body::NetClose(close) => self.close(kinds::NET_CLOSE, header, close, sink),

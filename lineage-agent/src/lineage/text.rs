@@ -86,6 +86,7 @@ impl Scratch {
                 (flags.has(Flags::UNLINKED), "unlinked"),
                 (flags.has(Flags::UNREACHABLE), "unreachable"),
                 (flags.has(Flags::CORE_DUMP), "core-dump"),
+                (flags.has(Flags::DESCRIPTORS_CUT), "more-not-recorded"),
             ],
         );
     }

@@ -179,7 +179,9 @@ impl Tree {
             kinds::FILE_OPEN | kinds::FILE_INHERIT | kinds::FILE_SNAPSHOT => {
                 self.file(record, acting);
             }
+            kinds::DESCRIPTOR_RECEIVE if record.path.is_some() => self.file(record, acting),
             kinds::NET_BIND
+            | kinds::DESCRIPTOR_RECEIVE
             | kinds::NET_CONNECT
             | kinds::NET_ACCEPT
             | kinds::NET_INHERIT

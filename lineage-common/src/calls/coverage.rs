@@ -60,13 +60,21 @@ pub fn recorded(call: &Syscall) -> (Column, &'static str) {
             Column::Counted,
             "the first, and at the end of the process how many",
         ),
-        Action::SENDTO | Action::SENDMSG | Action::SENDMMSG => (
+        Action::SENDTO => (
             Column::Claimed,
             "the first message to each address that the caller gives, otherwise the first through each descriptor, a connection made so, and the bytes at the close",
         ),
-        Action::RECVFROM | Action::RECVMSG | Action::RECVMMSG => (
+        Action::SENDMSG | Action::SENDMMSG => (
+            Column::Claimed,
+            "the first message to each address that the caller gives, a connection made so, the bytes at the close, and each descriptor that goes with a message",
+        ),
+        Action::RECVFROM => (
             Column::Claimed,
             "the first message from each address that the caller asks for, otherwise the first through each descriptor, and the bytes at the close",
+        ),
+        Action::RECVMSG | Action::RECVMMSG => (
+            Column::Claimed,
+            "the first message from each address that the caller asks for, the bytes at the close, and each descriptor that comes with a message",
         ),
         Action::SOCKET => (
             Column::Kernel,

@@ -13,6 +13,7 @@ mod ioctl;
 mod listen;
 mod newborn;
 mod open;
+pub(crate) mod pass;
 pub(crate) mod process_exec;
 mod process_exit;
 mod process_fork;

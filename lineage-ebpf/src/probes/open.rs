@@ -21,15 +21,6 @@ use crate::{
 /// Where an open's path begins: after the header and the body.
 const PATH: u64 = BODY + size_of::<File>() as u64;
 
-/// Of no file.
-const NONE: Version = Version {
-    size: 0,
-    mtime_ns: 0,
-    ctime_ns: 0,
-    generation: 0,
-    reserved: 0,
-};
-
 /// `O_CREAT | O_WRONLY | O_TRUNC`, what `creat` means.
 const CREAT_FLAGS: u32 = 0o100 | 0o1 | 0o1000;
 
@@ -116,7 +107,7 @@ fn record_call(actor: &Actor, fd: i32, file: u64, kind: Kind, call_flags: u32) -
 /// read. A global function, see [`crate`].
 #[unsafe(no_mangle)]
 #[inline(never)]
-extern "C" fn fill_file(cpu: u32, fd: i32, call_flags: u32) -> u64 {
+pub(crate) extern "C" fn fill_file(cpu: u32, fd: i32, call_flags: u32) -> u64 {
     let Some(scratch) = maps::scratch(cpu) else {
         return 0;
     };
@@ -166,7 +157,7 @@ fn claimed(actor: &Actor, call: &Returned, action: Action) -> Result<(), Skip> {
     unsafe {
         (*body).ino = 0;
         (*body).fs_magic = 0;
-        (*body).version = NONE;
+        (*body).version = Version::NONE;
         (*body).dev = 0;
         (*body).mode = asked.mode;
         (*body).flags = asked.flags;

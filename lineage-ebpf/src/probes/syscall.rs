@@ -8,7 +8,7 @@ use crate::{
     atomic::fetch_add,
     maps,
     probes::{
-        accept, bind, call, close, connect, listen, open, process_exec, process_fork,
+        accept, bind, call, close, connect, listen, open, pass, process_exec, process_fork,
         socket_create,
         transfer::{self, Moved},
     },
@@ -104,7 +104,13 @@ pub(crate) fn returned(
         | Action::RECVFROM
         | Action::RECVMSG
         | Action::RECVMMSG
-        | Action::MQ_SEND => transfer::message(&actor, &call, action),
+        | Action::MQ_SEND => {
+            let told = transfer::message(&actor, &call, action);
+            if action != Action::MQ_SEND {
+                let _ = pass::returned(&actor, &call, action);
+            }
+            told
+        }
         Action::CLOSE => close::returned(&actor, &call),
         Action::OPEN
         | Action::OPENAT

@@ -56,7 +56,8 @@ impl Fold {
         Ok(())
     }
 
-    fn tell_opened<S: Sink>(
+    /// Tells of a file that a process has open, which this record tells first.
+    pub(super) fn tell_opened<S: Sink>(
         &mut self,
         header: &Header,
         event: &FileEvent<'_>,

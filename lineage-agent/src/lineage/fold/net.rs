@@ -55,10 +55,7 @@ impl Fold {
             record.notes = some(&text.notes);
             record.detail = detail.as_deref();
             set_ends(record, &ends);
-            record.peer_ino = other.ino.map(u64::cast_signed);
-            record.peer_pid = other.pid.map(i64::from);
-            record.peer_uid = other.uid.as_deref();
-            record.other_end = other.seq;
+            other.set(record);
         })?;
         if done && !message {
             let process = self.processes.get(header.pid, header.start);
@@ -77,7 +74,7 @@ impl Fold {
 
     /// What is known of the other end of a socket: of `AF_UNIX` the kernel says who made it, otherwise
     /// its record does.
-    fn other_end(&self, socket: &Socket) -> Other {
+    pub(super) fn other_end(&self, socket: &Socket) -> Other {
         let end = self.connections.other(socket);
         let mut other = Other {
             ino: (socket.peer_ino != 0).then_some(socket.peer_ino),
@@ -96,11 +93,21 @@ impl Fold {
 
 /// The other end of a connection. Absent parts are not known.
 #[derive(Debug, Default)]
-struct Other {
+pub(super) struct Other {
     ino: Option<u64>,
     pid: Option<u32>,
     uid: Option<std::sync::Arc<str>>,
     seq: Option<u64>,
+}
+
+impl Other {
+    /// Fills the fields of the other end.
+    pub(super) fn set<'a>(&'a self, record: &mut Record<'a>) {
+        record.peer_ino = self.ino.map(u64::cast_signed);
+        record.peer_pid = self.pid.map(i64::from);
+        record.peer_uid = self.uid.as_deref();
+        record.other_end = self.seq;
+    }
 }
 
 /// What has no field of its own.

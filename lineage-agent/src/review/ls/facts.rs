@@ -48,6 +48,7 @@ pub(super) fn push(line: &mut Line, kind: &str, record: &Record<'_>) {
         | kinds::NET_PAIR
         | kinds::NET_SEND
         | kinds::NET_RECEIVE => socket(line, kind, record),
+        kinds::DESCRIPTOR_PASS | kinds::DESCRIPTOR_RECEIVE => passed(line, record),
         kinds::EVIDENCE_LOSS => loss(line, record),
         _ if record.call.is_some() => call::push(line, record),
         _ => everything(line, record),
@@ -265,6 +266,24 @@ fn moved(line: &mut Line, out: bool, record: &Record<'_>) {
     };
     let style = if out { Style::Change } else { Style::Plain };
     line.push(style, Fit::Keep, text::bytes(bytes));
+}
+
+/// What a descriptor leads to that went with a message, and between whom.
+fn passed(line: &mut Line, record: &Record<'_>) {
+    failure(line, record);
+    let sent = record.kind == Some(kinds::DESCRIPTOR_PASS);
+    if let Some(path) = record.path {
+        line.push(Style::Plain, Fit::Shorten, path);
+    } else if record.peer_addr.is_some() || record.local_addr.is_some() {
+        ends(line, record);
+    } else {
+        line.push(Style::Plain, Fit::Keep, record.transport.unwrap_or("?"));
+    }
+    if let Some(pid) = record.peer_pid.filter(|pid| record.pid != Some(*pid)) {
+        let way = if sent { "→" } else { "←" };
+        line.push(Style::Change, Fit::Keep, format!("{way} process {pid}"));
+    }
+    descriptor(line, record);
 }
 
 fn close(line: &mut Line, record: &Record<'_>) {
