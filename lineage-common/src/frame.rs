@@ -128,6 +128,8 @@ impl Flags {
     pub const TEXT_CUT: Self = Self(1 << 12);
     /// The body is that of a socket.
     pub const OF_SOCKET: Self = Self(1 << 13);
+    /// The kernel told the program that it has rights which who executed it had not (`AT_SECURE`).
+    pub const SECURE_EXEC: Self = Self(1 << 15);
     /// More descriptors went with the messages of the call than are recorded.
     pub const DESCRIPTORS_CUT: Self = Self(1 << 14);
 
@@ -251,7 +253,8 @@ impl HostPath {
 
 /// Body of [`Kind::EXEC`]. The header's `exec` counts this exec already when it succeeded.
 ///
-/// A failed exec has only `filename` and `argv`, both claimed; the other fields are 0.
+/// A failed exec has only `filename` and `argv`, both claimed, and as `cwd` the directory that a relative
+/// name starts from; the other fields are 0.
 ///
 /// Byte strings: `exe` (reversed components, see [`File`]), `cwd` (reversed components),
 /// `filename`, `interpreter`, `argv` (arguments, each ended by NUL).
@@ -342,7 +345,8 @@ pub struct File {
     pub dirfd: i32,
     /// Bytes of the path.
     pub path_len: u32,
-    /// The file as the host sees it.
+    /// The file as the host sees it. Of a claimed path instead the directory that it starts from, if it
+    /// is relative.
     pub host: HostPath,
     /// Always 0.
     pub reserved: u32,

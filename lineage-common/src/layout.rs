@@ -140,6 +140,7 @@ kernel_layout! {
     mm_arg_end: "mm_struct" "arg_end";
     mm_start_stack: "mm_struct" "start_stack";
     mm_exe_file: "mm_struct" "exe_file";
+    mm_saved_auxv: "mm_struct" "saved_auxv";
     vma_start: "vm_area_struct" "vm_start";
     vma_end: "vm_area_struct" "vm_end";
     vma_flags: "vm_area_struct" "vm_flags|__vm_flags|flags";

@@ -36,6 +36,7 @@ mod probes;
 mod read;
 mod skip;
 mod socket;
+mod start;
 mod tally;
 mod task;
 mod turns;

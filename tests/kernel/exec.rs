@@ -226,3 +226,53 @@ fn credentials_are_those_of_the_new_program() {
             "uid": 65534, "euid": 65534, "gid": 65533, "egid": 65533,
         }));
 }
+
+#[test]
+fn a_relative_name_that_fails_has_the_directory_it_starts_from() {
+    let recorder = Recorder::new();
+    let root = recorder.path("").canonicalize().expect("it is there");
+    let root = root.display().to_string();
+    let run = recorder.script(&format!(
+        "chdir {root} fails ENOENT exec no/such one ; fails ENOENT exec {root}/whole two ; \
+         open @d /proc O_RDONLY call @n execveat @d =there 0 0 0 ;"
+    ));
+    let of = |path: &str, dir: Option<&str>| {
+        run.rows
+            .only("process.exec", &json!({ "path": path }))
+            .expect(&json!({ "dir": dir, "filename": path, "result": -2, "cwd": null }));
+    };
+    of("no/such", Some(root.trim_end_matches('/')));
+    of(&format!("{root}/whole"), None);
+    of("there", Some("/proc"));
+}
+
+#[test]
+fn a_program_that_raises_the_rights_of_its_caller_is_noted() {
+    let recorder = Recorder::new();
+    let [raising, plain, by_group] =
+        ["raising", "plain", "by-group"].map(|name| recorder.path(name));
+    for (path, mode) in [(&raising, 0o4755), (&plain, 0o755), (&by_group, 0o2755)] {
+        fs::copy(&*ACTOR, path).expect("room");
+        fs::set_permissions(path, fs::Permissions::from_mode(mode)).expect("ours");
+    }
+    let open = |name: &str, path: &Path| format!("open @{name} {} O_RDONLY ", path.display());
+    let run = recorder.script(&format!(
+        "{}{}{} fork @r [ exec-fd @a actor exit 1 ] wait @r setgid 4321 setuid 4321 \
+         fork @p [ exec-fd @b actor exit 2 ] wait @p fork @g [ exec-fd @c actor exit 3 ] wait @g \
+         exec-fd @a actor exit 4",
+        open("a", &raising),
+        open("b", &plain),
+        open("c", &by_group)
+    ));
+    let exec_of = |status: i64| {
+        let exit = run
+            .rows
+            .only("process.exit", &json!({ "exit_code": status }));
+        run.rows.cause(exit)
+    };
+    // Root gains nothing.
+    exec_of(1).expect(&json!({ "notes": null, "uid": 0, "euid": 0 }));
+    exec_of(2).expect(&json!({ "notes": null, "uid": 4321, "euid": 4321 }));
+    exec_of(3).expect(&json!({ "notes": "privileged-exec", "egid": 0, "gid": 4321, "euid": 4321 }));
+    exec_of(4).expect(&json!({ "notes": "privileged-exec", "uid": 4321, "euid": 0 }));
+}

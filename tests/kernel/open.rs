@@ -277,3 +277,30 @@ fn a_file_without_a_name_says_so() {
     let unnamed = run.rows.all("file.open", &json!({ "notes": "unlinked" }));
     assert_eq!(unnamed.len(), 2, "{unnamed:#?}");
 }
+
+#[test]
+fn a_relative_name_that_fails_has_the_directory_it_starts_from() {
+    let recorder = Recorder::new();
+    let root = recorder.path("").canonicalize().expect("it is there");
+    fs::create_dir(root.join("sub")).expect("writable");
+    let at = root.join("sub").display().to_string();
+    let root = root.display().to_string();
+    let run = recorder.script(&format!(
+        "open @d {at} O_RDONLY|O_DIRECTORY chdir {root} fails ENOENT open @x here O_RDONLY \
+         fails ENOENT openat @x @d ../there O_RDONLY fails ENOENT open @x {root}/whole O_RDONLY \
+         fails EBADF openat @x 777 nowhere O_RDONLY chdir / fails ENOENT openat2 @x not-in-root O_RDWR"
+    ));
+    let dir_of = |path: &str, dir: Option<&str>| {
+        run.rows
+            .only("file.open", &json!({ "path": path }))
+            .expect(&json!({ "dir": dir, "origin": "claimed", "host_path": null }));
+    };
+    dir_of("here", Some(root.trim_end_matches('/')));
+    dir_of("../there", Some(&at));
+    dir_of(&format!("{root}/whole"), None);
+    dir_of("nowhere", None);
+    dir_of("not-in-root", Some("/"));
+    for row in run.rows.all("file.open", &json!({ "origin": "kernel" })) {
+        row.expect(&json!({ "dir": null }));
+    }
+}

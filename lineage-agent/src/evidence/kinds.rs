@@ -140,10 +140,10 @@ kinds! {
         [child_tid],
         "The process created a thread.";
     PROCESS_EXEC = "process.exec", Process, ocsf(Ocsf::PROCESS, 1),
-        [path host_path filename interpreter argv argc entry cwd dev ino mode generation size mtime_ns ctime_ns uid gid euid egid ns_pid pid_ns mnt_ns net_ns user_ns cgroup detail],
-        "The process became another program, or could not. `dev`, `ino`, `mode` and the version (`generation`, `size`, `mtime_ns`, `ctime_ns`) are the executable's; `path` is there when it failed. `detail` names the `container`, if the names of its control groups tell of one.";
+        [path dir host_path filename interpreter argv argc entry cwd dev ino mode generation size mtime_ns ctime_ns uid gid euid egid ns_pid pid_ns mnt_ns net_ns user_ns cgroup detail],
+        "The process became another program, or could not. `dev`, `ino`, `mode` and the version (`generation`, `size`, `mtime_ns`, `ctime_ns`) are the executable's; `path` is there when it failed, and `dir` if that is relative. `detail` names the `container`, if the names of its control groups tell of one.";
     FILE_OPEN = "file.open", File, ocsf(Ocsf::FILE, 14),
-        [path host_path fd flags mode dev ino generation size mtime_ns ctime_ns],
+        [path dir host_path fd flags mode dev ino generation size mtime_ns ctime_ns],
         "A file was opened or created, or could not be.";
     FILE_INHERIT = "file.inherit", File, ocsf(Ocsf::FILE, 14),
         [path host_path fd flags mode dev ino generation size mtime_ns ctime_ns],

@@ -86,6 +86,7 @@ impl Scratch {
                 (flags.has(Flags::UNLINKED), "unlinked"),
                 (flags.has(Flags::UNREACHABLE), "unreachable"),
                 (flags.has(Flags::CORE_DUMP), "core-dump"),
+                (flags.has(Flags::SECURE_EXEC), "privileged-exec"),
                 (flags.has(Flags::DESCRIPTORS_CUT), "more-not-recorded"),
             ],
         );
@@ -118,7 +119,9 @@ impl Scratch {
 
     /// Fills `path` with what a file event names.
     pub(super) fn set_file(&mut self, event: &FileEvent<'_>, flags: Flags) {
+        self.dir.clear();
         if flags.has(Flags::CLAIMED) {
+            self.set_dir(event.host.path);
             return replace(&mut self.path, event.path);
         }
         let path = Some(ReversedPath(event.path));
@@ -176,6 +179,16 @@ impl Scratch {
         self.bytes.clear();
         path.write_to(&mut self.bytes);
         replace(&mut self.path, &self.bytes);
+    }
+
+    /// Fills `dir` from reversed components; of none at all nothing is known.
+    pub(super) fn set_dir(&mut self, path: ReversedPath<'_>) {
+        self.dir.clear();
+        if !path.0.is_empty() {
+            self.bytes.clear();
+            path.write_to(&mut self.bytes);
+            replace(&mut self.dir, &self.bytes);
+        }
     }
 
     /// Fills `cwd` from reversed components.

@@ -54,7 +54,7 @@ pub fn recorded(call: &Syscall) -> (Column, &'static str) {
         | Action::CREAT
         | Action::OPEN_BY_HANDLE => (
             Column::Kernel,
-            "the file behind the new descriptor; of a failure, the name as given",
+            "the file behind the new descriptor; of a failure, the name as given, and the kernel's path of the directory it starts from",
         ),
         Action::IO_SUBMIT => (
             Column::Counted,
@@ -83,7 +83,7 @@ pub fn recorded(call: &Syscall) -> (Column, &'static str) {
         Action::PAIR => (Column::Kernel, "both ends"),
         Action::EXECVE | Action::EXECVEAT => (
             Column::Kernel,
-            "the executable's file; arguments, and the name of what failed, as given",
+            "the executable's file; arguments, and the name of what failed, as given, with the directory it starts from",
         ),
         Action::FORK => (Column::Kernel, "the new process or thread"),
         Action::CLOSE | Action::CLOSE_RANGE | Action::DUP2 => {

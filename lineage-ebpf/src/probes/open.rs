@@ -15,6 +15,7 @@ use crate::{
     probes::syscall::{Returned, argument},
     read::{copy_user_string, user},
     skip::Skip,
+    start,
     task::{self, Actor},
 };
 
@@ -152,6 +153,12 @@ fn claimed(actor: &Actor, call: &Returned, action: Action) -> Result<(), Skip> {
     let asked = asked(call, action);
     let frame = Frame::take(Kind::FILE_OPEN)?;
     let (path_len, cut) = copy_user_string(frame.scratch, PATH, asked.path, PATH_BYTES_MAX as u64);
+    let is_path = action != Action::MEMFD && action != Action::MEMFD_SECRET;
+    let start_len = if is_path && start::is_relative(asked.path) {
+        start::append(frame.scratch, actor.thread, asked.dirfd, PATH + path_len)
+    } else {
+        0
+    };
     let body = frame.body::<File>();
     // SAFETY: the body is ours until the frame is sent.
     unsafe {
@@ -168,7 +175,10 @@ fn claimed(actor: &Actor, call: &Returned, action: Action) -> Result<(), Skip> {
         };
         (*body).dirfd = asked.dirfd;
         (*body).path_len = path_len as u32;
-        (*body).host = HostPath::SAME;
+        (*body).host = HostPath {
+            len: start_len as u16,
+            ..HostPath::SAME
+        };
         (*body).reserved = 0;
     }
     let flags = if cut {
@@ -181,7 +191,7 @@ fn claimed(actor: &Actor, call: &Returned, action: Action) -> Result<(), Skip> {
         flags,
         result: call.result,
     };
-    frame.send(actor, what, PATH + path_len);
+    frame.send(actor, what, PATH + path_len + start_len);
     Ok(())
 }
 

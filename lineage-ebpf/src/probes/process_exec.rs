@@ -18,10 +18,14 @@ use crate::{
     emit::{BODY, Frame, What},
     facts, host,
     maps::Scratch,
-    path,
+    path::{self, AT_FDCWD},
     probes::syscall::{Returned, argument},
-    read::{Typed, copy_kernel_string, copy_user, copy_user_string, follow, offset, typed, user},
+    read::{
+        Typed, copy_kernel_string, copy_user, copy_user_string, follow, offset, typed, untyped,
+        user,
+    },
     skip::Skip,
+    start,
     task::{self, Actor},
 };
 
@@ -130,6 +134,9 @@ fn fill(frame: &Frame, thread: Typed, image: &Image) -> Option<(u64, Flags)> {
         let mut at = STRINGS;
         let (exe_len, flags) = path::append(scratch, at, facts.mnt, facts.dentry);
         let mut flags = flags.with(image.flags);
+        if is_secure(mm) {
+            flags = flags.with(Flags::SECURE_EXEC);
+        }
         (*body).exe_len = exe_len as u32;
         at += exe_len;
 
@@ -167,6 +174,27 @@ fn fill(frame: &Frame, thread: Typed, image: &Image) -> Option<(u64, Flags)> {
         (*body).host = host::append(scratch, at, flags);
         Some((at + u64::from((*body).host.len), flags))
     }
+}
+
+/// `AT_SECURE` (`include/uapi/linux/auxvec.h`), and how many entries are looked at: it is among the
+/// first twenty (`create_elf_tables`, `fs/binfmt_elf.c`).
+const SECURE: u64 = 23;
+const ENTRIES: u64 = 24;
+
+/// Whether the kernel has told the new image at `mm` that it has rights which who executed it had not.
+#[inline(always)]
+unsafe fn is_secure(mm: Typed) -> bool {
+    let vector = mm as u64 + offset!(mm_saved_auxv) as u64;
+    for index in 0..ENTRIES {
+        let [name, value] = untyped::<[u64; 2]>(vector + index * 16).unwrap_or([0, 0]);
+        if name == SECURE {
+            return value != 0;
+        }
+        if name == 0 {
+            break;
+        }
+    }
+    false
 }
 
 /// Appends the argument block of the memory at `mm` and fills in how long it is; returns how much of
@@ -221,21 +249,29 @@ pub(crate) fn failed(actor: &Actor, call: &Returned, action: Action) -> Result<(
     if call.result >= 0 {
         return Err(Skip::Untraced);
     }
-    let (path, arguments) = if action == Action::EXECVE {
-        (argument!(call, 0), argument!(call, 1))
+    let (path, arguments, dirfd) = if action == Action::EXECVE {
+        (argument!(call, 0), argument!(call, 1), AT_FDCWD)
     } else {
-        (argument!(call, 1), argument!(call, 2))
+        let dirfd = argument!(call, 0) as i32;
+        (argument!(call, 1), argument!(call, 2), dirfd)
     };
     let frame = Frame::take(Kind::EXEC)?;
     let scratch = frame.scratch;
-    let (filename_len, cut) = copy_user_string(scratch, STRINGS, path, PATH_BYTES_MAX as u64);
-    let (argc, argv_len, argv_cut) = argv(scratch, STRINGS + filename_len, arguments);
+    let start_len = if start::is_relative(path) {
+        start::append(scratch, actor.thread, dirfd, STRINGS)
+    } else {
+        0
+    };
+    let at = STRINGS + start_len;
+    let (filename_len, cut) = copy_user_string(scratch, at, path, PATH_BYTES_MAX as u64);
+    let (argc, argv_len, argv_cut) = argv(scratch, at + filename_len, arguments);
     let body = frame.body::<Exec>();
     // SAFETY: the body is ours until the frame is sent.
     unsafe {
         clear(body);
         (*body).argv_bytes = argv_len;
         (*body).argc = argc;
+        (*body).cwd_len = start_len as u32;
         (*body).filename_len = filename_len as u32;
         (*body).argv_len = argv_len as u32;
     }
@@ -251,7 +287,7 @@ pub(crate) fn failed(actor: &Actor, call: &Returned, action: Action) -> Result<(
         flags,
         result: call.result,
     };
-    frame.send(actor, what, STRINGS + filename_len + argv_len);
+    frame.send(actor, what, at + filename_len + argv_len);
     Ok(())
 }
 

@@ -35,6 +35,7 @@ impl Fold {
         let seq = self.emit(header, kind, sink, |text, record| {
             record.path = Some(&text.path);
             record.host_path = some(&text.host_path);
+            record.dir = some(&text.dir);
             record.flags = Some(OpenFlags::of_host(file.flags).0);
             record.truncated = some(&text.truncated);
             record.notes = some(&text.notes);

@@ -85,14 +85,7 @@ impl Fold {
         replace(&mut self.scratch.filename, event.filename);
         replace(&mut self.scratch.interpreter, event.interpreter);
         if !succeeded {
-            return self
-                .emit(header, kinds::PROCESS_EXEC, sink, |text, record| {
-                    record.filename = some(&text.filename);
-                    record.path = some(&text.filename);
-                    record.argv = Some(&text.argv);
-                    record.truncated = some(&text.truncated);
-                })
-                .map(drop);
+            return self.exec_failed(header, event, sink);
         }
         self.scratch.set_path(event.exe);
         self.scratch.set_cwd(event.cwd);
@@ -140,6 +133,24 @@ impl Fold {
             .executed((header.pid, header.start), header.time, seq);
         self.became(header, event, seq, sink);
         Ok(())
+    }
+
+    /// Of an exec that failed there is what was asked for, which is in the scratch already.
+    fn exec_failed<S: Sink>(
+        &mut self,
+        header: &Header,
+        event: &ExecEvent<'_>,
+        sink: &mut S,
+    ) -> Result<(), S::Error> {
+        self.scratch.set_dir(event.cwd);
+        self.emit(header, kinds::PROCESS_EXEC, sink, |text, record| {
+            record.filename = some(&text.filename);
+            record.path = some(&text.filename);
+            record.dir = some(&text.dir);
+            record.argv = Some(&text.argv);
+            record.truncated = some(&text.truncated);
+        })
+        .map(drop)
     }
 
     /// What the process does is caused by its program from now on. Tells of the program, and knows the
