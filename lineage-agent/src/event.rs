@@ -7,7 +7,7 @@ use lineage_common::{
     calls::{self, Shape},
     frame::{
         Call, Close, Counted, Credentials, Exec, Exit, File, Flags, Fork, FoundFile, FoundMap,
-        Header, HostPath, Kind, Namespaces, Pass, Socket, Use,
+        Header, HostPath, Kind, Map, Namespaces, Pass, Socket, Use,
     },
 };
 use zerocopy::{FromBytes, Immutable, KnownLayout};
@@ -70,6 +70,8 @@ pub enum Body<'a> {
     Receive(SocketEvent<'a>),
     /// [`Kind::PASS`]
     Pass(PassEvent<'a>),
+    /// [`Kind::MAP`]: the file, if there is one, and how it is mapped.
+    Map(FileEvent<'a>, &'a Map),
     /// [`Kind::FILE_SNAPSHOT`], [`Kind::NET_SNAPSHOT`] or [`Kind::MAP_SNAPSHOT`]
     Found(Found<'a>),
 }
@@ -289,6 +291,10 @@ impl<'a> Event<'a> {
             Kind::NET_SEND => Body::Send(rest.socket()?),
             Kind::NET_RECEIVE => Body::Receive(rest.socket()?),
             Kind::PASS => Body::Pass(rest.pass(header.flags)?),
+            Kind::MAP => {
+                let map: &Map = rest.fixed("map")?;
+                Body::Map(rest.with_path(&map.file)?, map)
+            }
             Kind::FILE_SNAPSHOT | Kind::NET_SNAPSHOT | Kind::MAP_SNAPSHOT => {
                 Body::Found(rest.found(header.kind)?)
             }

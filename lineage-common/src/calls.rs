@@ -273,6 +273,10 @@ syscalls! {
     "copy_file_range" 326 285 SPLICE;
     "mq_timedsend" 242 182 MQ_SEND;
     "mq_timedreceive" 243 183 READ;
+    // Memory.
+    "mmap" 9 222 MMAP;
+    "mprotect" 10 226 MPROTECT;
+    "pkey_mprotect" 329 288 MPROTECT;
     // Descriptors made and ended.
     "open" 2 _ OPEN;
     "openat" 257 56 OPENAT;

@@ -36,6 +36,7 @@ const ALIASES: &[&str] = &[
     "recvmmsg_time64",
     "mq_timedsend_time64",
     "mq_timedreceive_time64",
+    "mmap2",
 ];
 
 /// The names of the 32-bit table of a machine, by ascending number from 0; `-` where there is none.

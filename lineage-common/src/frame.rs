@@ -58,6 +58,9 @@ impl Kind {
     /// through others. Body: [`Use`].
     pub const WRITE: Self = Self(16);
 
+    /// A file was mapped, memory was made executable, or that was refused. Body: [`Map`].
+    pub const MAP: Self = Self(17);
+
     /// A file descriptor was found at attach. Body: [`FoundFile`]. Like the next two it does not come
     /// through a ring: see [`FoundFile`].
     pub const FILE_SNAPSHOT: Self = Self(24);
@@ -682,6 +685,53 @@ pub struct FoundMap {
     pub flags: u64,
 }
 
+/// Body of [`Kind::MAP`]; the byte strings are those of [`File`].
+#[repr(C)]
+#[derive(Clone, Copy, Debug, FromBytes, IntoBytes, KnownLayout, Immutable)]
+pub struct Map {
+    /// The file; `fd` is the descriptor it was mapped through, −1 without one. All 0 when there is no
+    /// file, or it is not known.
+    pub file: File,
+    /// First address: that of the mapping, or of the range whose protection was changed; as asked for
+    /// when the call failed.
+    pub start: u64,
+    /// The address after the last, in whole pages.
+    pub end: u64,
+    /// Position in the file of the first address.
+    pub offset: u64,
+    /// `VM_*` (`include/linux/mm.h`) of the memory at `start` when the call returned; 0 when it could
+    /// not be looked at.
+    pub state: u64,
+    /// `PROT_*` asked for.
+    pub protection: u32,
+    /// `MAP_*` asked for; 0 of a change of protection.
+    pub flags: u32,
+    /// Number of the system call; [`NO_CALL`] when it was an exec that mapped it: the interpreter the
+    /// executable names.
+    pub number: u32,
+    /// What is behind the memory.
+    pub behind: Behind,
+}
+
+/// `number` of a [`Map`] that no call of its own made.
+pub const NO_CALL: u32 = u32::MAX;
+
+/// What is behind memory.
+#[repr(transparent)]
+#[derive(
+    Clone, Copy, PartialEq, Eq, Hash, Debug, Default, FromBytes, IntoBytes, KnownLayout, Immutable,
+)]
+pub struct Behind(pub u32);
+
+impl Behind {
+    /// Not known: another thread was changing the address space.
+    pub const UNKNOWN: Self = Self(0);
+    /// No file.
+    pub const NOTHING: Self = Self(1);
+    /// A file.
+    pub const FILE: Self = Self(2);
+}
+
 /// What is found begins at multiples of this.
 pub const FOUND_ALIGN: usize = 8;
 
@@ -731,4 +781,5 @@ const _: () = {
     assert!(size_of::<CpuCounters>() == 640);
     assert!(size_of::<FoundFile>() == 88);
     assert!(size_of::<FoundMap>() == 112);
+    assert!(size_of::<Map>() == 128);
 };

@@ -397,6 +397,13 @@ impl Action {
     /// `recvmsg(fd, message, flags)`: likewise.
     pub const RECVMSG: Self = Self(55);
 
+    /// `mmap(address, length, protection, flags, fd, offset)`: of files, and of memory that can be
+    /// executed.
+    pub const MMAP: Self = Self(60);
+    /// `mprotect(address, length, protection)`, `pkey_mprotect(address, length, protection, key)`: only
+    /// to be executed.
+    pub const MPROTECT: Self = Self(61);
+
     /// From here on actions differ only in which arguments name what: see
     /// [`crate::calls::SHAPES`].
     pub const SHAPED: u8 = 64;

@@ -32,8 +32,21 @@ pub struct Task {
     pub shared: u32,
     /// How many tallies it has; see [`crate::tally`].
     pub tallies: u32,
-    /// Always 0.
-    pub reserved: u32,
+    /// In which ways it has made memory executable that has no file behind it, since the last exec:
+    /// [`ExecMem`], a bit for each.
+    pub execmem: u32,
+}
+
+/// Ways to make memory executable that has no file behind it.
+pub struct ExecMem;
+
+impl ExecMem {
+    /// Reserved so.
+    pub const MAPPED: u32 = 1 << 0;
+    /// Changed so.
+    pub const PROTECTED: u32 = 1 << 1;
+    /// What to shift one of these by when it was refused.
+    pub const REFUSED: u32 = 2;
 }
 
 /// Descriptors below this have a place in the process's block, which needs no search.
@@ -60,7 +73,7 @@ impl Task {
             low: 0,
             shared: 1,
             tallies: 0,
-            reserved: 0,
+            execmem: 0,
         }
     }
 
@@ -164,8 +177,8 @@ pub struct Descriptor {
     /// The clock tick up to which records of its use are drawn already; see
     /// [`crate::limits::USES_AT_ONCE_MAX`].
     pub drawn: u32,
-    /// Always 0.
-    pub reserved: u32,
+    /// In which ways it was mapped: [`Mapped`], a bit for each.
+    pub mapped: u32,
     /// Of a regular file that was read or written through here: kernel address of its
     /// `struct inode`, which stays while the file is open. Never leaves the kernel.
     pub inode: u64,
@@ -188,6 +201,18 @@ impl Descriptor {
     pub const SOCKET: u32 = 1 << 3;
     /// It leads to a socket that takes an address with each message.
     pub const ADDRESSED: u32 = 1 << 4;
+}
+
+/// Ways to map a file.
+pub struct Mapped;
+
+impl Mapped {
+    /// Changes stay with the process.
+    pub const PRIVATE: u32 = 1 << 0;
+    /// Changes of others show.
+    pub const SHARED: u32 = 1 << 1;
+    /// Changes go to the file.
+    pub const WRITABLE: u32 = 1 << 2;
 }
 
 /// Whose turn it is with a regular file: a place of the map of turns.

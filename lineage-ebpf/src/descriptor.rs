@@ -144,7 +144,7 @@ unsafe fn fill(descriptor: *mut Descriptor, target: &Target, sent: &Sent) {
         (*descriptor).used = target.leads_to;
         (*descriptor).turn = 0;
         (*descriptor).drawn = 0;
-        (*descriptor).reserved = 0;
+        (*descriptor).mapped = 0;
         (*descriptor).inode = 0;
         (*descriptor).mtime_ns = 0;
     }
@@ -156,6 +156,23 @@ pub(crate) fn addressed(actor: &Actor, fd: i32) -> bool {
     // SAFETY: map values stay readable.
     find(actor, fd)
         .is_some_and(|descriptor| unsafe { (*descriptor).used } & Descriptor::ADDRESSED != 0)
+}
+
+/// Notes the ways in which the file of a descriptor is mapped; whether one of them is new, or nothing can
+/// be noted.
+#[inline(always)]
+pub(crate) fn mapped(actor: &Actor, fd: i32, ways: u32) -> bool {
+    let Some(descriptor) = find(actor, fd) else {
+        return true;
+    };
+    // SAFETY: map values stay writable.
+    unsafe {
+        if (*descriptor).mapped & ways == ways {
+            return false;
+        }
+        or_half(&raw mut (*descriptor).mapped, ways);
+    }
+    true
 }
 
 /// Takes a descriptor out of the table.

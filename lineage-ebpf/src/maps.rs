@@ -25,6 +25,7 @@ use crate::{
     host::Host,
     path::Walk,
     probes::{
+        map::Memory,
         pass::Passing,
         process_exec::Arguments,
         transfer::{NEWS_MAX, News},
@@ -211,6 +212,8 @@ pub(crate) struct Scratch {
     pub(crate) walk: Walk,
     /// State of the copying of arguments, for the same reason.
     pub(crate) arguments: Arguments,
+    /// What is mapped where a call or an exec has mapped something, for the same reason.
+    pub(crate) memory: Memory,
     /// Whom a message goes to or comes from: here and not on the stack, again to save it.
     pub(crate) peer: Peer,
     /// Which descriptors go with messages, likewise. Kept from one frame to the next.

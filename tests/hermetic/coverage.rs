@@ -130,10 +130,10 @@ fn unrecorded(why: Why) -> String {
 /// The kinds of records a call leads to.
 fn kinds_of(call: &Syscall) -> Vec<&'static str> {
     use kinds::{
-        DESCRIPTOR_PASS, DESCRIPTOR_RECEIVE, FILE_CLOSE, FILE_INHERIT, FILE_OPEN, FILE_READ,
-        FILE_WRITE, KERNEL_CONTROL, NET_ACCEPT, NET_BIND, NET_CLOSE, NET_CONNECT, NET_INHERIT,
-        NET_LISTEN, NET_PAIR, NET_RECEIVE, NET_SEND, NET_SOCKET, PROCESS_EXEC, PROCESS_FORK,
-        THREAD_START,
+        DESCRIPTOR_PASS, DESCRIPTOR_RECEIVE, FILE_CLOSE, FILE_INHERIT, FILE_MAP, FILE_OPEN,
+        FILE_READ, FILE_WRITE, KERNEL_CONTROL, NET_ACCEPT, NET_BIND, NET_CLOSE, NET_CONNECT,
+        NET_INHERIT, NET_LISTEN, NET_PAIR, NET_RECEIVE, NET_SEND, NET_SOCKET, PROCESS_EXEC,
+        PROCESS_EXECMEM, PROCESS_FORK, THREAD_START,
     };
     if call.action.0 >= Action::SHAPED {
         return vec![kind_of_call(call.name, &[0; 8])];
@@ -159,6 +159,8 @@ fn kinds_of(call: &Syscall) -> Vec<&'static str> {
         Action::RECVMSG | Action::RECVMMSG => {
             vec![NET_RECEIVE, NET_INHERIT, NET_CLOSE, DESCRIPTOR_RECEIVE]
         }
+        Action::MMAP => vec![FILE_MAP, FILE_INHERIT, PROCESS_EXECMEM],
+        Action::MPROTECT => vec![FILE_MAP, PROCESS_EXECMEM],
         Action::FORK => vec![PROCESS_FORK, THREAD_START],
         Action::EXECVE | Action::EXECVEAT => vec![PROCESS_EXEC],
         Action::CLOSE | Action::CLOSE_RANGE | Action::DUP2 => vec![FILE_CLOSE, NET_CLOSE],

@@ -29,6 +29,7 @@ mod launch;
 mod listen;
 mod load;
 mod loss;
+mod map;
 mod open;
 mod others;
 mod pair;

@@ -172,7 +172,7 @@ fn names_survive_byte_for_byte() {
 }
 
 /// Makes a file whose absolute path has exactly this many bytes, in directories of 200 and a rest.
-fn deep(root: &Path, bytes: usize) -> PathBuf {
+pub(crate) fn deep(root: &Path, bytes: usize) -> PathBuf {
     let mut path = root.canonicalize().expect("it is there");
     let length = |path: &Path| path.as_os_str().len();
     while bytes - length(&path) > 201 + 256 {

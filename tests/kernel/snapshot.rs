@@ -13,14 +13,14 @@ use lineage_tests::wait;
 use serde_json::{Value, json};
 
 /// A process that was there before anything was recorded, and goes on when it is told.
-struct Found {
+pub(crate) struct Found {
     child: Child,
     lines: BufReader<ChildStdout>,
 }
 
 impl Found {
     /// Starts the actor with this script, which must print `ready` and then read from its input.
-    fn start(command: &mut Command, script: &str) -> Self {
+    pub(crate) fn start(command: &mut Command, script: &str) -> Self {
         command.args(script.split_whitespace());
         let command = command.stdin(Stdio::piped()).stdout(Stdio::piped());
         let mut child = command.spawn().expect("the actor runs");
@@ -88,7 +88,11 @@ impl Found {
     }
 
     /// Attaches, looks at it, lets it go on to its end.
-    fn record<T>(mut self, recorder: Recorder, look: impl FnOnce(&Self) -> T) -> (Recorded, T) {
+    pub(crate) fn record<T>(
+        mut self,
+        recorder: Recorder,
+        look: impl FnOnce(&Self) -> T,
+    ) -> (Recorded, T) {
         let attached = recorder.attach(&[self.pid()]);
         let looked = look(&self);
         self.go_on();

@@ -48,6 +48,8 @@ impl Ocsf {
     pub const PROCESS: u32 = 1007;
     /// File System Activity.
     pub const FILE: u32 = 1001;
+    /// Memory Activity.
+    pub const MEMORY: u32 = 1004;
     /// Network Activity.
     pub const NETWORK: u32 = 4001;
     /// Process Query: a process found, not seen starting.
@@ -152,8 +154,8 @@ kinds! {
         [path host_path fd flags mode dev ino generation size mtime_ns ctime_ns offset],
         "A file descriptor the process had when recording reached it (with `tid`: that this thread has for itself). The two ends of a pipe have the same `dev` and `ino`; `flags` tell which is which. Its first use makes no `file.inherit`, and its close names it, unless the process has executed a program in between.";
     FILE_MAP = "file.map", File, ocsf(Ocsf::FILE, Ocsf::OTHER),
-        [path host_path flags mode dev ino generation size mtime_ns ctime_ns offset protection detail],
-        "A file that was mapped when recording reached the process: each mapping that is executable or shared, and of other files the first. `detail` has the addresses.";
+        [call path host_path fd flags mode dev ino generation size mtime_ns ctime_ns offset protection detail],
+        "A file was mapped into memory, or what is mapped was made executable (`mprotect`), or that was refused. Of each descriptor the first private mapping, the first shared one, the first that is shared for writing, and every executable one. Without `call`: the interpreter that the executable names (ld.so), mapped by the exec that `cause` names; or, with the origin `snapshot`, what was mapped when recording reached the process: each mapping that is executable or shared, and of other files the first. `detail` has the addresses and what was asked for; `protection` is what it came to, which another mapping with the same may have been joined to.";
     FILE_READ = "file.read", File, ocsf(Ocsf::FILE, 2),
         [path fd dev ino generation size mtime_ns ctime_ns opened],
         "First bytes read through this descriptor by this process since it executed its program, or the first after the content of the file was changed otherwise than by writing through it; `result` is the bytes of that call, also of one that copied them to another file or a socket inside the kernel. Of a regular file the version is the one after the call. A call that moves no bytes is none.";
@@ -210,7 +212,7 @@ kinds! {
         "A file system was unmounted, or could not be.";
     FILE_DIGEST = "file.digest", Recorder, None,
         [path dev ino generation size mtime_ns ctime_ns blake3 detail],
-        "What is in a file that was executed or opened: its BLAKE3, or in `detail` the reason why there is none (`docs/digests.md`). `cause` is the record that asked for it; all records with the same `dev`, `ino`, `generation`, `size`, `mtime_ns` and `ctime_ns` are about the same content. Once per version of a file and lineage.";
+        "What is in a file that was executed, opened or mapped: its BLAKE3, or in `detail` the reason why there is none (`docs/digests.md`). `cause` is the record that asked for it; all records with the same `dev`, `ino`, `generation`, `size`, `mtime_ns` and `ctime_ns` are about the same content. Once per version of a file and lineage.";
     NET_BIND = "net.bind", Net, ocsf(Ocsf::NETWORK, Ocsf::OTHER),
         [fd ino transport local_addr local_port peer_addr peer_port net_ns peer_uid peer_pid peer_ino other_end cookie],
         "A socket was given a local address, or could not be.";
@@ -274,6 +276,9 @@ kinds! {
     PROCESS_MEMORY = "process.memory", Process, ocsf(Ocsf::PROCESS, 4),
         [call target_uid target_pid path dev ino mode detail],
         "Memory of another process was read, written, advised on or given back; `result` is the bytes.";
+    PROCESS_EXECMEM = "process.execmem", Process, ocsf(Ocsf::MEMORY, Ocsf::OTHER),
+        [call protection detail],
+        "The process made memory executable that has no file behind it, or was refused to: what compilers at run time do, and what runs code that was never a file. The first by `mmap` and the first by `mprotect` of each program the process runs, likewise of refusals; others are not counted. With `path` in `truncated` it is not known whether there is a file, because another thread was changing what is mapped; of these each is recorded.";
     PROCESS_GETFD = "process.getfd", Process, ocsf(Ocsf::PROCESS, 3),
         [call target_uid target_pid path dev ino mode detail],
         "A descriptor of another process was duplicated; `path` is what it leads to.";

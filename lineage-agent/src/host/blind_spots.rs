@@ -48,7 +48,11 @@ pub const BLIND_SPOTS: &[BlindSpot] = &[
     },
     BlindSpot {
         name: "mapped-files",
-        doc: "Bytes read or written through memory mappings: the open is seen, the bytes are not counted.",
+        doc: "Bytes read or written through memory mappings: that a file is mapped, and how, is seen, the bytes are not counted. Further mappings of one descriptor in a way it was mapped before, unless they are executable. What a mapping that may be written becomes by a later `mprotect`, but for executable. Of an `mprotect` over several mappings all but the first. The interpreter of a 32-bit program.",
+    },
+    BlindSpot {
+        name: "code-in-memory",
+        doc: "Code that a process puts into memory and runs: that it made memory without a file executable is recorded once for each way and program, what is there is not, nor what a shared mapping or another process writes into memory that is executable already. Nor that READ_IMPLIES_EXEC (personality) makes executable whatever can be read.",
     },
     BlindSpot {
         name: "names-in-flight",

@@ -10,8 +10,8 @@ use crate::names;
 mod numbers;
 
 use numbers::{
-    BPF, KEYS, LANDLOCK_RULES, LIMITS, OPTIONS, PERF_FLAGS, POLICIES, PRIORITIES, REQUESTS,
-    RESTRICT_FLAGS, SECCOMP,
+    BPF, KEYS, LANDLOCK_RULES, LIMITS, MAPPING, OPTIONS, PERF_FLAGS, POLICIES, PRIORITIES,
+    PROTECTION, REQUESTS, RESTRICT_FLAGS, SECCOMP,
 };
 
 /// How an argument reads.
@@ -287,6 +287,16 @@ pub(super) fn of(name: &str, call: &Call) -> Map<String, Value> {
         );
     }
     told
+}
+
+/// `PROT_*` of a mapping (`include/uapi/asm-generic/mman-common.h`).
+pub(super) fn protection(raw: u32) -> Value {
+    PROTECTION.value(raw.into())
+}
+
+/// `MAP_*`. Those of huge pages have their size in the highest bits.
+pub(super) fn mapping(raw: u32) -> Value {
+    MAPPING.value(raw.into())
 }
 
 impl Form {

@@ -60,6 +60,13 @@ pub enum Purpose {
         /// How.
         flags: OpenFlags,
     },
+    /// It has it mapped.
+    Mapped {
+        /// First address of the mapping, and the one after its last.
+        at: (u64, u64),
+        /// Whether it runs it: its code, that of a library, or that of its interpreter.
+        runs: bool,
+    },
 }
 
 /// Scripts that were executed and that their interpreters have not opened yet: what an interpreter

@@ -9,6 +9,7 @@ mod digest;
 mod file;
 mod found;
 mod host;
+mod map;
 mod net;
 mod pass;
 mod process;
@@ -52,7 +53,7 @@ pub trait Sink {
     /// When it could not be kept; the fold stops there.
     fn append(&mut self, record: &Record<'_>) -> Result<(), Self::Error>;
 
-    /// Is told of every file that was executed or opened, after its record.
+    /// Is told of every file that was executed, opened or mapped, after its record.
     fn file(&mut self, file: &FileSeen<'_>) {
         let _ = file;
     }
@@ -168,6 +169,7 @@ impl Fold {
             Body::Call(call) => self.call(header, &call, sink),
             Body::Tally(tally) => self.tally(header, &tally, sink),
             Body::NetClose(close) => self.close(kinds::NET_CLOSE, header, close, sink),
+            Body::Map(file, map) => self.map(header, &file, map, sink),
             Body::Found(_) => Ok(()),
         }
     }

@@ -86,6 +86,14 @@ pub fn recorded(call: &Syscall) -> (Column, &'static str) {
             "the executable's file; arguments, and the name of what failed, as given, with the directory it starts from",
         ),
         Action::FORK => (Column::Kernel, "the new process or thread"),
+        Action::MMAP => (
+            Column::Kernel,
+            "of each descriptor the first private mapping, the first shared one, the first shared for writing, and every executable one; the first use of a descriptor the process did not open; the first executable memory without a file; that something executable was refused",
+        ),
+        Action::MPROTECT => (
+            Column::Kernel,
+            "what makes memory executable, and of which file: each of a file, and the first without one; that it was refused",
+        ),
         Action::CLOSE | Action::CLOSE_RANGE | Action::DUP2 => {
             (Column::Kernel, "what was closed, and what went through it")
         }
@@ -265,8 +273,8 @@ pub const UNRECORDED: &[(Why, &str)] = &[
     ),
     (Why::BlindSpot("io-uring"), "io_uring_enter"),
     (
-        Why::BlindSpot("mapped-files"),
-        "mmap mprotect mremap pkey_mprotect remap_file_pages",
+        Why::Elsewhere("what is mapped already, at another place or in another order: `file.map`"),
+        "mremap remap_file_pages",
     ),
     (Why::BlindSpot("scheduling-of-others"), "ioprio_set setpgid"),
     (

@@ -11,6 +11,7 @@ mod guarded;
 mod io_uring;
 mod ioctl;
 mod listen;
+pub(crate) mod map;
 mod newborn;
 mod open;
 pub(crate) mod pass;

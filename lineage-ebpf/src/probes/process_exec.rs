@@ -19,7 +19,10 @@ use crate::{
     facts, host,
     maps::Scratch,
     path::{self, AT_FDCWD},
-    probes::syscall::{Returned, argument},
+    probes::{
+        map,
+        syscall::{Returned, argument},
+    },
     read::{
         Typed, copy_kernel_string, copy_user, copy_user_string, follow, offset, typed, untyped,
         user,
@@ -86,8 +89,10 @@ pub(crate) fn executed(image: impl FnOnce(&Actor) -> Option<Image>) -> Result<Ac
         (*actor.task).exec += 1;
         (*actor.task).shared = 0;
         (*actor.task).threads = 1;
+        (*actor.task).execmem = 0;
     }
     record(&actor, &image)?;
+    let _ = map::interpreter(&actor);
     Ok(actor)
 }
 

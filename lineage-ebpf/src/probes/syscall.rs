@@ -8,7 +8,7 @@ use crate::{
     atomic::fetch_add,
     maps,
     probes::{
-        accept, bind, call, close, connect, listen, open, pass, process_exec, process_fork,
+        accept, bind, call, close, connect, listen, map, open, pass, process_exec, process_fork,
         socket_create,
         transfer::{self, Moved},
     },
@@ -111,6 +111,7 @@ pub(crate) fn returned(
             }
             told
         }
+        Action::MMAP | Action::MPROTECT if !map::matters(&call, action) => Err(Skip::Untraced),
         Action::CLOSE => close::returned(&actor, &call),
         Action::OPEN
         | Action::OPENAT
@@ -119,6 +120,7 @@ pub(crate) fn returned(
         | Action::OPEN_BY_HANDLE
         | Action::MEMFD
         | Action::MEMFD_SECRET => open::returned(&actor, &call, action),
+        Action::MMAP | Action::MPROTECT if !map::matters(&call, action) => Err(Skip::Untraced),
         _ => {
             if action.0 >= Action::SHAPED {
                 call::returned(&actor, &call, action)?;
@@ -150,6 +152,10 @@ fn rare(actor: &Actor, call: &Returned, action: Action) -> Result<(), Skip> {
         Action::SOCKET => socket_create::returned(actor, call),
         Action::PAIR => socket_create::pair(actor, call),
         Action::LISTEN => listen::returned(actor, call),
+        Action::MMAP | Action::MPROTECT => {
+            map::used(actor, call, action);
+            map::returned(actor, call, action)
+        }
         Action::DUP2 => close::duplicated(actor, call),
         Action::CLOSE_RANGE => close::range_returned(actor, call),
         Action::SENDFILE | Action::SPLICE | Action::TEE | Action::IOCTL => {

@@ -2,7 +2,7 @@
 //!
 //! An event names a file by what the kernel had at that moment: device, inode, size and both times.
 //! Some time later a thread of the lowest priority looks for that file in all the places where it
-//! could still be had: what the process runs or holds open, its path below the process's root, its
+//! could still be had: what the process runs, holds open or has mapped, its path below the process's root, its
 //! path on the host. Whatever is found there counts only if it is the same file in the same version,
 //! before it is read and after. So a name that leads elsewhere meanwhile, a link put in the way, a
 //! file written to, or a process id used again lead to a reason, never to the digest of another
@@ -66,6 +66,8 @@ pub enum Held {
     Program,
     /// As this descriptor.
     Descriptor(i32),
+    /// Mapped from the first address to below the second.
+    Mapping((u64, u64)),
 }
 
 /// What came of it.

@@ -94,6 +94,7 @@ fn places(wanted: &Wanted) -> impl Iterator<Item = Place<'_>> {
     let held = match wanted.held {
         Held::Program => format!("/proc/{pid}/exe"),
         Held::Descriptor(fd) => format!("/proc/{pid}/fd/{fd}"),
+        Held::Mapping((start, end)) => format!("/proc/{pid}/map_files/{start:x}-{end:x}"),
     };
     let path = &wanted.path;
     let parent = wanted.parent;

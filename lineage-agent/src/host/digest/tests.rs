@@ -130,6 +130,31 @@ fn a_file_is_found_by_its_path_and_by_who_holds_it() {
 }
 
 #[test]
+fn a_file_is_found_where_a_process_has_it_mapped() {
+    let program = std::env::current_exe().unwrap();
+    let maps = fs::read_to_string("/proc/self/maps").unwrap();
+    let ours = maps
+        .lines()
+        .find(|line| line.ends_with(program.to_str().unwrap()));
+    let (start, rest) = ours.unwrap().split_once('-').unwrap();
+    let (end, _) = rest.split_once(' ').unwrap();
+    let address = |text| u64::from_str_radix(text, 16).unwrap();
+    let mut mapped = wanted(&program);
+    mapped.pid = std::process::id();
+    mapped.path = (*b"/no/such/name").into();
+    mapped.host_path = mapped.path.clone();
+    mapped.held = Held::Mapping((address(start), address(end)));
+    let found = read(&mapped).map(|found| found.digest);
+    match found {
+        Ok(digest) => assert_eq!(digest, of(&fs::read(&program).unwrap())),
+        // Not everybody may follow such a link.
+        Err(reason) => assert!(matches!(reason, Reason::Unreadable(_)), "{reason:?}"),
+    }
+    mapped.held = Held::Mapping((address(start) + 1, address(end)));
+    assert!(read(&mapped).is_err());
+}
+
+#[test]
 fn a_file_in_another_root_is_found_where_the_host_has_it() {
     let place = Place::new();
     let path = place.file("main.py", b"code");

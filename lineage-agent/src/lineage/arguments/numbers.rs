@@ -183,3 +183,34 @@ pub(super) const LIMITS: Form = One(&[
     (14, "RLIMIT_RTPRIO"),
     (15, "RLIMIT_RTTIME"),
 ]);
+
+/// `include/uapi/asm-generic/mman-common.h`
+pub(super) const PROTECTION: Form = Bits(&[
+    (0x1, "PROT_READ"),
+    (0x2, "PROT_WRITE"),
+    (0x4, "PROT_EXEC"),
+    (0x8, "PROT_SEM"),
+    (0x0100_0000, "PROT_GROWSDOWN"),
+    (0x0200_0000, "PROT_GROWSUP"),
+]);
+
+/// `include/uapi/linux/mman.h`, `include/uapi/asm-generic/mman.h`. The first is both of the next two.
+pub(super) const MAPPING: Form = Bits(&[
+    (0x3, "MAP_SHARED_VALIDATE"),
+    (0x1, "MAP_SHARED"),
+    (0x2, "MAP_PRIVATE"),
+    (0x10, "MAP_FIXED"),
+    (0x20, "MAP_ANONYMOUS"),
+    (0x40, "MAP_32BIT"),
+    (0x100, "MAP_GROWSDOWN"),
+    (0x800, "MAP_DENYWRITE"),
+    (0x1000, "MAP_EXECUTABLE"),
+    (0x2000, "MAP_LOCKED"),
+    (0x4000, "MAP_NORESERVE"),
+    (0x8000, "MAP_POPULATE"),
+    (0x1_0000, "MAP_NONBLOCK"),
+    (0x2_0000, "MAP_STACK"),
+    (0x4_0000, "MAP_HUGETLB"),
+    (0x8_0000, "MAP_SYNC"),
+    (0x10_0000, "MAP_FIXED_NOREPLACE"),
+]);

@@ -74,6 +74,19 @@ impl Fold {
         } else {
             Purpose::Open { fd, flags }
         };
+        self.tell(header, event, purpose, seq, sink);
+    }
+
+    /// Tells of the file that the record `seq` is about.
+    pub(super) fn tell<S: Sink>(
+        &self,
+        header: &Header,
+        event: &FileEvent<'_>,
+        purpose: Purpose,
+        seq: u64,
+        sink: &mut S,
+    ) {
+        let file = event.file;
         let Some(process) = self.processes.get(header.pid, header.start) else {
             return;
         };

@@ -18,6 +18,7 @@ use crate::{
     event::{FileEvent, Found, HostFile, ReversedPath},
     evidence::{kinds, schema::Record},
     lineage::{
+        files::Purpose,
         process::{self, Opened, What},
         text::{protection, some, stat_dev},
     },
@@ -28,7 +29,7 @@ use crate::{
 const BAD_DESCRIPTOR: i64 = -9;
 
 /// `VM_EXEC`, `VM_MAYSHARE` (`include/linux/mm.h`).
-const EXECUTABLE: u64 = 0x4;
+pub(super) const EXECUTABLE: u64 = 0x4;
 const SHARED: u64 = 0x80;
 
 /// Most files of which it is kept that a mapping was recorded, and most mappings kept until the end of
@@ -203,7 +204,13 @@ impl Fold {
             record.offset = i64::try_from(map.offset).ok();
             record.detail = Some(&detail);
         })
-        .map(drop)
+        .map(|seq| {
+            let purpose = Purpose::Mapped {
+                at: (map.start, map.end),
+                runs: map.flags & EXECUTABLE != 0,
+            };
+            self.tell(header, event, purpose, seq, sink);
+        })
     }
 
     /// Records the files of the last process that are mapped only to be read.

@@ -136,7 +136,7 @@ impl Digests {
         })
     }
 
-    /// A file was executed or opened.
+    /// A file was executed, opened or mapped.
     pub(super) fn seen(&mut self, file: &FileSeen<'_>) {
         let held = match file.purpose {
             Purpose::Program => Held::Program,
@@ -146,6 +146,12 @@ impl Digests {
                     return;
                 }
                 Held::Descriptor(fd)
+            }
+            Purpose::Mapped { at, runs } => {
+                if !runs && !self.patterns.matches(file.shown) {
+                    return;
+                }
+                Held::Mapping(at)
             }
         };
         // A directory has no content to name, and many are called like a script.

@@ -36,6 +36,7 @@ pub(super) fn push(line: &mut Line, kind: &str, record: &Record<'_>) {
         kinds::FILE_OPEN | kinds::FILE_INHERIT | kinds::FILE_SNAPSHOT => file(line, record),
         kinds::FILE_READ | kinds::FILE_WRITE => transfer(line, kind, record),
         kinds::FILE_MAP => mapping(line, record),
+        kinds::PROCESS_EXECMEM => memory(line, record),
         kinds::FILE_CLOSE | kinds::NET_CLOSE => close(line, record),
         kinds::FILE_DIGEST => digest(line, record),
         kinds::NET_BIND
@@ -243,6 +244,20 @@ fn mapping(line: &mut Line, record: &Record<'_>) {
     line.push(Style::Plain, Fit::Shorten, record.path.unwrap_or("?"));
     if let Some(protection) = record.protection {
         line.push(Style::Dim, Fit::Keep, protection);
+    }
+    if let Some(call) = record.call {
+        line.push(Style::Dim, Fit::Drop, call);
+    }
+}
+
+/// Memory without a file: how it may be used now.
+fn memory(line: &mut Line, record: &Record<'_>) {
+    failure(line, record);
+    if let Some(protection) = record.protection {
+        line.push(Style::Notable, Fit::Keep, protection);
+    }
+    if let Some(call) = record.call {
+        line.push(Style::Dim, Fit::Drop, call);
     }
 }
 

@@ -1,0 +1,114 @@
+//! Records of files mapped and of memory made executable.
+
+use lineage_common::{
+    calls,
+    frame::{Behind, Header, Map, NO_CALL},
+};
+use serde_json::{Value, json};
+
+use super::{Fold, Sink, file::set_version, found::EXECUTABLE};
+use crate::{
+    event::FileEvent,
+    evidence::kinds,
+    lineage::{
+        arguments,
+        files::Purpose,
+        text::{protection, some, stat_dev},
+    },
+    names::OpenFlags,
+};
+
+/// `PROT_*`, whose lower bits are those of `VM_*`; `MAP_SHARED` (`include/uapi/linux/mman.h`), and
+/// what is `VM_MAYSHARE` for it (`include/linux/mm.h`).
+const PROTECTION: u32 = 0x7;
+const SHARED: u32 = 0x1;
+const MAY_SHARE: u64 = 0x80;
+
+impl Fold {
+    pub(super) fn map<S: Sink>(
+        &mut self,
+        header: &Header,
+        event: &FileEvent<'_>,
+        map: &Map,
+        sink: &mut S,
+    ) -> Result<(), S::Error> {
+        let file = event.file;
+        let call = calls::named(map.number).map(|call| call.name);
+        let detail = tell(map, header.result >= 0).to_string();
+        let shown = protection(state(map));
+        self.scratch.set_file_flags(header.flags, file.fs_magic);
+        if map.behind != Behind::FILE {
+            return self
+                .emit(header, kinds::PROCESS_EXECMEM, sink, |text, record| {
+                    record.call = call;
+                    record.protection = Some(shown);
+                    record.detail = Some(&detail);
+                    record.truncated = some(&text.truncated);
+                })
+                .map(drop);
+        }
+        self.scratch.set_file(event, header.flags);
+        self.set_host_path(header.time, file.dev, &event.host);
+        let seq = self.emit(header, kinds::FILE_MAP, sink, |text, record| {
+            record.call = call;
+            record.path = Some(&text.path);
+            record.host_path = some(&text.host_path);
+            record.fd = (file.fd >= 0).then_some(i64::from(file.fd));
+            record.flags = Some(OpenFlags::of_host(file.flags).0);
+            record.mode = Some(i64::from(file.mode));
+            record.dev = Some(stat_dev(file.dev));
+            record.ino = Some(file.ino.cast_signed());
+            record.offset = i64::try_from(map.offset).ok();
+            record.protection = Some(shown);
+            record.detail = Some(&detail);
+            record.truncated = some(&text.truncated);
+            record.notes = some(&text.notes);
+            set_version(record, &file.version);
+            if map.number == NO_CALL {
+                record.result = None;
+            }
+        })?;
+        if header.result >= 0 {
+            let interpreter = map.number == NO_CALL;
+            let purpose = Purpose::Mapped {
+                at: (map.start, map.end),
+                runs: interpreter || state(map) & EXECUTABLE != 0,
+            };
+            self.tell(header, event, purpose, seq, sink);
+        }
+        Ok(())
+    }
+}
+
+/// `VM_*` of the memory; where it could not be looked at, those that were asked for.
+fn state(map: &Map) -> u64 {
+    if map.state != 0 {
+        return map.state;
+    }
+    let shared = if map.flags & SHARED != 0 {
+        MAY_SHARE
+    } else {
+        0
+    };
+    u64::from(map.protection & PROTECTION) | shared
+}
+
+/// Where it is, and what was asked for.
+fn tell(map: &Map, succeeded: bool) -> Value {
+    let mut told = serde_json::Map::new();
+    let mut address = |name: &str, at: u64| told.insert(name.to_owned(), json!(format!("{at:#x}")));
+    if succeeded || map.start != 0 {
+        address("start", map.start);
+        address("end", map.end);
+    }
+    if map.number == NO_CALL {
+        told.insert("what".to_owned(), json!("interpreter"));
+        return Value::Object(told);
+    }
+    let asked = arguments::protection(map.protection);
+    told.insert("protection".to_owned(), asked);
+    if map.flags != 0 {
+        told.insert("flags".to_owned(), arguments::mapping(map.flags));
+    }
+    Value::Object(told)
+}
