@@ -12,6 +12,7 @@
 
 mod call;
 mod changes;
+mod ends;
 mod facts;
 #[cfg(test)]
 mod tests;

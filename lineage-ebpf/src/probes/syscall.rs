@@ -2,15 +2,14 @@
 
 use aya_ebpf::{macros::btf_tracepoint, programs::BtfTracePointContext};
 use aya_log_ebpf::warn;
-use lineage_common::{layout::Action, tally::Class, task::Descriptor};
+use lineage_common::{layout::Action, tally::Class};
 
 use crate::{
     atomic::fetch_add,
     maps,
     probes::{
         accept, bind, call, close, connect, listen, map, open, pass, process_exec, process_fork,
-        socket_create,
-        transfer::{self, Moved},
+        socket_create, transfer,
     },
     read::{Typed, offset, typed},
     skip::Skip,
@@ -81,23 +80,7 @@ pub(crate) fn returned(
         number: number as u32,
     };
     let done = match action {
-        Action::READ | Action::WRITE if call.result >= 0 => {
-            let way = if action == Action::READ {
-                Descriptor::READ
-            } else {
-                Descriptor::WRITTEN
-            };
-            let fd = argument!(call, 0) as i32;
-            transfer::moved(
-                &actor,
-                &Moved {
-                    fd,
-                    way,
-                    bytes: call.result as u64,
-                },
-            )
-        }
-        Action::READ | Action::WRITE => Err(Skip::Untraced),
+        Action::READ | Action::WRITE => transfer::returned(&actor, &call, action),
         Action::SENDTO
         | Action::SENDMSG
         | Action::SENDMMSG

@@ -56,6 +56,24 @@ pub(crate) struct Moved {
     pub(crate) bytes: u64,
 }
 
+/// A call that moves bytes through the descriptor in argument 0.
+#[inline(always)]
+pub(crate) fn returned(actor: &Actor, call: &Returned, action: Action) -> Result<(), Skip> {
+    if call.result < 0 {
+        return Err(Skip::Untraced);
+    }
+    let bytes = Moved {
+        fd: argument!(call, 0) as i32,
+        way: if action == Action::READ {
+            Descriptor::READ
+        } else {
+            Descriptor::WRITTEN
+        },
+        bytes: call.result as u64,
+    };
+    moved(actor, &bytes)
+}
+
 /// A call that moves messages, which may have an address each.
 #[inline(never)]
 pub(crate) fn message(actor: &Actor, call: &Returned, action: Action) -> Result<(), Skip> {
