@@ -4,7 +4,7 @@ use std::process::Stdio;
 
 use lineage_tests::programs::ACTOR;
 use lineage_tests::recorder::Recorder;
-use serde_json::json;
+use serde_json::{Value, json};
 
 /// Words that `lineage record` would understand, did they stand before the command.
 const FOREIGN: &[&str] = &[
@@ -56,4 +56,25 @@ fn what_stands_before_it_is_not() {
         "{said}"
     );
     assert!(!recorder.path("evidence").exists());
+}
+
+/// As much as the kernel takes, of bytes that are written with several each.
+#[test]
+fn a_command_may_be_as_long_as_the_kernel_takes() {
+    const WORDS: usize = 12;
+    let word = "\x01".repeat(100_000);
+    let recorder = Recorder::new();
+    let mut command = recorder.command();
+    command.args(["sh", "-c", "exit 3", "sh"]);
+    command.args(vec![&word; WORDS]);
+    let output = command.stdin(Stdio::null()).output();
+    let run = recorder.finish(output.expect("the lineage binary runs"));
+
+    assert_eq!(run.output.status.code(), Some(3), "{}", run.stderr());
+    let start = run.rows.only("lineage.start", &json!({}));
+    let detail: Value = serde_json::from_str(start.text("detail")).expect("JSON");
+    assert_eq!(detail["command"], json!(["sh", "-c", "exit 3", "sh"]));
+    assert_eq!(detail["arguments_left_out"], WORDS);
+    let exec = run.rows.all("process.exec", &json!({ "argc": WORDS + 4 }));
+    assert_eq!(exec[0].get("truncated"), "argv");
 }

@@ -3,6 +3,7 @@
 use std::ffi::OsString;
 use std::os::unix::ffi::OsStrExt as _;
 
+use lineage_common::limits::ARGV_BYTES_MAX;
 use serde_json::json;
 
 use crate::{
@@ -171,8 +172,14 @@ fn detail(origin: &Origin, container: Option<&str>, digests: Option<&DigestReque
     let recorder = json!({ "pid": std::process::id(), "uid": uid });
     let mut detail = match origin {
         Origin::Launch(command) => {
-            let command = escaped(command.iter().map(|word| word.as_bytes()));
-            json!({ "command": command, "how": "launch", "recorder": recorder })
+            let kept = kept(command);
+            let left_out = command.len() - kept.len();
+            let command = escaped(kept.iter().map(|word| word.as_bytes()));
+            let mut detail = json!({ "command": command, "how": "launch", "recorder": recorder });
+            if left_out > 0 {
+                detail["arguments_left_out"] = left_out.into();
+            }
+            detail
         }
         Origin::Attach(pid) => json!({ "how": "attach", "pid": pid, "recorder": recorder }),
     };
@@ -187,6 +194,17 @@ fn detail(origin: &Origin, container: Option<&str>, digests: Option<&DigestReque
         None => json!(false),
     };
     detail.to_string()
+}
+
+/// The first words of a command, up to as many bytes as are kept of the arguments of an exec: a record has
+/// no room for all that the kernel takes.
+fn kept(command: &[OsString]) -> &[OsString] {
+    let mut bytes = 0;
+    let count = command.iter().take_while(|word| {
+        bytes += word.len() + 1;
+        bytes <= ARGV_BYTES_MAX
+    });
+    &command[..count.count()]
 }
 
 fn escaped<'a>(words: impl Iterator<Item = &'a [u8]>) -> Vec<String> {
