@@ -79,17 +79,20 @@ impl FileFacts {
     }
 
     /// [`Self::read`], of a file behind a mapping. Where that is one of a file system with layers, the
-    /// kernel maps the file of the layer and keeps beside it what the process has mapped
-    /// (`backing_file`, `fs/file_table.c`, since 6.8).
+    /// kernel maps the file of the layer. What the process has mapped it keeps beside it (`backing_file`,
+    /// `fs/file_table.c`, since 6.8), and before that in the mapped file's path (`open_with_fake_path`,
+    /// `fs/open.c`).
     #[inline(always)]
     pub(crate) fn read_mapped(&mut self, file: u64, root: Super) -> bool {
         let Some(mut inode) = self.read_file(file) else {
             return false;
         };
-        if let Some(mapped) = mapped(file) {
-            self.mnt = mapped.mnt;
-            self.dentry = mapped.dentry;
-            inode = mapped.inode;
+        if let Some(place) = backed(file) {
+            self.mnt = place.mnt;
+            self.dentry = place.dentry;
+        }
+        if let Some(named) = named(self.mnt, self.dentry) {
+            inode = named;
         }
         self.read_inode(inode, root).is_some()
     }
@@ -189,27 +192,31 @@ pub(crate) fn inode(file: u64) -> Option<u64> {
 /// `FMODE_BACKING` (`include/linux/fs.h`), since 6.14 and before; the other bit means something else.
 const MAYBE_BACKING: u32 = 1 << 24 | 1 << 25;
 
-/// What a process has mapped when the kernel maps something else.
-struct Mapped {
+/// Where a process sees what it has mapped.
+struct Place {
     mnt: u64,
     dentry: u64,
-    inode: u64,
 }
 
-/// What the `backing_file` says that the `struct file` at `file` is the first part of, if it is one:
-/// then mount and dentry are there and belong together.
+/// What the `backing_file` says that the `struct file` at `file` is the first part of, if it may be one.
 #[inline(always)]
-fn mapped(file: u64) -> Option<Mapped> {
+fn backed(file: u64) -> Option<Place> {
     let mode: u32 = untyped(file + offset!(file_mode) as u64)?;
     if mode & MAYBE_BACKING == 0 || offset!(backing_user_dentry) == ABSENT as usize {
         return None;
     }
     let mnt: u64 = untyped(file + offset!(backing_user_mnt) as u64)?;
     let dentry: u64 = untyped(file + offset!(backing_user_dentry) as u64)?;
+    named(mnt, dentry).map(|_| Place { mnt, dentry })
+}
+
+/// The inode that a name leads to, if mount and dentry are there and belong together.
+#[inline(always)]
+fn named(mnt: u64, dentry: u64) -> Option<u64> {
     let of_mnt: u64 = untyped(mnt + offset!(vfsmount_sb) as u64)?;
     let of_dentry: u64 = untyped(dentry + offset!(dentry_sb) as u64)?;
     let inode: u64 = untyped(dentry + offset!(dentry_inode) as u64)?;
-    (of_mnt == of_dentry && of_mnt != 0 && inode != 0).then_some(Mapped { mnt, dentry, inode })
+    (of_mnt == of_dentry && of_mnt != 0 && inode != 0).then_some(inode)
 }
 
 /// What identifies an inode, and what it is.

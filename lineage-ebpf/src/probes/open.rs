@@ -135,7 +135,7 @@ pub(crate) extern "C" fn fill_file(cpu: u32, fd: i32, call_flags: u32) -> u64 {
         } else {
             0
         };
-        PATH + len + u64::from(host.len) | u64::from(flags.0) << 32
+        (PATH + len + u64::from(host.len)) | u64::from(flags.0) << 32
     }
 }
 
