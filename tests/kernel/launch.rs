@@ -4,7 +4,7 @@ use std::process::Stdio;
 
 use lineage_tests::programs::ACTOR;
 use lineage_tests::recorder::Recorder;
-use serde_json::{Value, json};
+use serde_json::json;
 
 /// Words that `lineage record` would understand, did they stand before the command.
 const FOREIGN: &[&str] = &[
@@ -72,7 +72,7 @@ fn a_command_may_be_as_long_as_the_kernel_takes() {
 
     assert_eq!(run.output.status.code(), Some(3), "{}", run.stderr());
     let start = run.rows.only("lineage.start", &json!({}));
-    let detail: Value = serde_json::from_str(start.text("detail")).expect("JSON");
+    let detail = start.get("detail");
     assert_eq!(detail["command"], json!(["sh", "-c", "exit 3", "sh"]));
     assert_eq!(detail["arguments_left_out"], WORDS);
     let exec = run.rows.all("process.exec", &json!({ "argc": WORDS + 4 }));
