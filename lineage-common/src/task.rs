@@ -28,7 +28,8 @@ pub struct Task {
     /// Which entries of the block are in use, a bit for each.
     pub low: u32,
     /// 1 when another process has shared its table of descriptors since the last exec
-    /// (`CLONE_FILES`), or nobody knows, which is so from an attach; else 0.
+    /// (`CLONE_FILES`), or it has made calls that are not followed and can change it (of 32-bit programs,
+    /// through io_uring), or nobody knows, which is so from an attach; else 0.
     pub shared: u32,
     /// How many tallies it has; see [`crate::tally`].
     pub tallies: u32,

@@ -231,6 +231,13 @@ pub(crate) fn replace(actor: &Actor, fd: i32, file: u64) {
     }
 }
 
+/// Notes that the process makes calls that are not followed and can put other files at its descriptors.
+#[inline(always)]
+pub(crate) fn unfollowed(actor: &Actor) {
+    // SAFETY: the entry of a tracked process stays while one of its threads runs.
+    unsafe { (*actor.task).shared = 1 };
+}
+
 /// Whether a descriptor in the table leads to `file`. Where another process can close and open
 /// descriptors of this one, the address is not enough. Of the same file, opened again at the same
 /// address, this makes one.
@@ -407,7 +414,10 @@ unsafe extern "C" fn sweep_one(index: u64, context: *mut c_void) -> i64 {
         Sweep::Exec if task::file(actor.thread, fd) == Some(file) => {
             // What the new program does with it is its own.
             // SAFETY: map values stay writable.
-            unsafe { and_half(&raw mut (*descriptor).used, !Descriptor::USES) };
+            unsafe {
+                and_half(&raw mut (*descriptor).used, !Descriptor::USES);
+                (*descriptor).mapped = 0;
+            }
             return 0;
         }
         Sweep::Exec => Flags::BY_EXEC,

@@ -91,8 +91,8 @@ fn attributes_by_name_and_by_descriptor() {
          call @r truncate ={shown} 5 ; \
          call @r fallocate @f 3 0 4 ; \
          call @r utimensat @f 0 0 0 ; \
-         call @r fsetxattr @f =user.lineage =value 5 0 ; \
-         call @r removexattr ={shown} =user.lineage ; \
+         call @r fsetxattr @f =trusted.lineage =value 5 0 ; \
+         call @r removexattr ={shown} =trusted.lineage ; \
          call @r fchmod 99 0 ; print @r"
     ));
     assert_eq!(run.stdout(), "-9\n");
@@ -123,7 +123,7 @@ fn attributes_by_name_and_by_descriptor() {
     only(&run, "file.truncate", "ftruncate").expect(&json!({ "size": 3 }));
     only(&run, "file.truncate", "truncate").expect(&json!({ "size": 5, "origin": "claimed" }));
     let attribute = detail(only(&run, "file.xattr", "removexattr"));
-    assert_eq!(attribute, json!({ "attribute": "user.lineage" }));
+    assert_eq!(attribute, json!({ "attribute": "trusted.lineage" }));
     let owner = detail(only(&run, "file.chown", "fchownat"));
     assert_eq!(
         owner,

@@ -11,7 +11,8 @@ use super::schema::{Record, Value};
 pub const VERSION: u8 = 1;
 
 /// Longest encoding of one record. The longest text is `argv`: 32 KiB of bytes that each take four
-/// characters escaped, one of them doubled for JSON; paths add little to that.
+/// characters escaped, one of them doubled for JSON. The environment of a process found takes at most
+/// 128 KiB more; paths add little to that.
 pub const RECORD_BYTES_MAX: usize = 512 * 1024;
 
 const TAG_U64: u8 = 1;

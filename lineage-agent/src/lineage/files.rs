@@ -25,6 +25,8 @@ pub struct FileSeen<'a> {
     pub time_ns: i64,
     /// What the process does with the file.
     pub purpose: Purpose,
+    /// Whether a recogniser that holds for the record asks for the file's digest.
+    pub asked: bool,
     /// Where the file is, as the process sees it.
     pub path: ReversedPath<'a>,
     /// The same as the record has it.

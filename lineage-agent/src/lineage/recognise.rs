@@ -16,6 +16,8 @@ mod tests;
 
 use std::collections::BTreeMap;
 
+use lineage_common::limits::PATH_BYTES_MAX;
+
 use self::{
     document::Document,
     file::Definitions,
@@ -136,18 +138,11 @@ impl Recognisers {
         record.entry = some(&found.entry);
     }
 
-    /// Whether the content of the file a record is about should be hashed: it has a label that asks
-    /// for it.
+    /// Whether the content of the file that the record last completed is about should be hashed: a label
+    /// it has asks for that.
     #[must_use]
-    pub fn wants_digest(&self, record: &Record<'_>) -> bool {
-        let labels = record
-            .recognised
-            .into_iter()
-            .flat_map(|text| text.split(','));
-        labels.into_iter().any(|name| {
-            let label = self.label(name);
-            label.is_some_and(|label| self.labels[label].digest)
-        })
+    pub fn want_digest(&self, found: &Found) -> bool {
+        found.hits.iter().any(|label| self.labels[*label].digest)
     }
 
     fn find(&self, record: &Record<'_>, found: &mut Found) {
@@ -157,6 +152,8 @@ impl Recognisers {
         let invocation = self.invocation(record);
         if let Some(Entry::Script(entry) | Entry::Module(entry)) =
             invocation.as_ref().and_then(|run| run.entry.as_ref())
+            // No file has a longer name, however each of its bytes is shown.
+            && entry.len() <= 4 * PATH_BYTES_MAX
         {
             found.entry.push_str(entry);
         }

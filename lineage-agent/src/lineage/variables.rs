@@ -26,7 +26,14 @@ pub struct Variables {
     pub redacted: Vec<String>,
     /// Entries that have not the form of a variable.
     pub others: usize,
+    /// Whether there was no room for all.
+    pub cut: bool,
+    /// Most bytes the shown ones take in a document.
+    bytes: usize,
 }
+
+/// Room for the environment in a record, which has to hold the arguments as well.
+const SHOWN_BYTES_MAX: usize = 128 * 1024;
 
 /// Longest name shown, in bytes.
 const NAME_BYTES_MAX: usize = 255;
@@ -43,8 +50,8 @@ const SECRET_NAMES: &[&str] = &[
     "TOKEN",
     "SECRET",
     "PASS",
-    "_PWD",
-    "CREDENTIAL",
+    "PWD",
+    "CRED",
     "AUTH",
     "COOKIE",
     "PRIVATE",
@@ -57,9 +64,24 @@ const SECRET_NAMES: &[&str] = &[
     "NONCE",
     "OTP",
     "PIN_",
+    "WEBHOOK",
+    "HEADERS",
 ];
 
-/// A value that begins with one of these is a secret: what issuers put before theirs.
+/// A value in which one of these stands before `=` or `:`, in any case, may have a secret after it.
+const SECRET_WORDS: &[&str] = &[
+    "KEY",
+    "TOKEN",
+    "SECRET",
+    "PASS",
+    "PASSWORD",
+    "PASSWD",
+    "PWD",
+    "CREDENTIALS",
+    "AUTHORIZATION",
+];
+
+/// A value in which a word begins with one of these is a secret: what issuers put before theirs.
 const SECRET_PREFIXES: &[&str] = &[
     "sk-",
     "pk-",
@@ -110,14 +132,23 @@ impl Variables {
             self.others += usize::from(!entry.is_empty());
             return;
         };
-        if shown == Shown::Names {
-            self.shown.push(escape(name.as_bytes()));
-        } else if value.len() > VALUE_BYTES_MAX || is_secret(name, value) {
-            self.shown.push(escape(name.as_bytes()));
-            self.redacted.push(escape(name.as_bytes()));
-        } else {
-            self.shown.push(escape(entry));
+        let secret =
+            shown == Shown::Values && (value.len() > VALUE_BYTES_MAX || is_secret(name, value));
+        let text = match shown {
+            Shown::Values if !secret => escape(entry),
+            _ => escape(name.as_bytes()),
+        };
+        // A document doubles quotes and backslashes, and has two quotes and a comma for each text.
+        let bytes = (2 * text.len() + 3) * if secret { 2 } else { 1 };
+        if self.cut || self.bytes + bytes > SHOWN_BYTES_MAX {
+            self.cut = true;
+            return;
         }
+        self.bytes += bytes;
+        if secret {
+            self.redacted.push(text.clone());
+        }
+        self.shown.push(text);
     }
 }
 
@@ -139,16 +170,37 @@ fn is_secret(name: &str, value: &[u8]) -> bool {
     SECRET_NAMES.iter().any(|word| name.contains(word)) && !matches!(&*name, "PWD" | "OLDPWD")
         || SECRET_PREFIXES
             .iter()
-            .any(|prefix| value.trim_start().starts_with(prefix))
+            .any(|prefix| has_word_with(value, prefix))
+        || names_secret(value)
         || has_password(value)
         || has_token(value)
 }
 
-/// Whether an address in it has a user or a password: `scheme://user:password@host`.
+/// Whether a word in it begins so.
+fn has_word_with(value: &str, prefix: &str) -> bool {
+    value.match_indices(prefix).any(|(at, _)| {
+        let before = value[..at].chars().next_back();
+        !before.is_some_and(|character| character.is_ascii_alphanumeric())
+    })
+}
+
+/// Whether it tells in words that a secret follows: `password=`, `token:`.
+fn names_secret(value: &str) -> bool {
+    let value = value.to_ascii_uppercase();
+    SECRET_WORDS.iter().any(|word| {
+        value.match_indices(word).any(|(at, _)| {
+            let rest = value[at + word.len()..].trim_start_matches(['"', '\'', ' ']);
+            rest.starts_with(['=', ':'])
+        })
+    })
+}
+
+/// Whether an address in it may have a user or a password: `scheme://user:password@host`,
+/// `user:password@host`. A password can have any character in it.
 fn has_password(value: &str) -> bool {
-    value.split("://").skip(1).any(|rest| {
-        let authority = rest.split(['/', '?', '#', ' ']).next().unwrap_or(rest);
-        authority.contains('@')
+    value.split_whitespace().any(|word| {
+        let begin = word.find("://").map(|at| at + 3).or_else(|| word.find(':'));
+        begin.is_some_and(|begin| word[begin..].contains('@'))
     })
 }
 
@@ -215,6 +267,14 @@ mod tests {
             "X=5f0f7a52-6bdc-4c45-9bd3-0d6c2c7c1a2e",
             "X=a wJalrXUtnFEMI7K7MDENG0bPxRfiCYEX b",
             "X=-----BEGIN RSA",
+            "X=jdbc:postgresql://h/d?user=a&password=hunter2",
+            "X=postgres://u:pa/ss@h/d",
+            "X=authorization=Basic dXNlcjpwYXNz",
+            "X=app:pw@tcp(h:3306)/d",
+            "X={\"token\": 1}",
+            "PGPWD=x",
+            "DB_CREDS=x",
+            "SLACK_WEBHOOK=x",
         ] {
             let variables = Variables::of(entry.as_bytes(), Shown::Values);
             assert_eq!(variables.redacted.len(), 1, "{entry}");
@@ -233,6 +293,18 @@ mod tests {
             let variables = Variables::of(entry.as_bytes(), Shown::Values);
             assert_eq!(variables.shown, [entry]);
         }
+    }
+
+    #[test]
+    fn no_environment_is_larger_than_its_room() {
+        let backslashes = format!("{}=x\0", "\\".repeat(200)).repeat(400);
+        for shown in [Shown::Names, Shown::Values] {
+            let variables = Variables::of(backslashes.as_bytes(), shown);
+            assert!(variables.cut);
+            let told = serde_json::json!([variables.shown, variables.redacted]).to_string();
+            assert!((SHOWN_BYTES_MAX / 2..SHOWN_BYTES_MAX).contains(&told.len()));
+        }
+        assert!(!Variables::of(BLOCK, Shown::Values).cut);
     }
 
     #[test]

@@ -114,7 +114,10 @@ fn detail(shown: &Shown, environment: variables::Shown) -> String {
     }
     if environment != variables::Shown::Nothing {
         let variables = Variables::of(&shown.environment, environment);
-        detail.append(&mut told(&variables, shown.environment_cut));
+        detail.append(&mut told(
+            &variables,
+            shown.environment_cut || variables.cut,
+        ));
     }
     Value::Object(detail).to_string()
 }

@@ -26,9 +26,12 @@ use crate::{
 /// `MSG_FASTOPEN` (`include/linux/socket.h`): connects, with the first bytes.
 const FAST_OPEN: u32 = 0x2000_0000;
 
-/// `-EAGAIN`, `-EINTR`: nothing happened yet.
-const AGAIN: i64 = -11;
-const INTERRUPTED: i64 = -4;
+/// Whether the result of a call that sends says that nothing happened yet: `-EAGAIN`, `-EINTR`, and what
+/// the kernel makes of that to begin the call again (`-ERESTARTSYS` and so on, `include/linux/errno.h`).
+#[inline(always)]
+pub(crate) fn is_not_yet(result: i64) -> bool {
+    matches!(result, -11 | -4 | -516..=-512)
+}
 
 /// Size of `struct mmsghdr` (`include/linux/socket.h`) and where its `msg_len` is.
 const MESSAGE_BYTES: u64 = 64;
@@ -43,7 +46,7 @@ fn sends(action: Action) -> bool {
 /// Records a message that could not be sent to the address the caller gave.
 #[inline(always)]
 pub(crate) fn failed(actor: &Actor, call: &Returned, action: Action) -> Result<(), Skip> {
-    if !sends(action) || call.result == AGAIN || call.result == INTERRUPTED {
+    if !sends(action) || is_not_yet(call.result) {
         return Err(Skip::Untraced);
     }
     told(actor, call, action)
@@ -57,10 +60,11 @@ pub(crate) fn failed(actor: &Actor, call: &Returned, action: Action) -> Result<(
 #[inline(never)]
 pub(crate) fn told(actor: &Actor, call: &Returned, action: Action) -> Result<(), Skip> {
     let address = address(call, action);
-    if address.at == 0 || address.len == 0 {
+    let several = action == Action::SENDMMSG || action == Action::RECVMMSG;
+    // Of several messages each may have one.
+    if !several && (address.at == 0 || address.len == 0) {
         return Err(Skip::Unaddressed);
     }
-    let several = action == Action::SENDMMSG || action == Action::RECVMMSG;
     let kind = if sends(action) {
         Kind::NET_SEND
     } else {
@@ -74,6 +78,7 @@ pub(crate) fn told(actor: &Actor, call: &Returned, action: Action) -> Result<(),
         result: call.result,
         address,
         several: u64::from(several && call.result >= 0),
+        addressed: 0,
     };
     let count = if messages.several == 0 {
         1
@@ -89,6 +94,9 @@ pub(crate) fn told(actor: &Actor, call: &Returned, action: Action) -> Result<(),
             0,
         );
     }
+    if messages.addressed == 0 {
+        return Err(Skip::Unaddressed);
+    }
     Ok(())
 }
 
@@ -96,7 +104,7 @@ pub(crate) fn told(actor: &Actor, call: &Returned, action: Action) -> Result<(),
 #[inline(always)]
 fn flags(call: &Returned, action: Action) -> u32 {
     match action {
-        Action::SENDTO => argument!(call, 3) as u32,
+        Action::SENDTO | Action::SENDMMSG => argument!(call, 3) as u32,
         _ => argument!(call, 2) as u32,
     }
 }
@@ -125,8 +133,7 @@ fn header(at: u64) -> Address {
 /// A connection made by sending. Of a socket that knows no connections it means nothing.
 #[inline(always)]
 pub(crate) fn fast_open(actor: &Actor, call: &Returned, action: Action) {
-    let may = action == Action::SENDTO || action == Action::SENDMSG;
-    if may && flags(call, action) & FAST_OPEN != 0 {
+    if sends(action) && flags(call, action) & FAST_OPEN != 0 {
         connected(actor, call, action);
     }
 }
@@ -236,11 +243,13 @@ struct Messages {
     address: Address,
     /// 1 when each message has a length and an address of its own: `sendmmsg`, `recvmmsg`.
     several: u64,
+    /// 1 when one had an address.
+    addressed: u64,
 }
 
 unsafe extern "C" fn one(index: u64, context: *mut c_void) -> i64 {
     // SAFETY: the context is the state that `told` holds on its stack.
-    let messages = unsafe { &*context.cast::<Messages>() };
+    let messages = unsafe { &mut *context.cast::<Messages>() };
     let mut message = Message {
         fd: messages.fd,
         kind: messages.kind,
@@ -253,6 +262,9 @@ unsafe extern "C" fn one(index: u64, context: *mut c_void) -> i64 {
         message.result = i64::from(len);
         address = header(at);
     }
-    let _ = first(&messages.actor, &message, &address);
+    if address.at != 0 && address.len != 0 {
+        messages.addressed = 1;
+        let _ = first(&messages.actor, &message, &address);
+    }
     0
 }

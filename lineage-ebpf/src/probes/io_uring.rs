@@ -7,6 +7,7 @@ use aya_ebpf::{
 use lineage_common::tally::Class;
 
 use crate::{
+    descriptor,
     read::{Typed, offset, typed},
     skip::Skip,
     tally::{self, Once},
@@ -41,6 +42,7 @@ pub(crate) fn guarded_io_uring_submit(ctx: TracePointContext) -> u32 {
 #[inline(always)]
 fn submitted(opcode: u8) -> Result<(), Skip> {
     let actor = Actor::current()?;
+    descriptor::unfollowed(&actor);
     let once = Once::new(&actor, Class::IO_URING, u32::from(opcode), 0);
     tally::count(&actor, &once)
 }

@@ -29,6 +29,9 @@ use crate::{
     task::{self, Actor},
 };
 
+/// `VM_EXEC` (`include/linux/mm.h`).
+const VM_EXEC: u64 = 4;
+
 /// Where the path begins in a frame.
 const PATH: u64 = BODY + size_of::<Map>() as u64;
 
@@ -83,15 +86,15 @@ pub(crate) struct Memory {
 /// Whether a call is worth more than this look at its arguments: one that maps a file or makes memory
 /// executable.
 #[inline(always)]
-pub(crate) fn matters(call: &Returned, action: Action) -> bool {
+fn matters(call: &Returned, action: Action) -> bool {
     argument!(call, 2) as u32 & EXECUTABLE != 0
         || (action == Action::MMAP && argument!(call, 3) as u32 & ANONYMOUS == 0)
 }
 
-/// Records the first use of a descriptor that is mapped. Apart from [`returned`], whose stack must not
+/// Records the first use of a descriptor that is mapped. Apart from [`mapped`], whose stack must not
 /// add to this.
-#[inline(always)]
-pub(crate) fn used(actor: &Actor, call: &Returned, action: Action) {
+#[inline(never)]
+fn used(actor: &Actor, call: &Returned, action: Action) {
     let mapped = action == Action::MMAP && argument!(call, 3) as u32 & ANONYMOUS == 0;
     if mapped && !(-ERRNO_MAX..0).contains(&call.result) {
         let none = Moved {
@@ -103,12 +106,24 @@ pub(crate) fn used(actor: &Actor, call: &Returned, action: Action) {
     }
 }
 
+/// `mmap`, `mprotect`, `pkey_mprotect`.
+#[inline(always)]
+pub(crate) fn returned(actor: &Actor, call: &Returned, action: Action) -> Result<(), Skip> {
+    if !matters(call, action) {
+        return Err(Skip::Untraced);
+    }
+    used(actor, call, action);
+    mapped(actor, call, action)
+}
+
 /// A call that [`matters`], after [`used`]. Not inlined: its stack must not add to that of the other calls.
 #[inline(never)]
-pub(crate) fn returned(actor: &Actor, call: &Returned, action: Action) -> Result<(), Skip> {
+fn mapped(actor: &Actor, call: &Returned, action: Action) -> Result<(), Skip> {
     let asked = Asked::of(call, action);
     if asked.failed() {
-        if asked.protection & EXECUTABLE == 0 || !REFUSED.contains(&asked.result) {
+        // A change of protection is made mapping by mapping: it can fail after it had its effect.
+        let may_matter = action == Action::MPROTECT || REFUSED.contains(&asked.result);
+        if asked.protection & EXECUTABLE == 0 || !may_matter {
             return Err(Skip::Untraced);
         }
     } else if asked.fd >= 0 {
@@ -117,7 +132,7 @@ pub(crate) fn returned(actor: &Actor, call: &Returned, action: Action) -> Result
             return Err(Skip::Untraced);
         }
     }
-    if asked.flags & ANONYMOUS != 0 && !is_first(actor, &asked) {
+    if asked.flags & ANONYMOUS != 0 && !is_first(actor, &asked, asked.failed()) {
         return Err(Skip::Untraced);
     }
     record(actor, &asked)
@@ -177,13 +192,13 @@ impl Asked {
 /// Whether the process makes memory without a file executable for the first time in this way, or is
 /// refused to: compilers at run time do it all the time.
 #[inline(always)]
-fn is_first(actor: &Actor, asked: &Asked) -> bool {
+fn is_first(actor: &Actor, asked: &Asked, refused: bool) -> bool {
     let way = if asked.flags == 0 {
         ExecMem::PROTECTED
     } else {
         ExecMem::MAPPED
     };
-    let way = if asked.failed() {
+    let way = if refused {
         way << ExecMem::REFUSED
     } else {
         way
@@ -242,8 +257,13 @@ fn record(actor: &Actor, asked: &Asked) -> Result<(), Skip> {
         return Err(Skip::Unreadable);
     }
     let behind = look(actor, frame.scratch, asked);
+    // SAFETY: the scratch is ours until the frame is sent.
+    let executable = unsafe { (*frame.scratch).memory.state } & VM_EXEC != 0;
+    let refused = asked.failed() && !executable;
+    let nothing_done = refused && !REFUSED.contains(&asked.result);
     let anonymous = asked.flags & ANONYMOUS != 0;
-    if behind == Behind::NOTHING && !anonymous && !is_first(actor, asked) {
+    let again = behind == Behind::NOTHING && !anonymous && !is_first(actor, asked, refused);
+    if nothing_done || again {
         frame.release();
         return Err(Skip::Untraced);
     }

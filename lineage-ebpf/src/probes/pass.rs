@@ -21,7 +21,7 @@ use crate::{
     maps::{self, Scratch},
     path,
     probes::{
-        open,
+        datagram, open,
         syscall::{Returned, argument},
     },
     read::{mask_frame, store, user},
@@ -46,10 +46,6 @@ const ALIGN: u64 = 8;
 /// of the header has them.
 const RIGHTS: u64 = 1 | 1 << 32;
 const PIDFD: u64 = 1 | 4 << 32;
-
-/// `-EAGAIN`, `-EINTR`: nothing happened yet.
-const AGAIN: i64 = -11;
-const INTERRUPTED: i64 = -4;
 
 /// Where the look at a call's control messages is. Lives in [`Scratch`], where the verifier knows
 /// nothing about it from one step to the next, so one look at the step suffices.
@@ -93,8 +89,7 @@ pub(crate) fn returned(actor: &Actor, call: &Returned, action: Action) -> Result
     }
     let sends = action == Action::SENDMSG || action == Action::SENDMMSG;
     let several = action == Action::SENDMMSG || action == Action::RECVMMSG;
-    let retried = call.result == AGAIN || call.result == INTERRUPTED;
-    if call.result < 0 && (!sends || retried) {
+    if call.result < 0 && (!sends || datagram::is_not_yet(call.result)) {
         return Err(Skip::Untraced);
     }
     let messages = match call.result {

@@ -6,7 +6,7 @@ use lineage_common::{layout::Action, tally::Class};
 
 use crate::{
     atomic::fetch_add,
-    maps,
+    descriptor, maps,
     probes::{
         accept, bind, call, close, connect, listen, map, open, pass, process_exec, process_fork,
         socket_create, transfer,
@@ -94,7 +94,7 @@ pub(crate) fn returned(
             }
             told
         }
-        Action::MMAP | Action::MPROTECT if !map::matters(&call, action) => Err(Skip::Untraced),
+        Action::MMAP | Action::MPROTECT => map::returned(&actor, &call, action),
         Action::CLOSE => close::returned(&actor, &call),
         Action::OPEN
         | Action::OPENAT
@@ -103,7 +103,6 @@ pub(crate) fn returned(
         | Action::OPEN_BY_HANDLE
         | Action::MEMFD
         | Action::MEMFD_SECRET => open::returned(&actor, &call, action),
-        Action::MMAP | Action::MPROTECT if !map::matters(&call, action) => Err(Skip::Untraced),
         _ => {
             if action.0 >= Action::SHAPED {
                 call::returned(&actor, &call, action)?;
@@ -135,10 +134,6 @@ fn rare(actor: &Actor, call: &Returned, action: Action) -> Result<(), Skip> {
         Action::SOCKET => socket_create::returned(actor, call),
         Action::PAIR => socket_create::pair(actor, call),
         Action::LISTEN => listen::returned(actor, call),
-        Action::MMAP | Action::MPROTECT => {
-            map::used(actor, call, action);
-            map::returned(actor, call, action)
-        }
         Action::DUP2 => close::duplicated(actor, call),
         Action::CLOSE_RANGE => close::range_returned(actor, call),
         Action::SENDFILE | Action::SPLICE | Action::TEE | Action::IOCTL => {
@@ -155,6 +150,7 @@ fn rare(actor: &Actor, call: &Returned, action: Action) -> Result<(), Skip> {
 /// counted, and the first one on each CPU is told at once.
 #[inline(never)]
 fn compat(actor: &Actor, number: u64, result: i64) -> Result<(), Skip> {
+    descriptor::unfollowed(actor);
     let counters = maps::counters(maps::cpu()).ok_or(Skip::Unreadable)?;
     // SAFETY: map values live as long as the program.
     if unsafe { fetch_add(&raw mut (*counters).compat, 1) } == 0 {

@@ -38,15 +38,6 @@ const MESSAGE_LEN: u64 = 56;
 /// Length of the frame of a read or write.
 const USE_LEN: u64 = BODY + size_of::<Use>() as u64;
 
-/// Of no regular file.
-const NONE: Version = Version {
-    size: 0,
-    mtime_ns: 0,
-    ctime_ns: 0,
-    generation: 0,
-    reserved: 0,
-};
-
 /// Bytes that went through a descriptor.
 #[derive(Clone, Copy)]
 pub(crate) struct Moved {
@@ -323,7 +314,7 @@ fn record(actor: &Actor, moved: &Moved, known: *mut Descriptor) -> Result<(), Sk
     unsafe {
         let inode = (*known).inode;
         if inode == 0 || !version::read(frame.scratch, inode, &raw mut (*body).version) {
-            (*body).version = NONE;
+            (*body).version = Version::NONE;
         }
         (*body).ino = (*known).ino;
         (*body).opened_number = (*known).opened_number;

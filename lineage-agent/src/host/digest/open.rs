@@ -6,7 +6,9 @@
 use std::os::fd::{AsFd as _, AsRawFd as _, OwnedFd};
 
 use lineage_common::frame::Version;
-use rustix::fs::{CWD, FileType, Mode, OFlags, ResolveFlags, Stat, fstat, open, openat, openat2};
+use rustix::fs::{
+    CWD, FileType, Mode, OFlags, ResolveFlags, Stat, fstat, fstatfs, open, openat, openat2,
+};
 use rustix::io::Errno;
 
 use super::{Held, Identity, Reason, Wanted};
@@ -154,7 +156,21 @@ fn examine(found: &OwnedFd, wanted: &Wanted) -> Result<Opened, Reason> {
     }
     let file = reopen(found).map_err(unreadable)?;
     let other_device = check(&file, &wanted.identity)?;
+    if other_device && !shows_other_devices(&file) {
+        return Err(Reason::Replaced);
+    }
     Ok(Opened { file, other_device })
+}
+
+/// `BTRFS_SUPER_MAGIC`, `OVERLAYFS_SUPER_MAGIC`, `BCACHEFS_STATFS_MAGIC`
+/// (`include/uapi/linux/magic.h`, `fs/bcachefs/fs.c`).
+const OTHER_DEVICES: [u32; 3] = [0x9123_683e, 0x794c_7630, 0xca45_1a4e];
+
+/// Whether the file system shows other devices than the kernel has for it: one for each subvolume or
+/// layer. Elsewhere another device is another file, however alike.
+fn shows_other_devices(file: &OwnedFd) -> bool {
+    // The type of the number differs among machines, the magic number has 32 bits.
+    fstatfs(file).is_ok_and(|system| OTHER_DEVICES.contains(&(system.f_type as u32)))
 }
 
 /// Opens the file behind a descriptor for reading; without leaving a trace in its access time where

@@ -32,6 +32,8 @@ impl Fold {
         self.scratch.set_file(event, header.flags);
         self.set_host_path(header.time, file.dev, &event.host);
         let opened = header.result >= 0;
+        // Another thread can have closed it before the probe could look.
+        let known = opened && !header.flags.has(Flags::CLAIMED);
         let seq = self.emit(header, kind, sink, |text, record| {
             record.path = Some(&text.path);
             record.host_path = some(&text.host_path);
@@ -41,17 +43,17 @@ impl Fold {
             record.notes = some(&text.notes);
             if opened {
                 record.fd = Some(i64::from(file.fd));
+            }
+            if known {
                 record.mode = Some(i64::from(file.mode));
                 record.dev = Some(stat_dev(file.dev));
                 record.ino = Some(file.ino.cast_signed());
                 set_version(record, &file.version);
             }
         })?;
-        if opened {
+        if known {
             let what = What::File(self.scratch.path.as_str().into());
             self.remember(header, file.fd, seq, what);
-        }
-        if opened && !header.flags.has(Flags::CLAIMED) {
             self.tell_opened(header, event, seq, sink);
         }
         Ok(())
@@ -97,6 +99,7 @@ impl Fold {
             parent: process.parent_pid,
             time_ns: utc(header.time, self.utc_offset_ns),
             purpose,
+            asked: self.recognisers.want_digest(&self.found),
             path: ReversedPath(event.path),
             shown: &self.scratch.path,
             host_shown: &self.scratch.host_path,

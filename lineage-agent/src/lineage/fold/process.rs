@@ -172,6 +172,7 @@ impl Fold {
             parent: process.parent_pid,
             time_ns: utc(header.time, self.utc_offset_ns),
             purpose: Purpose::Program,
+            asked: false,
             path: event.exe,
             shown: &self.scratch.path,
             host_shown: &self.scratch.host_path,

@@ -374,17 +374,14 @@ fn a_file_of_ones_own_adds_and_replaces() {
             .iter()
             .all(|label| label.name != "npm-run")
     );
-    let record = Record {
-        recognised: Some("model-file,our-model"),
-        ..Record::default()
-    };
-    assert!(recognisers.wants_digest(&record));
-    for recognised in [None, Some("model-file"), Some("unheard-of"), Some("")] {
-        let record = Record {
-            recognised,
-            ..Record::default()
-        };
-        assert!(!recognisers.wants_digest(&record), "{recognised:?}");
+    for (path, wanted) in [
+        ("/x/ours.weights", true),
+        ("/x/a.gguf", false),
+        ("/x", false),
+    ] {
+        let mut found = Found::default();
+        recognisers.complete(&mut open(path), &mut found);
+        assert_eq!(recognisers.want_digest(&found), wanted, "{path}");
     }
 }
 

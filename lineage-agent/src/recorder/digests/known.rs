@@ -58,7 +58,7 @@ impl Known {
             State::Missed(why) => {
                 let again = match why {
                     "queue-full" => room,
-                    "gone" | "stuck" | "unreadable" => room && entry.tries < TRIES_MAX,
+                    "gone" | "unreadable" => room && entry.tries < TRIES_MAX,
                     _ => false,
                 };
                 if told && !again {

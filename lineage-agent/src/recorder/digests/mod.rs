@@ -142,13 +142,13 @@ impl Digests {
             Purpose::Program => Held::Program,
             Purpose::Script { fd } => Held::Descriptor(fd),
             Purpose::Open { fd, flags } => {
-                if !flags.reads() || !self.patterns.matches(file.shown) {
+                if !flags.reads() || !self.is_wanted(file) {
                     return;
                 }
                 Held::Descriptor(fd)
             }
             Purpose::Mapped { at, runs } => {
-                if !runs && !self.patterns.matches(file.shown) {
+                if !runs && !self.is_wanted(file) {
                     return;
                 }
                 Held::Mapping(at)
@@ -191,6 +191,11 @@ impl Digests {
         }
     }
 
+    /// Whether a file is wanted for its name, or for what it was recognised as.
+    fn is_wanted(&self, file: &FileSeen<'_>) -> bool {
+        file.asked || self.patterns.matches(file.shown)
+    }
+
     /// Why a file is not even looked for.
     fn refused(&self, file: &FileSeen<'_>, file_type: FileType) -> Option<Reason> {
         if file_type != FileType::RegularFile {
@@ -199,6 +204,8 @@ impl Digests {
             Some(Reason::MadeUp)
         } else if file.version.size > FILE_BYTES_MAX {
             Some(Reason::TooLarge)
+        } else if self.pool.is_none() {
+            Some(Reason::Stuck)
         } else if !self.has_room() {
             Some(Reason::QueueFull)
         } else {

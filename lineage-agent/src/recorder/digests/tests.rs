@@ -27,6 +27,7 @@ fn seen(ino: u64, lineage: u32) -> FileSeen<'static> {
             fd: 3,
             flags: OpenFlags(0),
         },
+        asked: false,
         path: ReversedPath(b"main.py\0nowhere\0no-such-directory\0"),
         shown: "/no-such-directory/nowhere/main.py",
         host_shown: "",

@@ -78,7 +78,9 @@ fn points(change: &Map<String, Value>, key: &str) -> Option<String> {
     let points = change.get(key)?.as_array()?;
     let more = change.get(&format!("more_{key}")).and_then(Value::as_u64);
     let named: Vec<String> = points.iter().take(TOLD_MAX).map(plain).collect();
-    let rest = (points.len() - named.len()) as u64 + more.unwrap_or_default();
+    let rest = more
+        .unwrap_or_default()
+        .saturating_add((points.len() - named.len()) as u64);
     let named = named.join(" ");
     Some(match rest {
         0 => named,
