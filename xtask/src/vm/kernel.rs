@@ -33,7 +33,11 @@ pub(crate) struct Kernel {
 
 /// Modules the tests need, below `kernel/` in a release's directory and without their endings. A kernel
 /// that has them in its image has no such file.
-const MODULES: [&str; 1] = ["fs/overlayfs/overlay"];
+const MODULES: [&str; 3] = [
+    "drivers/block/loop",
+    "drivers/net/tun",
+    "fs/overlayfs/overlay",
+];
 
 /// The kernel of a Debian release (`bookworm`), downloaded once.
 pub(crate) fn kernel(suite: &str, arch: &str) -> Result<Kernel> {
