@@ -24,6 +24,7 @@
 )]
 
 mod atomic;
+mod auxv;
 mod descriptor;
 mod emit;
 mod endpoints;

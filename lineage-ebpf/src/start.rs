@@ -11,8 +11,11 @@ use crate::{
 };
 
 /// Appends the path of the directory that a name starts from, of one that begins with no slash: the
-/// working directory or a descriptor. Returns its bytes; 0 when it is not known or too long. A root, which
-/// has no components, is an empty one.
+/// working directory or a descriptor, whose file is then in the scratch. Returns its bytes, and above them
+/// the flags; 0 when it is not known. A root, which has no components, is an empty one: it is not the same
+/// as knowing nothing.
+///
+/// Not inlined: its stack is free again afterwards.
 #[inline(never)]
 pub(crate) fn append(scratch: *mut Scratch, task: Typed, dirfd: i32, at: u64) -> u64 {
     let Some(fs) = path::set_root(scratch, task) else {
@@ -33,17 +36,25 @@ pub(crate) fn append(scratch: *mut Scratch, task: Typed, dirfd: i32, at: u64) ->
             ((*scratch).facts.mnt, (*scratch).facts.dentry)
         };
         let (len, flags) = path::append(scratch, at, mnt, dentry);
-        if flags.has(Flags::PATH_CUT) {
-            return 0;
-        }
+        let flags = u64::from(flags.0) << 32;
         if len != 0 {
-            return len;
+            return len | flags;
         }
         *(&raw mut (*scratch).frame)
             .cast::<u8>()
             .add(mask_frame(at) as usize) = 0;
-        1
+        1 | flags
     }
+}
+
+/// [`append`], of a name that may be cut no further up: the bytes, 0 also when there was no room for all.
+#[inline(always)]
+pub(crate) fn append_whole(scratch: *mut Scratch, task: Typed, dirfd: i32, at: u64) -> u64 {
+    let appended = append(scratch, task, dirfd, at);
+    if Flags((appended >> 32) as u16).has(Flags::PATH_CUT) {
+        return 0;
+    }
+    mask_frame(appended)
 }
 
 /// Whether a name in user memory starts from a directory: it can be read, and begins with no slash.

@@ -184,3 +184,16 @@ fn a_connection_made_by_sending() {
         .only("net.close", &json!({ "opened": connect.int("seq") }))
         .expect(&json!({ "bytes_written": 8 }));
 }
+
+#[test]
+fn an_address_is_seen_behind_a_message_without_one() {
+    let sockets = [(); 2].map(|()| std::net::UdpSocket::bind("127.0.0.1:0").expect("loopback"));
+    let [connected, other] = [0, 1].map(|at: usize| sockets[at].local_addr().expect("bound"));
+    let run = Recorder::new().script(&format!(
+        "socket @s inet dgram connect @s {connected} sendmmsg @s 3 [ none {other} none ]"
+    ));
+    run.rows.only(
+        "net.send",
+        &json!({ "origin": "claimed", "peer_port": other.port(), "result": 3 }),
+    );
+}

@@ -510,3 +510,14 @@ fn nothing_is_left_out_while_another_thread_maps() {
         unknown.len()
     );
 }
+
+/// The kernel changes one mapping after the other, and fails at the first hole.
+#[test]
+fn a_protection_that_had_its_effect_before_it_failed_is_recorded() {
+    let run = Recorder::new()
+        .script("call @k mmap 0 4096 3 34 -1 0 ; call @r mprotect @k 1073741824 7 ; print @r");
+    let result: i64 = run.stdout().trim().parse().expect("a number");
+    assert!(result < 0, "{result}");
+    let row = run.rows.only("process.execmem", &json!({}));
+    row.expect(&json!({ "call": "mprotect", "result": result, "protection": "rwxp" }));
+}

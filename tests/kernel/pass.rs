@@ -56,7 +56,7 @@ fn a_file_between_two_processes() {
     for (pass, receive) in passes.iter().zip([first, second]) {
         receive.expect(&what);
         receive.expect(&json!({
-            "result": 1, "origin": "kernel", "call": "recvmsg", "process_uid": child.get("process_uid"),
+            "result": 1, "origin": "claimed", "call": "recvmsg", "process_uid": child.get("process_uid"),
             "socket_ino": pass.get("peer_ino"), "peer_ino": pass.get("socket_ino"),
             "peer_pid": open.get("pid"), "peer_uid": open.get("process_uid"),
         }));

@@ -500,6 +500,21 @@ fn a_file_mapped_from_a_layer_is_the_one_the_process_sees() {
     }
 }
 
+#[test]
+fn what_was_open_before_has_its_digest() {
+    let recorder = Recorder::new();
+    let model = recorder.file("model.gguf", "weights").display().to_string();
+    let script = format!("open @m {model} O_RDONLY print ready read 0 1 read @m 7 exit 0");
+    let (run, ()) = Found::start(&mut actor(), &script).record(recorder, |_| ());
+    let snapshot = run.rows.only("file.snapshot", &json!({ "path": model }));
+    run.rows.none("file.inherit", &json!({ "path": model }));
+    run.rows
+        .only("file.digest", &json!({ "path": model }))
+        .expect(&json!({
+            "cause": snapshot.int("seq"), "blake3": blake3::hash(b"weights").to_hex().as_str(),
+        }));
+}
+
 /// Open files a process of these tests may have.
 fn descriptors_max() -> u64 {
     let limit = rustix::process::getrlimit(rustix::process::Resource::Nofile);

@@ -251,7 +251,7 @@ kinds! {
         "A descriptor was sent with a message through a Unix socket (`SCM_RIGHTS`), or could not be. Which it is the caller's memory says, so that is claimed; file or socket, with its addresses, are what it led to when the call returned. `socket_ino`, `peer_uid`, `peer_pid`, `peer_ino` and `other_end` are of the socket it went through; `detail` has the descriptor of that and the position in the message.";
     DESCRIPTOR_RECEIVE = "descriptor.receive", File, ocsf(Ocsf::FILE, Ocsf::OTHER),
         [call fd path host_path flags mode dev ino generation size mtime_ns ctime_ns transport local_addr local_port peer_addr peer_port net_ns cookie socket_ino peer_uid peer_pid peer_ino other_end detail],
-        "A descriptor was received with a message, likewise: its later use makes no `file.inherit`, and its close names this record. `detail` has also `close_on_exec` if an exec closes it, `peek` if the message stays in the queue, and `control_cut` if the kernel had more for the message than there was room for.";
+        "A descriptor was received with a message. Which it is the kernel wrote to the memory of the caller, where it is read: claimed likewise. Its later use makes no `file.inherit`, and its close names this record. `detail` has also `close_on_exec` if an exec closes it, `peek` if the message stays in the queue, and `control_cut` if the kernel had more for the message than there was room for.";
     PROCESS_CHROOT = "process.chroot", Process, None,
         [call path dir],
         "The root directory of the process was changed, or could not be.";

@@ -12,16 +12,16 @@ use lineage_common::{
 
 use crate::{
     emit::{BODY, Frame, What},
-    facts,
     maps::{self, Scratch},
     other,
-    path::{self, AT_FDCWD},
+    path::AT_FDCWD,
     probes::{
         ioctl,
         syscall::{Returned, argument},
     },
     read::{Typed, copy_user_string, follow, mask_frame, offset, typed, user},
     skip::Skip,
+    start,
     task::{self, Actor},
 };
 
@@ -195,7 +195,16 @@ unsafe fn name(scratch: *mut Scratch, thread: Typed, which: u64, at: u64, lens: 
             return u64::from(Flags::CLAIMED.with(Flags::PATH_CUT).0);
         }
         if first != u32::from(b'/') {
-            (len, flags) = start(scratch, thread, dirfd, at, which & SECOND == 0);
+            let appended = start::append(scratch, thread, dirfd, at);
+            len = mask_frame(appended);
+            flags = Flags((appended >> 32) as u16);
+            if len != 0 && dirfd != AT_FDCWD && which & SECOND == 0 {
+                let facts = &raw const (*scratch).facts;
+                (*body).ino = (*facts).ino;
+                (*body).fs_magic = (*facts).magic;
+                (*body).dev = (*facts).dev;
+                (*body).mode = (*facts).mode;
+            }
         }
         *lens = len as u32;
         if first != 0 {
@@ -207,58 +216,6 @@ unsafe fn name(scratch: *mut Scratch, thread: Typed, which: u64, at: u64, lens: 
             }
         }
         u64::from(flags.0)
-    }
-}
-
-/// Appends the path of the working directory or of a descriptor, and, when asked to, notes which file
-/// that is. Of a root, which has no components, an empty one: it is not the same as knowing nothing.
-#[inline(always)]
-unsafe fn start(
-    scratch: *mut Scratch,
-    thread: Typed,
-    dirfd: i32,
-    at: u64,
-    noted: bool,
-) -> (u64, Flags) {
-    let nothing = (0, Flags(0));
-    let Some(fs) = path::set_root(scratch, thread) else {
-        return nothing;
-    };
-    // SAFETY: the scratch is the caller's; `fs_struct` has these members.
-    unsafe {
-        let (mnt, dentry) = if dirfd == AT_FDCWD {
-            (
-                typed(fs, offset!(fs_pwd_mnt)),
-                typed(fs, offset!(fs_pwd_dentry)),
-            )
-        } else {
-            let Some(file) = task::file(thread, dirfd) else {
-                return nothing;
-            };
-            if !facts::read(scratch, file) {
-                return nothing;
-            }
-            let facts = &(*scratch).facts;
-            let body = (&raw mut (*scratch).frame)
-                .cast::<u8>()
-                .add(BODY as usize)
-                .cast::<Call>();
-            if noted {
-                (*body).ino = facts.ino;
-                (*body).fs_magic = facts.magic;
-                (*body).dev = facts.dev;
-                (*body).mode = facts.mode;
-            }
-            (facts.mnt, facts.dentry)
-        };
-        let (len, flags) = path::append(scratch, at, mnt, dentry);
-        if len != 0 {
-            return (len, flags);
-        }
-        *(&raw mut (*scratch).frame)
-            .cast::<u8>()
-            .add(mask_frame(at) as usize) = 0;
-        (1, flags)
     }
 }
 

@@ -15,7 +15,7 @@ use lineage_common::{
 
 use crate::{
     atomic::or_half,
-    descriptor,
+    auxv, descriptor,
     emit::{BODY, Frame, What},
     host,
     maps::Scratch,
@@ -24,7 +24,7 @@ use crate::{
         syscall::{Returned, argument},
         transfer::{self, Moved},
     },
-    read::{Typed, follow, offset, typed, untyped},
+    read::{Typed, follow, offset, typed},
     skip::Skip,
     task::{self, Actor},
 };
@@ -49,12 +49,6 @@ const REFUSED: [i64; 2] = [-1, -13];
 
 /// Numbers from this one on, as results, are negated errnos: `MAX_ERRNO` (`include/linux/err.h`).
 const ERRNO_MAX: i64 = 4095;
-
-/// `AT_BASE` (`include/uapi/linux/auxvec.h`): where the interpreter of the executable is.
-const BASE: u64 = 7;
-
-/// Most entries of an auxiliary vector that are looked at: `AT_BASE` is among the first ten.
-const ENTRIES_MAX: u64 = 24;
 
 /// What a call asked for, or an exec did.
 struct Asked {
@@ -216,7 +210,12 @@ fn is_first(actor: &Actor, asked: &Asked, refused: bool) -> bool {
 /// Records the interpreter that the kernel has just mapped beside a new image, where there is one.
 #[inline(always)]
 pub(crate) fn interpreter(actor: &Actor) -> Result<(), Skip> {
-    let start = base(actor.thread).ok_or(Skip::Untraced)?;
+    // SAFETY: a thread is typed; the member is a pointer.
+    let mm = unsafe { follow(actor.thread, offset!(task_mm)) }.ok_or(Skip::Untraced)?;
+    let start = auxv::value(mm, auxv::BASE).unwrap_or(0);
+    if start == 0 {
+        return Err(Skip::Untraced);
+    }
     let asked = Asked {
         start,
         length: 0,
@@ -228,24 +227,6 @@ pub(crate) fn interpreter(actor: &Actor) -> Result<(), Skip> {
         number: NO_CALL,
     };
     record(actor, &asked)
-}
-
-/// Where the interpreter of the executable is, as the kernel told the program itself. That of a 32-bit
-/// program has another form, which this does not read.
-#[inline(always)]
-fn base(thread: Typed) -> Option<u64> {
-    // SAFETY: a thread is typed; the member is a pointer.
-    let mm = unsafe { follow(thread, offset!(task_mm)) }? as u64;
-    let vector = mm + offset!(mm_saved_auxv) as u64;
-    let mut entry = 0;
-    while entry < ENTRIES_MAX {
-        let [key, value]: [u64; 2] = untyped(vector + entry * 16)?;
-        if key == BASE {
-            return (value != 0).then_some(value);
-        }
-        entry += 1;
-    }
-    None
 }
 
 /// Records what was asked for, with what is there now.

@@ -155,7 +155,7 @@ fn claimed(actor: &Actor, call: &Returned, action: Action) -> Result<(), Skip> {
     let (path_len, cut) = copy_user_string(frame.scratch, PATH, asked.path, PATH_BYTES_MAX as u64);
     let is_path = action != Action::MEMFD && action != Action::MEMFD_SECRET;
     let start_len = if is_path && start::is_relative(asked.path) {
-        start::append(frame.scratch, actor.thread, asked.dirfd, PATH + path_len)
+        start::append_whole(frame.scratch, actor.thread, asked.dirfd, PATH + path_len)
     } else {
         0
     };

@@ -253,7 +253,8 @@ unsafe fn descriptor(actor: &Actor, passing: *mut Passing, fd: i32) -> i64 {
         (*passing).recorded += 1;
         let last = (*passing).recorded > PASSED_MAX;
         if (*passing).pass.sends == 0 {
-            if fd < 0 {
+            // What was there before was not received: the number was written over since.
+            if fd < 0 || is_known(actor, fd) {
                 return 0;
             }
             descriptor::made(actor, fd);
@@ -274,6 +275,14 @@ unsafe fn descriptor(actor: &Actor, passing: *mut Passing, fd: i32) -> i64 {
         }
         i64::from(last)
     }
+}
+
+/// Whether the table has what is at a descriptor.
+#[inline(always)]
+fn is_known(actor: &Actor, fd: i32) -> bool {
+    let file = task::file(actor.thread, fd);
+    descriptor::find(actor, fd)
+        .is_some_and(|known| file.is_some_and(|file| descriptor::leads_to(actor, known, file)))
 }
 
 /// Takes a frame and fills it with what a descriptor leads to. Gives its bytes and above them the flags;
@@ -312,10 +321,8 @@ fn finish(actor: &Actor, fd: i32, filled: u64) {
         let passing = &raw mut (*scratch).passing;
         let closes = task::closes_on_exec(actor.thread, fd as u32);
         (*passing).pass.closes_on_exec = u32::from(closes == Some(true));
-        let mut flags = Flags((filled >> 32) as u16);
-        if (*passing).pass.sends != 0 {
-            flags = flags.with(Flags::CLAIMED);
-        }
+        // Which descriptor it is, is from the caller's memory also where the kernel wrote it there.
+        let flags = Flags((filled >> 32) as u16).with(Flags::CLAIMED);
         let what = What {
             kind: Kind::PASS,
             flags,

@@ -14,6 +14,7 @@ use lineage_common::{
 };
 
 use crate::{
+    auxv,
     descriptor::{self, Sweep},
     emit::{BODY, Frame, What},
     facts, host,
@@ -23,10 +24,7 @@ use crate::{
         map,
         syscall::{Returned, argument},
     },
-    read::{
-        Typed, copy_kernel_string, copy_user, copy_user_string, follow, offset, typed, untyped,
-        user,
-    },
+    read::{Typed, copy_kernel_string, copy_user, copy_user_string, follow, offset, typed, user},
     skip::Skip,
     start,
     task::{self, Actor},
@@ -139,7 +137,7 @@ fn fill(frame: &Frame, thread: Typed, image: &Image) -> Option<(u64, Flags)> {
         let mut at = STRINGS;
         let (exe_len, flags) = path::append(scratch, at, facts.mnt, facts.dentry);
         let mut flags = flags.with(image.flags);
-        if is_secure(mm) {
+        if auxv::value(mm, auxv::SECURE).is_some_and(|value| value != 0) {
             flags = flags.with(Flags::SECURE_EXEC);
         }
         (*body).exe_len = exe_len as u32;
@@ -179,27 +177,6 @@ fn fill(frame: &Frame, thread: Typed, image: &Image) -> Option<(u64, Flags)> {
         (*body).host = host::append(scratch, at, flags);
         Some((at + u64::from((*body).host.len), flags))
     }
-}
-
-/// `AT_SECURE` (`include/uapi/linux/auxvec.h`), and how many entries are looked at: it is among the
-/// first twenty (`create_elf_tables`, `fs/binfmt_elf.c`).
-const SECURE: u64 = 23;
-const ENTRIES: u64 = 24;
-
-/// Whether the kernel has told the new image at `mm` that it has rights which who executed it had not.
-#[inline(always)]
-unsafe fn is_secure(mm: Typed) -> bool {
-    let vector = mm as u64 + offset!(mm_saved_auxv) as u64;
-    for index in 0..ENTRIES {
-        let [name, value] = untyped::<[u64; 2]>(vector + index * 16).unwrap_or([0, 0]);
-        if name == SECURE {
-            return value != 0;
-        }
-        if name == 0 {
-            break;
-        }
-    }
-    false
 }
 
 /// Appends the argument block of the memory at `mm` and fills in how long it is; returns how much of
@@ -263,7 +240,7 @@ pub(crate) fn failed(actor: &Actor, call: &Returned, action: Action) -> Result<(
     let frame = Frame::take(Kind::EXEC)?;
     let scratch = frame.scratch;
     let start_len = if start::is_relative(path) {
-        start::append(scratch, actor.thread, dirfd, STRINGS)
+        start::append_whole(scratch, actor.thread, dirfd, STRINGS)
     } else {
         0
     };

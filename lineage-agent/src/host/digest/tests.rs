@@ -353,3 +353,25 @@ fn reading_leaves_no_trace_in_the_access_time() {
         (after.atime(), after.atime_nsec())
     );
 }
+
+/// Numbers and times can be made to agree on two devices; where file systems have one each, the device
+/// decides.
+#[test]
+fn a_file_on_another_device_is_another_file() {
+    let place = Place::new();
+    let path = place.file("main.py", b"print('hello')\n");
+    let mut twin = wanted(&path);
+    assert!(read(&twin).is_ok());
+    twin.identity.dev += 1;
+    let system = rustix::fs::statfs(&path).unwrap();
+    let shows_others = [0x9123_683e, 0x794c_7630, 0xca45_1a4e].contains(&(system.f_type as u32));
+    let found = read(&twin);
+    if shows_others {
+        assert!(found.unwrap().other_device);
+    } else {
+        assert!(
+            matches!(found, Err(Reason::Replaced | Reason::Gone)),
+            "{found:?}"
+        );
+    }
+}

@@ -165,6 +165,7 @@ impl Fold {
         })?;
         let what = What::File(self.scratch.path.as_str().into());
         self.remember_found(header, fd, seq, what, (event.file.dev, event.file.ino));
+        self.tell_opened(header, event, seq, sink);
         Ok(())
     }
 

@@ -68,7 +68,8 @@ impl Fold {
                 record.result = None;
             }
         })?;
-        if header.result >= 0 {
+        // A change of protection that failed can have had its effect before.
+        if header.result >= 0 || map.state & EXECUTABLE != 0 {
             let interpreter = map.number == NO_CALL;
             let purpose = Purpose::Mapped {
                 at: (map.start, map.end),

@@ -14,8 +14,7 @@
 //! **Words.** A number is decimal, `@name` (what a step stored under that name), or `self` (the
 //! process id). `FLAGS` are names of constants joined by `|`. `[ … ]` encloses steps. `ADDRESS` is
 //! `127.0.0.1:80`, `[::1]:80`, `unix:/path`, `unix:@abstract`, `netlink:PORT`, `packet:INTERFACE`,
-//! `vsock:CONTEXT:PORT`, or a number: the descriptor whose
-//! own address is meant. `@x` in the lists below is a name that the step gives a value.
+//! `vsock:CONTEXT:PORT`, `none`, or a number: the descriptor whose own address is meant. `@x` in the lists below is a name that the step gives a value.
 //!
 //! **Control**
 //! - `fails ERRNO STEP`: the step must fail with this errno, which is then not an error.

@@ -131,6 +131,9 @@ impl Actor {
     pub(crate) fn address(&self, words: &mut Words) -> Result<Vec<u8>, Failure> {
         let word = words.next("an address")?;
         let bytes = word.to_bytes();
+        if bytes == b"none" {
+            return Ok(Vec::new());
+        }
         if let Some(fd) = number(bytes, self) {
             return own_address(fd);
         }
