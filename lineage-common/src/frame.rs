@@ -5,12 +5,16 @@
 //! integers are in the byte order of the host. Both sides are built from this file, and the agent
 //! refuses an object whose [`WIRE_VERSION`] differs from its own.
 
+mod process;
+
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
+
+pub use process::{Clone3, Fork, Namespaces};
 
 use crate::{limits::COMM_BYTES, tally::Class};
 
 /// Version of every layout in this crate; raised by any change to one of them.
-pub const WIRE_VERSION: u32 = 3;
+pub const WIRE_VERSION: u32 = 4;
 
 /// Precedes [`WIRE_VERSION`] in the object's read-only data, for the agent to find it.
 pub const WIRE_MARK: [u8; 16] = *b"lineage frames:\0";
@@ -182,22 +186,6 @@ pub struct Header {
     /// Name of the acting thread up to the first NUL; older kernels leave remains of earlier names
     /// after it.
     pub comm: [u8; COMM_BYTES],
-}
-
-/// Body of [`Kind::FORK`] and [`Kind::THREAD_START`]. The header is the creator's.
-#[repr(C)]
-#[derive(Clone, Copy, Debug, FromBytes, IntoBytes, KnownLayout, Immutable)]
-pub struct Fork {
-    /// `start_boottime` of the new task in nanoseconds; 0 when creation failed.
-    pub child_start: u64,
-    /// Thread group id of the new task in the initial pid namespace; 0 when creation failed.
-    pub child_pid: u32,
-    /// Thread id of the new task in the initial pid namespace; 0 when creation failed.
-    pub child_tid: u32,
-    /// Thread id of the new task in its own pid namespace.
-    pub child_ns_tid: u32,
-    /// Inode number of the new task's pid namespace.
-    pub child_pid_ns: u32,
 }
 
 /// Which version of a file's content and inode there was: together with device and inode number it
@@ -526,29 +514,6 @@ pub struct Credentials {
     pub user_ns: u32,
 }
 
-/// Inode numbers of the namespaces of a thread after a call, `struct nsproxy`
-/// (`include/linux/nsproxy.h`); 0 where the kernel has none.
-#[repr(C)]
-#[derive(Clone, Copy, Debug, FromBytes, IntoBytes, KnownLayout, Immutable)]
-pub struct Namespaces {
-    /// Mounts.
-    pub mnt: u32,
-    /// Network.
-    pub net: u32,
-    /// Host and domain name.
-    pub uts: u32,
-    /// System V objects and POSIX message queues.
-    pub ipc: u32,
-    /// Process ids of children.
-    pub pid_for_children: u32,
-    /// View of control groups.
-    pub cgroup: u32,
-    /// Clock offsets of children.
-    pub time_for_children: u32,
-    /// Users, of the credentials.
-    pub user: u32,
-}
-
 /// `opened_cpu` when no frame recorded the open.
 pub const NO_CPU: u32 = u32::MAX;
 
@@ -764,7 +729,7 @@ pub struct CpuCounters {
 
 const _: () = {
     assert!(size_of::<Header>() == 80);
-    assert!(size_of::<Fork>() == 24);
+    assert!(size_of::<Fork>() == 72);
     assert!(size_of::<Version>() == 32);
     assert!(size_of::<Exec>() == 128);
     assert!(size_of::<Exit>() == 8);

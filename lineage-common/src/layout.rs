@@ -86,6 +86,11 @@ kernel_layout! {
     task_files: "task_struct" "files";
     task_nsproxy: "task_struct" "nsproxy";
     task_signal: "task_struct" "signal";
+    task_sighand: "task_struct" "sighand";
+    task_cgroups: "task_struct" "cgroups";
+    css_set_default: "css_set" "dfl_cgrp";
+    cgroup_node: "cgroup" "kn";
+    kernfs_node_id: "kernfs_node" "id";
     signal_live: "signal_struct" "live.counter";
     signal_thread_head: "signal_struct" "thread_head";
     signal_nr_threads: "signal_struct" "nr_threads";

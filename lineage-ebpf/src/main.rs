@@ -25,12 +25,14 @@
 
 mod atomic;
 mod auxv;
+mod cgroup;
 mod descriptor;
 mod emit;
 mod endpoints;
 mod facts;
 mod host;
 mod maps;
+mod namespaces;
 mod other;
 mod path;
 mod probes;

@@ -73,6 +73,31 @@ pub(crate) fn untyped<T: Copy>(address: u64) -> Option<T> {
     Some(unsafe { value.assume_init() })
 }
 
+/// A word at any kernel address; 0 when it cannot be read.
+#[inline(always)]
+pub(crate) fn word(address: u64) -> u64 {
+    let mut word = 0u64;
+    // SAFETY: the destination has the size of a word; the helper tolerates any source, and clears the
+    // destination when it cannot read.
+    unsafe { bpf_probe_read_kernel((&raw mut word).cast(), 8, address as *const c_void) };
+    word
+}
+
+/// 1 when the two are the same, else 0. Without a branch, of which each doubles what the verifier has to
+/// look at from there on.
+#[inline(always)]
+pub(crate) fn same(one: u64, other: u64) -> u64 {
+    let mut bit = one ^ other;
+    // SAFETY: arithmetic on registers; the highest bit of a number or of its negative is set, but for 0.
+    unsafe {
+        core::arch::asm!(
+            "{negative} = {bit}", "{negative} = -{negative}", "{bit} |= {negative}", "{bit} >>= 63", "{bit} ^= 1",
+            bit = inout(reg) bit, negative = out(reg) _, options(nomem, nostack)
+        );
+    }
+    bit
+}
+
 /// A value at any user address of the current process.
 #[inline(always)]
 pub(crate) fn user<T: Copy>(address: u64) -> Option<T> {

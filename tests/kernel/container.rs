@@ -1,8 +1,6 @@
 //! Which container a process is in, by the name of its control group.
 
-use std::fs;
-use std::path::PathBuf;
-
+use lineage_tests::group::Group;
 use lineage_tests::programs::ACTOR;
 use lineage_tests::recorder::Recorder;
 use lineage_tests::wait;
@@ -14,42 +12,18 @@ fn id(first: u8) -> String {
     format!("{first:02x}{pid:062x}")
 }
 
-/// A control group that is gone with this.
-struct Group(PathBuf);
-
-impl Group {
-    /// In the unified hierarchy, alone or beside the old ones.
-    fn new(name: &str) -> Self {
-        let unified = ["/sys/fs/cgroup", "/sys/fs/cgroup/unified"];
-        let mut roots = unified.iter().map(PathBuf::from);
-        let root = roots.find(|root| root.join("cgroup.procs").exists());
-        let group = root.expect("a unified hierarchy").join(name);
-        fs::create_dir(&group).expect("we are root");
-        Self(group)
-    }
-
-    fn take(&self, pid: &str) {
-        fs::write(self.0.join("cgroup.procs"), pid).expect("we are root");
-    }
-}
-
-impl Drop for Group {
-    fn drop(&mut self) {
-        // Members that have ended may still be leaving.
-        wait::until("an empty control group", || fs::remove_dir(&self.0).ok());
-    }
-}
-
 #[test]
 fn a_new_image_says_which_container_it_runs_in() {
     let id = id(1);
-    let group = Group::new(&format!("docker-{id}.scope"));
+    let group = Group::new(format!("docker-{id}.scope"));
     let recorder = Recorder::new();
     let actor = ACTOR.display().to_string();
     let mut child = recorder.start(&format!("report read 0 1 exec {actor} actor exit 0"));
     let mut out = std::io::BufReader::new(child.stdout.take().expect("piped"));
     let line = wait::line(&mut out, "its id", |line| !line.is_empty());
-    group.take(line.split_whitespace().next().expect("the process id"));
+    group
+        .take(line.split_whitespace().next().expect("the process id"))
+        .expect("we are root");
     let input = child.stdin.as_mut().expect("piped");
     std::io::Write::write_all(input, b"x").expect("the actor reads");
     let run = recorder.finish(child.wait_with_output().expect("our own child"));
@@ -62,14 +36,14 @@ fn a_new_image_says_which_container_it_runs_in() {
 #[test]
 fn what_is_found_in_a_container_says_so() {
     let id = id(2);
-    let group = Group::new(&format!("libpod-{id}.scope"));
+    let group = Group::new(format!("libpod-{id}.scope"));
     let mut child = std::process::Command::new(&*ACTOR)
         .args(["report", "read", "0", "1", "exit", "0"])
         .stdin(std::process::Stdio::piped())
         .stdout(std::process::Stdio::piped())
         .spawn()
         .expect("the actor runs");
-    group.take(&child.id().to_string());
+    group.take(&child.id().to_string()).expect("we are root");
     let recorder = Recorder::new();
     let attached = recorder.attach(&[child.id()]);
     drop(child.stdin.take());

@@ -1,8 +1,13 @@
 //! `process.fork` and `thread.start`: who was created by whom, by whatever call.
 
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use lineage_tests::group::Group;
 use lineage_tests::programs::ACTOR;
-use lineage_tests::recorder::Recorder;
-use serde_json::json;
+use lineage_tests::recorder::{Recorded, Recorder};
+use lineage_tests::rows::Row;
+use serde_json::{Value, json};
 
 #[test]
 fn every_way_to_create_a_process() {
@@ -102,4 +107,148 @@ fn a_storm_of_processes_is_complete() {
         run.rows.all("process.exit", &json!({})).len(),
         forks.len() + 1
     );
+}
+
+/// The record of the process with the id that the script printed in this line.
+fn created(run: &Recorded, line: usize) -> &Row {
+    let out = run.stdout();
+    let pid = out.lines().nth(line).expect("a process id");
+    let pid: i64 = pid.parse().expect("a process id");
+    run.rows.only("process.fork", &json!({ "child_pid": pid }))
+}
+
+#[test]
+fn what_a_new_process_shares_is_told() {
+    let actor = ACTOR.display();
+    let run = Recorder::new().script(&format!(
+        "clone-with CLONE_FILES @a [ ] wait @a clone-with CLONE_FS @b [ ] wait @b \
+         clone-with CLONE_FS|CLONE_FILES|CLONE_PARENT @c [ ] spawn @d {actor} spawned exit 0 ; wait @d \
+         print @a print @b print @c print @d"
+    ));
+    let expected = [
+        json!(["CLONE_FILES"]),
+        json!(["CLONE_FS"]),
+        json!(["CLONE_FS", "CLONE_FILES", "CLONE_PARENT"]),
+        json!(["CLONE_VM"]),
+    ];
+    for (line, flags) in expected.into_iter().enumerate() {
+        created(&run, line).expect(&json!({
+            "detail": { "flags": flags },
+            "mnt_ns": null, "net_ns": null, "user_ns": null, "cgroup": null,
+        }));
+    }
+}
+
+#[test]
+fn of_a_plain_fork_or_thread_there_is_nothing_to_tell() {
+    // Also after the creator has changed its own namespaces: it is nothing new then.
+    let run = Recorder::new().script(
+        "fork @a [ ] wait @a clone3 @b [ ] wait @b vfork @c [ ] wait @c thread @t [ ] join @t \
+         unshare CLONE_NEWNS|CLONE_NEWUTS|CLONE_NEWPID fork @d [ ] wait @d",
+    );
+    let forks = run.rows.all("process.fork", &json!({}));
+    assert_eq!(forks.len(), 4);
+    for created in forks
+        .iter()
+        .copied()
+        .chain([run.rows.only("thread.start", &json!({}))])
+    {
+        created.expect(&json!({
+            "detail": null, "mnt_ns": null, "net_ns": null, "user_ns": null, "cgroup": null,
+        }));
+    }
+    assert_ne!(forks[3].int("pid_ns"), forks[2].int("pid_ns"));
+}
+
+/// The names procfs has for namespaces, and those of the flag that makes one and of what tells of it.
+const NAMESPACES: &[(&str, &str, &str)] = &[
+    ("mnt", "CLONE_NEWNS", "mnt_ns"),
+    ("net", "CLONE_NEWNET", "net_ns"),
+    ("user", "CLONE_NEWUSER", "user_ns"),
+    ("pid", "CLONE_NEWPID", "pid_ns"),
+    ("pid_for_children", "CLONE_NEWPID", "pid_ns_for_children"),
+    ("uts", "CLONE_NEWUTS", "uts_ns"),
+    ("ipc", "CLONE_NEWIPC", "ipc_ns"),
+    ("cgroup", "CLONE_NEWCGROUP", "cgroup_ns"),
+    ("time_for_children", "CLONE_NEWTIME", "time_ns_for_children"),
+];
+
+/// Creates a process with these flags; what the kernel told it of its namespaces, and the record.
+fn with_namespaces(flags: &str) -> (BTreeMap<String, i64>, Row) {
+    let looks: String = NAMESPACES
+        .iter()
+        .map(|(name, ..)| (name, format!("/proc/self/ns/{name}")))
+        .filter(|(_, link)| Path::new(link).exists())
+        .map(|(name, link)| format!("open @n {link} O_RDONLY tell {name} @n close @n "))
+        .collect();
+    let run = Recorder::new().script(&format!("clone-with {flags} @c [ {looks} ] wait @c"));
+    let out = run.stdout();
+    let told = out.lines().map(|line| {
+        let words: Vec<&str> = line.split_whitespace().collect();
+        (words[0].to_owned(), words[3].parse().expect("a number"))
+    });
+    let told = told.collect();
+    let row = run.rows.only("process.fork", &json!({})).clone();
+    (told, row)
+}
+
+/// Fails unless the record has the namespaces the process found itself in.
+fn agree(told: &BTreeMap<String, i64>, row: &Row) {
+    for (name, _, field) in NAMESPACES {
+        let Some(number) = told.get(*name) else {
+            continue;
+        };
+        let recorded = match *field {
+            "mnt_ns" | "net_ns" | "user_ns" | "pid_ns" => row.get(field),
+            other => &row.get("detail")[other],
+        };
+        assert_eq!(recorded, &json!(number), "{name} of {row:?}");
+    }
+}
+
+#[test]
+fn namespaces_made_with_a_process_are_told() {
+    for (name, flag, _) in NAMESPACES {
+        let own = std::fs::read_link(format!("/proc/self/ns/{name}"));
+        let Ok(own) = own else {
+            continue;
+        };
+        let (told, row) = with_namespaces(flag);
+        assert_eq!(row.get("detail")["flags"], json!([flag]), "{row:?}");
+        assert!(
+            !own.to_string_lossy().contains(&told[*name].to_string()),
+            "{own:?} {told:?}"
+        );
+        agree(&told, &row);
+    }
+}
+
+#[test]
+fn several_namespaces_at_once_are_told() {
+    let (told, row) =
+        with_namespaces("CLONE_NEWNS|CLONE_NEWUTS|CLONE_NEWIPC|CLONE_NEWUSER|CLONE_NEWPID");
+    let flags = [
+        "CLONE_NEWNS",
+        "CLONE_NEWUTS",
+        "CLONE_NEWIPC",
+        "CLONE_NEWUSER",
+        "CLONE_NEWPID",
+    ];
+    assert_eq!(row.get("detail")["flags"], json!(flags));
+    agree(&told, &row);
+    row.expect(&json!({ "ns_pid": 1, "cgroup": null }));
+}
+
+#[test]
+fn a_process_made_in_another_control_group_says_which() {
+    let group = Group::new(format!("lineage-into-{}", std::process::id()));
+    let path = group.path().display().to_string();
+    let run = Recorder::new().script(&format!(
+        "open @g {path} O_RDONLY clone-into @g @c [ ] wait @c fork @d [ ] wait @d"
+    ));
+    let forks = run.rows.all("process.fork", &json!({}));
+    forks[0].expect(&json!({
+        "cgroup": group.id(), "detail": { "flags": ["CLONE_INTO_CGROUP"] }, "mnt_ns": null,
+    }));
+    forks[1].expect(&json!({ "cgroup": null, "detail": Value::Null }));
 }

@@ -123,6 +123,26 @@ fn in_another_namespace_the_host_has_another_path_for_what_is_mounted_there() {
 }
 
 #[test]
+fn a_process_made_in_another_namespace_has_paths_of_the_host() {
+    let recorder = Recorder::new();
+    let shown = root(&recorder, "shown");
+    let place = root(&recorder, "place");
+    let plain = recorder.file("plain", "").display().to_string();
+    let run = recorder.script(&format!(
+        "clone-with CLONE_NEWNS|CLONE_NEWPID @c [ mount-bind {0} {1} open @x {1}/in/file O_RDONLY \
+         open @y {plain} O_RDONLY chroot {1} exec /actor actor open @z /in/file O_RDONLY ] wait @c",
+        shown.display(),
+        place.display(),
+    ));
+    let bound = opened(&run, &place.join("in/file").display().to_string());
+    is_at(bound, &shown.join("in/file"));
+    opened(&run, &plain).expect(&json!({ "host_path": null, "notes": null }));
+    let exec = run.rows.only("process.exec", &json!({ "exe": "/actor" }));
+    is_at(exec, &shown.join("actor"));
+    is_at(opened(&run, "/in/file"), &shown.join("in/file"));
+}
+
+#[test]
 fn a_container_made_by_hand_is_seen_from_outside() {
     let recorder = Recorder::new();
     let base = recorder.path("").canonicalize().expect("it is there");

@@ -5,6 +5,7 @@
 
 pub mod evidence;
 pub mod flow;
+pub mod group;
 pub mod invariants;
 pub mod oracle;
 pub mod programs;

@@ -136,11 +136,11 @@ kinds! {
         [argv argc entry cwd dev ino mode uid gid euid egid ns_pid pid_ns mnt_ns net_ns user_ns cgroup caps_effective caps_permitted detail],
         "A process as it was found when recording reached it; what it did before was not seen. `detail` has the other credentials and namespaces, and the `environment`: what its memory shows of it, so claimed; names of variables, and values only when they were asked for and may be no secret.";
     PROCESS_FORK = "process.fork", Process, ocsf(Ocsf::PROCESS, Ocsf::OTHER),
-        [child_uid child_pid child_tid ns_pid pid_ns],
-        "The process created another one (`ns_pid` and `pid_ns` are the new one's), or could not.";
+        [child_uid child_pid child_tid ns_pid pid_ns mnt_ns net_ns user_ns cgroup detail],
+        "The process created another one, or could not. All fields are the new one's: the namespaces are there if one was made for it, the rest of them in `detail`, and the control group if it is not that of its creator. `detail` has the `flags` of clone(2) that show in what the two have in common; a plain fork has none. `CLONE_VFORK` does not show.";
     THREAD_START = "thread.start", Process, None,
-        [child_tid],
-        "The process created a thread.";
+        [child_tid mnt_ns net_ns user_ns cgroup detail],
+        "The process created a thread. Like `process.fork`, with `detail` if the thread does not share what threads do (`CLONE_VM`, `CLONE_FS`, `CLONE_FILES`, `CLONE_SIGHAND`, `CLONE_THREAD`), or has something of its own.";
     PROCESS_EXEC = "process.exec", Process, ocsf(Ocsf::PROCESS, 1),
         [path dir host_path filename interpreter argv argc entry cwd dev ino mode generation size mtime_ns ctime_ns uid gid euid egid ns_pid pid_ns mnt_ns net_ns user_ns cgroup detail],
         "The process became another program, or could not. `dev`, `ino`, `mode` and the version (`generation`, `size`, `mtime_ns`, `ctime_ns`) are the executable's; `path` is there when it failed, and `dir` if that is relative. `detail` names the `container`, if the names of its control groups tell of one.";

@@ -2,7 +2,7 @@
 //!
 //! Numbers only: what an argument points to in the caller's memory is not looked at.
 
-use lineage_common::frame::Call;
+use lineage_common::frame::{Call, Clone3};
 use serde_json::{Map, Value, json};
 
 use crate::names;
@@ -10,7 +10,7 @@ use crate::names;
 mod numbers;
 
 use numbers::{
-    BPF, KEYS, LANDLOCK_RULES, LIMITS, MAPPING, OPTIONS, PERF_FLAGS, POLICIES, PRIORITIES,
+    BPF, CLONE, KEYS, LANDLOCK_RULES, LIMITS, MAPPING, OPTIONS, PERF_FLAGS, POLICIES, PRIORITIES,
     PROTECTION, REQUESTS, RESTRICT_FLAGS, SECCOMP,
 };
 
@@ -35,19 +35,6 @@ use Form::{Bits, Int, Octal, One, Signal, Size};
 
 /// An argument of a call: its position, its name, how it reads.
 type Argument = (usize, &'static str, Form);
-
-const NAMESPACES: Form = Bits(&[
-    (0x80, "CLONE_NEWTIME"),
-    (0x0002_0000, "CLONE_NEWNS"),
-    (0x0200_0000, "CLONE_NEWCGROUP"),
-    (0x0400_0000, "CLONE_NEWUTS"),
-    (0x0800_0000, "CLONE_NEWIPC"),
-    (0x1000_0000, "CLONE_NEWUSER"),
-    (0x2000_0000, "CLONE_NEWPID"),
-    (0x4000_0000, "CLONE_NEWNET"),
-    (0x200, "CLONE_FS"),
-    (0x400, "CLONE_FILES"),
-]);
 
 const AT_FLAGS: Form = Bits(&[
     (0x100, "AT_SYMLINK_NOFOLLOW"),
@@ -157,8 +144,8 @@ const CALLS: &[(&str, &[Argument])] = &[
     ("open_tree", &[(2, "flags", TREE_FLAGS)]),
     ("mount_setattr", &[(2, "flags", TREE_FLAGS)]),
     ("fsconfig", &[(1, "command", Int)]),
-    ("unshare", &[(0, "flags", NAMESPACES)]),
-    ("setns", &[(1, "flags", NAMESPACES)]),
+    ("unshare", &[(0, "flags", CLONE)]),
+    ("setns", &[(1, "flags", CLONE)]),
     (
         "prctl",
         &[
@@ -297,6 +284,11 @@ pub(super) fn protection(raw: u32) -> Value {
 /// `MAP_*`. Those of huge pages have their size in the highest bits.
 pub(super) fn mapping(raw: u32) -> Value {
     MAPPING.value(raw.into())
+}
+
+/// How a process or thread was created.
+pub(super) fn clone3(flags: Clone3) -> Value {
+    CLONE.value(flags.0)
 }
 
 impl Form {

@@ -333,6 +333,9 @@ impl Tree {
         child.started = record.time;
         child.forked_as = comm.clone();
         child.comm = comm;
+        if let Some(detail) = record.detail {
+            child.created(detail);
+        }
     }
 
     fn program(&mut self, record: &Record<'_>, acting: usize) {

@@ -85,7 +85,10 @@ pub fn recorded(call: &Syscall) -> (Column, &'static str) {
             Column::Kernel,
             "the executable's file; arguments, and the name of what failed, as given, with the directory it starts from",
         ),
-        Action::FORK => (Column::Kernel, "the new process or thread"),
+        Action::FORK => (
+            Column::Kernel,
+            "the new process or thread, and what it shares with its creator or has of its own: memory, descriptors, namespaces, control group",
+        ),
         Action::MMAP => (
             Column::Kernel,
             "of each descriptor the first private mapping, the first shared one, the first shared for writing, and every executable one; the first use of a descriptor the process did not open; the first executable memory without a file; that something executable was refused",

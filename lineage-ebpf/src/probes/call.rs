@@ -13,7 +13,7 @@ use lineage_common::{
 use crate::{
     emit::{BODY, Frame, What},
     maps::{self, Scratch},
-    other,
+    namespaces, other,
     path::AT_FDCWD,
     probes::{
         ioctl,
@@ -229,7 +229,9 @@ unsafe fn state(scratch: *mut Scratch, thread: Typed, which: u8) -> u64 {
             Shape::CREDENTIALS => {
                 credentials(place.cast(), thread).map(|()| size_of::<Credentials>())
             }
-            Shape::NAMESPACES => namespaces(place.cast(), thread).map(|()| size_of::<Namespaces>()),
+            Shape::NAMESPACES => {
+                namespaces::of_task(place.cast(), thread as u64).map(|()| size_of::<Namespaces>())
+            }
             _ => None,
         };
         done.unwrap_or(0) as u64
@@ -270,37 +272,6 @@ unsafe fn set(cred: Typed, offset: usize) -> u64 {
         let (low, high): (u32, u32) = (typed(cred, offset), typed(cred, offset + 4));
         u64::from(low) | u64::from(high) << 32
     }
-}
-
-#[inline(always)]
-unsafe fn namespaces(to: *mut Namespaces, thread: Typed) -> Option<()> {
-    // SAFETY: the argument is typed and the members have these types.
-    unsafe {
-        let proxy = follow(thread, offset!(task_nsproxy))?;
-        (*to).mnt = inum(proxy, offset!(nsproxy_mnt_ns), offset!(mnt_ns_inum));
-        (*to).net = inum(proxy, offset!(nsproxy_net_ns), offset!(net_inum));
-        (*to).uts = inum(proxy, offset!(nsproxy_uts_ns), offset!(uts_ns_inum));
-        (*to).ipc = inum(proxy, offset!(nsproxy_ipc_ns), offset!(ipc_ns_inum));
-        (*to).pid_for_children = inum(proxy, offset!(nsproxy_pid_ns), offset!(pid_ns_inum));
-        (*to).cgroup = inum(proxy, offset!(nsproxy_cgroup_ns), offset!(cgroup_ns_inum));
-        (*to).time_for_children = 0;
-        if offset!(nsproxy_time_ns) != ABSENT && offset!(time_ns_inum) != ABSENT {
-            (*to).time_for_children = inum(proxy, offset!(nsproxy_time_ns), offset!(time_ns_inum));
-        }
-        let cred = follow(thread, offset!(task_cred))?;
-        (*to).user = inum(cred, offset!(cred_user_ns), offset!(user_ns_inum));
-    }
-    Some(())
-}
-
-/// [`lineage_common::layout::ABSENT`], as [`offset`] gives it.
-const ABSENT: usize = lineage_common::layout::ABSENT as usize;
-
-/// The inode number of the namespace that a member points to.
-#[inline(always)]
-unsafe fn inum(structure: Typed, member: usize, number: usize) -> u32 {
-    // SAFETY: by contract of the caller.
-    unsafe { follow(structure, member).map_or(0, |namespace| typed(namespace, number)) }
 }
 
 /// `PR_*` (`include/uapi/linux/prctl.h`) that change what a process may do, who may look at it, or

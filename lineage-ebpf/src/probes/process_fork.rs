@@ -3,16 +3,18 @@
 use aya_ebpf::{macros::btf_tracepoint, programs::BtfTracePointContext};
 use aya_log_ebpf::warn;
 use lineage_common::{
-    frame::{Flags, Fork, Kind},
+    frame::{Clone3, Flags, Fork, Kind},
     task::{Link, NO_BLOCK, Task},
 };
 
 use crate::{
     atomic::{fetch_add, fetch_add_half},
+    cgroup,
     emit::{BODY, Frame, What},
     maps::{self, LINKS, TASKS},
+    namespaces,
     probes::syscall::Returned,
-    read::{Typed, offset, typed, untyped},
+    read::{Typed, offset, same, typed, word},
     skip::Skip,
     task::{self, Actor},
 };
@@ -68,6 +70,7 @@ pub(crate) fn forked(creator: u32, new: &Child) -> Result<(), Skip> {
         link(creator, new, actor.is_ok());
     }
     let actor = actor?;
+    let how = compare(actor.thread as u64, new.thread, creator == new.pid);
     let kind = if creator == new.pid {
         // SAFETY: the entry of a tracked process stays while one of its threads runs.
         unsafe {
@@ -77,20 +80,29 @@ pub(crate) fn forked(creator: u32, new: &Child) -> Result<(), Skip> {
         }
         Kind::THREAD_START
     } else {
-        inherit(&actor, new);
+        inherit(&actor, new, how.has_any(Clone3::FILES));
         Kind::FORK
     };
     let (child_ns_tid, child_pid_ns) = task::own_number(new.thread).unwrap_or((0, 0));
     let frame = Frame::take(kind)?;
     // SAFETY: the body is ours until the frame is sent.
     unsafe {
-        *frame.body::<Fork>() = Fork {
+        let body = frame.body::<Fork>();
+        *body = Fork {
             child_start: new.start,
+            how,
             child_pid: new.pid,
             child_tid: new.tid,
             child_ns_tid,
             child_pid_ns,
+            ..Fork::FAILED
         };
+        if how.has_any(Clone3::NAMESPACES) {
+            let _ = namespaces::of_task(&raw mut (*body).namespaces, new.thread);
+        }
+        if how.has_any(Clone3::INTO_CGROUP) {
+            (*body).cgroup = cgroup::id(cgroup::of_task(new.thread)).unwrap_or(0);
+        }
     }
     let what = What {
         kind,
@@ -103,10 +115,9 @@ pub(crate) fn forked(creator: u32, new: &Child) -> Result<(), Skip> {
 
 /// The child belongs to the lineage of its creator.
 #[inline(always)]
-fn inherit(actor: &Actor, child: &Child) {
+fn inherit(actor: &Actor, child: &Child, shared: bool) {
     // SAFETY: the entry of a tracked process stays while one of its threads runs.
     let lineage = unsafe { (*actor.task).lineage };
-    let shared = shares_descriptors(actor, child);
     if shared {
         // SAFETY: as above.
         unsafe { (*actor.task).shared = 1 };
@@ -119,12 +130,38 @@ fn inherit(actor: &Actor, child: &Child) {
     maps::give_block(block);
 }
 
-/// Whether the child has the table of descriptors of its creator (`CLONE_FILES`), not a copy.
-#[inline(always)]
-fn shares_descriptors(actor: &Actor, child: &Child) -> bool {
-    // SAFETY: `thread` is a `struct task_struct`; the member is a pointer.
-    let own: u64 = unsafe { typed(actor.thread, offset!(task_files)) };
-    untyped(child.thread + offset!(task_files) as u64) == Some(own)
+/// How the task at `new` was created by the thread at `creator`, by what they have in common. Only they
+/// themselves can change that, but for the control group: who moves one of them at this very moment
+/// seems to have been asked for by the creator.
+#[inline(never)]
+fn compare(creator: u64, new: u64, thread: bool) -> Clone3 {
+    let mut how = 0;
+    let shared = |member: usize| same(word(creator + member as u64), word(new + member as u64));
+    how |= Clone3::VM.0 * shared(offset!(task_mm));
+    how |= Clone3::FS.0 * shared(offset!(task_fs));
+    how |= Clone3::FILES.0 * shared(offset!(task_files));
+    how |= Clone3::SIGHAND.0 * shared(offset!(task_sighand));
+    if thread {
+        how |= Clone3::THREAD.0;
+    } else if word(new + offset!(task_real_parent) as u64) != creator {
+        how |= Clone3::PARENT.0;
+    }
+    let (own, other) = (
+        word(creator + offset!(task_nsproxy) as u64),
+        word(new + offset!(task_nsproxy) as u64),
+    );
+    if own != other {
+        how |= namespaces::differing(own, other).0;
+    }
+    if shared(offset!(task_cred)) == 0 {
+        let users = same(namespaces::of_users(creator), namespaces::of_users(new));
+        how |= Clone3::NEWUSER.0 * (users ^ 1);
+    }
+    if shared(offset!(task_cgroups)) == 0 {
+        let groups = same(cgroup::of_task(creator), cgroup::of_task(new));
+        how |= Clone3::INTO_CGROUP.0 * (groups ^ 1);
+    }
+    Clone3(how)
 }
 
 /// Enters a child for whose id there is an entry, unless that is its own: the agent may have been
@@ -184,13 +221,7 @@ pub(crate) fn failed(actor: &Actor, call: &Returned) -> Result<(), Skip> {
     let frame = Frame::take(Kind::FORK)?;
     // SAFETY: the body is ours until the frame is sent.
     unsafe {
-        *frame.body::<Fork>() = Fork {
-            child_start: 0,
-            child_pid: 0,
-            child_tid: 0,
-            child_ns_tid: 0,
-            child_pid_ns: 0,
-        };
+        *frame.body::<Fork>() = Fork::FAILED;
     }
     let what = What {
         kind: Kind::FORK,

@@ -2,6 +2,25 @@
 
 use super::Form::{self, Bits, One};
 
+/// `include/uapi/linux/sched.h`: those that are recorded, of `unshare`, `setns` and new processes.
+pub(super) const CLONE: Form = Bits(&[
+    (0x80, "CLONE_NEWTIME"),
+    (0x100, "CLONE_VM"),
+    (0x200, "CLONE_FS"),
+    (0x400, "CLONE_FILES"),
+    (0x800, "CLONE_SIGHAND"),
+    (0x8000, "CLONE_PARENT"),
+    (0x1_0000, "CLONE_THREAD"),
+    (0x2_0000, "CLONE_NEWNS"),
+    (0x200_0000, "CLONE_NEWCGROUP"),
+    (0x400_0000, "CLONE_NEWUTS"),
+    (0x800_0000, "CLONE_NEWIPC"),
+    (0x1000_0000, "CLONE_NEWUSER"),
+    (0x2000_0000, "CLONE_NEWPID"),
+    (0x4000_0000, "CLONE_NEWNET"),
+    (0x2_0000_0000, "CLONE_INTO_CGROUP"),
+]);
+
 /// `include/uapi/linux/prctl.h`: those that are recorded.
 pub(super) const OPTIONS: Form = One(&[
     (4, "PR_SET_DUMPABLE"),

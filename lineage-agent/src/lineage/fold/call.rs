@@ -66,9 +66,7 @@ impl Fold {
                 set_credentials(record, credentials);
             }
             if let State::Namespaces(namespaces) = event.state {
-                record.mnt_ns = Some(i64::from(namespaces.mnt));
-                record.net_ns = Some(i64::from(namespaces.net));
-                record.user_ns = Some(i64::from(namespaces.user));
+                set_namespaces(record, namespaces);
             }
         })
         .map(drop)
@@ -222,8 +220,14 @@ fn tell_credentials(told: &mut Map<String, Value>, credentials: &Credentials) {
     }
 }
 
+pub(super) fn set_namespaces(record: &mut Record<'_>, namespaces: &Namespaces) {
+    record.mnt_ns = Some(i64::from(namespaces.mnt));
+    record.net_ns = Some(i64::from(namespaces.net));
+    record.user_ns = Some(i64::from(namespaces.user));
+}
+
 /// The namespaces that have no field of their own.
-fn tell_namespaces(told: &mut Map<String, Value>, namespaces: &Namespaces) {
+pub(super) fn tell_namespaces(told: &mut Map<String, Value>, namespaces: &Namespaces) {
     for (name, inum) in [
         ("uts_ns", namespaces.uts),
         ("ipc_ns", namespaces.ipc),

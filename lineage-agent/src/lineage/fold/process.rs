@@ -2,13 +2,20 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use lineage_common::frame::{Exit, Flags, Fork, Header};
+use lineage_common::frame::{Clone3, Exit, Flags, Fork, Header};
+use serde_json::{Map, Value};
 
-use super::{Fold, Sink, file::set_version, utc};
+use super::{
+    Fold, Sink,
+    call::{set_namespaces, tell_namespaces},
+    file::set_version,
+    utc,
+};
 use crate::{
     event::ExecEvent,
-    evidence::kinds,
+    evidence::{kinds, schema::Record},
     lineage::{
+        arguments,
         files::{FileSeen, Purpose},
         identity::{Birth, process_uid},
         process::Process,
@@ -34,7 +41,9 @@ impl Fold {
             ns_pid: fork.child_ns_tid,
         };
         let child_uid: Arc<str> = process_uid(self.boot, birth).into();
+        let detail = creation(fork, Clone3(0));
         let seq = self.emit(header, kinds::PROCESS_FORK, sink, |_, record| {
+            set_creation(record, fork, detail.as_deref());
             record.child_uid = Some(&child_uid);
             record.child_pid = Some(i64::from(fork.child_pid));
             record.child_tid = Some(i64::from(fork.child_tid));
@@ -65,7 +74,9 @@ impl Fold {
         fork: &Fork,
         sink: &mut S,
     ) -> Result<(), S::Error> {
+        let detail = creation(fork, Clone3::USUAL_THREAD);
         self.emit(header, kinds::THREAD_START, sink, |_, record| {
+            set_creation(record, fork, detail.as_deref());
             record.child_tid = Some(i64::from(fork.child_tid));
         })
         .map(drop)
@@ -221,5 +232,29 @@ impl Fold {
             record.notes = some(&text.notes);
         })
         .map(drop)
+    }
+}
+
+/// What is said of how a task was created, as JSON; nothing of the usual way.
+fn creation(fork: &Fork, usual: Clone3) -> Option<String> {
+    if fork.how == usual {
+        return None;
+    }
+    let mut told = Map::new();
+    told.insert("flags".to_owned(), arguments::clone3(fork.how));
+    if fork.how.has_any(Clone3::NAMESPACES) {
+        tell_namespaces(&mut told, &fork.namespaces);
+    }
+    Some(Value::Object(told).to_string())
+}
+
+/// Where a new task is that its creator is not.
+fn set_creation<'a>(record: &mut Record<'a>, fork: &Fork, detail: Option<&'a str>) {
+    record.detail = detail;
+    if fork.how.has_any(Clone3::NAMESPACES) {
+        set_namespaces(record, &fork.namespaces);
+    }
+    if fork.how.has_any(Clone3::INTO_CGROUP) {
+        record.cgroup = Some(fork.cgroup.cast_signed());
     }
 }

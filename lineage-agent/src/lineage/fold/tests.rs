@@ -149,6 +149,7 @@ impl Frames {
             child_tid: child.0,
             child_ns_tid: child.0,
             child_pid_ns: 1,
+            ..Fork::FAILED
         };
         self.send(Kind::FORK, parent, 0, &body, b"")
     }

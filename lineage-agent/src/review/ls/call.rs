@@ -51,6 +51,16 @@ pub(super) fn push(line: &mut Line, record: &Record<'_>) {
     }
 }
 
+/// Adds the flags that the detail tells of: how a process was created.
+pub(super) fn flags(line: &mut Line, record: &Record<'_>) {
+    let detail: Option<Value> = record
+        .detail
+        .and_then(|detail| serde_json::from_str(detail).ok());
+    if let Some(flags) = detail.as_ref().and_then(|detail| detail.get("flags")) {
+        line.push(Style::Dim, Fit::Shorten, plain(flags));
+    }
+}
+
 /// A value without the quotes of JSON, several joined by `|`.
 fn plain(value: &Value) -> String {
     match value {

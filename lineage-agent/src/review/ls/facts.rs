@@ -156,6 +156,7 @@ fn created(line: &mut Line, how: &str, id: Option<i64>, record: &Record<'_>) {
         line.push(Style::Dim, Fit::Keep, how);
         line.push(Style::Plain, Fit::Keep, id.to_string());
     }
+    call::flags(line, record);
 }
 
 fn exit(line: &mut Line, record: &Record<'_>) {

@@ -297,6 +297,10 @@ impl<'t, W: Write> Drawing<'t, '_, W> {
         if let Some(program) = process.programs.last() {
             self.digest(program.file);
         }
+        if !process.namespaces.is_empty() {
+            let names = format!("(new namespaces: {})", process.namespaces.join(", "));
+            self.line.push(Style::Notable, Fit::Drop, names);
+        }
         if process.found_running {
             self.line.push(Style::Notable, Fit::Drop, "(there before)");
         }
@@ -331,6 +335,7 @@ fn alike(one: &Process, other: &Process) -> bool {
         && other.is_plain()
         && one.programs == other.programs
         && one.recognised == other.recognised
+        && one.namespaces == other.namespaces
         && one.ending == other.ending
         && one.comm == other.comm
 }

@@ -72,6 +72,7 @@ fn process(tree: &Tree, process: &Process) -> Value {
         "started_us": process.started,
         "ended_us": process.ended,
         "found_running": process.found_running,
+        "new_namespaces": process.namespaces,
         "exit_code": exit_code,
         "exit_signal": exit_signal,
         "programs": programs,

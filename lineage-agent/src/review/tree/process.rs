@@ -3,6 +3,8 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use serde_json::Value;
+
 use super::super::text;
 use super::digests::FileId;
 use super::notable::Class;
@@ -24,6 +26,18 @@ const INTERPRETERS: &[&str] = &[
     "sh", "bash", "dash", "zsh", "python", "perl", "ruby", "node",
 ];
 
+/// Flags of clone(2) that make namespaces, and what `/proc/PID/ns` calls these.
+const NAMESPACES: &[(&str, &str)] = &[
+    ("CLONE_NEWNS", "mnt"),
+    ("CLONE_NEWPID", "pid"),
+    ("CLONE_NEWNET", "net"),
+    ("CLONE_NEWUSER", "user"),
+    ("CLONE_NEWUTS", "uts"),
+    ("CLONE_NEWIPC", "ipc"),
+    ("CLONE_NEWCGROUP", "cgroup"),
+    ("CLONE_NEWTIME", "time"),
+];
+
 /// One process.
 #[derive(Debug)]
 pub(super) struct Process {
@@ -40,6 +54,8 @@ pub(super) struct Process {
     pub(super) ending: Option<Ending>,
     /// It was there before recording began.
     pub(super) found_running: bool,
+    /// Namespaces that were made for it.
+    pub(super) namespaces: Vec<&'static str>,
     pub(super) programs: Vec<Program>,
     pub(super) more_programs: u64,
     /// What recognisers call the programs, in the order of the alphabet.
@@ -84,6 +100,7 @@ impl Process {
             ended: None,
             ending: None,
             found_running: false,
+            namespaces: Vec::new(),
             programs: Vec::new(),
             more_programs: 0,
             recognised: BTreeSet::new(),
@@ -101,6 +118,17 @@ impl Process {
         if *self.comm != *comm {
             self.comm = comm.into();
         }
+    }
+
+    /// Notes what was made for it when it was created, as the detail of that tells.
+    pub(super) fn created(&mut self, detail: &str) {
+        let detail: Value = serde_json::from_str(detail).unwrap_or_default();
+        let is_set = |flag| {
+            let flags = detail["flags"].as_array();
+            flags.is_some_and(|flags| flags.iter().any(|set| set == flag))
+        };
+        let made = NAMESPACES.iter().filter(|(flag, _)| is_set(*flag));
+        self.namespaces = made.map(|(_, name)| *name).collect();
     }
 
     /// The first programs and the last one are kept.
@@ -133,6 +161,7 @@ impl Process {
     /// Whether all it did was to create another process.
     pub(super) fn only_forks(&self) -> bool {
         self.programs.is_empty()
+            && self.namespaces.is_empty()
             && self.sockets.named.is_empty()
             && self.files.named.is_empty()
             && self.opens == 0

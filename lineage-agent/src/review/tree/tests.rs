@@ -35,10 +35,15 @@ impl Story {
     }
 
     fn fork(&mut self, pid: i64, child: i64) {
+        self.clone(pid, child, None);
+    }
+
+    fn clone(&mut self, pid: i64, child: i64, detail: Option<&str>) {
         let uid = format!("uid-{child}");
         let record = Record {
             child_uid: Some(&uid),
             child_pid: Some(child),
+            detail,
             ..Record::default()
         };
         self.tell(kinds::PROCESS_FORK, pid, record);
@@ -221,4 +226,23 @@ fn many_files_of_a_directory_stand_in_one_line() {
             "  w  /srv/b/1"
         ]
     );
+}
+
+#[test]
+fn namespaces_made_for_a_process_are_shown() {
+    let mut story = Story::new(TreeOptions::default());
+    story.exec(10, "/usr/bin/unshare", r#"["unshare"]"#);
+    let made = r#"{"flags":["CLONE_NEWNS","CLONE_NEWPID"],"uts_ns":1}"#;
+    story.clone(10, 11, Some(made));
+    story.fork(11, 12);
+    story.exit(12, 0, 0);
+    story.exit(11, 0, 0);
+    story.clone(10, 13, Some(r#"{"flags":["CLONE_VM"]}"#));
+    let drawn = story.drawn();
+    let shown: Vec<&str> = drawn
+        .lines()
+        .filter(|line| line.contains("(new namespaces: mnt, pid)"))
+        .collect();
+    assert_eq!(shown.len(), 1, "{drawn}");
+    assert!(shown[0].contains(" 11 "), "{drawn}");
 }

@@ -261,7 +261,7 @@ impl Actor {
                 let flags = words.constant()?;
                 call("unshare", libc::SYS_unshare, &mut [Int(flags)])?;
                 if flags & i64::from(libc::CLONE_NEWNS) != 0 {
-                    mount(c"none", c"/", libc::MS_REC | libc::MS_PRIVATE)?;
+                    private_mounts()?;
                 }
             }
             _ => return Ok(false),
@@ -276,6 +276,11 @@ impl Actor {
             words.number(self)?,
         ])
     }
+}
+
+/// Keeps what is mounted from here on out of other namespaces.
+pub(crate) fn private_mounts() -> Result<(), Failure> {
+    mount(c"none", c"/", libc::MS_REC | libc::MS_PRIVATE)
 }
 
 /// Moves bytes through this process's memory, as most programs do.

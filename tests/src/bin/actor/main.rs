@@ -53,8 +53,9 @@
 //!
 //! **Processes**
 //! - `fork @pid [ … ]`, `vfork @pid [ … ]` (the parent is stopped until the child execs or ends),
-//!   `clone3 @pid [ … ]`, `clone-with FLAGS @pid [ … ]` (clone3 too), `clone-files @pid [ … ]` (shares its descriptors): the child ends with
-//!   status 0 after its steps.
+//!   `clone3 @pid [ … ]`, `clone-with FLAGS @pid [ … ]` (clone3 too; a new mount namespace is made private),
+//!   `clone-into FD @pid [ … ]` (clone3, into the control group of this directory), `clone-files @pid [ … ]` (shares
+//!   its descriptors): the child ends with status 0 after its steps.
 //! - `relay N`: goes on in a descendant of the `N`th degree; the others end, each when it has made the
 //!   next.
 //! - `spawn @pid FILE ARGUMENT… ;`: `posix_spawn`; `ARGUMENT…` is the whole `argv`.

@@ -5,6 +5,7 @@ use std::ptr;
 use std::sync::Mutex;
 use std::thread::JoinHandle;
 
+use crate::files::private_mounts;
 use crate::sys::Arg::{In, Int, Out, Text};
 use crate::sys::{call, exit};
 use crate::words::{Failure, Words};
@@ -25,26 +26,8 @@ impl Actor {
     /// Everything about processes.
     pub(crate) fn process(&mut self, verb: &CStr, words: &mut Words) -> Known {
         match verb.to_bytes() {
-            b"fork" | b"vfork" | b"clone3" | b"clone-files" => {
-                let name = words.name()?;
-                let block = words.block()?;
-                let pid = create(verb.to_bytes())?;
-                if pid == 0 {
-                    let end = self.run(block);
-                    exit(finish(&end));
-                }
-                self.store(name, pid);
-            }
-            b"clone-with" => {
-                let flags = words.constant()?;
-                let name = words.name()?;
-                let block = words.block()?;
-                let pid = clone_with(flags)?;
-                if pid == 0 {
-                    let end = self.run(block);
-                    exit(finish(&end));
-                }
-                self.store(name, pid);
+            b"fork" | b"vfork" | b"clone3" | b"clone-files" | b"clone-with" | b"clone-into" => {
+                self.child(verb, words)?;
             }
             b"relay" => {
                 for _ in 0..words.number(self)? {
@@ -84,6 +67,32 @@ impl Actor {
             _ => return self.identity(verb, words),
         }
         Ok(true)
+    }
+
+    /// Creates a child for the steps of a block.
+    fn child(&mut self, verb: &CStr, words: &mut Words) -> Result<(), Failure> {
+        let verb = verb.to_bytes();
+        let (mut flags, mut group) = (0, 0);
+        match verb {
+            b"clone-with" => flags = words.constant()?,
+            b"clone-into" => (flags, group) = (CLONE_INTO_CGROUP, words.number(self)?),
+            _ => {}
+        }
+        let name = words.name()?;
+        let block = words.block()?;
+        let pid = match verb {
+            b"clone3" | b"clone-with" | b"clone-into" => clone_with(flags, group)?,
+            _ => create(verb)?,
+        };
+        if pid == 0 {
+            if flags & i64::from(libc::CLONE_NEWNS) != 0 {
+                private_mounts()?;
+            }
+            let end = self.run(block);
+            exit(finish(&end));
+        }
+        self.store(name, pid);
+        Ok(())
     }
 
     /// Ending, signalling and being someone else.
@@ -127,7 +136,6 @@ impl Actor {
 fn create(verb: &[u8]) -> Result<i64, Failure> {
     let signal = i64::from(libc::SIGCHLD);
     match verb {
-        b"clone3" => clone_with(0),
         b"vfork" | b"clone-files" => {
             let flag = if verb == b"vfork" {
                 libc::CLONE_VFORK
@@ -149,9 +157,12 @@ fn create(verb: &[u8]) -> Result<i64, Failure> {
     }
 }
 
+/// `CLONE_INTO_CGROUP` (`include/uapi/linux/sched.h`), too large for the C library's type.
+const CLONE_INTO_CGROUP: i64 = 1 << 33;
+
 /// `clone3` with flags that give the child its own copy of the memory. Its parent is told of its end,
 /// whoever that is.
-fn clone_with(flags: i64) -> Result<i64, Failure> {
+fn clone_with(flags: i64, group: i64) -> Result<i64, Failure> {
     let signal = if flags & i64::from(libc::CLONE_PARENT) == 0 {
         i64::from(libc::SIGCHLD)
     } else {
@@ -159,10 +170,12 @@ fn clone_with(flags: i64) -> Result<i64, Failure> {
     };
     let mut pidfd = [0_u8; 4];
     // struct clone_args (include/uapi/linux/sched.h): flags, pidfd, child_tid, parent_tid,
-    // exit_signal, stack, stack_size, tls.
-    let words = [flags, pidfd.as_mut_ptr() as i64, 0, 0, signal, 0, 0, 0];
+    // exit_signal, stack, stack_size, tls, set_tid, set_tid_size, cgroup.
+    let pidfd = pidfd.as_mut_ptr() as i64;
+    let words = [flags, pidfd, 0, 0, signal, 0, 0, 0, 0, 0, group];
     let args: Vec<u8> = words.iter().flat_map(|word| word.to_ne_bytes()).collect();
-    call("clone3", libc::SYS_clone3, &mut [In(&args), Int(64)])
+    let size = i64::try_from(args.len()).unwrap_or(0);
+    call("clone3", libc::SYS_clone3, &mut [In(&args), Int(size)])
 }
 
 /// `close` by number 6 of the 32-bit table, through the 32-bit entry (`int 0x80`,
