@@ -6,8 +6,8 @@
 use lineage_common::{
     calls::{self, Shape},
     frame::{
-        Call, Close, Counted, Credentials, Exec, Exit, File, Flags, Fork, FoundFile, FoundMap,
-        Header, HostPath, Kind, Map, Namespaces, Pass, Socket, Use,
+        Call, Cgroup, Close, Counted, Credentials, Exec, Exit, File, Flags, Fork, FoundFile,
+        FoundMap, Header, HostPath, Kind, Map, Namespaces, Pass, Socket, Use,
     },
 };
 use zerocopy::{FromBytes, Immutable, KnownLayout};
@@ -58,6 +58,8 @@ pub enum Body<'a> {
     Call(CallEvent<'a>),
     /// [`Kind::TALLY`]
     Tally(TallyEvent<'a>),
+    /// [`Kind::CGROUP`]
+    Cgroup(CgroupEvent<'a>),
     /// [`Kind::NET_LISTEN`]
     Listen(SocketEvent<'a>),
     /// [`Kind::NET_SOCKET`]
@@ -179,6 +181,15 @@ pub struct CallEvent<'a> {
     pub text: &'a [u8],
 }
 
+/// A move to another control group.
+#[derive(Debug, Clone, Copy)]
+pub struct CgroupEvent<'a> {
+    /// The fixed part.
+    pub moved: &'a Cgroup,
+    /// Path of the group in its hierarchy.
+    pub path: &'a [u8],
+}
+
 /// Calls that are counted.
 #[derive(Debug, Clone, Copy)]
 pub struct TallyEvent<'a> {
@@ -285,6 +296,11 @@ impl<'a> Event<'a> {
             Kind::NET_CLOSE => Body::NetClose(rest.fixed("close")?),
             Kind::CALL => Body::Call(rest.call()?),
             Kind::TALLY => Body::Tally(rest.tally()?),
+            Kind::CGROUP => {
+                let moved: &Cgroup = rest.fixed("cgroup")?;
+                let path = rest.bytes(moved.path_len, "path")?;
+                Body::Cgroup(CgroupEvent { moved, path })
+            }
             Kind::NET_LISTEN => Body::Listen(rest.socket()?),
             Kind::NET_SOCKET => Body::Socket(rest.socket()?),
             Kind::NET_PAIR => Body::Pair(rest.socket()?),

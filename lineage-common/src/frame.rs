@@ -9,7 +9,7 @@ mod process;
 
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
-pub use process::{Clone3, Fork, Namespaces};
+pub use process::{Cgroup, Clone3, Fork, Namespaces};
 
 use crate::{limits::COMM_BYTES, tally::Class};
 
@@ -72,6 +72,8 @@ impl Kind {
     pub const NET_SNAPSHOT: Self = Self(25);
     /// A mapped file was found at attach. Body: [`FoundMap`].
     pub const MAP_SNAPSHOT: Self = Self(26);
+    /// A process or a thread was moved to another control group. Body: [`Cgroup`].
+    pub const CGROUP: Self = Self(27);
     /// A call that is only counted was made for the first time, or how many there were at the end
     /// of the process. Body: [`Counted`].
     pub const TALLY: Self = Self(28);
@@ -740,6 +742,7 @@ const _: () = {
     assert!(size_of::<Pass>() == 56);
     assert!(size_of::<Call>() == 144);
     assert!(size_of::<Other>() == 24);
+    assert!(size_of::<Cgroup>() == 48);
     assert!(size_of::<Counted>() == 48);
     assert!(size_of::<Credentials>() == 80);
     assert!(size_of::<Namespaces>() == 32);

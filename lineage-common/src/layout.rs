@@ -90,6 +90,8 @@ kernel_layout! {
     task_cgroups: "task_struct" "cgroups";
     css_set_default: "css_set" "dfl_cgrp";
     cgroup_node: "cgroup" "kn";
+    cgroup_root: "cgroup" "root";
+    cgroup_root_number: "cgroup_root" "hierarchy_id";
     kernfs_node_id: "kernfs_node" "id";
     signal_live: "signal_struct" "live.counter";
     signal_thread_head: "signal_struct" "thread_head";

@@ -1,6 +1,6 @@
 //! The acting process.
 
-use aya_ebpf::helpers::generated::bpf_get_current_task_btf;
+use aya_ebpf::helpers::{bpf_get_current_pid_tgid, generated::bpf_get_current_task_btf};
 use lineage_common::task::Task;
 
 use crate::{
@@ -46,6 +46,12 @@ impl Actor {
             None => Err(Skip::Untracked),
         }
     }
+}
+
+/// Process id of the current thread in the initial pid namespace.
+#[inline(always)]
+pub(crate) fn current_pid() -> u32 {
+    (bpf_get_current_pid_tgid() >> 32) as u32
 }
 
 /// The `struct file` behind a descriptor of `task`.

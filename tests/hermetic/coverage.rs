@@ -28,6 +28,9 @@ that is not here. [schema.md](schema.md) says what the kinds of records are.
 - **not seen**: no record, with the reason. A *gap* is described at the end; it also stands in every environment document.
 
 Calls of 32-bit programs on a 64-bit kernel are counted by their name there (`process.compat`) and not decoded.
+
+That a process is moved to another control group is recorded (`process.cgroup`) where the kernel does it, also when it is a process
+that is not recorded who writes its number into a file.
 ";
 
 #[test]

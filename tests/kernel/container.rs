@@ -30,6 +30,8 @@ fn a_new_image_says_which_container_it_runs_in() {
     let execs = run.rows.all("process.exec", &json!({ "result": 0 }));
     assert_eq!(execs.len(), 2, "{execs:#?}");
     execs[0].expect(&json!({ "detail": null }));
+    let moved = run.rows.only("process.cgroup", &json!({}));
+    assert_eq!(moved.get("detail")["container"], format!("docker:{id}"));
     execs[1].expect(&json!({ "detail": { "container": format!("docker:{id}") } }));
 }
 
@@ -57,4 +59,16 @@ fn what_is_found_in_a_container_says_so() {
     let context = run.evidence.artifact(start.text("context"));
     let context: serde_json::Value = serde_json::from_slice(&context).expect("JSON");
     assert_eq!(context["container"], container);
+}
+
+#[test]
+fn a_process_made_in_a_container_says_so() {
+    let id = id(3);
+    let group = Group::new(format!("docker-{id}.scope"));
+    let run = Recorder::new().script(&format!(
+        "open @g {} O_RDONLY clone-into @g @c [ ] wait @c",
+        group.path().display()
+    ));
+    let fork = run.rows.only("process.fork", &json!({}));
+    assert_eq!(fork.get("detail")["container"], format!("docker:{id}"));
 }

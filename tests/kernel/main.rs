@@ -6,6 +6,7 @@ mod attach;
 mod bind;
 mod bytes;
 mod calls;
+mod cgroup;
 mod close;
 #[cfg(target_arch = "x86_64")]
 mod compat;

@@ -137,7 +137,7 @@ kinds! {
         "A process as it was found when recording reached it; what it did before was not seen. `detail` has the other credentials and namespaces, and the `environment`: what its memory shows of it, so claimed; names of variables, and values only when they were asked for and may be no secret.";
     PROCESS_FORK = "process.fork", Process, ocsf(Ocsf::PROCESS, Ocsf::OTHER),
         [child_uid child_pid child_tid ns_pid pid_ns mnt_ns net_ns user_ns cgroup detail],
-        "The process created another one, or could not. All fields are the new one's: the namespaces are there if one was made for it, the rest of them in `detail`, and the control group if it is not that of its creator. `detail` has the `flags` of clone(2) that show in what the two have in common; a plain fork has none. `CLONE_VFORK` does not show.";
+        "The process created another one, or could not. All fields are the new one's: the namespaces are there if one was made for it, the rest of them in `detail`, and the control group if it is not that of its creator. `detail` has the `flags` of clone(2) that show in what the two have in common; a plain fork has none. `CLONE_VFORK` does not show. With another control group, it has also the `container`, if the names of the groups tell of one.";
     THREAD_START = "thread.start", Process, None,
         [child_tid mnt_ns net_ns user_ns cgroup detail],
         "The process created a thread. Like `process.fork`, with `detail` if the thread does not share what threads do (`CLONE_VM`, `CLONE_FS`, `CLONE_FILES`, `CLONE_SIGHAND`, `CLONE_THREAD`), or has something of its own.";
@@ -261,6 +261,9 @@ kinds! {
     PROCESS_NAMESPACE = "process.namespace", Process, None,
         [call target_uid target_pid path dev ino mode mnt_ns net_ns user_ns detail],
         "Namespaces were left or entered; the fields are those after the call.";
+    PROCESS_CGROUP = "process.cgroup", Process, None,
+        [target_uid target_pid cgroup detail],
+        "The process, or the one in `target_uid` and `target_pid`, was moved to another control group. `cgroup` is that group; of another hierarchy than the unified one its number (`hierarchy`) and the `id` are in `detail`. `detail` has also the `path` of the group in its hierarchy, the `thread` if only that was moved, `by` if a process that is not recorded moved it, and the `container`, if the names of the groups tell of one. A move that was refused makes no record, nor one that the kernel makes by itself, from an old cpuset that has no processors left.";
     PROCESS_PRCTL = "process.prctl", Process, None,
         [call target_uid target_pid uid gid euid egid user_ns caps_effective caps_permitted detail],
         "The process changed what it may do, who may look at it or what it seems to be (`prctl`, `personality`).";

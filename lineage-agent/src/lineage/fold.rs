@@ -5,6 +5,7 @@
 
 mod agent;
 mod call;
+mod cgroup;
 mod digest;
 mod file;
 mod found;
@@ -68,7 +69,7 @@ pub struct Fold {
     lineages: Vec<Lineage>,
     processes: Processes,
     mounts: host::HostMounts,
-    /// A control group and, as the detail of an exec, the container it belongs to.
+    /// A control group and the container it belongs to.
     container: Option<(u64, String)>,
     connections: Connections,
     /// `seq` of the latest loss record: the cause of what only a lost frame could explain.
@@ -144,6 +145,11 @@ impl Fold {
         if let Body::Found(found) = event.body {
             return self.found(header, &found, sink);
         }
+        if let Body::Cgroup(moved) = &event.body
+            && self.has_ended(header, moved)
+        {
+            return Ok(());
+        }
         self.ensure_known(header, sink);
         match event.body {
             Body::Fork(fork) => self.fork(header, fork, sink),
@@ -167,6 +173,7 @@ impl Fold {
             Body::Receive(socket) => self.socket(kinds::NET_RECEIVE, header, &socket, sink),
             Body::Pass(pass) => self.pass(header, &pass, sink),
             Body::Call(call) => self.call(header, &call, sink),
+            Body::Cgroup(moved) => self.cgroup(header, &moved, sink),
             Body::Tally(tally) => self.tally(header, &tally, sink),
             Body::NetClose(close) => self.close(kinds::NET_CLOSE, header, close, sink),
             Body::Map(file, map) => self.map(header, &file, map, sink),

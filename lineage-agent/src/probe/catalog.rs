@@ -97,7 +97,8 @@ impl Entry {
 pub struct Probe {
     /// Name of the program.
     pub name: &'static str,
-    /// Group of the trace event it is attached to; empty for a typed hook.
+    /// Group of the trace event it is attached to; empty for a typed hook, which a guarded way in may have
+    /// too, where the kernel itself keeps others off the processor.
     pub group: &'static str,
     /// The tracepoint.
     pub hook: &'static str,
@@ -166,6 +167,15 @@ const OPTIONAL_GUARDED: &[Optional] = &[Optional {
     without: SUBMISSIONS,
 }];
 
+const CGROUP: Probe = Probe {
+    name: "cgroup_attach_task",
+    group: "",
+    hook: "cgroup_attach_task",
+    since: "5.5",
+    sees: "moves to other control groups",
+    may_warn: false,
+};
+
 const TYPED: &[Probe] = &[
     Probe {
         name: "sched_process_exit",
@@ -191,6 +201,7 @@ const TYPED: &[Probe] = &[
         sees: "the execution of programs",
         may_warn: false,
     },
+    CGROUP,
     Probe {
         name: "sys_exit",
         group: "",
@@ -234,6 +245,7 @@ const GUARDED: &[Probe] = &[
         sees: "the execution of programs",
         may_warn: false,
     },
+    CGROUP,
     Probe {
         name: "guarded_sys_exit",
         group: "raw_syscalls",

@@ -67,66 +67,51 @@ impl Programs {
     /// refuses is not there afterwards.
     pub(super) fn attach(&mut self, ebpf: &mut Ebpf) -> Result<(), ProbeError> {
         let btf = Btf::from_sys_fs().map_err(|error| ProbeError::Load(error.into()))?;
-        let entry = self.entry;
-        for probe in entry.probes() {
-            load_one(ebpf, entry, probe, &btf)?;
+        let probes = self.entry.probes();
+        for probe in probes {
+            load_one(ebpf, probe, &btf)?;
         }
         self.optional
-            .retain(|optional| load_one(ebpf, entry, &optional.probe, &btf).is_ok());
+            .retain(|optional| load_one(ebpf, &optional.probe, &btf).is_ok());
         with(ebpf, LIST, |program| {
             let program: &mut Iter = program.try_into()?;
             program.load("task", &btf)
         })?;
         // Loading all before attaching any: either everything is seen or nothing.
-        for probe in entry.probes() {
+        for probe in probes {
             if probe.may_warn && warnings_are_fatal() {
                 continue;
             }
-            with(ebpf, probe.name, |program| {
-                attach_one(program, entry, probe)
-            })?;
+            with(ebpf, probe.name, |program| attach_one(program, probe))?;
         }
         self.optional.retain(|optional| {
             let probe = &optional.probe;
-            let attach = |program: &mut _| attach_one(program, entry, probe);
+            let attach = |program: &mut _| attach_one(program, probe);
             with(ebpf, probe.name, attach).is_ok()
         });
         Ok(())
     }
 }
 
-fn load_one(
-    ebpf: &mut Ebpf,
-    entry: Entry,
-    probe: &'static Probe,
-    btf: &Btf,
-) -> Result<(), ProbeError> {
-    with(ebpf, probe.name, |program| match entry {
-        Entry::Typed => {
+fn load_one(ebpf: &mut Ebpf, probe: &'static Probe, btf: &Btf) -> Result<(), ProbeError> {
+    with(ebpf, probe.name, |program| {
+        if probe.group.is_empty() {
             let program: &mut BtfTracePoint = program.try_into()?;
             program.load(probe.hook, btf)
-        }
-        Entry::Guarded => {
+        } else {
             let program: &mut TracePoint = program.try_into()?;
             program.load()
         }
     })
 }
 
-fn attach_one(
-    program: &mut aya::programs::Program,
-    entry: Entry,
-    probe: &Probe,
-) -> Result<(), ProgramError> {
-    match entry {
-        Entry::Typed => {
-            let program: &mut BtfTracePoint = program.try_into()?;
-            program.attach().map(drop)
-        }
-        Entry::Guarded => {
-            let program: &mut TracePoint = program.try_into()?;
-            program.attach(probe.group, probe.hook).map(drop)
-        }
+fn attach_one(program: &mut aya::programs::Program, probe: &Probe) -> Result<(), ProgramError> {
+    if probe.group.is_empty() {
+        let program: &mut BtfTracePoint = program.try_into()?;
+        program.attach().map(drop)
+    } else {
+        let program: &mut TracePoint = program.try_into()?;
+        program.attach(probe.group, probe.hook).map(drop)
     }
 }
 

@@ -7,6 +7,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use lineage_common::frame::Clone3;
 use tokio::sync::oneshot;
 
 use crate::{
@@ -442,14 +443,17 @@ impl Recording {
         }
     }
 
-    /// Tells the fold in which container a new image runs: only here is it known what the kernel's id
-    /// of a control group means.
+    /// Tells the fold in which container a process is now: only here is it known what the kernel's id of
+    /// a control group means.
     fn name_container(&mut self, event: &Event<'_>) {
-        if let Body::Exec(image) = event.body
-            && event.header.result >= 0
-            && let Some(container) = self.containers.of_group(image.exec.cgroup)
-        {
-            self.fold.set_container(image.exec.cgroup, container);
+        let group = match event.body {
+            Body::Exec(image) if event.header.result >= 0 => image.exec.cgroup,
+            Body::Fork(fork) if fork.how.has_any(Clone3::INTO_CGROUP) => fork.cgroup,
+            Body::Cgroup(event) if event.moved.hierarchy == 0 => event.moved.id,
+            _ => return,
+        };
+        if let Some(container) = self.containers.of_group(group) {
+            self.fold.set_container(group, container);
         }
     }
 

@@ -1,9 +1,10 @@
-//! How processes and threads are created: what they share, and namespaces.
+//! Where processes and threads are, from their creation on: what they share, namespaces, control groups.
 
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
 #[cfg(doc)]
 use super::Kind;
+use super::Other;
 
 /// Body of [`Kind::FORK`] and [`Kind::THREAD_START`]. The header is the creator's. All 0 when creation
 /// failed.
@@ -150,4 +151,25 @@ impl Namespaces {
         time_for_children: 0,
         user: 0,
     };
+}
+
+/// Body of [`Kind::CGROUP`]. The header is that of who moved the process, or of the moved one when that
+/// is recorded and the other is not.
+///
+/// Byte string: the path of the group in its hierarchy, as the kernel writes it for trace events.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, FromBytes, IntoBytes, KnownLayout, Immutable)]
+pub struct Cgroup {
+    /// Id of the group it is in now.
+    pub id: u64,
+    /// The process that was moved; all 0 when it is that of the header.
+    pub other: Other,
+    /// Number of the hierarchy: 0 is the unified one.
+    pub hierarchy: u32,
+    /// Thread id in the initial pid namespace of the only thread that was moved; 0 when all were.
+    pub thread: u32,
+    /// Process id in the initial pid namespace of who moved it; 0 when it is that of the header.
+    pub by: u32,
+    /// Bytes of the path.
+    pub path_len: u32,
 }

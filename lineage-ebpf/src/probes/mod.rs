@@ -3,6 +3,7 @@
 mod accept;
 mod bind;
 mod call;
+mod cgroup_attach;
 mod close;
 mod connect;
 mod datagram;

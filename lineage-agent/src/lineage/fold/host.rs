@@ -51,25 +51,25 @@ impl Fold {
 
     /// Says which container a control group belongs to; of several groups the last counts.
     pub fn set_container(&mut self, cgroup: u64, container: &str) {
-        if self
-            .container
-            .as_ref()
-            .is_none_or(|(group, _)| *group != cgroup)
-        {
-            let detail = json!({ "container": container }).to_string();
-            self.container = Some((cgroup, detail));
+        if self.container_of(cgroup).is_none() {
+            self.container = Some((cgroup, container.to_owned()));
         }
+    }
+
+    /// The container that a control group belongs to, as far as it was said.
+    pub(super) fn container_of(&self, cgroup: u64) -> Option<&str> {
+        let (known, container) = self.container.as_ref()?;
+        (*known == cgroup).then_some(container)
     }
 
     /// Fills `container` with what is known of a control group, as JSON.
     pub(super) fn set_container_of(&mut self, cgroup: u64) {
         self.scratch.container.clear();
-        if let Some((_, detail)) = self
-            .container
-            .as_ref()
-            .filter(|(group, _)| *group == cgroup)
+        if let Some((known, container)) = &self.container
+            && *known == cgroup
         {
-            self.scratch.container.push_str(detail);
+            let detail = json!({ "container": container }).to_string();
+            self.scratch.container.push_str(&detail);
         }
     }
 

@@ -41,7 +41,7 @@ impl Fold {
             ns_pid: fork.child_ns_tid,
         };
         let child_uid: Arc<str> = process_uid(self.boot, birth).into();
-        let detail = creation(fork, Clone3(0));
+        let detail = self.creation(fork, Clone3(0));
         let seq = self.emit(header, kinds::PROCESS_FORK, sink, |_, record| {
             set_creation(record, fork, detail.as_deref());
             record.child_uid = Some(&child_uid);
@@ -74,7 +74,7 @@ impl Fold {
         fork: &Fork,
         sink: &mut S,
     ) -> Result<(), S::Error> {
-        let detail = creation(fork, Clone3::USUAL_THREAD);
+        let detail = self.creation(fork, Clone3::USUAL_THREAD);
         self.emit(header, kinds::THREAD_START, sink, |_, record| {
             set_creation(record, fork, detail.as_deref());
             record.child_tid = Some(i64::from(fork.child_tid));
@@ -216,6 +216,24 @@ impl Fold {
         self.end(kinds::THREAD_EXIT, header, exit, sink)
     }
 
+    /// What is said of how a task was created, as JSON; nothing of the usual way.
+    fn creation(&self, fork: &Fork, usual: Clone3) -> Option<String> {
+        if fork.how == usual {
+            return None;
+        }
+        let mut told = Map::new();
+        told.insert("flags".to_owned(), arguments::clone3(fork.how));
+        if fork.how.has_any(Clone3::NAMESPACES) {
+            tell_namespaces(&mut told, &fork.namespaces);
+        }
+        if fork.how.has_any(Clone3::INTO_CGROUP)
+            && let Some(container) = self.container_of(fork.cgroup)
+        {
+            told.insert("container".to_owned(), container.into());
+        }
+        Some(Value::Object(told).to_string())
+    }
+
     fn end<S: Sink>(
         &mut self,
         kind: &'static str,
@@ -233,19 +251,6 @@ impl Fold {
         })
         .map(drop)
     }
-}
-
-/// What is said of how a task was created, as JSON; nothing of the usual way.
-fn creation(fork: &Fork, usual: Clone3) -> Option<String> {
-    if fork.how == usual {
-        return None;
-    }
-    let mut told = Map::new();
-    told.insert("flags".to_owned(), arguments::clone3(fork.how));
-    if fork.how.has_any(Clone3::NAMESPACES) {
-        tell_namespaces(&mut told, &fork.namespaces);
-    }
-    Some(Value::Object(told).to_string())
 }
 
 /// Where a new task is that its creator is not.

@@ -1,6 +1,8 @@
 use std::sync::Arc;
 
-use lineage_common::frame::{Close, Exec, Exit, File, Fork, HostPath, Kind, NO_CPU, Version};
+use lineage_common::frame::{
+    Cgroup, Close, Exec, Exit, File, Fork, HostPath, Kind, NO_CPU, Version,
+};
 use zerocopy::{FromZeros as _, Immutable, IntoBytes};
 
 use super::*;
@@ -199,6 +201,29 @@ fn exec(exe: &[u8], argv: &[u8]) -> (Exec, Vec<u8>) {
     body.exe_len = u32::try_from(exe.len()).unwrap();
     body.argv_len = u32::try_from(argv.len()).unwrap();
     (body, [exe, argv].concat())
+}
+
+#[test]
+fn only_who_lives_is_moved_by_others() {
+    let mut frames = Frames::started();
+    let moved = Cgroup {
+        id: 77,
+        by: 5,
+        ..Cgroup::new_zeroed()
+    };
+    let (root, gone) = ((10, 1000), (11, 2000));
+    let before = frames.kept.0.len();
+    frames.send(Kind::CGROUP, gone, 0, &moved, b"");
+    assert_eq!(frames.kept.0.len(), before);
+    assert_eq!(frames.fold.live_processes(), 1);
+    frames.fold.set_container(77, "docker:abc");
+    let record = frames.send(Kind::CGROUP, root, 0, &moved, b"");
+    let kept = &frames.kept;
+    assert_eq!(kept.get(record, "cgroup"), Some("77"));
+    assert_eq!(
+        kept.get(record, "detail"),
+        Some(r#"{"by":5,"container":"docker:abc","path":""}"#)
+    );
 }
 
 #[test]

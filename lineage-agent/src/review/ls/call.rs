@@ -61,6 +61,33 @@ pub(super) fn flags(line: &mut Line, record: &Record<'_>) {
     }
 }
 
+/// Adds the facts of a move to another control group: who was moved, and where to.
+pub(super) fn moved(line: &mut Line, record: &Record<'_>) {
+    let detail: Value = record
+        .detail
+        .and_then(|detail| serde_json::from_str(detail).ok())
+        .unwrap_or_default();
+    if let Some(pid) = record.target_pid {
+        line.push(Style::Dim, Fit::Keep, "process");
+        line.push(Style::Change, Fit::Keep, pid.to_string());
+    }
+    if let Some(tid) = detail["thread"].as_u64() {
+        line.push(Style::Dim, Fit::Keep, format!("thread {tid}"));
+    }
+    line.push(Style::Dim, Fit::Keep, "→");
+    let path = detail["path"].as_str().unwrap_or("?");
+    line.push(Style::Change, Fit::Shorten, path);
+    if let Some(hierarchy) = detail["hierarchy"].as_u64() {
+        line.push(Style::Dim, Fit::Drop, format!("hierarchy {hierarchy}"));
+    }
+    if let Some(container) = detail["container"].as_str() {
+        line.push(Style::Plain, Fit::Shorten, container);
+    }
+    if let Some(pid) = detail["by"].as_u64() {
+        line.push(Style::Dim, Fit::Keep, format!("by process {pid}"));
+    }
+}
+
 /// A value without the quotes of JSON, several joined by `|`.
 fn plain(value: &Value) -> String {
     match value {

@@ -28,6 +28,7 @@ pub(super) fn push(line: &mut Line, kind: &str, record: &Record<'_>) {
         kinds::THREAD_START => {
             created(line, "starts", record.child_tid, record);
         }
+        kinds::PROCESS_CGROUP => call::moved(line, record),
         kinds::PROCESS_EXIT => exit(line, record),
         kinds::THREAD_EXIT => {
             let tid = record.tid.unwrap_or_default();

@@ -68,6 +68,7 @@
 //! - `pidfd @fd PID`: a descriptor of a process.
 //! - `submit OPCODE N FLAGS`: makes an io_uring with these flags (2 for a thread of the kernel that takes
 //!   requests) and submits `N` requests, of which nothing but the opcode is filled; waits for them.
+//! - `enter FD PID`: writes the id to this `cgroup.procs` or `tasks`; 0 is the actor itself.
 //! - `name NAME`: names the thread. `setuid N`, `setgid N`.
 
 #![no_main]

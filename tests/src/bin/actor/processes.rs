@@ -111,6 +111,13 @@ impl Actor {
                 let signal = words.number(self)?;
                 call("kill", libc::SYS_kill, &mut [Int(pid), Int(signal)])?;
             }
+            b"enter" => {
+                let file = words.number(self)?;
+                let text = words.number(self)?.to_string();
+                let length = i64::try_from(text.len()).unwrap_or(0);
+                let args = &mut [Int(file), In(text.as_bytes()), Int(length)];
+                call("write", libc::SYS_write, args)?;
+            }
             b"name" => {
                 let name = words.next("a name")?;
                 let args = &mut [Int(libc::PR_SET_NAME.into()), Text(name)];
