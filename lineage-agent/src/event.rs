@@ -7,7 +7,7 @@ use lineage_common::{
     calls::{self, Shape},
     frame::{
         Call, Cgroup, Close, Counted, Credentials, Exec, Exit, File, Flags, Fork, FoundFile,
-        FoundMap, Header, HostPath, Kind, Map, Namespaces, Pass, Socket, Use,
+        FoundMap, Header, HostPath, Kind, Map, Namespaces, Other, Pass, Socket, Use,
     },
 };
 use zerocopy::{FromBytes, Immutable, KnownLayout};
@@ -118,6 +118,8 @@ pub struct FileEvent<'a> {
     pub path: &'a [u8],
     /// The file as the host sees it.
     pub host: HostFile<'a>,
+    /// The process that the file stands for, if that is not the one that has it.
+    pub other: Option<Other>,
 }
 
 /// A file as the host sees it.
@@ -392,7 +394,13 @@ impl<'a> Cursor<'a> {
             file,
             path: self.bytes(file.path_len, "path")?,
             host: self.host(file.host)?,
+            other: self.other(file.other_len)?,
         })
+    }
+
+    fn other(&mut self, len: u32) -> Result<Option<Other>, FrameError> {
+        let other = (len != 0).then(|| self.copied("process"));
+        other.transpose()
     }
 
     fn pass(&mut self, flags: Flags) -> Result<PassEvent<'a>, FrameError> {

@@ -341,8 +341,9 @@ pub struct File {
     /// The file as the host sees it. Of a claimed path instead the directory that it starts from, if it
     /// is relative.
     pub host: HostPath,
-    /// Always 0.
-    pub reserved: u32,
+    /// Bytes of the [`Other`] behind the paths, not aligned: its size if the file stands for a process
+    /// other than the one that has it (a pidfd, a file below `/proc/PID`), else 0.
+    pub other_len: u32,
 }
 
 /// Body of [`Kind::FILE_CLOSE`] and [`Kind::NET_CLOSE`].

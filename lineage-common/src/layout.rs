@@ -114,6 +114,8 @@ kernel_layout! {
     file_private_data: "file" "private_data";
     file_pos: "file" "f_pos";
     file_mode: "file" "f_mode";
+    proc_inode_pid: "proc_inode" "pid";
+    proc_inode_inode: "proc_inode" "vfs_inode";
     backing_user_mnt: "backing_file" "user_path.mnt" optional;
     backing_user_dentry: "backing_file" "user_path.dentry" optional;
     inode_mode: "inode" "i_mode";

@@ -13,7 +13,7 @@ use lineage_common::frame::{Flags, Header, Kind, NO_CPU};
 use crate::{
     atomic::{add, exchange, fetch_add},
     maps::{self, Scratch},
-    read::{mask_frame, offset, typed},
+    read::{mask_frame, offset, store, typed},
     skip::Skip,
     task::Actor,
 };
@@ -126,6 +126,26 @@ impl Frame {
         self.release();
         sent
     }
+}
+
+/// Puts a part of whole words behind the others of the frame in the scratch, at `at`; returns where it
+/// ends. It need not be aligned there.
+///
+/// # Safety
+///
+/// The scratch is the caller's.
+#[inline(always)]
+pub(crate) unsafe fn append<T>(scratch: *mut Scratch, at: u64, part: *const T) -> u64 {
+    // SAFETY: by contract, and the frame has room for more than any mask allows.
+    unsafe {
+        let to = (&raw mut (*scratch).frame)
+            .cast::<u8>()
+            .add(mask_frame(at) as usize);
+        for index in 0..size_of::<T>() / 8 {
+            store(to.add(index * 8), part.cast::<u64>().add(index).read());
+        }
+    }
+    at + size_of::<T>() as u64
 }
 
 /// Counts a frame as lost because its probe interrupted another one.

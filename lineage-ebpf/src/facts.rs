@@ -161,7 +161,7 @@ impl FileFacts {
             (*body).fd = fd;
             (*body).dirfd = AT_FDCWD;
             (*body).path_len = path_len as u32;
-            (*body).reserved = 0;
+            (*body).other_len = 0;
         }
     }
 }

@@ -7,7 +7,7 @@ use aya_ebpf::{
 };
 use lineage_common::{
     calls::{SHAPES, SHAPES_COUNT, Shape},
-    frame::{CpuCounters, Kind, WIRE_MARK, WIRE_VERSION},
+    frame::{CpuCounters, Kind, Other, WIRE_MARK, WIRE_VERSION},
     layout::{Action, KernelLayout, SYSCALLS_MAX},
     limits::{
         ADDRESS_BYTES_MAX, BLOCKS_MAX, BULK_RING_BYTES, CONTROL_RING_BYTES, CPUS_MAX,
@@ -216,6 +216,8 @@ pub(crate) struct Scratch {
     pub(crate) memory: Memory,
     /// Whom a message goes to or comes from: here and not on the stack, again to save it.
     pub(crate) peer: Peer,
+    /// The process that a file stands for, on its way into the frame.
+    pub(crate) other: Other,
     /// Which descriptors go with messages, likewise. Kept from one frame to the next.
     pub(crate) passing: Passing,
     /// The frame. Twice the largest, so that a masked offset plus a masked length stay inside.

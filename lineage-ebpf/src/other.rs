@@ -3,13 +3,16 @@
 use lineage_common::{frame::Other, layout::ABSENT};
 
 use crate::{
+    emit,
+    maps::Scratch,
     read::{Typed, offset, untyped},
     task::own_number,
 };
 
-/// `PID_FS_MAGIC`, `ANON_INODE_FS_MAGIC` (`include/uapi/linux/magic.h`).
+/// `PID_FS_MAGIC`, `ANON_INODE_FS_MAGIC`, `PROC_SUPER_MAGIC` (`include/uapi/linux/magic.h`).
 const PIDFS: u64 = 0x5049_4446;
 const ANONYMOUS: u64 = 0x0904_1934;
+const PROC: u64 = 0x9fa0;
 
 /// What the kernel calls a descriptor of a process where there is no file system for them, which came
 /// with Linux 6.9. No other caller of `anon_inode_getfile` gives this name.
@@ -60,7 +63,8 @@ pub(crate) fn numbered(thread: Typed, number: i32) -> Option<u64> {
     (entry & ENTRY_BITS == 0 && entry != 0).then_some(entry)
 }
 
-/// The `struct pid` that the `struct file` at `file` stands for, if it stands for a process.
+/// The `struct pid` that the `struct file` at `file` stands for, if it stands for a process: a pidfd, or
+/// what is below a directory of procfs that has the number of one.
 #[inline(always)]
 pub(crate) fn of_file(file: u64) -> Option<u64> {
     let inode: u64 = untyped(file + offset!(file_inode) as u64)?;
@@ -68,6 +72,12 @@ pub(crate) fn of_file(file: u64) -> Option<u64> {
     let magic: u64 = untyped(sb + offset!(super_magic) as u64)?;
     if magic == PIDFS {
         return untyped(inode + offset!(inode_private) as u64);
+    }
+    if magic == PROC {
+        // `PROC_I` (`fs/proc/internal.h`): the inode is a part of it.
+        let inode = inode - offset!(proc_inode_inode) as u64;
+        let pid: u64 = untyped(inode + offset!(proc_inode_pid) as u64)?;
+        return (pid != 0).then_some(pid);
     }
     if magic != ANONYMOUS {
         return None;
@@ -105,4 +115,30 @@ pub(crate) unsafe fn fill(to: *mut Other, pid: u64) -> Option<()> {
         (*to).start = untyped(leader + offset!(task_start_boottime) as u64)?;
     }
     Some(())
+}
+
+/// Puts the process that the `struct file` at `file` stands for behind the parts of the frame in the
+/// scratch, at `at`, unless it is `own`, which has the file. Returns its bytes, or 0. Which file system
+/// the file is of must be in the scratch.
+///
+/// # Safety
+///
+/// The scratch is the caller's.
+#[inline(always)]
+pub(crate) unsafe fn append(scratch: *mut Scratch, file: u64, own: u32, at: u64) -> u64 {
+    // SAFETY: by contract.
+    unsafe {
+        if !matches!((*scratch).facts.magic, PROC | PIDFS | ANONYMOUS) {
+            return 0;
+        }
+        let Some(pid) = of_file(file) else {
+            return 0;
+        };
+        (*scratch).other = Other::default();
+        if fill(&raw mut (*scratch).other, pid).is_none() || (*scratch).other.pid == own {
+            return 0;
+        }
+        emit::append(scratch, at, &raw const (*scratch).other);
+    }
+    size_of::<Other>() as u64
 }

@@ -249,20 +249,32 @@ fn a_relative_name_that_fails_has_the_directory_it_starts_from() {
 #[test]
 fn a_program_that_raises_the_rights_of_its_caller_is_noted() {
     let recorder = Recorder::new();
-    let [raising, plain, by_group] =
-        ["raising", "plain", "by-group"].map(|name| recorder.path(name));
-    for (path, mode) in [(&raising, 0o4755), (&plain, 0o755), (&by_group, 0o2755)] {
+    let [raising, plain, by_group, capable] =
+        ["raising", "plain", "by-group", "capable"].map(|name| recorder.path(name));
+    for (path, mode) in [
+        (&raising, 0o4755),
+        (&plain, 0o755),
+        (&by_group, 0o2755),
+        (&capable, 0o755),
+    ] {
         fs::copy(&*ACTOR, path).expect("room");
         fs::set_permissions(path, fs::Permissions::from_mode(mode)).expect("ours");
     }
+    // `struct vfs_cap_data` (`include/uapi/linux/capability.h`), revision 2, effective: `CAP_NET_RAW`.
+    let words: [u32; 5] = [0x0200_0001, 1 << 13, 0, 0, 0];
+    let capabilities: Vec<u8> = words.iter().flat_map(|word| word.to_le_bytes()).collect();
+    let flags = rustix::fs::XattrFlags::empty();
+    rustix::fs::setxattr(&capable, "security.capability", &capabilities, flags).expect("ours");
     let open = |name: &str, path: &Path| format!("open @{name} {} O_RDONLY ", path.display());
     let run = recorder.script(&format!(
-        "{}{}{} fork @r [ exec-fd @a actor exit 1 ] wait @r setgid 4321 setuid 4321 \
+        "{}{}{}{} fork @r [ exec-fd @a actor exit 1 ] wait @r setgid 4321 setuid 4321 \
          fork @p [ exec-fd @b actor exit 2 ] wait @p fork @g [ exec-fd @c actor exit 3 ] wait @g \
+         fork @k [ exec-fd @d actor exit 5 ] wait @k \
          exec-fd @a actor exit 4",
         open("a", &raising),
         open("b", &plain),
-        open("c", &by_group)
+        open("c", &by_group),
+        open("d", &capable),
     ));
     let exec_of = |status: i64| {
         let exit = run
@@ -275,4 +287,5 @@ fn a_program_that_raises_the_rights_of_its_caller_is_noted() {
     exec_of(2).expect(&json!({ "notes": null, "uid": 4321, "euid": 4321 }));
     exec_of(3).expect(&json!({ "notes": "privileged-exec", "egid": 0, "gid": 4321, "euid": 4321 }));
     exec_of(4).expect(&json!({ "notes": "privileged-exec", "uid": 4321, "euid": 0 }));
+    exec_of(5).expect(&json!({ "notes": "privileged-exec", "uid": 4321, "euid": 4321 }));
 }

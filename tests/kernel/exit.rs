@@ -1,5 +1,7 @@
 //! `process.exit` and `thread.exit`: how each ended, and what the recorder passes on.
 
+use std::collections::BTreeSet;
+
 use lineage_tests::recorder::Recorder;
 use serde_json::json;
 
@@ -53,14 +55,22 @@ fn threads_that_end_together_are_one_end_of_the_process() {
     );
     for fork in run.rows.all("process.fork", &json!({})) {
         let process = json!({ "process_uid": fork.text("child_uid") });
-        assert_eq!(run.rows.all("process.exit", &process).len(), 1, "{fork:?}");
-        let started = run.rows.all("thread.start", &process).len();
-        assert_eq!(started, 6);
-        // The leader's end is a thread's, too, unless it is the last.
-        assert_eq!(
-            run.rows.all("thread.exit", &process).len(),
-            started,
-            "{fork:?}"
-        );
+        let started = run.rows.all("thread.start", &process);
+        assert_eq!(started.len(), 6);
+        let leader = fork.int("child_pid");
+        let all: BTreeSet<_> = started
+            .iter()
+            .map(|start| start.int("result"))
+            .chain([leader])
+            .collect();
+        let mut ended = run.rows.all("thread.exit", &process);
+        // The one that is left alone is the end of the process only; of several that end at once
+        // the last is both.
+        let last = run.rows.only("process.exit", &process);
+        let both = ended.iter().any(|end| end.int("tid") == last.int("tid"));
+        assert_eq!(ended.len(), 6 + usize::from(both), "{fork:?}");
+        ended.push(last);
+        let ended: BTreeSet<_> = ended.iter().map(|end| end.int("tid")).collect();
+        assert_eq!(ended, all, "{fork:?}");
     }
 }

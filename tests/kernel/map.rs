@@ -151,7 +151,7 @@ fn mapping_is_use_of_an_inherited_descriptor() {
     ));
     let inherit = run.rows.only("file.inherit", &json!({ "path": path }));
     let map = run.rows.only("file.map", &json!({ "path": path }));
-    assert_eq!(map.int("seq"), inherit.int("seq") + 1);
+    assert!(map.int("seq") > inherit.int("seq"));
     map.expect(&json!({ "pid": inherit.int("pid"), "fd": inherit.int("fd") }));
     let close = json!({ "path": path, "pid": inherit.int("pid") });
     let close = run.rows.only("file.close", &close);

@@ -98,3 +98,53 @@ fn processes_that_are_gone_or_not_recorded() {
     calls(&run, "process.signal", "pidfd_send_signal")[0]
         .expect(&json!({ "target_pid": child, "target_uid": null, "result": -3 }));
 }
+
+#[test]
+fn files_that_stand_for_a_process() {
+    let mut outside = std::process::Command::new("/bin/sleep")
+        .arg("600")
+        .spawn()
+        .expect("it runs");
+    let pid = outside.id();
+    let run = Recorder::new().script(&format!(
+        "open @m /proc/{pid}/mem O_RDWR open @t /proc/{pid}/task/{pid}/maps O_RDONLY \
+         open @d /proc/{pid} O_RDONLY openat @e @d environ O_RDONLY \
+         open @s /proc/self/maps O_RDONLY open @u /proc/uptime O_RDONLY \
+         pidfd @p {pid} socketpair @a @b stream pass @a @p ; \
+         fork @c [ read @t 1 ] wait @c call @r pidfd_send_signal @d 23 0 0 ;"
+    ));
+    outside.kill().expect("ours");
+    outside.wait().expect("ours");
+    let opened = |path: String| run.rows.only("file.open", &json!({ "path": path }));
+    let target = opened(format!("/proc/{pid}/mem"));
+    assert_eq!(target.int("target_pid"), i64::from(pid));
+    let target = json!({ "target_pid": pid, "target_uid": target.text("target_uid") });
+    for path in [
+        format!("/proc/{pid}/task/{pid}/maps"),
+        format!("/proc/{pid}"),
+        format!("/proc/{pid}/environ"),
+    ] {
+        opened(path).expect(&target);
+    }
+    let maps = json!({ "path": format!("/proc/{pid}/task/{pid}/maps") });
+    run.rows.only("file.inherit", &maps).expect(&target);
+    run.rows.only("descriptor.pass", &json!({})).expect(&target);
+    calls(&run, "process.signal", "pidfd_send_signal")[0].expect(&target);
+    let own = run.rows.only("process.exec", &json!({})).int("pid");
+    for path in [format!("/proc/{own}/maps"), "/proc/uptime".to_owned()] {
+        opened(path).expect(&json!({ "target_pid": null, "target_uid": null }));
+    }
+}
+
+#[test]
+fn a_file_of_a_child_names_the_child() {
+    let run = Recorder::new().run(["/bin/sh", "-c", "sleep 1 & cat /proc/$!/status; wait"]);
+    let opens = run.rows.all("file.open", &json!({}));
+    let status = opens
+        .iter()
+        .find(|open| open.text("path").ends_with("/status"));
+    let status = status.expect("it was opened");
+    let child = json!({ "child_pid": status.int("target_pid") });
+    let fork = run.rows.only("process.fork", &child);
+    assert_eq!(status.text("target_uid"), fork.text("child_uid"));
+}

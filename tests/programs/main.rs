@@ -145,6 +145,8 @@ fn node_worker_threads() {
     let script = write(&recorder, "workers.js", include_str!("workers.js"));
     let run = shell(recorder, &format!("node {}", script.display()), &[]);
     assert!(run.rows.all("thread.start", &json!({})).len() > 4);
+    // The compiler of JavaScript makes what it writes executable.
+    assert!(!run.rows.all("process.execmem", &json!({})).is_empty());
 }
 
 #[test]

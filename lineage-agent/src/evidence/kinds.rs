@@ -145,13 +145,13 @@ kinds! {
         [path dir host_path filename interpreter argv argc entry cwd dev ino mode generation size mtime_ns ctime_ns uid gid euid egid ns_pid pid_ns mnt_ns net_ns user_ns cgroup detail],
         "The process became another program, or could not. `dev`, `ino`, `mode` and the version (`generation`, `size`, `mtime_ns`, `ctime_ns`) are the executable's; `path` is there when it failed, and `dir` if that is relative. `detail` names the `container`, if the names of its control groups tell of one.";
     FILE_OPEN = "file.open", File, ocsf(Ocsf::FILE, 14),
-        [path dir host_path fd flags mode dev ino generation size mtime_ns ctime_ns],
-        "A file was opened or created, or could not be.";
+        [path dir host_path fd target_uid target_pid flags mode dev ino generation size mtime_ns ctime_ns],
+        "A file was opened or created, or could not be. `target_pid` is the process that it stands for, if that is another one: whose `/proc/PID/mem` it is.";
     FILE_INHERIT = "file.inherit", File, ocsf(Ocsf::FILE, 14),
-        [path host_path fd flags mode dev ino generation size mtime_ns ctime_ns],
+        [path host_path fd target_uid target_pid flags mode dev ino generation size mtime_ns ctime_ns],
         "First use of a file descriptor the process did not open itself: inherited, duplicated, or open before recording.";
     FILE_SNAPSHOT = "file.snapshot", File, ocsf(Ocsf::FILE, Ocsf::OTHER),
-        [path host_path fd flags mode dev ino generation size mtime_ns ctime_ns offset],
+        [path host_path fd target_uid target_pid flags mode dev ino generation size mtime_ns ctime_ns offset],
         "A file descriptor the process had when recording reached it (with `tid`: that this thread has for itself). The two ends of a pipe have the same `dev` and `ino`; `flags` tell which is which. Its first use makes no `file.inherit`, and its close names it, unless the process has executed a program in between.";
     FILE_MAP = "file.map", File, ocsf(Ocsf::FILE, Ocsf::OTHER),
         [call path host_path fd flags mode dev ino generation size mtime_ns ctime_ns offset protection detail],
@@ -247,10 +247,10 @@ kinds! {
         [fd ino transport local_addr local_port peer_addr peer_port opened bytes_read bytes_written closed_by],
         "A socket was closed; what went through it in this process.";
     DESCRIPTOR_PASS = "descriptor.pass", File, ocsf(Ocsf::FILE, Ocsf::OTHER),
-        [call fd path host_path flags mode dev ino generation size mtime_ns ctime_ns transport local_addr local_port peer_addr peer_port net_ns cookie socket_ino peer_uid peer_pid peer_ino other_end detail],
+        [call target_uid target_pid fd path host_path flags mode dev ino generation size mtime_ns ctime_ns transport local_addr local_port peer_addr peer_port net_ns cookie socket_ino peer_uid peer_pid peer_ino other_end detail],
         "A descriptor was sent with a message through a Unix socket (`SCM_RIGHTS`), or could not be. Which it is the caller's memory says, so that is claimed; file or socket, with its addresses, are what it led to when the call returned. `socket_ino`, `peer_uid`, `peer_pid`, `peer_ino` and `other_end` are of the socket it went through; `detail` has the descriptor of that and the position in the message.";
     DESCRIPTOR_RECEIVE = "descriptor.receive", File, ocsf(Ocsf::FILE, Ocsf::OTHER),
-        [call fd path host_path flags mode dev ino generation size mtime_ns ctime_ns transport local_addr local_port peer_addr peer_port net_ns cookie socket_ino peer_uid peer_pid peer_ino other_end detail],
+        [call target_uid target_pid fd path host_path flags mode dev ino generation size mtime_ns ctime_ns transport local_addr local_port peer_addr peer_port net_ns cookie socket_ino peer_uid peer_pid peer_ino other_end detail],
         "A descriptor was received with a message. Which it is the kernel wrote to the memory of the caller, where it is read: claimed likewise. Its later use makes no `file.inherit`, and its close names this record. `detail` has also `close_on_exec` if an exec closes it, `peek` if the message stays in the queue, and `control_cut` if the kernel had more for the message than there was room for.";
     PROCESS_CHROOT = "process.chroot", Process, None,
         [call path dir],

@@ -241,7 +241,7 @@ registry! {
     61 target Text Claimed "The second path of a call: the new name of a rename or link, the source of a mount.";
     62 target_dir Text Kernel "The directory that `target` starts from, when that is relative.";
     63 call Text Kernel "Name of the system call.";
-    64 target_uid Text Derived "`process_uid` of the process acted on; absent when it was gone as the call returned, or the call names none or several.";
+    64 target_uid Text Derived "`process_uid` of the process acted on, or of the other one that a file stands for (a pidfd, what is below `/proc/PID`); absent when it was gone as the call returned, or the call names none or several.";
     65 target_pid I64 Kernel "Process id of that process in the initial pid namespace. What the caller called it is in `detail`.";
     66 generation I64 Kernel "Generation of the inode (`i_generation`): tells a reused inode number apart where the file system keeps one, else 0.";
     67 size I64 Kernel "Size of the file in bytes; for `file.truncate` the one asked for.";

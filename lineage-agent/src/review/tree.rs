@@ -180,8 +180,11 @@ impl Tree {
                 self.file(record, acting);
             }
             kinds::DESCRIPTOR_RECEIVE if record.path.is_some() => self.file(record, acting),
-            kinds::NET_BIND
-            | kinds::DESCRIPTOR_RECEIVE
+            kinds::DESCRIPTOR_RECEIVE
+            | kinds::NET_SOCKET
+            | kinds::NET_PAIR
+            | kinds::NET_BIND
+            | kinds::NET_LISTEN
             | kinds::NET_CONNECT
             | kinds::NET_ACCEPT
             | kinds::NET_INHERIT

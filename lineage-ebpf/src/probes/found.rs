@@ -18,7 +18,7 @@ use crate::{
     emit::{BODY, Frame},
     endpoints, facts, host,
     maps::{self, Scratch, TASKS},
-    path,
+    other, path,
     read::{Typed, follow, mask_frame, offset, store, typed},
     socket::{self, NAMES},
     task,
@@ -62,6 +62,13 @@ impl Look {
         }
     }
 
+    /// The process.
+    #[inline(always)]
+    fn pid(&self) -> u32 {
+        // SAFETY: the thread is typed; the member is an integer.
+        unsafe { typed(self.thread, offset!(task_tgid)) }
+    }
+
     /// The body, to be filled completely.
     #[inline(always)]
     fn body<T>(&self) -> *mut T {
@@ -86,7 +93,7 @@ impl Look {
             (*header).start = (*self.task).start;
             (*header).result = 0;
             (*header).cpu = NO_CPU;
-            (*header).pid = typed(self.thread, offset!(task_tgid));
+            (*header).pid = self.pid();
             (*header).tid = typed(self.thread, offset!(task_pid));
             (*header).lineage = (*self.task).lineage;
             (*header).exec = (*self.task).exec;
@@ -172,9 +179,12 @@ fn found_file(look: &Look, fd: u32, file: u64) -> Option<(Flags, u64)> {
         }
         facts.fill(&raw mut (*body).file, fd as i32, path_len);
         (*body).file.host = host;
+        let len = FILE_PATH + path_len + u64::from(host.len);
+        let other = other::append(look.scratch, file, look.pid(), len);
+        (*body).file.other_len = other as u32;
         (*body).position = crate::read::untyped(file + offset!(file_pos) as u64).unwrap_or(0);
+        Some((flags, len + other))
     }
-    Some((flags, FILE_PATH + path_len + u64::from(host.len)))
 }
 
 /// Reads a file and appends its path, and how the host sees it, at `at`.

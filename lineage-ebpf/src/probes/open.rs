@@ -10,7 +10,7 @@ use lineage_common::{
 use crate::{
     descriptor,
     emit::{BODY, Frame, What},
-    host, maps,
+    host, maps, other,
     path::{self, AT_FDCWD},
     probes::syscall::{Returned, argument},
     read::{copy_user_string, user},
@@ -128,6 +128,9 @@ pub(crate) extern "C" fn fill_file(cpu: u32, fd: i32, call_flags: u32) -> u64 {
             .cast::<File>();
         (*facts).fill(body, fd, len);
         (*body).host = host;
+        let len = PATH + len + u64::from(host.len);
+        let other = other::append(scratch, (*target).file, task::current_pid(), len);
+        (*body).other_len = other as u32;
         (*target).ino = (*facts).ino;
         (*target).dev = (*facts).dev;
         (*target).leads_to = if (*facts).is_regular() {
@@ -135,7 +138,7 @@ pub(crate) extern "C" fn fill_file(cpu: u32, fd: i32, call_flags: u32) -> u64 {
         } else {
             0
         };
-        (PATH + len + u64::from(host.len)) | u64::from(flags.0) << 32
+        (len + other) | u64::from(flags.0) << 32
     }
 }
 
@@ -179,7 +182,7 @@ fn claimed(actor: &Actor, call: &Returned, action: Action) -> Result<(), Skip> {
             len: start_len as u16,
             ..HostPath::SAME
         };
-        (*body).reserved = 0;
+        (*body).other_len = 0;
     }
     let flags = if cut {
         Flags::CLAIMED.with(Flags::PATH_CUT)

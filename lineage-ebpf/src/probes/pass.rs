@@ -17,14 +17,12 @@ use lineage_common::{
 use crate::{
     descriptor,
     emit::{self, BODY, Frame, What},
-    endpoints,
-    maps::{self, Scratch},
-    path,
+    endpoints, maps, path,
     probes::{
         datagram, open,
         syscall::{Returned, argument},
     },
-    read::{mask_frame, store, user},
+    read::{mask_frame, user},
     skip::Skip,
     socket,
     task::{self, Actor},
@@ -328,7 +326,11 @@ fn finish(actor: &Actor, fd: i32, filled: u64) {
             flags,
             result: (*passing).result,
         };
-        let len = append(scratch, mask_frame(filled));
+        let len = emit::append(
+            scratch,
+            filled & 0xffff_ffff,
+            &raw const (*scratch).passing.pass,
+        );
         let sent = frame.send(actor, what, len);
         let target = &raw const (*scratch).target;
         let leads = task::file(actor.thread, fd) == Some((*target).file);
@@ -376,23 +378,6 @@ unsafe fn nothing(body: *mut File, fd: i32) {
         (*body).dirfd = path::AT_FDCWD;
         (*body).path_len = 0;
         (*body).host = HostPath::SAME;
-        (*body).reserved = 0;
+        (*body).other_len = 0;
     }
-}
-
-/// Puts what is known of the message behind the frame's other parts, word by word: it need not be
-/// aligned there.
-#[inline(always)]
-unsafe fn append(scratch: *mut Scratch, at: u64) -> u64 {
-    // SAFETY: the scratch is the caller's, and its frame has room for more than any mask allows.
-    unsafe {
-        let from = (&raw const (*scratch).passing.pass).cast::<u64>();
-        let to = (&raw mut (*scratch).frame)
-            .cast::<u8>()
-            .add(mask_frame(at) as usize);
-        for index in 0..size_of::<Pass>() / 8 {
-            store(to.add(index * 8), from.add(index).read());
-        }
-    }
-    at + size_of::<Pass>() as u64
 }

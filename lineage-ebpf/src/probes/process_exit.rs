@@ -48,50 +48,64 @@ pub(crate) fn ended(thread: Typed) -> Option<u32> {
     exited(thread).unwrap_or(None)
 }
 
+/// Of several threads that end at the same time each may see that none is left, because the kernel
+/// counts a thread out before this hook. So we count ourselves, and a thread counts itself out after
+/// its frame is sent: whoever brings the count to zero is the last, and nothing uses the entry of
+/// the process any more. After an attach the count is not known until the next exec, and the first
+/// that sees none left is taken.
 #[inline(always)]
 fn exited(thread: Typed) -> Result<Option<u32>, Skip> {
     let actor = Actor::current()?;
     // SAFETY: the argument is a `struct task_struct`; the members have these types.
-    let (live, worker) = unsafe {
+    let (signal, worker) = unsafe {
         let signal = follow(thread, offset!(task_signal)).ok_or(Skip::Unreadable)?;
-        let live: u32 = typed(signal, offset!(signal_live));
         let flags: u32 = typed(thread, offset!(task_flags));
-        (live, flags & IO_WORKER != 0)
+        (signal, flags & IO_WORKER != 0)
     };
-    let last = last(&actor, live, worker);
-    if worker && !last {
-        return Err(Skip::Untraced);
-    }
-    if last {
-        descriptor::sweep(&actor, 0, u32::MAX, Sweep::Exit);
-        tally::sweep(&actor);
-    }
-    let _ = record(&actor, thread, last);
-    if last {
-        // SAFETY: the entry of a tracked process stays while one of its threads runs.
-        let block = unsafe { (*actor.task).block };
-        if TASKS.remove(actor.pid).is_ok() {
-            maps::give_block(block);
+    // SAFETY: the entry of a tracked process stays while one of its threads runs.
+    let threads = unsafe { (&raw const (*actor.task).threads).read_volatile() };
+    let counted = threads != 0 && !worker;
+    let alone = threads == u32::from(counted) && live(signal) == 0;
+    if !alone {
+        if worker {
+            return Err(Skip::Untraced);
         }
+        let _ = record(&actor, thread, false);
     }
-    Ok(last.then_some(actor.pid))
+    if counted {
+        if count_out(&actor) != 1 || live(signal) != 0 {
+            return Ok(None);
+        }
+    } else if !alone {
+        return Ok(None);
+    }
+    // Only one finds zero here.
+    if count_out(&actor) != 0 {
+        return Ok(None);
+    }
+    descriptor::sweep(&actor, 0, u32::MAX, Sweep::Exit);
+    tally::sweep(&actor);
+    let _ = record(&actor, thread, true);
+    // SAFETY: the entry of a tracked process stays while one of its threads runs.
+    let block = unsafe { (*actor.task).block };
+    if TASKS.remove(actor.pid).is_ok() {
+        maps::give_block(block);
+    }
+    Ok(Some(actor.pid))
 }
 
-/// Whether this is the last thread of its process to come by.
-///
-/// The kernel counts a thread out before this hook, so of several that end at the same time each
-/// may see that none is left; the one that brings our own count to zero is the last. After an
-/// attach that count is not known until the next exec, and the first that sees none left is taken.
+/// How many threads of the process the kernel has not counted out yet.
 #[inline(always)]
-fn last(actor: &Actor, live: u32, worker: bool) -> bool {
+fn live(signal: Typed) -> u32 {
+    // SAFETY: `signal` is a `struct signal_struct`; the member is an `atomic_t`.
+    unsafe { typed(signal, offset!(signal_live)) }
+}
+
+/// Takes one from our own count of threads; what it was before.
+#[inline(always)]
+fn count_out(actor: &Actor) -> u32 {
     // SAFETY: the entry of a tracked process stays while one of its threads runs.
-    unsafe {
-        if (*actor.task).threads != 0 && !worker {
-            let before = fetch_add_half(&raw mut (*actor.task).threads, u32::MAX);
-            return before == 1 && live == 0;
-        }
-        (*actor.task).threads == 0 && live == 0
-    }
+    unsafe { fetch_add_half(&raw mut (*actor.task).threads, u32::MAX) }
 }
 
 #[inline(always)]

@@ -2,14 +2,14 @@
 
 use core::ffi::c_void;
 
-use aya_ebpf::helpers::{bpf_get_current_pid_tgid, generated::bpf_seq_write};
+use aya_ebpf::helpers::generated::bpf_seq_write;
 use lineage_common::task::Listed;
 
 use crate::{
     host,
     maps::TASKS,
     read::{Typed, follow, offset, typed},
-    task::own_number,
+    task::{current_pid, own_number},
 };
 
 /// `struct bpf_iter__task { struct bpf_iter_meta *meta; struct task_struct *task; }`
@@ -56,7 +56,7 @@ unsafe fn list(output: *mut c_void, task: Typed) -> Option<()> {
         if pid != tid {
             return None;
         }
-        if pid == (bpf_get_current_pid_tgid() >> 32) as u32 {
+        if pid == current_pid() {
             host::note(task);
         }
         let parent = follow(task, offset!(task_real_parent))?;

@@ -33,10 +33,11 @@ pub(crate) struct Kernel {
 
 /// Modules the tests need, below `kernel/` in a release's directory and without their endings. A kernel
 /// that has them in its image has no such file.
-const MODULES: [&str; 3] = [
+const MODULES: [&str; 4] = [
     "drivers/block/loop",
     "drivers/net/tun",
     "fs/overlayfs/overlay",
+    "net/vmw_vsock/vsock",
 ];
 
 /// The kernel of a Debian release (`bookworm`), downloaded once.

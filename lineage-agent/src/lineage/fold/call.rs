@@ -5,7 +5,7 @@ use serde_json::{Map, Value, json};
 
 use super::{Fold, Sink};
 use crate::{
-    event::{CallEvent, State},
+    event::{CallEvent, FileEvent, State},
     evidence::{kinds, schema::Record},
     lineage::{
         arguments,
@@ -74,12 +74,18 @@ impl Fold {
 }
 
 /// Another process, as fields.
+#[derive(Default)]
 pub(super) struct Target {
     uid: Option<String>,
     pid: Option<i64>,
 }
 
 impl Fold {
+    /// The process that a file stands for, if it does.
+    pub(super) fn behind(&self, event: &FileEvent<'_>) -> Target {
+        self.other(&event.other.unwrap_or_default())
+    }
+
     /// A process acted on, whether it is recorded or not.
     pub(super) fn other(&self, other: &Other) -> Target {
         let birth = Birth {

@@ -2,7 +2,7 @@
 
 use lineage_common::frame::{Close, Flags, Header, Kind, NO_CPU, Version};
 
-use super::{Fold, Sink, net::set_ends, utc};
+use super::{Fold, Sink, call::set_other, net::set_ends, utc};
 use crate::{
     event::{FileEvent, ReversedPath},
     evidence::schema::Record,
@@ -31,6 +31,7 @@ impl Fold {
         self.scratch.set_file_flags(header.flags, file.fs_magic);
         self.scratch.set_file(event, header.flags);
         self.set_host_path(header.time, file.dev, &event.host);
+        let target = self.behind(event);
         let opened = header.result >= 0;
         // Another thread can have closed it before the probe could look.
         let known = opened && !header.flags.has(Flags::CLAIMED);
@@ -49,6 +50,7 @@ impl Fold {
                 record.dev = Some(stat_dev(file.dev));
                 record.ino = Some(file.ino.cast_signed());
                 set_version(record, &file.version);
+                set_other(record, &target);
             }
         })?;
         if known {

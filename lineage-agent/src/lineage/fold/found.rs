@@ -12,6 +12,7 @@ use lineage_common::frame::{Close, Flags, FoundMap, Header, Kind, NO_CPU};
 
 use super::{
     Fold, Sink,
+    call::set_other,
     file::{closed_by, describe, set_version},
 };
 use crate::{
@@ -159,7 +160,9 @@ impl Fold {
         sink: &mut S,
     ) -> Result<(), S::Error> {
         let fd = event.file.fd;
+        let target = self.behind(event);
         let seq = self.found_at(kinds::FILE_SNAPSHOT, header, event, sink, |record| {
+            set_other(record, &target);
             record.fd = Some(i64::from(fd));
             record.offset = Some(position);
         })?;
@@ -225,6 +228,7 @@ impl Fold {
                     view: kept.host.0,
                     path: ReversedPath(&kept.host.1),
                 },
+                other: None,
             };
             self.map_record(&kept.header, &event, &kept.map, sink)?;
         }

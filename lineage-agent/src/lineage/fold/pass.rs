@@ -7,7 +7,12 @@ use lineage_common::{
 use serde_json::{Map, Value, json};
 use zerocopy::FromZeros as _;
 
-use super::{Fold, Sink, file::set_version, net::set_ends};
+use super::{
+    Fold, Sink,
+    call::{Target, set_other},
+    file::set_version,
+    net::set_ends,
+};
 use crate::{
     event::{PassEvent, Passed, SocketEvent},
     evidence::{kinds, schema::Record},
@@ -40,6 +45,10 @@ impl Fold {
         let other = self.other_end(&carrier(pass));
         let detail = detail(pass).to_string();
         let ends = self.describe_passed(header, event);
+        let target = match &event.to {
+            Passed::File(file) => self.behind(file),
+            Passed::Socket(_) => Target::default(),
+        };
         let seq = self.emit(header, kind, sink, |text, record| {
             record.call = calls::named(pass.number).map(|call| call.name);
             record.truncated = some(&text.truncated);
@@ -58,6 +67,7 @@ impl Fold {
                         record.dev = Some(stat_dev(file.file.dev));
                         record.ino = Some(file.file.ino.cast_signed());
                         set_version(record, &file.file.version);
+                        set_other(record, &target);
                     }
                 }
                 Passed::Socket(socket) => set_socket(record, socket, ends.as_ref()),

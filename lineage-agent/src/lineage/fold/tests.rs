@@ -189,7 +189,7 @@ impl Frames {
                 len: u16::try_from(seen.len()).unwrap(),
                 view,
             },
-            reserved: 0,
+            other_len: 0,
         };
         let text = [path, seen].concat();
         self.send(Kind::FILE_OPEN, process, i64::from(fd), &body, &text)

@@ -9,7 +9,7 @@ use super::draw::Drawing;
 use super::files::{self, FileLine};
 use super::notable::Class;
 use super::process::Process;
-use super::usage::SocketUse;
+use super::usage::{Direction, SocketUse};
 use crate::names;
 
 impl<W: Write> Drawing<'_, '_, W> {
@@ -126,12 +126,25 @@ impl<W: Write> Drawing<'_, '_, W> {
     }
 
     fn socket(&mut self, socket: &SocketUse) {
-        self.line
-            .join(Style::Net, Fit::Keep, format!("{:<2}", socket.direction));
-        self.line.push(Style::Net, Fit::Shorten, &socket.end);
-        self.line.push(Style::Dim, Fit::Drop, &socket.transport);
+        let sign = match socket.direction {
+            Direction::To => "→ ",
+            Direction::From => "← ",
+            Direction::On => "on",
+            Direction::Pair => "↔ ",
+            Direction::Open => "· ",
+        };
+        self.line.join(Style::Net, Fit::Keep, sign);
+        if socket.end.is_empty() {
+            self.line.push(Style::Net, Fit::Keep, &socket.transport);
+        } else {
+            self.line.push(Style::Net, Fit::Shorten, &socket.end);
+            self.line.push(Style::Dim, Fit::Drop, &socket.transport);
+        }
+        if socket.listens {
+            self.line.push(Style::Dim, Fit::Drop, "listens");
+        }
         let quiet = socket.bytes_read == 0 && socket.bytes_written == 0;
-        if quiet && socket.direction != "on" && socket.error.is_none() {
+        if quiet && socket.direction != Direction::On && socket.error.is_none() {
             self.line.push(Style::Dim, Fit::Drop, "no data");
         }
         self.usage(

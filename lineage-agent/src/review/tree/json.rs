@@ -5,7 +5,7 @@ use std::io::{self, Write};
 use serde_json::{Value, json};
 
 use super::process::{Ending, Process};
-use super::usage::{FileUse, SocketUse};
+use super::usage::{Direction, FileUse, SocketUse};
 use super::{Lineage, Tree};
 
 /// Writes one object on one line: `lineages`, `processes` (each after its parent) and `lost_frames`.
@@ -105,11 +105,14 @@ fn file(tree: &Tree, file: &FileUse) -> Value {
 fn socket(socket: &SocketUse) -> Value {
     json!({
         "direction": match socket.direction {
-            "→" => "to",
-            "←" => "from",
-            other => other,
+            Direction::To => "to",
+            Direction::From => "from",
+            Direction::On => "on",
+            Direction::Pair => "pair",
+            Direction::Open => "none",
         },
         "end": &*socket.end,
+        "listens": socket.listens,
         "transport": &*socket.transport,
         "times": socket.times,
         "bytes_read": socket.bytes_read,

@@ -246,3 +246,40 @@ fn namespaces_made_for_a_process_are_shown() {
     assert_eq!(shown.len(), 1, "{drawn}");
     assert!(shown[0].contains(" 11 "), "{drawn}");
 }
+
+#[test]
+fn sockets_without_a_connection_are_shown_too() {
+    let mut story = Story::new(TreeOptions::default());
+    story.exec(10, "/usr/bin/server", r#"["server"]"#);
+    let local = Record {
+        local_addr: Some("0.0.0.0"),
+        local_port: Some(80),
+        transport: Some("tcp"),
+        result: Some(0),
+        ..Record::default()
+    };
+    story.tell(kinds::NET_BIND, 10, local.clone());
+    story.tell(kinds::NET_LISTEN, 10, local);
+    let of = |transport| Record {
+        transport: Some(transport),
+        result: Some(0),
+        ..Record::default()
+    };
+    story.tell(kinds::NET_SOCKET, 10, of("netlink-route"));
+    let end = story.tell(kinds::NET_PAIR, 10, of("unix-stream"));
+    story.tell(kinds::NET_PAIR, 10, of("unix-stream"));
+    let close = Record {
+        opened: Some(end),
+        bytes_written: Some(5),
+        ..Record::default()
+    };
+    story.tell(kinds::NET_CLOSE, 10, close);
+    let drawn = story.drawn();
+    for line in [
+        "on 0.0.0.0:80 tcp listens\n",
+        "·  netlink-route no data\n",
+        "↔  unix-stream ×2 wrote 5 B\n",
+    ] {
+        assert!(drawn.contains(line), "{line} in {drawn}");
+    }
+}

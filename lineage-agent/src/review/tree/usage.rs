@@ -54,12 +54,26 @@ pub(super) struct Sockets {
     pub(super) more: u64,
 }
 
+/// Which way the connections of a socket go.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Direction {
+    To,
+    From,
+    /// The end is its own.
+    On,
+    /// Its own pair: both ends are here at first.
+    Pair,
+    /// It has no end that is known.
+    Open,
+}
+
 /// All connections of one kind with one other end.
 #[derive(Debug)]
 pub(super) struct SocketUse {
-    /// `→`, `←`, or `on`.
-    pub(super) direction: &'static str,
+    pub(super) direction: Direction,
     pub(super) end: Box<str>,
+    /// Others can connect to it.
+    pub(super) listens: bool,
     pub(super) transport: Box<str>,
     pub(super) times: u64,
     pub(super) bytes_read: u64,
@@ -129,23 +143,7 @@ impl Files {
 impl Sockets {
     /// Takes a connection; where it is kept.
     pub(super) fn add(&mut self, record: &Record<'_>) -> Option<usize> {
-        let peer = record.peer_addr.filter(|addr| !addr.is_empty());
-        let local = record.local_addr.filter(|addr| !addr.is_empty());
-        let (direction, end) = match record.kind.unwrap_or_default() {
-            kinds::NET_ACCEPT => {
-                // Peers choose a new port each time: they are one by address.
-                let on = endpoint(local.unwrap_or("?"), record.local_port);
-                ("←", format!("{} on {on}", peer.unwrap_or("?")))
-            }
-            kinds::NET_RECEIVE => ("←", endpoint(peer?, record.peer_port)),
-            kinds::NET_BIND => ("on", endpoint(local?, record.local_port)),
-            _ => match (peer, local) {
-                (Some(peer), _) => ("→", endpoint(peer, record.peer_port)),
-                (None, Some(local)) => ("on", endpoint(local, record.local_port)),
-                (None, None) if failed(record) => ("→", "?".to_owned()),
-                (None, None) => return None,
-            },
-        };
+        let (direction, end) = way(record)?;
         let transport = record.transport.unwrap_or_default();
         let error = record.result.filter(|_| failed(record));
         if transport.starts_with("unix") && notable::is_absent_service(&end, error) {
@@ -160,6 +158,7 @@ impl Sockets {
                 self.named.push(SocketUse {
                     direction,
                     end: end.into(),
+                    listens: false,
                     transport: transport.into(),
                     times: 0,
                     bytes_read: 0,
@@ -174,7 +173,10 @@ impl Sockets {
             }
         };
         let socket = &mut self.named[index];
-        socket.times += 1;
+        let listens = record.kind == Some(kinds::NET_LISTEN);
+        socket.listens |= listens && error.is_none();
+        // A socket that listens was bound before, by itself at the latest.
+        socket.times += u64::from(!listens || socket.times == 0);
         if error.is_some() {
             socket.error = error;
         }
@@ -187,4 +189,31 @@ impl Sockets {
             socket.bytes_written = socket.bytes_written.saturating_add(written);
         }
     }
+}
+
+/// Which way a connection goes, and its end; `None` when it has none worth naming.
+fn way(record: &Record<'_>) -> Option<(Direction, String)> {
+    let peer = record.peer_addr.filter(|addr| !addr.is_empty());
+    let local = record.local_addr.filter(|addr| !addr.is_empty());
+    Some(match record.kind.unwrap_or_default() {
+        kinds::NET_ACCEPT => {
+            // Peers choose a new port each time: they are one by address.
+            let on = endpoint(local.unwrap_or("?"), record.local_port);
+            (Direction::From, format!("{} on {on}", peer.unwrap_or("?")))
+        }
+        kinds::NET_RECEIVE => (Direction::From, endpoint(peer?, record.peer_port)),
+        kinds::NET_BIND => (Direction::On, endpoint(local?, record.local_port)),
+        kinds::NET_LISTEN => (
+            Direction::On,
+            endpoint(local.unwrap_or("?"), record.local_port),
+        ),
+        kinds::NET_PAIR => (Direction::Pair, String::new()),
+        kinds::NET_SOCKET => (Direction::Open, String::new()),
+        _ => match (peer, local) {
+            (Some(peer), _) => (Direction::To, endpoint(peer, record.peer_port)),
+            (None, Some(local)) => (Direction::On, endpoint(local, record.local_port)),
+            (None, None) if failed(record) => (Direction::To, "?".to_owned()),
+            (None, None) => return None,
+        },
+    })
 }

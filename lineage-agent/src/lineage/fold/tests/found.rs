@@ -205,6 +205,7 @@ fn found_in(frames: &mut Frames, header: &Header, fd: i32) {
             view: 0,
             path: crate::event::ReversedPath(b""),
         },
+        other: None,
     };
     let found = crate::event::Found::File(event, 0);
     frames.fold.found(header, &found, &mut frames.kept).unwrap();
