@@ -36,6 +36,10 @@ pub struct Task {
     /// In which ways it has made memory executable that has no file behind it, since the last exec:
     /// [`ExecMem`], a bit for each.
     pub execmem: u32,
+    /// Descriptors whose first use one of its threads is recording, a bit for each, which several share.
+    pub entered: u32,
+    /// Always zero.
+    pub reserved: u32,
 }
 
 /// Ways to make memory executable that has no file behind it.
@@ -75,6 +79,8 @@ impl Task {
             shared: 1,
             tallies: 0,
             execmem: 0,
+            entered: 0,
+            reserved: 0,
         }
     }
 
@@ -237,7 +243,7 @@ pub struct Turn {
 
 const _: () = {
     assert!(size_of::<Listed>() == 40);
-    assert!(size_of::<Task>() == 48);
+    assert!(size_of::<Task>() == 56);
     assert!(size_of::<Link>() == 16);
     assert!(size_of::<Switch>() == 8);
     assert!(size_of::<DescriptorKey>() == 16);

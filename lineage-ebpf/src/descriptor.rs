@@ -220,6 +220,29 @@ pub(crate) fn made(actor: &Actor, fd: i32) {
     let _ = close(actor, fd, Flags::BY_REPLACE, 0);
 }
 
+/// The `struct file` of this type at a descriptor of which only the caller's memory says that the call
+/// has made it; 0 when it has not: the table knows what is there.
+#[inline(never)]
+pub(crate) fn just_made(actor: &Actor, fd: i32, file_type: u32) -> u64 {
+    let Some(file) = task::file(actor.thread, fd) else {
+        return 0;
+    };
+    let Some(identity) = facts::identity(file) else {
+        return 0;
+    };
+    // SAFETY: map values stay readable.
+    let known = find(actor, fd).is_some_and(|known| unsafe {
+        (*known).ino == identity.ino && (*known).dev == identity.dev
+    });
+    if known || identity.mode & TYPE_MASK != file_type {
+        return 0;
+    }
+    file
+}
+
+/// `S_IFMT` (`include/uapi/linux/stat.h`).
+const TYPE_MASK: u32 = 0o170_000;
+
 /// Makes room for `file` at a descriptor that was there: when the table has another file, that one
 /// was closed without a probe seeing it.
 #[inline(always)]

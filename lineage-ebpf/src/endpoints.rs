@@ -13,11 +13,11 @@ use crate::{
 };
 
 /// `AF_*` (`include/linux/socket.h`).
-const UNIX: u16 = 1;
-const INET: u16 = 2;
-const INET6: u16 = 10;
+pub(crate) const UNIX: u16 = 1;
+pub(crate) const INET: u16 = 2;
+pub(crate) const INET6: u16 = 10;
 const NETLINK: u16 = 16;
-const PACKET: u16 = 17;
+pub(crate) const PACKET: u16 = 17;
 const VSOCK: u16 = 40;
 
 /// `SOCK_STREAM`, `IPPROTO_TCP`.
@@ -54,6 +54,30 @@ pub(crate) extern "C" fn describe_socket(cpu: u32, file: u64) -> u64 {
 pub(crate) unsafe fn describe(scratch: *mut Scratch, body: *mut Socket, file: u64) -> bool {
     // SAFETY: by contract of the caller.
     unsafe { fill(scratch, body, file) }.unwrap_or(false)
+}
+
+/// The `struct sock` of the socket behind a `struct file`.
+#[inline(always)]
+pub(crate) fn sock(file: u64) -> Option<u64> {
+    let socket: u64 = untyped(file + offset!(file_private_data) as u64)?;
+    untyped(socket + offset!(socket_sk) as u64)
+}
+
+/// The `AF_*` of the socket behind a `struct file`; 0 when it cannot be read.
+#[inline(always)]
+pub(crate) fn family(file: u64) -> u16 {
+    sock(file)
+        .and_then(|sock| untyped(sock + offset!(sock_family) as u64))
+        .unwrap_or(0)
+}
+
+/// The one that an `AF_UNIX` socket is connected to; 0 for none, and of other families.
+#[inline(always)]
+pub(crate) fn peer(sock: u64) -> u64 {
+    if offset!(unix_peer) == ABSENT || untyped(sock + offset!(sock_family) as u64) != Some(UNIX) {
+        return 0;
+    }
+    untyped(sock + offset!(unix_peer) as u64).unwrap_or(0)
 }
 
 #[inline(always)]

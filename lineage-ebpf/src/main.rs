@@ -30,6 +30,7 @@ mod descriptor;
 mod emit;
 mod endpoints;
 mod facts;
+mod first;
 mod host;
 mod maps;
 mod namespaces;

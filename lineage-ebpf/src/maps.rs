@@ -129,14 +129,17 @@ pub(crate) static PEERS: LruHashMap<Peer, u32> = LruHashMap::with_max_entries(PE
 pub(crate) struct Peer {
     /// Inode number of the socket.
     pub(crate) ino: u64,
-    /// The process.
+    /// The process, and when it started.
+    pub(crate) start: u64,
     pub(crate) pid: u32,
+    /// How many programs it has executed.
+    pub(crate) exec: u32,
     /// 0, or the negated errno.
     pub(crate) failed: i32,
     /// Kind of frame.
-    pub(crate) kind: u32,
+    pub(crate) kind: u16,
     /// Bytes of the address.
-    pub(crate) len: u32,
+    pub(crate) len: u16,
     /// The address, then zeros.
     pub(crate) address: [u64; ADDRESS_BYTES_MAX / 8],
 }

@@ -18,7 +18,7 @@ use crate::{
 
 /// `S_IFMT`, `S_IFSOCK` (`include/uapi/linux/stat.h`).
 const TYPE_MASK: u32 = 0o170_000;
-const TYPE_SOCKET: u32 = 0o140_000;
+pub(crate) const TYPE_SOCKET: u32 = 0o140_000;
 
 /// `SOCK_DGRAM`, `SOCK_RAW`, `SOCK_RDM`, `SOCK_PACKET` (`include/linux/net.h`), a bit for each: every
 /// message can have another address.

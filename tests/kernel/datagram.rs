@@ -2,6 +2,7 @@
 
 use std::net::UdpSocket;
 
+use lineage_tests::programs::ACTOR;
 use lineage_tests::recorder::{Recorded, Recorder};
 use serde_json::json;
 
@@ -40,6 +41,33 @@ fn the_first_to_each_address() {
             .only("net.close", &json!({ "opened": used.int("seq") }))
             .expect(&json!({ "bytes_written": 27, "ino": sent.int("ino") }));
     }
+}
+
+#[test]
+fn a_program_has_news_of_its_own() {
+    let socket = UdpSocket::bind("127.0.0.1:0").expect("loopback");
+    let bound = socket.local_addr().expect("bound");
+    let run = Recorder::new().script(&format!(
+        "socket @s inet dgram dup2 @s 9 sendto 9 7 {bound} sendto 9 6 {bound} \
+         exec {} actor sendto 9 5 {bound} sendto 9 4 {bound} ;",
+        ACTOR.display()
+    ));
+    let port = i64::from(bound.port());
+    assert_eq!(peers(&run, "net.send"), [(port, 7), (port, 5)]);
+}
+
+/// What comes back from the queue of errors the process had sent itself.
+#[test]
+fn an_own_message_that_comes_back_is_not_received() {
+    let run = Recorder::new().script(
+        "socket @s inet dgram report-errors @s sendto @s 7 127.0.0.1:9 \
+         call @r recvfrom @s room 100 8192 0 0 ; print @r close @s",
+    );
+    assert_eq!(run.stdout(), "7\n");
+    run.rows.none("net.receive", &json!({}));
+    run.rows
+        .only("net.close", &json!({ "transport": "udp" }))
+        .expect(&json!({ "bytes_written": 7, "bytes_read": 0 }));
 }
 
 #[test]

@@ -48,6 +48,33 @@ fn what_a_child_never_uses_it_did_not_touch() {
         }));
 }
 
+/// The first use is one, also when two threads have it at the same moment.
+#[test]
+fn threads_use_a_descriptor_at_once() {
+    let recorder = Recorder::new();
+    let path = recorder.path("file").display().to_string();
+    let fds = 10..250;
+    let each = |step: &str| -> String {
+        let steps = fds.clone().map(|fd| step.replace("FD", &fd.to_string()));
+        steps.collect::<Vec<_>>().join(" ")
+    };
+    let run = recorder.script(&format!(
+        "open @f {path} O_WRONLY|O_CREAT {} fork @c [ thread @t [ {} ] {} join @t exit 3 ] wait @c",
+        each("dup2 @f FD"),
+        each("write FD 1"),
+        each("write FD 1"),
+    ));
+    let child = run.rows.only("process.exit", &json!({ "exit_code": 3 }));
+    let child = child.text("process_uid");
+    for fd in fds {
+        let used = json!({ "process_uid": child, "fd": fd });
+        let inherit = run.rows.only("file.inherit", &used);
+        run.rows
+            .only("file.close", &used)
+            .expect(&json!({ "opened": inherit.int("seq"), "bytes_written": 2 }));
+    }
+}
+
 #[test]
 fn a_pipe_is_seen_at_both_ends() {
     let run = Recorder::new().script(

@@ -69,6 +69,29 @@ fn an_end_in_a_child() {
     assert_ne!(used.int("pid"), first.int("pid"));
 }
 
+/// Where the ends are only the caller's memory says, which another thread can write over: what it says
+/// then is not believed, and what was there keeps its totals.
+#[test]
+fn ends_that_were_written_over_are_not_believed() {
+    let run = Recorder::new().script(
+        "socketpair @a @b stream send @a 3 pipe @r @w write @w 4 \
+         repeat 50 [ socketpair-over @a @b pipe-over @r @w socketpair-over @a @r pipe-over @r @r ] \
+         close @a close @r close @w exit 0",
+    );
+    let lies = json!({ "origin": "claimed", "result": 0, "fd": null, "ino": null });
+    assert!(!run.rows.all("net.pair", &lies).is_empty());
+    assert!(!run.rows.all("file.open", &lies).is_empty());
+    for kind in ["net.close", "file.close"] {
+        run.rows.none(kind, &json!({ "closed_by": "replace" }));
+    }
+    let first = run.rows.all("net.pair", &json!({}))[0];
+    run.rows
+        .only("net.close", &json!({ "opened": first.int("seq") }))
+        .expect(&json!({ "bytes_written": 3, "closed_by": "close" }));
+    let of_pipe = json!({ "bytes_written": 4, "closed_by": "close" });
+    run.rows.only("file.close", &of_pipe);
+}
+
 #[test]
 fn failures_have_their_errno() {
     let run = Recorder::new().script(

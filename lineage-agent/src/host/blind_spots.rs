@@ -40,7 +40,7 @@ pub const BLIND_SPOTS: &[BlindSpot] = &[
     },
     BlindSpot {
         name: "datagram-peers",
-        doc: "Who sent a datagram when the receiver does not ask for the address (recv, read) and its socket is not connected. Of messages with addresses the first of each process, socket and address is recorded, of others the first through each descriptor; the rest is counted; more than 16384 such are forgotten and recorded anew. The address is read from the caller's memory, which another thread can change meanwhile. The socket and its bytes are seen.",
+        doc: "Who sent a datagram when the receiver does not ask for the address (recv, read) and its socket is not connected. Of messages with addresses the first of each program of a process, socket and address is recorded, of others the first through each descriptor; the rest is counted; more than 16384 such are forgotten and recorded anew. The address is read from the caller's memory, which another thread can change meanwhile. The socket and its bytes are seen.",
     },
     BlindSpot {
         name: "work-by-others",

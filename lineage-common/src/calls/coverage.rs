@@ -80,7 +80,7 @@ pub fn recorded(call: &Syscall) -> (Column, &'static str) {
             Column::Kernel,
             "sockets that need not be bound or connected to matter; others from their first use on",
         ),
-        Action::PAIR => (Column::Kernel, "both ends"),
+        Action::PAIR | Action::PIPE => (Column::Kernel, "both ends, where they are certain"),
         Action::EXECVE | Action::EXECVEAT => (
             Column::Kernel,
             "the executable's file; arguments, and the name of what failed, as given, with the directory it starts from",

@@ -2,7 +2,7 @@
 //!
 //! The kernel keeps no trace of it until the call returns, so the address is what the caller's memory
 //! holds then: for a message sent what the caller wrote there, for one received what the kernel did.
-//! Of each process, socket and address the first message is recorded.
+//! Of each program of a process, socket and address the first message is recorded.
 
 use core::ffi::c_void;
 
@@ -14,13 +14,14 @@ use lineage_common::{
 };
 
 use crate::{
-    emit::{Frame, What},
-    maps::PEERS,
+    emit::{self, Frame, What},
+    endpoints::{self, INET, INET6, PACKET},
+    maps::{self, PEERS},
     probes::syscall::{Returned, argument},
     read::{copy_user_to, mask_name, user},
     skip::Skip,
     socket::{self, Address},
-    task::Actor,
+    task::{self, Actor},
 };
 
 /// `MSG_FASTOPEN` (`include/linux/socket.h`): connects, with the first bytes.
@@ -36,6 +37,26 @@ pub(crate) fn is_not_yet(result: i64) -> bool {
 /// Size of `struct mmsghdr` (`include/linux/socket.h`) and where its `msg_len` is.
 const MESSAGE_BYTES: u64 = 64;
 const MESSAGE_LEN: u64 = 56;
+
+/// `MSG_ERRQUEUE` (`include/linux/socket.h`).
+const ERROR_QUEUE: u32 = 0x2000;
+
+/// Whether a call took from the queue of errors: what comes back is what the process had sent, and the
+/// address where to. Other families do not know the flag.
+#[inline(always)]
+pub(crate) fn is_own_error(actor: &Actor, call: &Returned, action: Action) -> bool {
+    let flags = match action {
+        Action::RECVFROM | Action::RECVMMSG => argument!(call, 3),
+        Action::RECVMSG => argument!(call, 2),
+        _ => return false,
+    };
+    if flags as u32 & ERROR_QUEUE == 0 {
+        return false;
+    }
+    let fd = argument!(call, 0) as i32;
+    let family = task::file(actor.thread, fd).map_or(0, endpoints::family);
+    matches!(family, INET | INET6 | PACKET)
+}
 
 /// Whether a call of this action sends messages.
 #[inline(always)]
@@ -183,12 +204,14 @@ fn first(actor: &Actor, message: &Message, address: &Address) -> Result<(), Skip
     // SAFETY: as above; no more is copied than there is room.
     let known = unsafe {
         (*peer).ino = target.ino;
+        (*peer).start = (*actor.task).start;
         (*peer).pid = actor.pid;
+        (*peer).exec = (*actor.task).exec;
         (*peer).failed = message.result.min(0) as i32;
-        (*peer).kind = u32::from(message.kind.0);
+        (*peer).kind = message.kind.0;
         (*peer).address = [0; ADDRESS_BYTES_MAX / 8];
         let len = significant(address);
-        (*peer).len = len as u32;
+        (*peer).len = len as u16;
         let to = (&raw mut (*peer).address).cast::<u8>();
         if len > ADDRESS_BYTES_MAX as u64 || !copy_user_to(to, mask_name(len), address.at) {
             frame.release();
@@ -230,9 +253,6 @@ fn significant(address: &Address) -> u64 {
     address.len.min(most)
 }
 
-/// `AF_INET` (`include/linux/socket.h`).
-const INET: u16 = 2;
-
 /// State of a walk over messages, on the stack of [`told`].
 struct Messages {
     actor: Actor,
@@ -262,9 +282,15 @@ unsafe extern "C" fn one(index: u64, context: *mut c_void) -> i64 {
         message.result = i64::from(len);
         address = header(at);
     }
-    if address.at != 0 && address.len != 0 {
-        messages.addressed = 1;
-        let _ = first(&messages.actor, &message, &address);
+    if address.at == 0 || address.len == 0 {
+        return 0;
+    }
+    match first(&messages.actor, &message, &address) {
+        // Of one that was not sent nothing is missing.
+        Err(Skip::Unreadable) if message.result >= 0 => {
+            emit::lost(maps::cpu(), message.kind);
+        }
+        _ => messages.addressed = 1,
     }
     0
 }

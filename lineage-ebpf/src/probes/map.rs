@@ -16,9 +16,9 @@ use lineage_common::{
 use crate::{
     atomic::or_half,
     auxv, descriptor,
-    emit::{BODY, Frame, What},
+    emit::{self, BODY, Frame, What},
     host,
-    maps::Scratch,
+    maps::{self, Scratch},
     path,
     probes::{
         syscall::{Returned, argument},
@@ -235,7 +235,7 @@ fn record(actor: &Actor, asked: &Asked) -> Result<(), Skip> {
     let frame = Frame::take(Kind::MAP)?;
     if path::set_root(frame.scratch, actor.thread).is_none() {
         frame.release();
-        return Err(Skip::Unreadable);
+        return Err(emit::lost(maps::cpu(), Kind::MAP));
     }
     let behind = look(actor, frame.scratch, asked);
     // SAFETY: the scratch is ours until the frame is sent.

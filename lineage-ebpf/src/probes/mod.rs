@@ -16,6 +16,7 @@ pub(crate) mod map;
 mod newborn;
 mod open;
 pub(crate) mod pass;
+mod pipe;
 pub(crate) mod process_exec;
 mod process_exit;
 mod process_fork;

@@ -46,25 +46,6 @@ pub(crate) fn returned(actor: &Actor, call: &Returned, action: Action) -> Result
     claimed(actor, call, action)
 }
 
-/// `pipe(fds)`, `pipe2(fds, flags)`: both ends. Where they are the kernel has told the caller only,
-/// what is there it knows.
-#[inline(always)]
-pub(crate) fn pipe(actor: &Actor, call: &Returned) -> Result<(), Skip> {
-    if call.result < 0 {
-        return claimed(actor, call, Action::MEMFD_SECRET);
-    }
-    let ends: [i32; 2] = user(argument!(call, 0)).ok_or(Skip::Unreadable)?;
-    let _ = end_of_pipe(actor, ends[0]);
-    end_of_pipe(actor, ends[1])
-}
-
-#[inline(never)]
-fn end_of_pipe(actor: &Actor, fd: i32) -> Result<(), Skip> {
-    descriptor::made(actor, fd);
-    let file = task::file(actor.thread, fd).ok_or(Skip::Unreadable)?;
-    record(actor, fd, file, Kind::FILE_OPEN)
-}
-
 /// Records the file behind a descriptor and remembers it.
 #[inline(always)]
 pub(crate) fn record(actor: &Actor, fd: i32, file: u64, kind: Kind) -> Result<(), Skip> {

@@ -17,7 +17,8 @@ use lineage_common::{
 use crate::{
     descriptor,
     emit::{self, BODY, Frame, What},
-    endpoints, maps, path,
+    endpoints::{self, UNIX},
+    maps, path,
     probes::{
         datagram, open,
         syscall::{Returned, argument},
@@ -27,9 +28,6 @@ use crate::{
     socket,
     task::{self, Actor},
 };
-
-/// `AF_UNIX` (`include/linux/socket.h`).
-const UNIX: u16 = 1;
 
 /// Where `struct user_msghdr` (`include/linux/socket.h`) has `msg_control`, then the length of it and
 /// the flags; and the size of `struct mmsghdr`, which it begins.
@@ -58,6 +56,8 @@ pub(crate) struct Passing {
     /// The next number of the present control message, and the end of them.
     number: u64,
     number_end: u64,
+    /// 1 when a number may be an errno in the place of a descriptor.
+    may_fail: u64,
     /// What the call returned.
     result: i64,
     /// How many were recorded.
@@ -75,8 +75,11 @@ fn may(call: &Returned, action: Action) -> bool {
         Action::RECVMSG if call.result >= 0 => {}
         _ => return false,
     }
-    let [control, bytes] = user::<[u64; 2]>(argument!(call, 1) + CONTROL).unwrap_or([0, 0]);
-    control != 0 && bytes > HEADER_BYTES
+    match user::<[u64; 2]>(argument!(call, 1) + CONTROL) {
+        Some([control, bytes]) => control != 0 && bytes > HEADER_BYTES,
+        // The kernel could read it.
+        None => call.result >= 0,
+    }
 }
 
 /// `sendmsg`, `recvmsg`, `sendmmsg`, `recvmmsg`.
@@ -132,6 +135,15 @@ impl Passing {
         self.control_end.saturating_sub(self.control)
     }
 
+    /// Counts what went with the message and cannot be told of: the caller's memory does not say it any
+    /// more. Of a call that failed nothing may have gone.
+    #[inline(always)]
+    fn lost(&self) {
+        if self.result >= 0 {
+            emit::lost(maps::cpu(), Kind::PASS);
+        }
+    }
+
     /// Whether all was looked at.
     #[inline(always)]
     fn done(&self) -> bool {
@@ -146,7 +158,7 @@ impl Passing {
 fn begin(actor: &Actor, fd: i32) -> Result<*mut Passing, Skip> {
     let frame = Frame::take(Kind::PASS)?;
     let target = socket::target(&frame, actor, fd);
-    if !target.is_socket() {
+    if !target.is_socket() || endpoints::family(target.file) != UNIX {
         frame.release();
         return Err(Skip::Untraced);
     }
@@ -156,11 +168,11 @@ fn begin(actor: &Actor, fd: i32) -> Result<*mut Passing, Skip> {
         let passing = &raw mut (*frame.scratch).passing;
         socket::clear(body);
         endpoints::describe_socket((*frame.scratch).cpu, target.file);
-        let family = (*body).family;
         (*passing).control = 0;
         (*passing).control_end = 0;
         (*passing).number = 0;
         (*passing).number_end = 0;
+        (*passing).may_fail = 0;
         (*passing).recorded = 0;
         (*passing).pass.socket_ino = (*body).ino;
         (*passing).pass.peer_ino = (*body).peer_ino;
@@ -171,9 +183,6 @@ fn begin(actor: &Actor, fd: i32) -> Result<*mut Passing, Skip> {
         (*passing).pass.told = 0;
         (*passing).pass.closes_on_exec = 0;
         frame.release();
-        if family != UNIX {
-            return Err(Skip::Untraced);
-        }
         Ok(passing)
     }
 }
@@ -189,7 +198,7 @@ unsafe extern "C" fn step(_index: u64, context: *mut c_void) -> i64 {
     unsafe {
         let passing = &raw mut (*scratch).passing;
         if (*passing).number < (*passing).number_end {
-            let number = user::<i32>((*passing).number).unwrap_or(-1);
+            let number = user::<i32>((*passing).number);
             (*passing).number += size_of::<i32>() as u64;
             let more = descriptor(actor, passing, number);
             (*passing).pass.index += 1;
@@ -206,7 +215,10 @@ unsafe extern "C" fn step(_index: u64, context: *mut c_void) -> i64 {
         (*passing).messages -= 1;
         let at = (*passing).message;
         (*passing).message += MESSAGE_BYTES;
-        let [control, bytes, flags] = user::<[u64; 3]>(at + CONTROL).unwrap_or([0, 0, 0]);
+        let Some([control, bytes, flags]) = user::<[u64; 3]>(at + CONTROL) else {
+            (*passing).lost();
+            return 0;
+        };
         (*passing).control = control;
         (*passing).control_end = if control == 0 {
             0
@@ -229,7 +241,11 @@ unsafe fn header(passing: *mut Passing, left: u64) {
     // SAFETY: by contract of the caller.
     unsafe {
         let at = (*passing).control;
-        let [bytes, what] = user::<[u64; 2]>(at).unwrap_or([0, 0]);
+        let Some([bytes, what]) = user::<[u64; 2]>(at) else {
+            (*passing).control = (*passing).control_end;
+            (*passing).lost();
+            return;
+        };
         if bytes < HEADER_BYTES || bytes > left {
             (*passing).control = (*passing).control_end;
             return;
@@ -239,20 +255,29 @@ unsafe fn header(passing: *mut Passing, left: u64) {
         if what == RIGHTS || (what == PIDFD && (*passing).pass.sends == 0) {
             (*passing).number = at + HEADER_BYTES;
             (*passing).number_end = at + (bytes & !3);
+            (*passing).may_fail = u64::from(what == PIDFD);
         }
     }
 }
 
 /// A descriptor that went with the message; 1 when it is the last that is recorded of this call.
 #[inline(always)]
-unsafe fn descriptor(actor: &Actor, passing: *mut Passing, fd: i32) -> i64 {
+unsafe fn descriptor(actor: &Actor, passing: *mut Passing, number: Option<i32>) -> i64 {
     // SAFETY: by contract of the caller.
     unsafe {
         (*passing).recorded += 1;
         let last = (*passing).recorded > PASSED_MAX;
+        let Some(fd) = number else {
+            (*passing).lost();
+            return 0;
+        };
         if (*passing).pass.sends == 0 {
+            if fd < 0 && (*passing).may_fail != 0 {
+                return 0;
+            }
             // What was there before was not received: the number was written over since.
             if fd < 0 || is_known(actor, fd) {
+                (*passing).lost();
                 return 0;
             }
             descriptor::made(actor, fd);
@@ -364,9 +389,13 @@ unsafe fn file(frame: &Frame, actor: &Actor, fd: i32) -> (u64, Flags) {
 }
 
 /// A descriptor that leads nowhere.
+///
+/// # Safety
+///
+/// `body` is the caller's.
 #[inline(always)]
-unsafe fn nothing(body: *mut File, fd: i32) {
-    // SAFETY: the caller's body.
+pub(crate) unsafe fn nothing(body: *mut File, fd: i32) {
+    // SAFETY: by contract.
     unsafe {
         (*body).ino = 0;
         (*body).fs_magic = 0;

@@ -16,9 +16,9 @@ use lineage_common::{
 use crate::{
     auxv,
     descriptor::{self, Sweep},
-    emit::{BODY, Frame, What},
+    emit::{self, BODY, Frame, What},
     facts, host,
-    maps::Scratch,
+    maps::{self, Scratch},
     path::{self, AT_FDCWD},
     probes::{
         map,
@@ -79,7 +79,7 @@ pub(crate) struct Image {
 #[inline(always)]
 pub(crate) fn executed(image: impl FnOnce(&Actor) -> Option<Image>) -> Result<Actor, Skip> {
     let actor = Actor::current()?;
-    let image = image(&actor).ok_or(Skip::Unreadable)?;
+    let image = image(&actor);
     descriptor::sweep(&actor, 0, u32::MAX, Sweep::Exec);
     // SAFETY: the entry of a tracked process stays while one of its threads runs; the others have
     // ended when an exec succeeds.
@@ -89,7 +89,11 @@ pub(crate) fn executed(image: impl FnOnce(&Actor) -> Option<Image>) -> Result<Ac
         (*actor.task).threads = 1;
         (*actor.task).execmem = 0;
     }
-    record(&actor, &image)?;
+    let Some(image) = image else {
+        emit::lost(maps::cpu(), Kind::EXEC);
+        return Ok(actor);
+    };
+    let _ = record(&actor, &image);
     let _ = map::interpreter(&actor);
     Ok(actor)
 }
@@ -101,7 +105,7 @@ fn record(actor: &Actor, image: &Image) -> Result<(), Skip> {
     let frame = Frame::take(Kind::EXEC)?;
     let Some((len, flags)) = fill(&frame, actor.thread, image) else {
         frame.release();
-        return Err(Skip::Unreadable);
+        return Err(emit::lost(maps::cpu(), Kind::EXEC));
     };
     let what = What {
         kind: Kind::EXEC,

@@ -8,6 +8,7 @@ use lineage_common::frame::{Flags, Kind, Socket};
 use crate::{
     descriptor,
     emit::{Frame, What},
+    endpoints,
     probes::syscall::{Returned, argument},
     read::user,
     skip::Skip,
@@ -44,7 +45,7 @@ pub(crate) fn returned(actor: &Actor, call: &Returned) -> Result<(), Skip> {
         if usual {
             return Err(Skip::Untraced);
         }
-        return failed(actor, call, Kind::NET_SOCKET);
+        return unplaced(actor, call, Kind::NET_SOCKET, Flags(0));
     }
     let fd = call.result as i32;
     descriptor::made(actor, fd);
@@ -55,13 +56,19 @@ pub(crate) fn returned(actor: &Actor, call: &Returned) -> Result<(), Skip> {
     socket::remember(actor, fd, Kind::NET_SOCKET)
 }
 
-/// `socketpair(family, type, protocol, fds)`: a record of each end.
+/// `socketpair(family, type, protocol, fds)`: a record of each end. As with a pipe, the table of
+/// descriptors has to bear out where the ends are.
 #[inline(never)]
 pub(crate) fn pair(actor: &Actor, call: &Returned) -> Result<(), Skip> {
     if call.result < 0 {
-        return failed(actor, call, Kind::NET_PAIR);
+        return unplaced(actor, call, Kind::NET_PAIR, Flags(0));
     }
-    let [first, second] = user::<[i32; 2]>(argument!(call, 3)).ok_or(Skip::Unreadable)?;
+    let [first, second] = user::<[i32; 2]>(argument!(call, 3)).unwrap_or([-1; 2]);
+    let (one, other) = (sock(actor, first), sock(actor, second));
+    // Only of `AF_UNIX` the kernel tells which two belong together.
+    if one == 0 || other == 0 || endpoints::peer(one) != other || endpoints::peer(other) != one {
+        return unplaced(actor, call, Kind::NET_PAIR, Flags::CLAIMED);
+    }
     let asked = Address::number(argument!(call, 2) as i32);
     descriptor::made(actor, first);
     descriptor::made(actor, second);
@@ -69,9 +76,19 @@ pub(crate) fn pair(actor: &Actor, call: &Returned) -> Result<(), Skip> {
     socket::record(actor, second, Kind::NET_PAIR, call.result, &asked)
 }
 
-/// Records a failure: there is no socket, only what was asked for.
-#[inline(always)]
-fn failed(actor: &Actor, call: &Returned, kind: Kind) -> Result<(), Skip> {
+/// The `struct sock` of the socket at a descriptor, if it can be one that was just made; otherwise 0.
+#[inline(never)]
+fn sock(actor: &Actor, fd: i32) -> u64 {
+    match descriptor::just_made(actor, fd, socket::TYPE_SOCKET) {
+        0 => 0,
+        file => endpoints::sock(file).unwrap_or(0),
+    }
+}
+
+/// Records what was asked for: there is no socket, or it is where the caller's memory does not say any
+/// more.
+#[inline(never)]
+fn unplaced(actor: &Actor, call: &Returned, kind: Kind, flags: Flags) -> Result<(), Skip> {
     let (family, of_type) = (argument!(call, 0) as u16, argument!(call, 1) as u32);
     let protocol = argument!(call, 2) as i32;
     let frame = Frame::take(kind)?;
@@ -86,7 +103,7 @@ fn failed(actor: &Actor, call: &Returned, kind: Kind) -> Result<(), Skip> {
     }
     let what = What {
         kind,
-        flags: Flags(0),
+        flags,
         result: call.result,
     };
     frame.send(actor, what, NAMES);

@@ -18,7 +18,7 @@ use crate::{
     atomic::{add, and_half, fetch_or_half},
     descriptor,
     emit::{BODY, Frame, What},
-    facts,
+    facts, first,
     maps::{self, Scratch},
     probes::{
         datagram, ioctl, open,
@@ -76,14 +76,16 @@ pub(crate) fn message(actor: &Actor, call: &Returned, action: Action) -> Result<
         Action::RECVFROM | Action::RECVMSG | Action::RECVMMSG => Descriptor::READ,
         _ => Descriptor::WRITTEN,
     };
+    let own = datagram::is_own_error(actor, call, action);
     let bytes = match action {
+        _ if own => 0,
         Action::RECVMMSG | Action::SENDMMSG => messages(call),
         Action::MQ_SEND => argument!(call, 2),
         _ => call.result as u64,
     };
     let fd = argument!(call, 0) as i32;
     let done = moved(actor, &Moved { fd, way, bytes });
-    if !descriptor::addressed(actor, fd) {
+    if own || !descriptor::addressed(actor, fd) {
         return done;
     }
     match datagram::told(actor, call, action) {
@@ -108,33 +110,40 @@ pub(crate) fn message(actor: &Actor, call: &Returned, action: Action) -> Result<
 #[inline(never)]
 pub(crate) fn moved(actor: &Actor, moved: &Moved) -> Result<(), Skip> {
     let file = task::file(actor.thread, moved.fd).ok_or(Skip::Unreadable)?;
-    match descriptor::find(actor, moved.fd) {
-        Some(known)
-            // SAFETY: map values stay readable.
-            if unsafe { (*known).opened_cpu } != NO_CPU
-                && descriptor::leads_to(actor, known, file) =>
-        {
-            count(moved, known);
-            if moved.bytes != 0 && is_news(moved, known) {
-                return Err(later(moved, known));
-            }
-            Ok(())
-        }
-        _ => moved_first(actor, moved, file),
-    }
-}
-
-/// [`moved`], of a descriptor that is not in the table.
-#[inline(always)]
-fn moved_first(actor: &Actor, moved: &Moved, file: u64) -> Result<(), Skip> {
-    descriptor::replace(actor, moved.fd, file);
-    inherit(actor, moved.fd, file)?;
-    let known = descriptor::find(actor, moved.fd).ok_or(Skip::Unreadable)?;
+    let known = match known(actor, moved.fd, file) {
+        Some(known) => known,
+        None => used_first(actor, moved.fd, file)?,
+    };
     count(moved, known);
-    if moved.bytes != 0 {
+    if moved.bytes != 0 && is_news(moved, known) {
         return Err(later(moved, known));
     }
     Ok(())
+}
+
+/// The descriptor, if the table has this file at it and a record tells of it.
+#[inline(always)]
+fn known(actor: &Actor, fd: i32, file: u64) -> Option<*mut Descriptor> {
+    descriptor::find(actor, fd).filter(|known| {
+        // SAFETY: map values stay readable.
+        let recorded = unsafe { (**known).opened_cpu } != NO_CPU;
+        recorded && descriptor::leads_to(actor, *known, file)
+    })
+}
+
+/// A descriptor that is not in the table, after its first use is recorded.
+#[inline(always)]
+fn used_first(actor: &Actor, fd: i32, file: u64) -> Result<*mut Descriptor, Skip> {
+    first::enter(actor, fd);
+    let done = if known(actor, fd, file).is_some() {
+        Ok(())
+    } else {
+        descriptor::replace(actor, fd, file);
+        inherit(actor, fd, file)
+    };
+    first::leave(actor, fd);
+    done?;
+    descriptor::find(actor, fd).ok_or(Skip::Unreadable)
 }
 
 #[inline(always)]
@@ -263,6 +272,9 @@ unsafe extern "C" fn report_one(index: u64, context: *mut c_void) -> i64 {
 #[inline(always)]
 fn record_news(actor: &Actor, moved: &Moved, known: *mut Descriptor) -> Result<(), Skip> {
     let way = moved.way;
+    // Another thread may have closed it meanwhile: the memory of its file may be another's then.
+    // SAFETY: map values stay readable.
+    let there = task::file(actor.thread, moved.fd) == Some(unsafe { (*known).file });
     // SAFETY: map values stay writable.
     unsafe {
         let used = fetch_or_half(&raw mut (*known).used, way);
@@ -270,8 +282,14 @@ fn record_news(actor: &Actor, moved: &Moved, known: *mut Descriptor) -> Result<(
         if used & Descriptor::REGULAR == 0 {
             return match (first, used & Descriptor::SOCKET) {
                 (false, _) => Ok(()),
-                (true, 0) => record(actor, moved, known),
-                (true, _) => sent_or_received(actor, moved, known),
+                (true, 0) => record(actor, moved, known, 0),
+                (true, _) => sent_or_received(actor, moved, if there { (*known).file } else { 0 }),
+            };
+        }
+        if !there {
+            return match first {
+                true => record(actor, moved, known, 0),
+                false => Ok(()),
             };
         }
         if (*known).inode == 0 {
@@ -285,24 +303,23 @@ fn record_news(actor: &Actor, moved: &Moved, known: *mut Descriptor) -> Result<(
             and_half(&raw mut (*known).used, !way);
             return Ok(());
         }
+        record(actor, moved, known, (*known).inode)
     }
-    record(actor, moved, known)
 }
 
 #[inline(always)]
-fn sent_or_received(actor: &Actor, moved: &Moved, known: *mut Descriptor) -> Result<(), Skip> {
+fn sent_or_received(actor: &Actor, moved: &Moved, file: u64) -> Result<(), Skip> {
     let kind = if moved.way == Descriptor::READ {
         Kind::NET_RECEIVE
     } else {
         Kind::NET_SEND
     };
-    // SAFETY: map values stay readable.
-    let file = unsafe { (*known).file };
     socket::moved(actor, moved.fd, file, kind, moved.bytes)
 }
 
+/// Records a use, with the version of the inode if it is one.
 #[inline(never)]
-fn record(actor: &Actor, moved: &Moved, known: *mut Descriptor) -> Result<(), Skip> {
+fn record(actor: &Actor, moved: &Moved, known: *mut Descriptor, inode: u64) -> Result<(), Skip> {
     let kind = if moved.way == Descriptor::READ {
         Kind::READ
     } else {
@@ -312,7 +329,6 @@ fn record(actor: &Actor, moved: &Moved, known: *mut Descriptor) -> Result<(), Sk
     let body = frame.body::<Use>();
     // SAFETY: map values stay readable; the body is ours until the frame is sent.
     unsafe {
-        let inode = (*known).inode;
         if inode == 0 || !version::read(frame.scratch, inode, &raw mut (*body).version) {
             (*body).version = Version::NONE;
         }

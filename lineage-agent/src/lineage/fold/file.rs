@@ -42,7 +42,7 @@ impl Fold {
             record.flags = Some(OpenFlags::of_host(file.flags).0);
             record.truncated = some(&text.truncated);
             record.notes = some(&text.notes);
-            if opened {
+            if opened && file.fd >= 0 {
                 record.fd = Some(i64::from(file.fd));
             }
             if known {

@@ -57,7 +57,7 @@ impl Fold {
             set_ends(record, &ends);
             other.set(record);
         })?;
-        if done && !message {
+        if done && !message && socket.fd >= 0 {
             let process = self.processes.get(header.pid, header.start);
             let uid = process.and_then(|process| process.uid.clone());
             let pid = header.pid;

@@ -61,6 +61,16 @@ impl Actor {
                 let args = &mut [Int(fd), Out(messages.headers()), Int(0)];
                 all_of(bytes, call("recvmsg", libc::SYS_recvmsg, args)?)?;
             }
+            b"report-errors" => {
+                let args = &mut [
+                    Int(words.number(self)?),
+                    Int(libc::IPPROTO_IP.into()),
+                    Int(libc::IP_RECVERR.into()),
+                    In(&1_i32.to_ne_bytes()),
+                    Int(4),
+                ];
+                call("setsockopt", libc::SYS_setsockopt, args)?;
+            }
             _ => return self.datagrams(verb, words),
         }
         Ok(true)

@@ -35,6 +35,8 @@
 //! - `sendfile OUT IN N`, `copy-range OUT IN N`, `splice OUT IN N`
 //! - `close FD`, `close-range FIRST LAST`, `dup @fd FD`, `dup2 FD NEW`, `dup3 FD NEW` (close-on-exec)
 //! - `pipe @read @write`, `memfd @fd NAME`, `cloexec FD`
+//! - `pipe-over A B`, `socketpair-over A B`: makes one, while another thread writes these two numbers over
+//!   where the kernel tells its ends.
 //! - `map FD N OFFSET PROTECTION FLAGS`: `PROT_READ|PROT_EXEC MAP_PRIVATE` and the like
 //! - `mkdir PATH`, `unlink PATH`, `symlink TARGET PATH`, `rename OLD NEW`, `chdir PATH`,
 //!   `chroot PATH`, `mount-bind SOURCE TARGET`, `mount-tmpfs TARGET`, `unmount TARGET`,
@@ -45,6 +47,7 @@
 //! - `bind FD ADDRESS`, `listen FD`, `connect FD ADDRESS`, `accept @fd FD`, `nonblock FD`
 //! - `recvfrom FD N`, `sendmsg-to FD N ADDRESS`, `recvmsg-from FD N`, `sendmmsg FD N [ ADDRESS… ]`,
 //!   `recvmmsg FD N COUNT` (all with addresses), `fastopen FD N ADDRESS`
+//! - `report-errors FD`: errors of messages sent are kept, for `recvfrom` with `MSG_ERRQUEUE`.
 //! - `send FD N`, `sendto FD N ADDRESS`, `sendmsg FD N`, `recv FD N` (waits for all), `recvmsg FD N`
 //!
 //! - `pass SOCKET FD… ;`: one byte and these descriptors; `pass-each SOCKET FD… ;`: a message for each,
@@ -76,6 +79,7 @@
 
 mod calls;
 mod datagrams;
+mod ends;
 mod files;
 mod processes;
 mod rights;
@@ -112,6 +116,7 @@ impl Actor {
         let known = self.control(verb, words)?
             || self.file(verb, words)?
             || self.descriptor(verb, words)?
+            || self.written_over(verb, words)?
             || self.name_space(verb, words)?
             || self.socket(verb, words)?
             || self.process(verb, words)?
