@@ -55,7 +55,8 @@ fn positions(rows: &Rows) {
             assert_eq!(row.int("lineage_seq"), *next, "{row:?}");
             *next += 1;
         }
-        if row.get("origin") == "kernel" || row.get("origin") == "claimed" {
+        let told = ["context.change", "lineage.end"].contains(&row.text("kind"));
+        if told || row.get("origin") == "kernel" || row.get("origin") == "claimed" {
             assert!(
                 row.int("time_ns") >= latest,
                 "earlier than the record before: {row:?}"

@@ -16,7 +16,7 @@ use crate::{
     lineage::context::Context,
 };
 
-use super::{RecordError, engine::Changes, surroundings::Surroundings};
+use super::{RecordError, pending::Changes, surroundings::Surroundings};
 
 /// How often it is looked at what does not announce itself.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
@@ -34,8 +34,9 @@ const GAP_MAX: Duration = Duration::from_secs(4);
 /// One change of what governs.
 #[derive(Debug)]
 pub(super) struct Change {
-    /// Boot time in nanoseconds from which on it governs: when all documents of it were there. So it
-    /// is exactly the later records that name the new context.
+    /// Boot time in nanoseconds from which on it governs: when all documents of it were there, or when
+    /// the engine heard of it, if later events were recorded by then. So it is exactly the later records
+    /// that name the new context.
     pub(super) time_ns: u64,
     /// What changed, as JSON.
     pub(super) detail: String,

@@ -1,7 +1,6 @@
 //! The thread that turns frames into records: drain, order, fold, append, commit.
 
 use std::{
-    collections::VecDeque,
     sync::{Arc, mpsc},
     thread::{self, JoinHandle},
     time::{Duration, Instant},
@@ -33,6 +32,7 @@ use super::{
     RecordError,
     changes::Change,
     digests::{self, Digests, Watched},
+    pending::{Changes, Pending},
     registration::Registration,
     sink::Numbered,
 };
@@ -49,6 +49,8 @@ const SETTLE_EVERY: Duration = Duration::from_millis(1);
 const DIGEST_EVERY: Duration = Duration::from_millis(20);
 /// Scheduling priority of the engine: it must keep up when every CPU is busy with the workload.
 const NICE: i32 = -15;
+/// Most commands that wait for the engine; beyond, whoever has another waits.
+const COMMANDS_MAX: usize = 64;
 
 /// What the engine starts with.
 pub(super) struct Begin {
@@ -80,7 +82,8 @@ pub(super) struct Finish {
     pub(super) wait: Duration,
 }
 
-enum Control {
+/// What the engine is told.
+pub(super) enum Control {
     /// Begins, and says so when what the processes have is recorded.
     Begin(Box<Begin>, mpsc::Sender<()>),
     Change(Result<Change, RecordError>),
@@ -88,26 +91,9 @@ enum Control {
     Finish(Finish),
 }
 
-/// Where changes of what governs the lineages are told to the engine.
-pub(super) struct Changes(mpsc::Sender<Control>);
-
-impl Changes {
-    /// Tells of a change, or why none can be told any more: the recording fails of that. False when
-    /// nobody listens any more.
-    pub(super) fn tell(&self, change: Result<Change, RecordError>) -> bool {
-        self.0.send(Control::Change(change)).is_ok()
-    }
-
-    /// Tells what the host has mounted from this boot time on; `None` when that is not known.
-    pub(super) fn tell_mounts(&self, time_ns: u64, mounts: Option<Arc<Mounts>>) {
-        // An engine that has ended says so itself.
-        let _ = self.0.send(Control::Mounts(time_ns, mounts));
-    }
-}
-
 /// The engine, from outside.
 pub(super) struct Engine {
-    control: mpsc::Sender<Control>,
+    control: mpsc::SyncSender<Control>,
     ended: oneshot::Receiver<Result<Option<Summary>, RecordError>>,
     watched: Arc<Watched>,
     thread: Option<JoinHandle<()>>,
@@ -117,7 +103,7 @@ impl Engine {
     /// Starts the thread. It looks into the rings at once, and what comes stays there until
     /// [`Self::begin`].
     pub(super) fn spawn(reader: Reader) -> Result<Self, RecordError> {
-        let (control, commands) = mpsc::channel();
+        let (control, commands) = mpsc::sync_channel(COMMANDS_MAX);
         let (done, ended) = oneshot::channel();
         let watched = Arc::<Watched>::default();
         let shown = watched.clone();
@@ -155,7 +141,7 @@ impl Engine {
 
     /// Where changes are told. To be dropped before the engine, whose thread waits for all senders.
     pub(super) fn changes(&self) -> Changes {
-        Changes(self.control.clone())
+        Changes::to(self.control.clone())
     }
 
     /// For whoever waits for [`Self::finish`].
@@ -182,7 +168,7 @@ impl Engine {
 
 impl Drop for Engine {
     fn drop(&mut self) {
-        let (closed, _) = mpsc::channel();
+        let (closed, _) = mpsc::sync_channel(0);
         // Without a sender the thread ends; it has no writer then, or everything is in the spool.
         drop(std::mem::replace(&mut self.control, closed));
         if let Some(thread) = self.thread.take() {
@@ -207,7 +193,7 @@ pub(super) struct Recording {
     lineages: u32,
     containers: Containers,
     /// Changes whose time has not come yet.
-    changes: VecDeque<Change>,
+    changes: Pending,
     /// Frames that became no record: not understood, or not waited for.
     pub(super) unrecorded: u64,
 }
@@ -226,21 +212,17 @@ impl Work {
     /// Works until told to finish; `None` when the caller went away before anything was recorded.
     fn run(&mut self, commands: &mpsc::Receiver<Control>) -> Result<Option<Summary>, RecordError> {
         loop {
-            match commands.try_recv() {
-                Ok(Control::Begin(begin, begun)) => {
-                    self.recording = Some(Recording::begin(*begin)?);
-                    // Nobody waits any more when the caller is going away.
-                    let _ = begun.send(());
-                }
-                Ok(Control::Change(change)) => self.note(change)?,
-                Ok(Control::Finish(finish)) => return self.finish(&finish).map(Some),
-                Ok(Control::Mounts(time_ns, mounts)) => {
-                    if let Some(recording) = &mut self.recording {
-                        recording.fold.set_mounts(time_ns, mounts);
+            // Not more in a row: meanwhile the rings fill up.
+            for _ in 0..COMMANDS_MAX {
+                match commands.try_recv() {
+                    Ok(command) => {
+                        if let Some(finish) = self.follow(command)? {
+                            return self.finish(&finish).map(Some);
+                        }
                     }
+                    Err(mpsc::TryRecvError::Disconnected) => return Ok(None),
+                    Err(mpsc::TryRecvError::Empty) => break,
                 }
-                Err(mpsc::TryRecvError::Disconnected) => return Ok(None),
-                Err(mpsc::TryRecvError::Empty) => {}
             }
             let (_, more) = self.step()?;
             if self.committed.elapsed() >= COMMIT_EVERY {
@@ -252,13 +234,32 @@ impl Work {
         }
     }
 
+    /// Does what a command says; gives back the last one.
+    fn follow(&mut self, command: Control) -> Result<Option<Finish>, RecordError> {
+        match command {
+            Control::Begin(begin, begun) => {
+                self.recording = Some(Recording::begin(*begin)?);
+                // Nobody waits any more when the caller is going away.
+                let _ = begun.send(());
+            }
+            Control::Change(change) => self.note(change)?,
+            Control::Mounts(time_ns, mounts) => {
+                if let Some(recording) = &mut self.recording {
+                    recording.fold.set_mounts(time_ns, mounts);
+                }
+            }
+            Control::Finish(finish) => return Ok(Some(finish)),
+        }
+        Ok(None)
+    }
+
     /// Takes note of a change, or gives up because it could not be made.
     fn note(&mut self, change: Result<Change, RecordError>) -> Result<(), RecordError> {
         let Some(recording) = &mut self.recording else {
             return change.map(drop);
         };
         match change {
-            Ok(change) => recording.changes.push_back(change),
+            Ok(change) => recording.changes.add(change),
             Err(RecordError::Evidence(error)) => {
                 return Err(recording.sink.writer.give_up(error).into());
             }
@@ -276,6 +277,7 @@ impl Work {
         let take = |ordered: Ordered<'_>| recording.take(&ordered);
         self.order.release(watermark, &self.reader, take)?;
         recording.change_until(watermark.time)?;
+        recording.changes.recorded(watermark.time);
         self.reader.free(&self.order.arrived);
         recording.tend()?;
         Ok((Some(watermark.time), drained.more))
@@ -325,9 +327,10 @@ impl Work {
         self.finish_digests(finish)?;
         if let Some(recording) = &mut self.recording {
             recording.change_until(u64::MAX)?;
+            let time_ns = recording.changes.not_before(finish.time_ns);
             for lineage in 0..recording.lineages {
                 let Recording { fold, sink, .. } = recording;
-                fold.end_lineage(lineage, finish.time_ns, &finish.detail, sink)?;
+                fold.end_lineage(lineage, time_ns, &finish.detail, sink)?;
             }
         }
         self.commit(finish.misses)?;
@@ -397,7 +400,7 @@ impl Recording {
             sink,
             lineages,
             containers: begin.containers,
-            changes: VecDeque::new(),
+            changes: Pending::default(),
             unrecorded: 0,
         };
         if let Some(found) = begin.found {
@@ -459,10 +462,8 @@ impl Recording {
 
     /// Makes the changes noticed by this boot time.
     fn change_until(&mut self, time_ns: u64) -> Result<(), EvidenceError> {
-        while let Some(change) = self
-            .changes
-            .pop_front_if(|change| change.time_ns <= time_ns)
-        {
+        while let Some(change) = self.changes.due(time_ns) {
+            self.changes.recorded(change.time_ns);
             for (lineage, context) in (0..).zip(&change.contexts) {
                 let change = ContextChange {
                     context,

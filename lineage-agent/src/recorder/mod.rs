@@ -9,6 +9,7 @@ mod ending;
 mod engine;
 mod found;
 pub mod launch;
+mod pending;
 pub mod recognisers;
 mod registration;
 mod sink;
