@@ -7,14 +7,14 @@
 mod document;
 mod error;
 mod file;
-mod glob;
 mod index;
 mod invocation;
+mod pattern;
 mod rule;
 #[cfg(test)]
 mod tests;
 
-use std::collections::BTreeMap;
+use std::{cell::Cell, collections::BTreeMap};
 
 use lineage_common::limits::PATH_BYTES_MAX;
 
@@ -29,12 +29,14 @@ use super::text::some;
 use crate::evidence::schema::Record;
 
 pub use error::{Problem, RecogniserError};
-pub use glob::PatternError;
+pub use pattern::PatternError;
 
 /// What comes with the program.
 pub const BUILT_IN: &str = include_str!("../../recognisers.toml");
 /// Largest file of recognisers.
 pub const FILE_BYTES_MAX: usize = 256 * 1024;
+/// Most texts the patterns of all files stand for: one without braces for one.
+const TEXTS_MAX: usize = 8192;
 /// Most labels of one record.
 pub const LABELS_MAX: usize = 64;
 
@@ -97,8 +99,9 @@ impl Recognisers {
     /// [`RecogniserError`] says what is wrong, in which file and line.
     pub fn new(files: &[(&str, &str)]) -> Result<Self, RecogniserError> {
         let mut definitions = Definitions::default();
+        let room = &Cell::new(TEXTS_MAX);
         for (file, text) in files {
-            definitions.add(Document { file, text })?;
+            definitions.add(Document { file, text, room })?;
         }
         let Definitions { languages, rules } = definitions;
         let mut recognisers = Self {

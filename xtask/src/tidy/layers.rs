@@ -75,7 +75,9 @@ const PARTS: &[(&str, &[&str])] = &[
     ("probe", &["batch", "event", "clock", "probe"]),
     (
         "lineage",
-        &["batch", "event", "evidence", "lineage", "names", "clock"],
+        &[
+            "batch", "event", "evidence", "glob", "lineage", "names", "clock",
+        ],
     ),
     ("evidence", &["event", "evidence", "lineage", "clock"]),
     ("verify", &["counted", "evidence", "verify", "names"]),

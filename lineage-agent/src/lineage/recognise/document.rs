@@ -1,6 +1,6 @@
 //! A TOML document with places: what stands where, for errors that say so.
 
-use std::ops::Range;
+use std::{cell::Cell, ops::Range};
 
 use toml::{
     Spanned,
@@ -9,7 +9,7 @@ use toml::{
 
 use super::{
     error::{Problem, RecogniserError},
-    glob::Pattern,
+    pattern::Pattern,
 };
 
 /// The document, for lines and errors.
@@ -17,6 +17,8 @@ use super::{
 pub(super) struct Document<'a> {
     pub(super) file: &'a str,
     pub(super) text: &'a str,
+    /// How many texts the patterns of all files may stand for yet.
+    pub(super) room: &'a Cell<usize>,
 }
 
 /// A table of the document.
@@ -141,9 +143,19 @@ impl<'a> Item<'a> {
 
     /// A list of patterns, or one.
     pub(super) fn patterns(self) -> Result<Vec<Pattern>, RecogniserError> {
-        let pattern =
-            |item: Item<'_>| Pattern::new(item.string()?).map_err(|error| item.error(error.into()));
+        let pattern = |item: Item<'_>| item.pattern(item.string()?);
         self.strings()?.into_iter().map(pattern).collect()
+    }
+
+    /// The pattern in a text of it.
+    pub(super) fn pattern(self, text: &str) -> Result<Pattern, RecogniserError> {
+        let pattern = Pattern::new(text).map_err(|error| self.error(error.into()))?;
+        let room = self.document.room;
+        match room.get().checked_sub(pattern.texts()) {
+            Some(left) => room.set(left),
+            None => return Err(self.error(Problem::Texts)),
+        }
+        Ok(pattern)
     }
 
     /// A list of whole numbers, or one.

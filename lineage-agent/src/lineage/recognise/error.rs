@@ -1,6 +1,6 @@
 //! What is wrong with a file of recognisers.
 
-use super::glob::PatternError;
+use super::{TEXTS_MAX, pattern::PatternError};
 
 /// A file of recognisers cannot be used: where, and why.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -80,6 +80,9 @@ pub enum Problem {
     /// Too many.
     #[error("there are more than {0}")]
     TooMany(usize),
+    /// More than fits in memory: each text takes its own.
+    #[error("the patterns up to here stand for more than {TEXTS_MAX} texts, by their braces")]
+    Texts,
     /// A format of another time.
     #[error("this program reads version 1")]
     Version,

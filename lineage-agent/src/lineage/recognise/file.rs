@@ -3,8 +3,8 @@
 use super::{
     document::{Document, Item, Table},
     error::{Problem, RecogniserError},
-    glob::Pattern,
     invocation::Language,
+    pattern::Pattern,
     rule::{Condition, Rule},
 };
 use crate::evidence::{
@@ -250,12 +250,11 @@ fn language(table: Table<'_>) -> Result<Language, RecogniserError> {
 /// Words in a row, as one would type them.
 fn commands(item: Item<'_>) -> Result<Vec<Vec<Pattern>>, RecogniserError> {
     let words = |item: Item<'_>| {
-        let words: Result<Vec<_>, _> = item
-            .string()?
-            .split_whitespace()
-            .map(Pattern::new)
-            .collect();
-        match words.map_err(|error| item.error(error.into()))? {
+        let words = item.string()?.split_whitespace();
+        match words
+            .map(|word| item.pattern(word))
+            .collect::<Result<Vec<_>, _>>()?
+        {
             words if words.is_empty() => Err(item.error(Problem::Empty)),
             words => Ok(words),
         }

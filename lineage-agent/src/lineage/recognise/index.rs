@@ -5,7 +5,8 @@
 //! begin with text (`/dev/nvidia*`) when they are well chosen, and are kept by that. Only what has
 //! neither is compared with every path.
 
-use super::glob::{Pairs, Pattern};
+use super::pattern::Pattern;
+use crate::glob::Pairs;
 
 /// Bytes a path begins with that tell much: `/dev/`, `/srv/`, `/home`.
 const FIRST_BYTES: usize = 5;

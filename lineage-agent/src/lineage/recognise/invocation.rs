@@ -1,6 +1,6 @@
 //! What an exec runs: a program, or a script or module that an interpreter was given.
 
-use super::glob::Pattern;
+use super::pattern::Pattern;
 
 /// How an interpreter is told what to run. Options are given as they are written, with their dashes.
 #[derive(Debug, Clone, Default)]

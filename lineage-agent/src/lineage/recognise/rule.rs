@@ -1,8 +1,8 @@
 //! One recogniser, ready to be asked.
 
 use super::{
-    glob::Pattern,
     invocation::{Entry, Invocation},
+    pattern::Pattern,
 };
 use crate::evidence::{
     kinds::Kind,
