@@ -101,9 +101,14 @@ impl Scripts {
         found
     }
 
-    /// The process has ended.
+    /// The process has ended, or runs something else.
     pub(super) fn ended(&mut self, pid: u32) {
         self.expected.remove(&pid);
+    }
+
+    /// Forgets all: what a process runs since may have been lost.
+    pub(super) fn clear(&mut self) {
+        self.expected.clear();
     }
 }
 
@@ -143,5 +148,8 @@ mod tests {
         scripts.expect(7, "/home/me", "/usr/bin//tool");
         scripts.ended(7);
         assert!(!scripts.is_opened(7, "/usr/bin/tool"));
+        scripts.expect(7, "/", "tool");
+        scripts.clear();
+        assert!(!scripts.is_opened(7, "/tool"));
     }
 }

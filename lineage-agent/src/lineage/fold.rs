@@ -190,6 +190,7 @@ impl Fold {
         let seq = sink.next_seq();
         self.last_loss = Some(seq);
         self.connections.clear();
+        self.scripts.clear();
         let time_ns = utc(loss.time, self.utc_offset_ns);
         sink.append(&Record {
             seq: Some(seq),

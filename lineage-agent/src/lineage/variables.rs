@@ -26,8 +26,10 @@ pub struct Variables {
     pub redacted: Vec<String>,
     /// Entries that have not the form of a variable.
     pub others: usize,
-    /// Whether there was no room for all.
+    /// Whether these are not all.
     pub cut: bool,
+    /// Whether there was no room for more.
+    full: bool,
     /// Most bytes the shown ones take in a document.
     bytes: usize,
 }
@@ -112,36 +114,50 @@ const SECRET_PREFIXES: &[&str] = &[
 ];
 
 impl Variables {
-    /// What is shown of the block of a process: entries, each ended by NUL.
+    /// What is shown of the block of a process: entries, each ended by NUL. Of one without an end, at the
+    /// end of a block that was `cut`, only the name is known: the rest of the value may tell that it is
+    /// a secret.
     #[must_use]
-    pub fn of(block: &[u8], shown: Shown) -> Self {
-        let mut variables = Self::default();
+    pub fn of(block: &[u8], cut: bool, shown: Shown) -> Self {
+        let mut variables = Self {
+            cut,
+            ..Self::default()
+        };
         if shown == Shown::Nothing {
             return variables;
         }
-        let block = block.strip_suffix(&[0]).unwrap_or(block);
-        for entry in block.split(|byte| *byte == 0) {
-            variables.add(entry, shown);
+        let (whole, last) = match block.iter().rposition(|byte| *byte == 0) {
+            _ if !cut => (block, &[][..]),
+            Some(end) => block.split_at(end + 1),
+            None => block.split_at(0),
+        };
+        let whole = whole.strip_suffix(&[0]).unwrap_or(whole);
+        for entry in whole.split(|byte| *byte == 0) {
+            variables.add(entry, shown, false);
+        }
+        // Without the sign it may be part of a name.
+        if last.contains(&b'=') {
+            variables.add(last, shown, true);
         }
         variables
     }
 
-    fn add(&mut self, entry: &[u8], shown: Shown) {
+    fn add(&mut self, entry: &[u8], shown: Shown, cut: bool) {
         let Some((name, value)) = split(entry) else {
             // Nothing at all is padding: what a process leaves that writes its title here.
             self.others += usize::from(!entry.is_empty());
             return;
         };
-        let secret =
-            shown == Shown::Values && (value.len() > VALUE_BYTES_MAX || is_secret(name, value));
+        let secret = shown == Shown::Values
+            && (cut || value.len() > VALUE_BYTES_MAX || is_secret(name, value));
         let text = match shown {
             Shown::Values if !secret => escape(entry),
             _ => escape(name.as_bytes()),
         };
         // A document doubles quotes and backslashes, and has two quotes and a comma for each text.
         let bytes = (2 * text.len() + 3) * if secret { 2 } else { 1 };
-        if self.cut || self.bytes + bytes > SHOWN_BYTES_MAX {
-            self.cut = true;
+        if self.full || self.bytes + bytes > SHOWN_BYTES_MAX {
+            (self.full, self.cut) = (true, true);
             return;
         }
         self.bytes += bytes;
@@ -229,16 +245,22 @@ mod tests {
 
     #[test]
     fn names_are_shown_without_values() {
-        let variables = Variables::of(BLOCK, Shown::Names);
+        let variables = Variables::of(BLOCK, false, Shown::Names);
         assert_eq!(variables.shown, ["HOME", "OPENAI_API_KEY", "EMPTY", "PATH"]);
         assert_eq!((variables.redacted.len(), variables.others), (0, 2));
-        assert_eq!(Variables::of(BLOCK, Shown::Nothing), Variables::default());
-        assert_eq!(Variables::of(b"", Shown::Names), Variables::default());
+        assert_eq!(
+            Variables::of(BLOCK, false, Shown::Nothing),
+            Variables::default()
+        );
+        assert_eq!(
+            Variables::of(b"", false, Shown::Names),
+            Variables::default()
+        );
     }
 
     #[test]
     fn values_are_shown_when_they_are_no_secret() {
-        let variables = Variables::of(BLOCK, Shown::Values);
+        let variables = Variables::of(BLOCK, false, Shown::Values);
         assert_eq!(
             variables.shown,
             [
@@ -276,11 +298,11 @@ mod tests {
             "DB_CREDS=x",
             "SLACK_WEBHOOK=x",
         ] {
-            let variables = Variables::of(entry.as_bytes(), Shown::Values);
+            let variables = Variables::of(entry.as_bytes(), false, Shown::Values);
             assert_eq!(variables.redacted.len(), 1, "{entry}");
             assert!(!variables.shown[0].contains('='), "{entry}");
         }
-        let binary = Variables::of(b"X=\xff\xfe", Shown::Values);
+        let binary = Variables::of(b"X=\xff\xfe", false, Shown::Values);
         assert_eq!(binary.redacted, ["X"]);
         for entry in [
             "PWD=/home/user",
@@ -290,27 +312,45 @@ mod tests {
             "PYTHONPATH=/opt/site-packages:/srv/some/long/path/of/many/parts",
             "LS_COLORS=rs=0:di=01;34:ln=01;36",
         ] {
-            let variables = Variables::of(entry.as_bytes(), Shown::Values);
+            let variables = Variables::of(entry.as_bytes(), false, Shown::Values);
             assert_eq!(variables.shown, [entry]);
         }
+    }
+
+    #[test]
+    fn a_value_that_is_cut_is_not_shown() {
+        let cut = |block| Variables::of(block, true, Shown::Values);
+        // A token, had it gone on.
+        let variables = cut(b"HOME=/root\0X=d41d8cd98f");
+        assert_eq!(variables.shown, ["HOME=/root", "X"]);
+        assert_eq!(variables.redacted, ["X"]);
+        assert!(variables.cut);
+        assert_eq!(cut(b"X=d41d8cd98f").shown, ["X"]);
+        assert_eq!(cut(b"HOME=/root\0").shown, ["HOME=/root"]);
+        for block in [&b"HOME=/root\0API_K"[..], b"HOME=/root\0"] {
+            let variables = cut(block);
+            assert_eq!((variables.shown.len(), variables.others), (1, 0));
+        }
+        let whole = Variables::of(b"X=d41d8cd98f", false, Shown::Values);
+        assert_eq!(whole.shown, ["X=d41d8cd98f"]);
     }
 
     #[test]
     fn no_environment_is_larger_than_its_room() {
         let backslashes = format!("{}=x\0", "\\".repeat(200)).repeat(400);
         for shown in [Shown::Names, Shown::Values] {
-            let variables = Variables::of(backslashes.as_bytes(), shown);
+            let variables = Variables::of(backslashes.as_bytes(), false, shown);
             assert!(variables.cut);
             let told = serde_json::json!([variables.shown, variables.redacted]).to_string();
             assert!((SHOWN_BYTES_MAX / 2..SHOWN_BYTES_MAX).contains(&told.len()));
         }
-        assert!(!Variables::of(BLOCK, Shown::Values).cut);
+        assert!(!Variables::of(BLOCK, false, Shown::Values).cut);
     }
 
     #[test]
     fn a_name_that_is_none_is_only_counted() {
         for entry in [&b"a b=c"[..], b"\x1b[31m=c", b"\xff=c", &[b'a'; 300]] {
-            let variables = Variables::of(entry, Shown::Values);
+            let variables = Variables::of(entry, false, Shown::Values);
             assert_eq!((variables.shown.len(), variables.others), (0, 1));
         }
     }

@@ -140,9 +140,7 @@ impl<'a> Registrar<'a> {
                 ns_pid,
             };
             let uid = lineage_uid(self.boot, birth, number);
-            let container = snapshots
-                .first()
-                .and_then(|root| self.procfs.snapshot(root.pid).ok()??.container);
+            let container = snapshots.first().and_then(|root| self.container_of(root));
             let detail = detail(&origin, container.as_deref(), request.digests.as_ref());
             let mut governed = Governed {
                 lineage: uid,
@@ -163,6 +161,15 @@ impl<'a> Registrar<'a> {
             lineages: registrations,
             surroundings,
         })
+    }
+
+    /// The container of a process, if it is still there: its id may be another's by now.
+    fn container_of(&self, process: &Snapshot) -> Option<String> {
+        let shown = self.procfs.snapshot(process.pid).ok()??;
+        shown
+            .start
+            .contains(process.start_ns)
+            .then_some(shown.container)?
     }
 }
 

@@ -4,7 +4,7 @@ use serde_json::{Map, Value, json};
 
 use crate::{
     evidence::escape::escape,
-    host::procfs::{LinkedPath, Namespaces, Procfs, ProcfsError, Snapshot as Shown},
+    host::procfs::{LinkedPath, Namespaces, Procfs, ProcfsError, Snapshot as Shown, StartTime},
     lineage::{
         identity::Birth,
         process::{ExecutableState, ParentSnapshot, ProcessState, Snapshot},
@@ -31,7 +31,11 @@ pub(super) fn take(
     let parent = match &shown {
         Some(shown) if shown.ppid != 0 => Some(ParentSnapshot {
             pid: shown.ppid,
-            birth: procfs.snapshot(shown.ppid)?.as_ref().and_then(birth),
+            birth: procfs
+                .snapshot(shown.ppid)?
+                .filter(|parent| may_be_parent(parent.start, process.start))
+                .as_ref()
+                .and_then(birth),
         }),
         _ => None,
     };
@@ -44,6 +48,12 @@ pub(super) fn take(
         parent,
         state: shown.map(|shown| state(shown, environment)),
     })
+}
+
+/// Whether a process that began so may be the parent of one that began at this boot time: it may have
+/// the id of the parent, which has ended since.
+fn may_be_parent(begun: StartTime, start_ns: u64) -> bool {
+    begun.earliest_ns() <= start_ns
 }
 
 /// Identity of a process that procfs shows.
@@ -113,20 +123,17 @@ fn detail(shown: &Shown, environment: variables::Shown) -> String {
         detail.insert("groups_total".into(), json!(credentials.groups_total));
     }
     if environment != variables::Shown::Nothing {
-        let variables = Variables::of(&shown.environment, environment);
-        detail.append(&mut told(
-            &variables,
-            shown.environment_cut || variables.cut,
-        ));
+        let variables = Variables::of(&shown.environment, shown.environment_cut, environment);
+        detail.append(&mut told(&variables));
     }
     Value::Object(detail).to_string()
 }
 
 /// An environment, for the detail.
-fn told(variables: &Variables, cut: bool) -> Map<String, Value> {
+fn told(variables: &Variables) -> Map<String, Value> {
     present(json!({
         "environment": variables.shown,
-        "environment_cut": cut.then_some(true),
+        "environment_cut": variables.cut.then_some(true),
         "environment_others": (variables.others > 0).then_some(variables.others),
         "environment_redacted": (!variables.redacted.is_empty()).then_some(&variables.redacted),
     }))

@@ -338,6 +338,7 @@ impl Fold {
         let Some(found) = opened.found else {
             return Ok(());
         };
+        self.connections.closed(opened.seq);
         let kind = if found.socket {
             kinds::NET_CLOSE
         } else {

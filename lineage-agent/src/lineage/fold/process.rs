@@ -171,6 +171,8 @@ impl Fold {
         if !event.interpreter.is_empty() {
             let text = &self.scratch;
             self.scripts.expect(header.pid, &text.cwd, &text.filename);
+        } else {
+            self.scripts.ended(header.pid);
         }
         let Some(process) = self.processes.get_mut(header.pid, header.start) else {
             return;

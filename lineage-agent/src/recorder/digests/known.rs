@@ -17,8 +17,9 @@ pub(super) enum Asked {
     Told,
     /// It is going to be read, under this ticket, and this lineage has to be told as well.
     Waits(u64),
-    /// It was read; this lineage has to be told.
-    Is(Found),
+    /// It was read; this lineage has to be told. With it, whether its last change was recent then: another
+    /// one in the same tick, after it was read, would not show.
+    Is(Found, bool),
     /// It has to be read.
     New,
 }
@@ -35,7 +36,7 @@ struct Entry {
 #[derive(Debug)]
 enum State {
     Waits(u64),
-    Found(Found),
+    Found(Found, bool),
     /// In a word: why.
     Missed(&'static str),
 }
@@ -72,9 +73,9 @@ impl Known {
                 entry.lineages.push(lineage);
                 Asked::Waits(ticket)
             }
-            State::Found(found) => {
+            State::Found(found, recent) => {
                 entry.lineages.push(lineage);
-                Asked::Is(found)
+                Asked::Is(found, recent)
             }
         }
     }
@@ -89,10 +90,10 @@ impl Known {
         self.note(identity, lineage, State::Missed(why));
     }
 
-    /// It was read.
-    pub(super) fn found(&mut self, identity: Identity, found: Found) {
+    /// It was read, and its last change was recent or was not.
+    pub(super) fn found(&mut self, identity: Identity, found: Found, recent: bool) {
         if let Some(entry) = self.entries.get_mut(&identity) {
-            entry.state = State::Found(found);
+            entry.state = State::Found(found, recent);
         }
     }
 
@@ -168,9 +169,9 @@ mod tests {
         assert_eq!(known.ask(&file, 0, true), Asked::Told);
         assert_eq!(known.ask(&file, 1, true), Asked::Waits(9));
         assert_eq!(known.ask(&file, 1, true), Asked::Told);
-        known.found(file, FOUND);
+        known.found(file, FOUND, true);
         assert_eq!(known.ask(&file, 0, true), Asked::Told);
-        assert_eq!(known.ask(&file, 2, true), Asked::Is(FOUND));
+        assert_eq!(known.ask(&file, 2, true), Asked::Is(FOUND, true));
         assert_eq!(known.ask(&file, 2, true), Asked::Told);
     }
 

@@ -176,8 +176,9 @@ impl Digests {
                     waiting.askers.push(asker);
                 }
             }
-            Asked::Is(found) => {
+            Asked::Is(found, before) => {
                 let path = file.shown.into();
+                let recent = recent || before;
                 self.decide(asker, identity, path, recent, &Ok(found), now_ns());
             }
             Asked::New => match self.refused(file, file_type) {
@@ -363,7 +364,7 @@ impl Digests {
         self.text_bytes -= waiting.path.len();
         let identity = waiting.identity;
         match &outcome.result {
-            Ok(found) => self.known.found(identity, *found),
+            Ok(found) => self.known.found(identity, *found, waiting.recent),
             Err(reason) => self.known.missed(identity, reason.word()),
         }
         for asker in waiting.askers {
