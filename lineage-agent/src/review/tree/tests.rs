@@ -258,7 +258,7 @@ fn sockets_without_a_connection_are_shown_too() {
         result: Some(0),
         ..Record::default()
     };
-    story.tell(kinds::NET_BIND, 10, local.clone());
+    story.tell(kinds::NET_BIND, 10, local);
     story.tell(kinds::NET_LISTEN, 10, local);
     let of = |transport| Record {
         transport: Some(transport),
