@@ -224,7 +224,7 @@ pub(crate) fn made(actor: &Actor, fd: i32) {
 /// has made it; 0 when it has not: the table knows what is there.
 #[inline(never)]
 pub(crate) fn just_made(actor: &Actor, fd: i32, file_type: u32) -> u64 {
-    let Some(file) = task::file(actor.thread, fd) else {
+    let Some(file) = task::file(actor.files, fd) else {
         return 0;
     };
     let Some(identity) = facts::identity(file) else {
@@ -434,7 +434,7 @@ unsafe extern "C" fn sweep_one(index: u64, context: *mut c_void) -> i64 {
     let flags = match sweeping.why {
         Sweep::Exit => Flags::BY_EXIT,
         Sweep::Range => Flags::BY_RANGE,
-        Sweep::Exec if task::file(actor.thread, fd) == Some(file) => {
+        Sweep::Exec if task::file(actor.files, fd) == Some(file) => {
             // What the new program does with it is its own.
             // SAFETY: map values stay writable.
             unsafe {

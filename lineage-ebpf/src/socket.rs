@@ -78,7 +78,7 @@ pub(crate) fn called(
     result: i64,
     address: &Address,
 ) -> Result<(), Skip> {
-    if let Some(file) = task::file(actor.thread, fd) {
+    if let Some(file) = task::file(actor.files, fd) {
         descriptor::replace(actor, fd, file);
     }
     record(actor, fd, kind, result, address)
@@ -186,7 +186,7 @@ pub(crate) fn tell(
 /// a socket, it says so.
 #[inline(always)]
 pub(crate) fn target<'a>(frame: &Frame, actor: &Actor, fd: i32) -> &'a Target {
-    look(frame.scratch, actor.thread, fd);
+    look(frame.scratch, actor.files, fd);
     // SAFETY: the scratch is ours until the frame is sent, and then until the probe ends: no other
     // is taken that would fill this part.
     unsafe { &(*frame.scratch).target }
@@ -194,11 +194,11 @@ pub(crate) fn target<'a>(frame: &Frame, actor: &Actor, fd: i32) -> &'a Target {
 
 /// Not inlined: its stack is free again afterwards.
 #[inline(never)]
-fn look(scratch: *mut Scratch, thread: Typed, fd: i32) {
+fn look(scratch: *mut Scratch, files: Typed, fd: i32) {
     // SAFETY: the scratch is the caller's.
     let target = unsafe { &mut (*scratch).target };
     target.leads_to = 0;
-    if let Some(file) = task::file(thread, fd)
+    if let Some(file) = task::file(files, fd)
         && let Some(identity) = facts::identity(file)
     {
         target.file = file;

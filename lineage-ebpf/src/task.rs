@@ -19,6 +19,9 @@ pub(crate) struct Actor {
     /// The thread's `struct task_struct`. Kept, because every call of a helper costs as much as
     /// many reads.
     pub(crate) thread: Typed,
+    /// Its `struct files_struct`; null if it has none any more. Kept, because the verifier looks through
+    /// all names of types for each pointer it sees read from a task.
+    pub(crate) files: Typed,
     /// What is remembered of the process.
     pub(crate) task: *mut Task,
 }
@@ -27,8 +30,7 @@ impl Actor {
     /// The current thread, if its process is tracked.
     #[inline(always)]
     pub(crate) fn current() -> Result<Self, Skip> {
-        // SAFETY: takes nothing, and there is always a current task.
-        let thread = unsafe { bpf_get_current_task_btf() as Typed };
+        let thread = current();
         // SAFETY: `thread` is typed; the members are integers.
         let (pid, tid) = unsafe {
             (
@@ -41,11 +43,19 @@ impl Actor {
                 pid,
                 tid,
                 thread,
+                files: files(thread),
                 task,
             }),
             None => Err(Skip::Untracked),
         }
     }
+}
+
+/// The current thread.
+#[inline(always)]
+pub(crate) fn current() -> Typed {
+    // SAFETY: takes nothing, and there is always a current task.
+    unsafe { bpf_get_current_task_btf() as Typed }
 }
 
 /// Process id of the current thread in the initial pid namespace.
@@ -54,12 +64,21 @@ pub(crate) fn current_pid() -> u32 {
     (bpf_get_current_pid_tgid() >> 32) as u32
 }
 
-/// The `struct file` behind a descriptor of `task`.
+/// The `struct files_struct` of `task`; null if it has none.
 #[inline(always)]
-pub(crate) fn file(task: Typed, fd: i32) -> Option<u64> {
-    // SAFETY: `task` is typed; the members are pointers and integers of these types.
+pub(crate) fn files(task: Typed) -> Typed {
+    // SAFETY: `task` is typed; the member is a pointer to a structure.
+    unsafe { typed(task, offset!(task_files)) }
+}
+
+/// The `struct file` behind a descriptor of a `struct files_struct`.
+#[inline(always)]
+pub(crate) fn file(files: Typed, fd: i32) -> Option<u64> {
+    if files.is_null() {
+        return None;
+    }
+    // SAFETY: `files` is typed; the members are pointers and integers of these types.
     unsafe {
-        let files = follow(task, offset!(task_files))?;
         let table = follow(files, offset!(files_fdt))?;
         let max: u32 = typed(table, offset!(fdtable_max_fds));
         if fd as u32 >= max {
@@ -73,12 +92,14 @@ pub(crate) fn file(task: Typed, fd: i32) -> Option<u64> {
     }
 }
 
-/// Whether a descriptor of `task` is closed by an exec.
+/// Whether a descriptor is closed by an exec.
 #[inline(always)]
-pub(crate) fn closes_on_exec(task: Typed, fd: u32) -> Option<bool> {
-    // SAFETY: `task` is typed; the members are pointers and integers of these types.
+pub(crate) fn closes_on_exec(files: Typed, fd: u32) -> Option<bool> {
+    if files.is_null() {
+        return None;
+    }
+    // SAFETY: `files` is typed; the members are pointers and integers of these types.
     let bits: u64 = unsafe {
-        let files = follow(task, offset!(task_files))?;
         let table = follow(files, offset!(files_fdt))?;
         let max: u32 = typed(table, offset!(fdtable_max_fds));
         if fd >= max {
@@ -90,14 +111,11 @@ pub(crate) fn closes_on_exec(task: Typed, fd: u32) -> Option<bool> {
     Some(word >> (fd % 64) & 1 != 0)
 }
 
-/// Whether another thread can open and close descriptors of `task` at the same time.
+/// Whether somebody else can open and close descriptors there at the same time.
 #[inline(always)]
-pub(crate) fn shares_files(task: Typed) -> bool {
-    // SAFETY: `task` is typed; the member is an integer.
-    unsafe {
-        follow(task, offset!(task_files))
-            .is_some_and(|files| typed::<u32>(files, offset!(files_count)) > 1)
-    }
+pub(crate) fn shares_files(files: Typed) -> bool {
+    // SAFETY: `files` is typed; the member is an integer.
+    !files.is_null() && unsafe { typed::<u32>(files, offset!(files_count)) > 1 }
 }
 
 /// Whether the current system call came through the 32-bit compatibility entry.

@@ -1,5 +1,6 @@
 //! Control groups for tests.
 
+use std::ffi::CString;
 use std::fs;
 use std::io;
 use std::os::unix::fs::MetadataExt as _;
@@ -22,7 +23,11 @@ pub struct Group {
 }
 
 /// A hierarchy mounted for a test only.
-struct Hierarchy(TempDir);
+struct Hierarchy {
+    root: TempDir,
+    kind: &'static str,
+    options: CString,
+}
 
 impl Group {
     /// In the unified hierarchy, which is mounted here when it is nowhere.
@@ -43,11 +48,14 @@ impl Group {
         Self::alone("cgroup", &format!("none,name={hierarchy}"), name)
     }
 
-    fn alone(kind: &str, options: &str, name: impl AsRef<Path>) -> Self {
-        let root = tempfile::tempdir().expect("a temporary directory");
-        let options = std::ffi::CString::new(options).expect("no NUL");
-        mount("none", root.path(), kind, MountFlags::empty(), &*options).expect("we are root");
-        Self::make(root.path().join(name), Some(Hierarchy(root)))
+    fn alone(kind: &'static str, options: &str, name: impl AsRef<Path>) -> Self {
+        let hierarchy = Hierarchy {
+            root: tempfile::tempdir().expect("a temporary directory"),
+            kind,
+            options: CString::new(options).expect("no NUL"),
+        };
+        hierarchy.mount();
+        Self::make(hierarchy.root.path().join(name), Some(hierarchy))
     }
 
     fn make(directory: PathBuf, hierarchy: Option<Hierarchy>) -> Self {
@@ -89,8 +97,38 @@ impl Drop for Group {
     }
 }
 
+impl Hierarchy {
+    fn mount(&self) {
+        let flags = MountFlags::empty();
+        mount("none", self.root.path(), self.kind, flags, &*self.options).expect("we are root");
+    }
+
+    fn unmount(&self) {
+        unmount(self.root.path(), UnmountFlags::DETACH).expect("it is mounted");
+    }
+
+    /// Whether it is one of the old ones and still there.
+    fn remains(&self) -> bool {
+        let name = self.options.to_string_lossy();
+        let name = name.strip_prefix("none,").unwrap_or("none at all");
+        let of_this = fs::read_to_string("/proc/self/cgroup").expect("procfs is there");
+        of_this.contains(&format!(":{name}:"))
+    }
+}
+
 impl Drop for Hierarchy {
     fn drop(&mut self) {
-        let _ = unmount(self.0.path(), UnmountFlags::DETACH);
+        self.unmount();
+        // A removed group that was not gone for good yet has kept it: then the next one ends it, once
+        // the group is.
+        let mut looks = 0;
+        wait::until("the end of the hierarchy", || {
+            looks += 1;
+            if looks % 100 == 0 && self.remains() {
+                self.mount();
+                self.unmount();
+            }
+            (!self.remains()).then_some(())
+        });
     }
 }

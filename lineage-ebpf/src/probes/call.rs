@@ -48,7 +48,7 @@ pub(crate) fn returned(actor: &Actor, call: &Returned, action: Action) -> Result
     clear(body, call);
     // SAFETY: the body is ours until the frame is sent.
     unsafe {
-        process(body, actor.thread, shape, action);
+        process(body, actor, shape, action);
         if (*body).other.pid == actor.pid && others_only(action) {
             frame.release();
             return Err(Skip::Untraced);
@@ -72,7 +72,7 @@ pub(crate) fn returned(actor: &Actor, call: &Returned, action: Action) -> Result
             at += len;
         }
     }
-    let (at, flags) = names(&frame, actor.thread, shape, at);
+    let (at, flags) = names(&frame, shape, at);
     let what = What {
         kind: Kind::CALL,
         flags: flags.with(claimed),
@@ -115,19 +115,19 @@ fn clear(body: *mut Call, call: &Returned) {
 
 /// Appends both paths and the text to the frame at `at`; returns where it ends and the flags.
 #[inline(always)]
-fn names(frame: &Frame, thread: Typed, shape: Shape, at: u64) -> (u64, Flags) {
+fn names(frame: &Frame, shape: Shape, at: u64) -> (u64, Flags) {
     let body = frame.body::<Call>();
     let mut at = at;
     // SAFETY: the scratch and the body are ours until the frame is sent.
     unsafe {
         let lens = &raw mut (*body).base_len;
         let which = named(shape.base, shape.name);
-        let mut flags = Flags(name(frame.scratch, thread, which, at, lens) as u16);
+        let mut flags = Flags(name(frame.scratch, which, at, lens) as u16);
         at += u64::from(*lens) + u64::from(*lens.add(1));
 
         let lens = &raw mut (*body).target_base_len;
         let which = named(shape.target_base, shape.target) | SECOND;
-        let met = Flags(name(frame.scratch, thread, which, at, lens) as u16);
+        let met = Flags(name(frame.scratch, which, at, lens) as u16);
         if met.has(Flags::PATH_CUT) {
             flags = flags.with(Flags::TARGET_CUT);
         }
@@ -166,7 +166,7 @@ fn named(base: u8, name: u8) -> u64 {
 ///
 /// Not inlined: its stack is free again afterwards.
 #[inline(never)]
-unsafe fn name(scratch: *mut Scratch, thread: Typed, which: u64, at: u64, lens: *mut u32) -> u64 {
+unsafe fn name(scratch: *mut Scratch, which: u64, at: u64, lens: *mut u32) -> u64 {
     let (base, name) = (which & 0xff, which >> 8 & 0xff);
     if base >= u64::from(Shape::NONE) {
         return 0;
@@ -195,7 +195,7 @@ unsafe fn name(scratch: *mut Scratch, thread: Typed, which: u64, at: u64, lens: 
             return u64::from(Flags::CLAIMED.with(Flags::PATH_CUT).0);
         }
         if first != u32::from(b'/') {
-            let appended = start::append(scratch, thread, dirfd, at);
+            let appended = start::append(scratch, dirfd, at);
             len = mask_frame(appended);
             flags = Flags((appended >> 32) as u16);
             if len != 0 && dirfd != AT_FDCWD && which & SECOND == 0 {
@@ -349,7 +349,7 @@ const PERF_GROUP: u64 = 4;
 
 /// Fills in which process the call is about.
 #[inline(never)]
-unsafe fn process(body: *mut Call, thread: Typed, shape: Shape, action: Action) {
+unsafe fn process(body: *mut Call, actor: &Actor, shape: Shape, action: Action) {
     // SAFETY: the body is the caller's; an argument's position is masked to their number.
     unsafe {
         (*body).other = Other::default();
@@ -369,9 +369,9 @@ unsafe fn process(body: *mut Call, thread: Typed, shape: Shape, action: Action) 
             return;
         }
         let pid = if shape.process & Shape::PIDFD != 0 {
-            task::file(thread, argument).and_then(other::of_file)
+            task::file(actor.files, argument).and_then(other::of_file)
         } else {
-            other::numbered(thread, argument)
+            other::numbered(actor.thread, argument)
         };
         if let Some(pid) = pid {
             other::fill(&raw mut (*body).other, pid);

@@ -56,6 +56,7 @@ fn moved(group: Typed, path: u64, thread: Typed, whole: bool) -> Result<(), Skip
             pid,
             tid,
             thread,
+            files: task::files(thread),
             task,
         })
     })?;

@@ -30,10 +30,10 @@ pub(crate) fn returned(actor: &Actor, call: &Returned) -> Result<(), Skip> {
 /// the new file there, and the old one's totals went out when it was replaced.
 #[inline(always)]
 fn reopened(actor: &Actor, fd: i32) -> bool {
-    if !task::shares_files(actor.thread) {
+    if !task::shares_files(actor.files) {
         return false;
     }
-    match (descriptor::find(actor, fd), task::file(actor.thread, fd)) {
+    match (descriptor::find(actor, fd), task::file(actor.files, fd)) {
         (Some(descriptor), Some(file)) => descriptor::leads_to(actor, descriptor, file),
         _ => false,
     }

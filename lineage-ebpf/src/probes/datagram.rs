@@ -54,7 +54,7 @@ pub(crate) fn is_own_error(actor: &Actor, call: &Returned, action: Action) -> bo
         return false;
     }
     let fd = argument!(call, 0) as i32;
-    let family = task::file(actor.thread, fd).map_or(0, endpoints::family);
+    let family = task::file(actor.files, fd).map_or(0, endpoints::family);
     matches!(family, INET | INET6 | PACKET)
 }
 

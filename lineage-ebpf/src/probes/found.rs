@@ -159,7 +159,7 @@ fn descriptor(look: &Look, fd: u32, file: u64) -> Option<()> {
     look.note_time();
     // Whoever closed or replaced it meanwhile did so before or after that moment, and only after it
     // has a frame of it a later time. What is there now is told when it is used.
-    if task::file(look.thread, fd as i32) != Some(file) {
+    if task::file(task::files(look.thread), fd as i32) != Some(file) {
         return None;
     }
     look.write(kind, flags, table, len);
@@ -174,7 +174,7 @@ fn found_file(look: &Look, fd: u32, file: u64) -> Option<(Flags, u64)> {
     // SAFETY: the scratch is ours.
     unsafe {
         let facts = &mut (*look.scratch).facts;
-        if task::closes_on_exec(look.thread, fd) == Some(true) {
+        if task::closes_on_exec(task::files(look.thread), fd) == Some(true) {
             facts.flags |= CLOSE_ON_EXEC;
         }
         facts.fill(&raw mut (*body).file, fd as i32, path_len);

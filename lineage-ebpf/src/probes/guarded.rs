@@ -11,7 +11,7 @@
 
 use aya_ebpf::{
     EbpfContext,
-    helpers::generated::{bpf_get_current_task_btf, bpf_probe_read_kernel_str, bpf_task_pt_regs},
+    helpers::generated::{bpf_probe_read_kernel_str, bpf_task_pt_regs},
     macros::tracepoint,
     programs::TracePointContext,
 };
@@ -31,7 +31,7 @@ use crate::{
     },
     read::{Typed, follow, offset, typed, user},
     skip::Skip,
-    task::Actor,
+    task::{self, Actor},
 };
 
 /// Where `raw_syscalls:sys_exit` has the number and the result; the agent compares it with the
@@ -44,13 +44,6 @@ const RESULT: usize = 16;
 /// are shorter than [`INTERPRETER_BYTES`]. The kernel drops an event that is larger,
 /// and warns of it once (`perf_trace_buf_alloc`, `kernel/trace/trace_event_perf.c`).
 const NAMES_BYTES_MAX: u32 = 8192;
-
-/// The current task.
-#[inline(always)]
-fn current() -> Typed {
-    // SAFETY: takes nothing, and there is always a current task.
-    unsafe { bpf_get_current_task_btf() as Typed }
-}
 
 /// `raw_syscalls:sys_exit`: `long id`, `long ret`.
 #[tracepoint]
@@ -77,7 +70,7 @@ pub(crate) fn guarded_process_fork(ctx: TracePointContext) -> u32 {
     let Ok(tid) = (unsafe { ctx.read_at::<u32>(offset!(derived.event_child_pid)) }) else {
         return 0;
     };
-    let creator = current();
+    let creator = task::current();
     // SAFETY: a task is typed, and the member is an integer.
     let pid = unsafe { typed(creator, offset!(task_tgid)) };
     match newborn::find(creator, tid) {
@@ -187,7 +180,7 @@ fn image(actor: &Actor, ctx: &TracePointContext) -> Option<Image> {
 /// `sched:sched_process_exit`.
 #[tracepoint]
 pub(crate) fn guarded_process_exit(_ctx: TracePointContext) -> u32 {
-    if let Some(pid) = process_exit::ended(current()) {
+    if let Some(pid) = process_exit::ended(task::current()) {
         // There is one when the process was killed while it executed something.
         let _ = INTERPRETERS.remove(pid);
     }

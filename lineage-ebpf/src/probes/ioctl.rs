@@ -106,7 +106,7 @@ pub(crate) fn cloned(actor: &Actor, call: &Returned) -> Option<(i32, u64)> {
         return None;
     }
     let from = other(call).fd;
-    let file = task::file(actor.thread, from)?;
+    let file = task::file(actor.files, from)?;
     let inode: u64 = untyped(file + offset!(file_inode) as u64)?;
     let size: u64 = untyped(inode + offset!(inode_size) as u64)?;
     if request == CLONE {
@@ -125,7 +125,7 @@ pub(crate) fn cloned(actor: &Actor, call: &Returned) -> Option<(i32, u64)> {
 #[inline(never)]
 fn on_device(actor: &Actor, call: &Returned, request: u32) -> Result<(), Skip> {
     let fd = argument!(call, 0) as i32;
-    let file = task::file(actor.thread, fd).ok_or(Skip::Unreadable)?;
+    let file = task::file(actor.files, fd).ok_or(Skip::Unreadable)?;
     let inode: u64 = untyped(file + offset!(file_inode) as u64).ok_or(Skip::Unreadable)?;
     let mode: u16 = untyped(inode + offset!(inode_mode) as u64).ok_or(Skip::Unreadable)?;
     let class = match u32::from(mode) & FORMAT {

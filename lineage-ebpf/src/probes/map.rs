@@ -298,7 +298,7 @@ fn look(actor: &Actor, scratch: *mut Scratch, asked: &Asked) -> Behind {
         let behind = Behind((*memory).behind);
         if behind == Behind::UNKNOWN
             && asked.fd >= 0
-            && let Some(file) = task::file(actor.thread, asked.fd)
+            && let Some(file) = task::file(actor.files, asked.fd)
             && read(scratch, file)
         {
             return Behind::FILE;

@@ -36,7 +36,7 @@ pub(crate) fn returned(actor: &Actor, call: &Returned, action: Action) -> Result
         let fd = call.result as i32;
         descriptor::made(actor, fd);
         let flags = asked(call, action).flags;
-        if let Some(file) = task::file(actor.thread, fd)
+        if let Some(file) = task::file(actor.files, fd)
             && record_call(actor, fd, file, Kind::FILE_OPEN, flags) != Err(Skip::Unreadable)
         {
             return Ok(());
@@ -56,10 +56,6 @@ pub(crate) fn record(actor: &Actor, fd: i32, file: u64, kind: Kind) -> Result<()
 #[inline(never)]
 fn record_call(actor: &Actor, fd: i32, file: u64, kind: Kind, call_flags: u32) -> Result<(), Skip> {
     let frame = Frame::take(kind)?;
-    if path::set_root(frame.scratch, actor.thread).is_none() {
-        frame.release();
-        return Err(Skip::Unreadable);
-    }
     // SAFETY: the scratch is ours until the frame is sent.
     let target = unsafe { &mut (*frame.scratch).target };
     target.file = file;
@@ -97,7 +93,9 @@ pub(crate) extern "C" fn fill_file(cpu: u32, fd: i32, call_flags: u32) -> u64 {
     unsafe {
         let facts = &raw mut (*scratch).facts;
         let target = &raw mut (*scratch).target;
-        if !(*facts).read((*target).file, (*scratch).walk.root_sb) {
+        if path::set_root(scratch, task::current()).is_none()
+            || !(*facts).read((*target).file, (*scratch).walk.root_sb)
+        {
             return 0;
         }
         (*facts).flags |= call_flags;
@@ -139,7 +137,7 @@ fn claimed(actor: &Actor, call: &Returned, action: Action) -> Result<(), Skip> {
     let (path_len, cut) = copy_user_string(frame.scratch, PATH, asked.path, PATH_BYTES_MAX as u64);
     let is_path = action != Action::MEMFD && action != Action::MEMFD_SECRET;
     let start_len = if is_path && start::is_relative(asked.path) {
-        start::append_whole(frame.scratch, actor.thread, asked.dirfd, PATH + path_len)
+        start::append_whole(frame.scratch, asked.dirfd, PATH + path_len)
     } else {
         0
     };

@@ -303,7 +303,7 @@ unsafe fn descriptor(actor: &Actor, passing: *mut Passing, number: Option<i32>) 
 /// Whether the table has what is at a descriptor.
 #[inline(always)]
 fn is_known(actor: &Actor, fd: i32) -> bool {
-    let file = task::file(actor.thread, fd);
+    let file = task::file(actor.files, fd);
     descriptor::find(actor, fd)
         .is_some_and(|known| file.is_some_and(|file| descriptor::leads_to(actor, known, file)))
 }
@@ -342,7 +342,7 @@ fn finish(actor: &Actor, fd: i32, filled: u64) {
     // SAFETY: the scratch is ours until the frame is sent.
     unsafe {
         let passing = &raw mut (*scratch).passing;
-        let closes = task::closes_on_exec(actor.thread, fd as u32);
+        let closes = task::closes_on_exec(actor.files, fd as u32);
         (*passing).pass.closes_on_exec = u32::from(closes == Some(true));
         // Which descriptor it is, is from the caller's memory also where the kernel wrote it there.
         let flags = Flags((filled >> 32) as u16).with(Flags::CLAIMED);
@@ -358,7 +358,7 @@ fn finish(actor: &Actor, fd: i32, filled: u64) {
         );
         let sent = frame.send(actor, what, len);
         let target = &raw const (*scratch).target;
-        let leads = task::file(actor.thread, fd) == Some((*target).file);
+        let leads = task::file(actor.files, fd) == Some((*target).file);
         if (*passing).pass.sends == 0 && leads {
             descriptor::remember(actor, fd, &*target, &sent);
         }
@@ -373,12 +373,11 @@ unsafe fn file(frame: &Frame, actor: &Actor, fd: i32) -> (u64, Flags) {
     // SAFETY: the scratch is the caller's.
     unsafe {
         let scratch = frame.scratch;
-        (*scratch).target.file = task::file(actor.thread, fd).unwrap_or(0);
-        let known = path::set_root(scratch, actor.thread).is_some();
-        let filled = if known && (*scratch).target.file != 0 {
-            open::fill_file((*scratch).cpu, fd, 0)
-        } else {
+        (*scratch).target.file = task::file(actor.files, fd).unwrap_or(0);
+        let filled = if (*scratch).target.file == 0 {
             0
+        } else {
+            open::fill_file((*scratch).cpu, fd, 0)
         };
         if filled == 0 {
             nothing(body, fd);

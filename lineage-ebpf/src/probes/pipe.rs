@@ -54,7 +54,7 @@ fn inode(actor: &Actor, fd: i32) -> u64 {
 #[inline(never)]
 fn end(actor: &Actor, fd: i32) -> Result<(), Skip> {
     descriptor::made(actor, fd);
-    let file = task::file(actor.thread, fd).ok_or(Skip::Unreadable)?;
+    let file = task::file(actor.files, fd).ok_or(Skip::Unreadable)?;
     open::record(actor, fd, file, Kind::FILE_OPEN)
 }
 

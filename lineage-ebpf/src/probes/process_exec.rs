@@ -244,7 +244,7 @@ pub(crate) fn failed(actor: &Actor, call: &Returned, action: Action) -> Result<(
     let frame = Frame::take(Kind::EXEC)?;
     let scratch = frame.scratch;
     let start_len = if start::is_relative(path) {
-        start::append_whole(scratch, actor.thread, dirfd, STRINGS)
+        start::append_whole(scratch, dirfd, STRINGS)
     } else {
         0
     };

@@ -109,7 +109,7 @@ pub(crate) fn message(actor: &Actor, call: &Returned, action: Action) -> Result<
 /// [`Skip::News`] when they are the first or otherwise news, for [`report`] to record.
 #[inline(never)]
 pub(crate) fn moved(actor: &Actor, moved: &Moved) -> Result<(), Skip> {
-    let file = task::file(actor.thread, moved.fd).ok_or(Skip::Unreadable)?;
+    let file = task::file(actor.files, moved.fd).ok_or(Skip::Unreadable)?;
     let known = match known(actor, moved.fd, file) {
         Some(known) => known,
         None => used_first(actor, moved.fd, file)?,
@@ -274,7 +274,7 @@ fn record_news(actor: &Actor, moved: &Moved, known: *mut Descriptor) -> Result<(
     let way = moved.way;
     // Another thread may have closed it meanwhile: the memory of its file may be another's then.
     // SAFETY: map values stay readable.
-    let there = task::file(actor.thread, moved.fd) == Some(unsafe { (*known).file });
+    let there = task::file(actor.files, moved.fd) == Some(unsafe { (*known).file });
     // SAFETY: map values stay writable.
     unsafe {
         let used = fetch_or_half(&raw mut (*known).used, way);
