@@ -118,8 +118,10 @@ pub enum Command {
     /// Show the process tree with what each process did.
     ///
     /// Each process with its program, how long it ran and how it ended; below it what it was before (⇐),
-    /// its connections (→ to, ← from, on) and the files worth naming: changed, refused, secret by
-    /// their name, or data. Libraries, locales and other parts of the system are only counted.
+    /// its connections (→ to, ← from, on, ↔ a pair, · without an address), what else it did to itself, to
+    /// other processes and to names of files (!, more of it with `ls`), and the files worth naming: opened
+    /// to be read (r) or written (w), refused (✗), secret by their name, or data. Libraries, locales and
+    /// other parts of the system are only counted.
     Tree(Tree),
     /// Make and show the keys that sign evidence on this host.
     #[command(subcommand)]
@@ -270,8 +272,8 @@ pub struct Verify {
     #[arg(long, value_name = "KEY-OR-ROOT", required = true)]
     pub trust: Vec<String>,
 
-    /// Demand more: sealed, pinned (an epoch root, not only the host key), witnessed, no-loss,
-    /// original (every Parquet file the one the recorder wrote, byte for byte).
+    /// Demand more: sealed, pinned (an epoch root, not only the host key), witnessed, no-loss (and
+    /// sealed), original (every Parquet file the one the recorder wrote, byte for byte).
     #[arg(long, value_name = "WHAT", value_delimiter = ',')]
     pub require: Vec<String>,
 

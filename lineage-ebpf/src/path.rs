@@ -140,9 +140,20 @@ pub(crate) fn append_here(scratch: *mut Scratch, at: u64, mnt: u64, dentry: u64)
         if (*walk).ended == 0 {
             flags = flags.with(Flags::PATH_CUT);
         }
+        if flags.has(Flags::PATH_CUT) {
+            // Else what is left would look like a path from the root on.
+            let end = mask_frame((*walk).at);
+            let to = (&raw mut (*scratch).frame).cast::<u8>().add(end as usize);
+            store(to, CUT);
+            (*walk).at = end + CUT_BYTES;
+        }
         (mask_frame((*walk).at) - at, flags)
     }
 }
+
+/// What stands for the directories that a path is cut at: a component, with its NUL.
+const CUT: u64 = u64::from_ne_bytes(*b"\xe2\x80\xa6\0\0\0\0\0");
+const CUT_BYTES: u64 = 4;
 
 /// Most steps: every component, and for each some mounts on top of one another.
 const STEPS_MAX: u32 = 2 * PATH_COMPONENTS_MAX as u32;

@@ -79,8 +79,9 @@ fn ends_that_were_written_over_are_not_believed() {
          close @a close @r close @w exit 0",
     );
     let lies = json!({ "origin": "claimed", "result": 0, "fd": null, "ino": null });
-    assert!(!run.rows.all("net.pair", &lies).is_empty());
-    assert!(!run.rows.all("file.open", &lies).is_empty());
+    // Which of them the other thread is in time for is up to the kernel.
+    let pairs = run.rows.all("net.pair", &lies).len();
+    assert!(pairs + run.rows.all("file.open", &lies).len() > 0);
     for kind in ["net.close", "file.close"] {
         run.rows.none(kind, &json!({ "closed_by": "replace" }));
     }

@@ -12,6 +12,7 @@ use crate::{
     cli,
     lineage::recognise::{BUILT_IN, Label},
     recorder::recognisers::Files,
+    review::text,
 };
 
 /// Runs `lineage recognisers`.
@@ -31,7 +32,11 @@ pub(super) fn run(options: &cli::Recognisers) -> anyhow::Result<ExitCode> {
     let mut written = Ok(());
     for label in labels {
         let digest = if label.digest { " [digest]" } else { "" };
-        let line = format!("{:<width$}  {}{digest}", label.name, label.doc);
+        let line = format!(
+            "{:<width$}  {}{digest}",
+            label.name,
+            text::shown(&label.doc)
+        );
         written = written.and_then(|()| writeln!(out, "{}", line.trim_end()));
     }
     screen::ending(written)

@@ -67,6 +67,10 @@ pub const BLIND_SPOTS: &[BlindSpot] = &[
         doc: "Which of several reads or writes through one descriptor moved what: the first is recorded, and the first after others changed the file or read what was written. Of changes by processes that are not recorded, or through mappings, those are not noticed that leave the time of the last change as it was (several in one clock tick, or a time that was set), and those that came before a write through the same descriptor. Reads and writes that overlap are in the order in which they returned. Of one descriptor there are at most 64 records of uses at once and then one in each clock tick: the bytes of those left out are in the total at its close. A call that fails after it moved something, because it could not write down an address or a position, counts as one that moved nothing; so does one whose descriptor another thread has closed meanwhile.",
     },
     BlindSpot {
+        name: "failed-transfers",
+        doc: "Reads, writes, and messages without an address that failed: they have no record. Whether a connection came about that its caller did not wait for (EINPROGRESS): what moved through it is seen.",
+    },
+    BlindSpot {
         name: "before-attach",
         doc: "What an attached process did before recording reached it: what it was and had then is recorded.",
     },

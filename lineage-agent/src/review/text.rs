@@ -174,6 +174,12 @@ pub(super) fn short_digest(digest: &str) -> &str {
 /// Hex digits of a digest that are shown.
 const SHORT_DIGITS: usize = 12;
 
+/// What a detail says in words.
+pub(super) fn what(detail: &str) -> Option<String> {
+    let detail: serde_json::Value = serde_json::from_str(detail).ok()?;
+    Some(detail.get("what")?.as_str()?.to_owned())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

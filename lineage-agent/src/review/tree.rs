@@ -4,6 +4,7 @@
 //! `PROCESSES_MAX` processes; what is kept of a process is bounded too, and what is left out is
 //! counted and said. So the size of the evidence does not matter.
 
+mod acts;
 mod details;
 mod digests;
 mod draw;
@@ -16,7 +17,7 @@ mod tests;
 mod usage;
 
 use std::borrow::Cow;
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::io::{self, Write};
 use std::sync::Arc;
 
@@ -34,6 +35,9 @@ const PROCESSES_MAX: usize = 100_000;
 
 /// Open descriptors remembered at one time, to give their bytes to the right file.
 const HANDLES_MAX: usize = 262_144;
+
+/// Kinds of what is missing that are told.
+const MISSING_MAX: usize = 16;
 
 /// Microseconds of a day.
 const DAY_US: i64 = 86_400_000_000;
@@ -96,6 +100,8 @@ pub struct Tree {
     digests: Digests,
     /// Frames the kernel lost.
     lost: u64,
+    /// What else is missing, in words.
+    missing: BTreeSet<String>,
 }
 
 /// What is known of one lineage as a whole.
@@ -134,6 +140,7 @@ impl Tree {
             handles: HashMap::new(),
             digests: Digests::default(),
             lost: 0,
+            missing: BTreeSet::new(),
         }
     }
 
@@ -148,7 +155,7 @@ impl Tree {
     pub fn record(&mut self, record: &Record<'_>) {
         let kind = record.kind.unwrap_or_default();
         if kind == kinds::EVIDENCE_LOSS {
-            self.lost += record.lost_count.unwrap_or_default();
+            self.loss(record);
         }
         let Some(lineage) = self.lineage(record) else {
             return;
@@ -200,7 +207,17 @@ impl Tree {
                 }
             }
             kinds::FILE_CLOSE | kinds::NET_CLOSE => self.close(record),
-            _ => {}
+            _ => self.act(record, acting),
+        }
+    }
+
+    fn loss(&mut self, record: &Record<'_>) {
+        let count = record.lost_count.unwrap_or_default();
+        self.lost = self.lost.saturating_add(count);
+        if let Some(what) = record.detail.and_then(text::what)
+            && self.missing.len() < MISSING_MAX
+        {
+            self.missing.insert(what);
         }
     }
 
@@ -385,6 +402,12 @@ impl Tree {
         if let Some(socket) = process.sockets.add(record) {
             self.remember(record, acting, Handle::Socket(socket));
         }
+    }
+
+    fn act(&mut self, record: &Record<'_>, acting: usize) {
+        let process = &mut self.processes[acting];
+        process.failures += u64::from(failed(record));
+        process.acts.add(record);
     }
 
     fn remember(&mut self, record: &Record<'_>, acting: usize, handle: Handle) {

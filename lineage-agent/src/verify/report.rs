@@ -78,7 +78,7 @@ pub enum Requirement {
     Pinned,
     /// A trusted witness cosigned the newest checkpoint.
     Witnessed,
-    /// Nothing was lost.
+    /// Nothing was lost, and everything is sealed, so that this is said.
     NoLoss,
     /// Every file is the one the recorder wrote, byte for byte.
     Original,
@@ -111,7 +111,11 @@ impl Requirement {
             Self::Sealed => none(&|finding| matches!(finding.code, Code::Unsealed | Code::LogOpen)),
             Self::Pinned => hosts.iter().all(|host| host.pin == Pin::EpochRoot),
             Self::Witnessed => hosts.iter().all(|host| host.cosignatures > 0),
-            Self::NoLoss => none(&|finding| finding.code.severity() == Severity::Loss),
+            // What a log that has not ended lost is not said yet.
+            Self::NoLoss => {
+                Self::Sealed.is_met(hosts, findings)
+                    && none(&|finding| finding.code.severity() == Severity::Loss)
+            }
             Self::Original => none(&|finding| finding.code == Code::ReEncoded),
         }
     }

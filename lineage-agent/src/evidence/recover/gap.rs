@@ -20,7 +20,10 @@ impl Gap {
             segment: last.head.segment,
             discarded: last.discarded,
             seq: last.head.first + last.count,
-            time_ns: last.closed,
+            // Records can be newer than the last commitment, from which the manifest has its time.
+            time_ns: last
+                .times
+                .map_or(last.closed, |times| last.closed.max(times.1)),
         })
     }
 

@@ -37,7 +37,10 @@ fn record(host: &Host, steps: Arc<dyn Steps>, die_after: Option<u64>) {
     let commit = |writer: &mut Writer| {
         writer.commit(&Counters::default()).unwrap();
         let done = writer.next_seq();
-        std::fs::write(host.path.join("committed"), done.to_string()).unwrap();
+        // Whole or not at all: it dies at any moment.
+        let (new, place) = (host.path.join("committing"), host.path.join("committed"));
+        std::fs::write(&new, done.to_string()).unwrap();
+        std::fs::rename(new, place).unwrap();
         if die_after.is_some_and(|limit| done >= limit) {
             appended(writer, &host.clock, 1000);
             die();

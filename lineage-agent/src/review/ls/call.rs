@@ -15,20 +15,17 @@ pub(super) fn push(line: &mut Line, record: &Record<'_>) {
         line.push(Style::Change, Fit::Shorten, whole_path(record.dir, path));
     }
     if let Some(target) = record.target {
-        // Of what is shared the other file is where it comes from.
-        let arrow = if record.kind == Some(kinds::FILE_IOCTL) {
-            "←"
-        } else {
-            "→"
+        // Of what is shared or mounted the other one is where it comes from, and what is mounted need
+        // not be a file.
+        let (arrow, dir) = match record.kind {
+            Some(kinds::FILE_IOCTL) => ("←", record.target_dir),
+            Some(kinds::FILE_MOUNT) => ("←", None),
+            _ => ("→", record.target_dir),
         };
         line.push(Style::Dim, Fit::Keep, arrow);
-        let target = whole_path(record.target_dir, target);
-        line.push(Style::Change, Fit::Shorten, target);
+        line.push(Style::Change, Fit::Shorten, whole_path(dir, target));
     }
-    if let Some(pid) = record.target_pid {
-        line.push(Style::Dim, Fit::Keep, "→");
-        line.push(Style::Change, Fit::Keep, format!("process {pid}"));
-    }
+    target(line, record);
     if let Some(count) = record.count.filter(|count| *count > 1) {
         line.push(Style::Plain, Fit::Keep, format!("{count} times"));
     }
@@ -38,16 +35,52 @@ pub(super) fn push(line: &mut Line, record: &Record<'_>) {
     if let Some(mode) = record.mode.filter(|_| record.ino.is_none()) {
         line.push(Style::Dim, Fit::Keep, format!("{mode:04o}"));
     }
+    let mut told = became(record);
     let detail = record.detail.map(serde_json::from_str);
-    if let Some(Ok(Value::Object(told))) = detail {
-        let told: Vec<String> = told
-            .iter()
-            .map(|(name, value)| format!("{name}={}", plain(value)))
-            .collect();
+    if let Some(Ok(Value::Object(detail))) = detail {
+        let detail = detail.iter().filter(|(_, value)| !is_empty(value));
+        told.extend(detail.map(|(name, value)| format!("{name}={}", plain(value))));
+    }
+    if !told.is_empty() {
         line.push(Style::Plain, Fit::Shorten, told.join(" "));
     }
     if let Some(call) = record.call {
         line.push(Style::Dim, Fit::Drop, call);
+    }
+}
+
+/// What the process became by the call, of what has a column.
+fn became(record: &Record<'_>) -> Vec<String> {
+    let columns = match record.kind {
+        Some(kinds::PROCESS_NAMESPACE) => vec![
+            ("mnt_ns", record.mnt_ns),
+            ("net_ns", record.net_ns),
+            ("user_ns", record.user_ns),
+        ],
+        Some(kinds::PROCESS_CREDENTIALS) => vec![
+            ("uid", record.uid),
+            ("gid", record.gid),
+            ("euid", record.euid),
+            ("egid", record.egid),
+        ],
+        _ => Vec::new(),
+    };
+    let known = columns.into_iter();
+    known
+        .filter_map(|(name, value)| Some(format!("{name}={}", value?)))
+        .collect()
+}
+
+/// Whether there is nothing to tell.
+fn is_empty(value: &Value) -> bool {
+    value.as_array().is_some_and(Vec::is_empty)
+}
+
+/// Adds the process that a file stands for.
+pub(super) fn target(line: &mut Line, record: &Record<'_>) {
+    if let Some(pid) = record.target_pid {
+        line.push(Style::Dim, Fit::Keep, "→");
+        line.push(Style::Change, Fit::Keep, format!("process {pid}"));
     }
 }
 

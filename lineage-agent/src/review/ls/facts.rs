@@ -184,6 +184,7 @@ fn file(line: &mut Line, record: &Record<'_>) {
         Style::Plain
     };
     line.push(style, Fit::Shorten, record.path.unwrap_or("?"));
+    call::target(line, record);
     on_host(line, record);
     if let Some(flags) = flags {
         // What may happen to the file is always shown, the rest where there is room.
@@ -334,16 +335,19 @@ pub(super) fn failure(line: &mut Line, record: &Record<'_>) {
 }
 
 fn loss(line: &mut Line, record: &Record<'_>) {
-    let mut what = counted(record.lost_count.unwrap_or_default(), "frame", "frames");
-    if let Some(cpu) = record.cpu {
-        let _ = write!(what, " of CPU {cpu}");
+    if let Some(count) = record.lost_count.filter(|count| *count > 0) {
+        let mut what = counted(count, "frame", "frames");
+        if let Some(cpu) = record.cpu {
+            let _ = write!(what, " of CPU {cpu}");
+        }
+        if let Some(first) = record.lost_first {
+            let _ = write!(what, ", from number {first}");
+        }
+        line.push(Style::Bad, Fit::Keep, what);
     }
-    if let Some(first) = record.lost_first {
-        let _ = write!(what, ", from number {first}");
-    }
-    line.push(Style::Bad, Fit::Keep, what);
     if let Some(detail) = record.detail {
-        line.push(Style::Plain, Fit::Shorten, detail);
+        let what = text::what(detail);
+        line.push(Style::Bad, Fit::Shorten, what.as_deref().unwrap_or(detail));
     }
 }
 

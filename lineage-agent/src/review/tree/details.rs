@@ -4,6 +4,7 @@ use std::io::{self, Write};
 
 use super::super::line::{Fit, Style};
 use super::super::text;
+use super::acts::Act;
 use super::digests::FileId;
 use super::draw::Drawing;
 use super::files::{self, FileLine};
@@ -27,6 +28,7 @@ impl<W: Write> Drawing<'_, '_, W> {
             let count = unnamed + process.sockets.more;
             self.more(above, count, "connection", "connections")?;
         }
+        self.acts(process, above)?;
         let lines = files::lines(process, self.tree.options.all);
         for line in lines.iter().take(files_max) {
             self.line.push(Style::Dim, Fit::Keep, above);
@@ -39,6 +41,22 @@ impl<W: Write> Drawing<'_, '_, W> {
             self.more(above, unnamed, "file", "files")?;
         }
         Ok(())
+    }
+
+    /// What else the process did, by the last part of the kinds.
+    fn acts(&mut self, process: &Process, above: &str) -> io::Result<()> {
+        if process.acts.named.is_empty() {
+            return Ok(());
+        }
+        self.line.push(Style::Dim, Fit::Keep, above);
+        self.line.join(Style::Dim, Fit::Keep, "! ");
+        let mut told: Vec<String> = process.acts.named.iter().map(act).collect();
+        if process.acts.more > 0 {
+            told.push(format!("{} more", process.acts.more));
+        }
+        let shown = told.join(", ");
+        self.line.push(Style::Change, Fit::Shorten, shown);
+        self.end()
     }
 
     /// What the process was before its present program, the latest first: by name, without the
@@ -145,7 +163,12 @@ impl<W: Write> Drawing<'_, '_, W> {
         }
         let quiet = socket.bytes_read == 0 && socket.bytes_written == 0;
         if quiet && socket.direction != Direction::On && socket.error.is_none() {
-            self.line.push(Style::Dim, Fit::Drop, "no data");
+            let what = if socket.unsettled {
+                "no answer seen"
+            } else {
+                "no data"
+            };
+            self.line.push(Style::Dim, Fit::Drop, what);
         }
         self.usage(
             socket.error,
@@ -172,4 +195,23 @@ impl<W: Write> Drawing<'_, '_, W> {
             }
         }
     }
+}
+
+fn act(act: &Act) -> String {
+    let mut told = act.kind.rsplit('.').next().unwrap_or_default().to_owned();
+    if let Some(pid) = act.target {
+        told.push_str(&format!(" {pid}"));
+    }
+    if let Some(result) = act.error {
+        let number = result.saturating_neg();
+        told.push(' ');
+        match names::errno(number) {
+            Some(name) => told.push_str(name),
+            None => told.push_str(&format!("error {number}")),
+        }
+    }
+    if act.times > 1 {
+        told.push_str(&format!(" ×{}", act.times));
+    }
+    told
 }

@@ -38,6 +38,11 @@ pub(super) fn write(tree: &Tree, out: &mut impl Write, screen: Screen) -> io::Re
         drawing.line.push(Style::Bad, Fit::Keep, lost);
         drawing.end()?;
     }
+    for what in &tree.missing {
+        let said = format!("something is missing: {what}");
+        drawing.line.push(Style::Bad, Fit::Shorten, said);
+        drawing.end()?;
+    }
     Ok(())
 }
 

@@ -4,6 +4,7 @@ use std::io::{self, Write};
 
 use serde_json::{Value, json};
 
+use super::acts::Act;
 use super::process::{Ending, Process};
 use super::usage::{Direction, FileUse, SocketUse};
 use super::{Lineage, Tree};
@@ -85,6 +86,17 @@ fn process(tree: &Tree, process: &Process) -> Value {
         "further_files": process.files.more,
         "connections": process.sockets.named.iter().map(socket).collect::<Vec<_>>(),
         "further_connections": process.sockets.more,
+        "acts": process.acts.named.iter().map(act).collect::<Vec<_>>(),
+        "further_acts": process.acts.more,
+    })
+}
+
+fn act(act: &Act) -> Value {
+    json!({
+        "kind": &*act.kind,
+        "target_pid": act.target,
+        "error": act.error,
+        "times": act.times,
     })
 }
 

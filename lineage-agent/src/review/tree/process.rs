@@ -6,6 +6,7 @@ use std::sync::Arc;
 use serde_json::Value;
 
 use super::super::text;
+use super::acts::Acts;
 use super::digests::FileId;
 use super::notable::Class;
 use super::usage::{FileUse, Files, Sockets};
@@ -63,6 +64,7 @@ pub(super) struct Process {
     pub(super) children: Vec<usize>,
     pub(super) files: Files,
     pub(super) sockets: Sockets,
+    pub(super) acts: Acts,
     pub(super) opens: u64,
     pub(super) failures: u64,
     pub(super) failed_execs: u64,
@@ -107,6 +109,7 @@ impl Process {
             children: Vec::new(),
             files: Files::default(),
             sockets: Sockets::default(),
+            acts: Acts::default(),
             opens: 0,
             failures: 0,
             failed_execs: 0,
@@ -164,6 +167,7 @@ impl Process {
             && self.namespaces.is_empty()
             && self.sockets.named.is_empty()
             && self.files.named.is_empty()
+            && self.acts.named.is_empty()
             && self.opens == 0
             && self.failures == 0
     }
@@ -186,6 +190,7 @@ impl Process {
             && self.programs.len() <= 1
             && self.sockets.named.is_empty()
             && self.files.named.is_empty()
+            && self.acts.named.is_empty()
     }
 }
 

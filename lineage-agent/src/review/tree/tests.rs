@@ -283,3 +283,40 @@ fn sockets_without_a_connection_are_shown_too() {
         assert!(drawn.contains(line), "{line} in {drawn}");
     }
 }
+
+#[test]
+fn what_else_a_process_did_stands_in_one_line() {
+    let mut story = Story::new(TreeOptions::default());
+    story.exec(10, "/usr/bin/python3", r#"["python3"]"#);
+    let of = |call, target_pid, result| Record {
+        call: Some(call),
+        target_pid,
+        result: Some(result),
+        ..Record::default()
+    };
+    story.tell(kinds::FILE_RENAME, 10, of("rename", None, 0));
+    story.tell(kinds::FILE_RENAME, 10, of("renameat2", None, 0));
+    story.tell(kinds::PROCESS_SIGNAL, 10, of("kill", Some(7), 0));
+    story.tell(kinds::PROCESS_SIGNAL, 10, of("kill", Some(1), -1));
+    // Told otherwise, or of no weight.
+    story.tell(kinds::FILE_MAP, 10, of("mmap", None, 0));
+    story.tell(kinds::FILE_READ, 10, Record::default());
+    let drawn = story.drawn();
+    let line = "!  rename ×2, signal 7, signal 1 EPERM\n";
+    assert!(drawn.contains(line), "{drawn}");
+}
+
+#[test]
+fn what_is_missing_is_said_in_words() {
+    let mut story = Story::new(TreeOptions::default());
+    story.exec(10, "/usr/bin/true", r#"["true"]"#);
+    story.tree.record(&Record {
+        kind: Some(kinds::EVIDENCE_LOSS),
+        lost_count: Some(0),
+        detail: Some(r#"{"what":"the recorder ended without closing","segment":0}"#),
+        ..Record::default()
+    });
+    let drawn = story.drawn();
+    let line = "\nsomething is missing: the recorder ended without closing\n";
+    assert!(drawn.ends_with(line), "{drawn}");
+}

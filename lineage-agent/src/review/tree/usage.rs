@@ -74,6 +74,8 @@ pub(super) struct SocketUse {
     pub(super) end: Box<str>,
     /// Others can connect to it.
     pub(super) listens: bool,
+    /// Whether a connection came about was not waited for.
+    pub(super) unsettled: bool,
     pub(super) transport: Box<str>,
     pub(super) times: u64,
     pub(super) bytes_read: u64,
@@ -91,6 +93,11 @@ impl Files {
         let class = match record.recognised {
             Some(_) => class.max(Class::Recognised),
             None => class,
+        };
+        // The memory of another process.
+        let class = match record.target_pid {
+            Some(_) if path.ends_with("/mem") => Class::Sensitive,
+            _ => class,
         };
         if class == Class::Ordinary && !all {
             return None;
@@ -159,6 +166,7 @@ impl Sockets {
                     direction,
                     end: end.into(),
                     listens: false,
+                    unsettled: false,
                     transport: transport.into(),
                     times: 0,
                     bytes_read: 0,
@@ -175,6 +183,7 @@ impl Sockets {
         let socket = &mut self.named[index];
         let listens = record.kind == Some(kinds::NET_LISTEN);
         socket.listens |= listens && error.is_none();
+        socket.unsettled |= error.is_none() && record.result.is_some_and(|result| result < 0);
         // A socket that listens was bound before, by itself at the latest.
         socket.times += u64::from(!listens || socket.times == 0);
         if error.is_some() {
