@@ -7,7 +7,7 @@ Recomputes every record root, manifest link, log root, epoch root and signature,
 nobody signed, and exits as the document says. Left to `lineage verify` are witnesses, rules about contents that only the
 signer could have broken (order of times, counters, lineages), and what pyarrow does not tell of a rewritten Parquet file.
 """
-import base64, datetime, hashlib, os, pathlib, re, stat, struct, sys
+import base64, datetime, hashlib, itertools, os, pathlib, re, stat, struct, sys
 import nacl.signing, segment
 from blake3 import blake3
 
@@ -147,8 +147,7 @@ class Host:
             self.attempt(f"log/checkpoints/{index + 1}", self.checkpoint, index + 1, 2)
         for m in list(self.manifests.values()):
             self.attempt(f"segment {m['segment']}", self.segment, m)
-        if self.size or name in self.files:
-            self.checkpoint(name, self.size, 102)
+        return (self.size or name in self.files) and self.checkpoint(name, self.size, 102)
     def segment(self, name, m):  # the record root over the rows of the Parquet file, and over the blocks
         path, leaves = parquet_path(m), []
         need(m.get("parquet", (path,))[0] == path, "another path in the manifest")
@@ -168,8 +167,7 @@ class Host:
         while len(data) - at >= 9:
             length, kind = struct.unpack_from("<IB", data, at)
             payload, check = data[at + 5:at + 5 + length], data[at + 5 + length:at + 9 + length]
-            if length > 1 << 20 or not 1 <= kind <= 3 or keyed(K_LEAF, payload)[:4] != check:
-                break
+            if length > 1 << 20 or not 1 <= kind <= 3 or keyed(K_LEAF, payload)[:4] != check: break
             need((kind == 1) == (at == 0) and "seal" not in commit, "frames out of order")
             at += 9 + length
             if kind == 1:
@@ -178,8 +176,7 @@ class Host:
                 need([head["origin"], head["segment"], head["first"]] == place, "of another place")
                 key = need(self.epoch.get(head["epoch"]), f"key of epoch {head['epoch']} is missing", "INCOMPLETE")["key"]
                 told = {"origin": head["origin"], "segment": number, "header": blake3(payload).hexdigest()}
-            elif kind == 2:
-                leaves.append(keyed(K_LEAF, payload))
+            elif kind == 2: leaves.append(keyed(K_LEAF, payload))
             else:
                 commit, told = parse(payload[64:]), told | {"count": len(leaves), "root": root(leaves, record_node).hex()}
                 need(commit | told == commit and verifies(key, payload[64:], payload[:64]), "a false commit")
@@ -188,13 +185,16 @@ class Host:
             signed = any(verifies(epoch["key"], data[start + 64:end], data[start:start + 64]) for epoch in self.epoch.values())
             need(not signed, "damage before a commit")
         self.manifests[number], self.proven = head | commit, self.proven + commit.get("count", 0)
-        if f"manifests/{number:010}" in self.files:
-            self.leaves.append(sha(b"\0", self.read(f"manifests/{number:010}")))
-        if "seal" in commit and parquet_path(head) in self.files:
-            self.segment(name, head | commit)
+        self.leaves += [sha(b"\0", self.read(name)) for name in [f"manifests/{number:010}"] if name in self.files]
+        return "seal" in commit and parquet_path(head) in self.files and self.segment(name, head | commit)
     def tile(self, name, level, index, width):
         spans = [slice(at << 8 * level, at + 1 << 8 * level) for at in range(256 * index, 256 * index + width)]
         need(self.read(name) == b"".join(root(self.leaves[span], log_node) for span in spans), "other hashes")
+    def artifact(self, name, named):  # the environment that a context names is named, too, and what that names
+        text = self.read(name, 1 << 24)
+        parts = re.findall(rb'"(?:environment|mounts)":"[0-9a-f]{64}"|"recognisers":\[[^]]*\]', text)
+        need(blake3(text).hexdigest() == name[10:], "another document")
+        named += {f"artifacts/{digest}" for digest in re.findall("[0-9a-f]{64}", str(parts))} - set(named)
     def rest(self, name):  # steps 7 to 9, tiles and losses
         end = self.size
         while f"spool/{end:010}.spool" in self.files:
@@ -204,9 +204,9 @@ class Host:
             widths = self.numbers(re.escape(tile_path(level, index, 1))[:-1] + r"(\d{1,2}|1\d\d|2[0-4]\d|25[0-5])")
             for width in {min(256, (self.size >> 8 * level) - 256 * index), *widths}:
                 self.attempt(tile_path(level, index, width), self.tile, level, index, width)
-        contexts = {f"artifacts/{context}" for m in self.manifests.values() for context in m.get("context", [])}
-        for artifact in contexts | {path for path in self.files if re.fullmatch("artifacts/[0-9a-f]{64}", path)}:
-            self.attempt(artifact, lambda path: need(blake3(self.read(path, 1 << 24)).hexdigest() == path[10:], "another document"))
+        named = list({f"artifacts/{context}" for m in self.manifests.values() for context in m.get("context", [])})
+        for path in itertools.chain(named, [path for path in self.files if re.fullmatch("artifacts/[0-9a-f]{64}", path)]):
+            self.attempt(path, self.artifact, named)
         for m in self.manifests.values():
             cpus = parse(self.read(f"artifacts/{m['counters']}", 1 << 24)) if "counters" in m else m
             lost = any(any(cpu[2:6]) or any(cpu[8::3]) for cpu in cpus.get("cpu", []))

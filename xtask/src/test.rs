@@ -37,11 +37,7 @@ pub(crate) fn run(args: &[String]) -> Result<()> {
     )?;
     venv()?;
     // The live tests run also when a machine failed: whoever waits for both wants to know both.
-    let machines = if with_vm {
-        vm::matrix(&vm::Options::default())
-    } else {
-        Ok(())
-    };
+    let machines = if with_vm { vm::usual() } else { Ok(()) };
     live(for_cargo)?;
     machines
 }

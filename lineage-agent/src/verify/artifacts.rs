@@ -2,6 +2,8 @@
 
 use std::collections::BTreeSet;
 
+use serde::Deserialize;
+
 use super::access::HostDir;
 use super::finding::{Code, Finding};
 use super::findings::Findings;
@@ -29,26 +31,51 @@ pub(super) fn read(dir: &HostDir, wanted: &Hash) -> Result<Vec<u8>, Finding> {
         .found(hex(&found)))
 }
 
-/// Checks every artifact that is named and every one that is there. Returns how many are good.
+/// Checks every artifact that is named, by manifests or by artifacts that are, and every one that is
+/// there. Returns how many are good.
 pub(super) fn check(dir: &HostDir, named: &BTreeSet<Hash>, findings: &mut Findings) -> usize {
-    let mut unnamed = BTreeSet::new();
-    for name in dir.names("artifacts") {
-        match parse_hex(&name) {
-            Some(digest) if named.contains(&digest) => {}
-            Some(digest) => drop(unnamed.insert(digest)),
-            None => leftovers::unknown(dir, format!("artifacts/{name}"), findings),
-        }
-    }
     let mut good = 0;
-    for digest in named.union(&unnamed) {
-        match read(dir, digest) {
-            Ok(_) => good += 1,
-            // A link or special file is no artifact, and nothing asks for one of this name.
-            Err(finding) if finding.code == Code::FileMissing && unnamed.contains(digest) => {
-                leftovers::unknown(dir, path(digest), findings);
+    let mut named = named.clone();
+    let mut pending = named.clone();
+    while let Some(digest) = pending.pop_first() {
+        match read(dir, &digest) {
+            Ok(document) => {
+                good += 1;
+                let new = references(&document).filter(|digest| named.insert(*digest));
+                pending.extend(new);
             }
             Err(finding) => findings.push(finding),
         }
     }
+    for name in dir.names("artifacts") {
+        match parse_hex(&name) {
+            Some(digest) if named.contains(&digest) => {}
+            Some(digest) => match read(dir, &digest) {
+                Ok(_) => good += 1,
+                // A link or special file is no artifact, and nothing asks for one of this name.
+                Err(finding) if finding.code == Code::FileMissing => {
+                    leftovers::unknown(dir, path(&digest), findings);
+                }
+                Err(finding) => findings.push(finding),
+            },
+            None => leftovers::unknown(dir, format!("artifacts/{name}"), findings),
+        }
+    }
     good
+}
+
+/// The artifacts that a document names: the environment of a context, and of an environment what is
+/// mounted and what is recognised. It has the digest it is named by, so it is what was signed.
+fn references(document: &[u8]) -> impl Iterator<Item = Hash> {
+    #[derive(Default, Deserialize)]
+    struct Document {
+        environment: Option<String>,
+        mounts: Option<String>,
+        #[serde(default)]
+        recognisers: Vec<String>,
+    }
+    let document: Document = serde_json::from_slice(document).unwrap_or_default();
+    let one = document.environment.into_iter().chain(document.mounts);
+    one.chain(document.recognisers)
+        .filter_map(|text| parse_hex(&text))
 }

@@ -115,6 +115,17 @@ pub(crate) fn identity() -> Identity {
 /// A lineage's name.
 pub(crate) const LINEAGE: &str = "5f0c9a3e-0d0e-4f57-8f1e-3c7a41f0b7aa";
 
+/// A context with what it names, stored.
+fn context(writer: &Writer) -> String {
+    let store = |text: &str| writer.artifact(text.as_bytes()).unwrap();
+    let (mounts, recognisers) = (store("[]"), store("version = 1\n"));
+    let environment = format!(r#"{{"mounts":"{mounts}","recognisers":["{recognisers}"]}}"#);
+    let environment = store(&environment);
+    store(&format!(
+        r#"{{"enforcement":"observe","environment":"{environment}"}}"#
+    ))
+}
+
 /// Appends one record of the lineage.
 pub(crate) fn append(writer: &mut Writer, clock: &TestClock, context: &str) {
     clock.pass(1_000_000);
@@ -148,7 +159,7 @@ pub(crate) const RECORDS: [u64; 3] = [1100, 40, 10];
 pub(crate) static SEALED: LazyLock<Host> = LazyLock::new(|| {
     let host = Host::new(1);
     let mut writer = host.writer();
-    let context = writer.artifact(b"{\"mode\":\"observe\"}").unwrap();
+    let context = context(&writer);
     let fill = |writer: &mut Writer, records: u64| {
         (0..records).for_each(|_| append(writer, &host.clock, &context));
         writer.commit(&Counters::default()).unwrap();
