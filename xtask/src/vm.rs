@@ -36,7 +36,7 @@ const BUSYBOX_SUITE: &str = "bookworm";
 /// Where the programs are in the machine.
 const HOME: &str = "/lineage";
 
-/// How long one machine may run. All tests take three quarters of it on a processor of their own.
+/// How long one machine may run. A kernel test takes about ten seconds on a processor of its own.
 const LIMIT: Duration = Duration::from_secs(4000);
 
 /// What is tested on kernels between the oldest and the newest unless somebody asks for more: that the
