@@ -5,7 +5,7 @@
 //! is needed; the others, and those of processes for which no block was left, in a map. A later use that finds another file there knows that the
 //! descriptor was replaced in a way the probes did not see, and closes the old one first.
 
-use core::{ffi::c_void, mem::MaybeUninit};
+use core::ffi::c_void;
 
 use aya_ebpf::helpers::generated::bpf_loop;
 use lineage_common::{
@@ -57,7 +57,7 @@ fn key(actor: &Actor, fd: i32) -> DescriptorKey {
     DescriptorKey {
         // SAFETY: the entry of a tracked process stays while one of its threads runs.
         start: unsafe { (*actor.task).start },
-        pid: actor.pid,
+        pid: actor.pid(),
         fd,
     }
 }
@@ -93,11 +93,12 @@ pub(crate) fn find(actor: &Actor, fd: i32) -> Option<*mut Descriptor> {
     Some(place)
 }
 
-/// Puts a descriptor into the table, with the frame that recorded it, if one did.
+/// Puts a descriptor that leads to the target in the scratch into the table, with the frame that recorded
+/// it, if one did.
 #[inline(always)]
 pub(crate) fn remember(actor: &Actor, fd: i32, target: &Target, sent: &Sent) {
     let Some(place) = place(actor, fd) else {
-        remember_high(actor, fd, target, sent);
+        remember_high(fd, sent.number, sent.cpu);
         return;
     };
     // SAFETY: the place is this descriptor's, and nobody reads it before its bit is set.
@@ -107,18 +108,23 @@ pub(crate) fn remember(actor: &Actor, fd: i32, target: &Target, sent: &Sent) {
     }
 }
 
-/// [`remember`], in the map. Not inlined: its stack is free otherwise.
+/// [`remember`], in the map. A global function, see [`crate`].
+#[unsafe(no_mangle)]
 #[inline(never)]
-fn remember_high(actor: &Actor, fd: i32, target: &Target, sent: &Sent) {
-    let mut descriptor = MaybeUninit::<Descriptor>::uninit();
-    // SAFETY: all fields are filled.
-    let descriptor = unsafe {
-        fill(descriptor.as_mut_ptr(), target, sent);
-        descriptor.assume_init_ref()
+extern "C" fn remember_high(fd: i32, number: u64, cpu: u32) -> u64 {
+    let (Ok(actor), Some(scratch)) = (Actor::current(), maps::scratch(maps::cpu())) else {
+        return 1;
     };
-    if DESCRIPTORS.insert(key(actor, fd), descriptor, 0).is_err() {
+    // SAFETY: the scratch is this CPU's, and no other probe on it touches this part; all fields are
+    // filled.
+    let descriptor = unsafe {
+        let descriptor = &raw mut (*scratch).descriptor;
+        fill(descriptor, &(*scratch).target, &Sent { number, cpu });
+        &*descriptor
+    };
+    if DESCRIPTORS.insert(key(&actor, fd), descriptor, 0).is_err() {
         full();
-        return;
+        return 1;
     }
     // SAFETY: the entry of a tracked process stays while one of its threads runs.
     unsafe {
@@ -128,6 +134,7 @@ fn remember_high(actor: &Actor, fd: i32, target: &Target, sent: &Sent) {
             or_half(&raw mut (*actor.task).descriptor_bits, bits);
         }
     }
+    0
 }
 
 #[inline(always)]
@@ -217,7 +224,20 @@ fn full() {
 /// memory of a closed one again at once.
 #[inline(always)]
 pub(crate) fn made(actor: &Actor, fd: i32) {
-    let _ = close(actor, fd, Flags::BY_REPLACE, 0);
+    if find(actor, fd).is_some() {
+        replaced(fd);
+    }
+}
+
+/// Ends what the table has at a descriptor, which another file has taken; 0 when it has nothing. A
+/// global function, see [`crate`].
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub(crate) extern "C" fn replaced(fd: i32) -> u64 {
+    match Actor::current() {
+        Ok(actor) => u64::from(close(&actor, fd, Flags::BY_REPLACE, 0) != Err(Skip::Untracked)),
+        Err(_) => 0,
+    }
 }
 
 /// The `struct file` of this type at a descriptor of which only the caller's memory says that the call
@@ -250,7 +270,7 @@ pub(crate) fn replace(actor: &Actor, fd: i32, file: u64) {
     if let Some(old) = find(actor, fd)
         && !leads_to(actor, old, file)
     {
-        let _ = close(actor, fd, Flags::BY_REPLACE, 0);
+        replaced(fd);
     }
 }
 
@@ -374,14 +394,15 @@ fn unknown(frame: &Frame, first: i32, last: i32) {
 
 /// Why many descriptors end at once.
 #[derive(Clone, Copy, PartialEq, Eq)]
-#[repr(u32)]
-pub(crate) enum Sweep {
+pub(crate) struct Sweep(pub(crate) u32);
+
+impl Sweep {
     /// The process ended: all.
-    Exit,
+    pub(crate) const EXIT: Self = Self(0);
     /// It executed another program: those that are gone.
-    Exec,
+    pub(crate) const EXEC: Self = Self(1);
     /// `close_range`: all of the range.
-    Range,
+    pub(crate) const RANGE: Self = Self(2);
 }
 
 /// State of a sweep, on the stack of [`sweep`].
@@ -391,9 +412,14 @@ struct Sweeping {
     why: Sweep,
 }
 
-/// Ends the descriptors from `first` to `last` that are in the table.
+/// Ends the descriptors of the acting process from `first` to `last` that are in the table, for a reason
+/// that is a [`Sweep`]. A global function, see [`crate`].
+#[unsafe(no_mangle)]
 #[inline(never)]
-pub(crate) fn sweep(actor: &Actor, first: u32, last: u32, why: Sweep) {
+pub(crate) extern "C" fn sweep(first: u32, last: u32, why: u32) -> u64 {
+    let Ok(actor) = Actor::current() else {
+        return 1;
+    };
     // SAFETY: the entry of a tracked process stays while one of its threads runs.
     let (high, bits) = unsafe { ((*actor.task).descriptors, (*actor.task).descriptor_bits) };
     let end = if high == 0 {
@@ -402,14 +428,11 @@ pub(crate) fn sweep(actor: &Actor, first: u32, last: u32, why: Sweep) {
         bits | (BLOCK_DESCRIPTORS as u32 - 1)
     };
     let last = last.min(end).min(DESCRIPTOR_MAX);
-    if none_left(actor) || first > last {
-        return;
+    if none_left(&actor) || first > last {
+        return 0;
     }
-    let mut sweeping = Sweeping {
-        actor: *actor,
-        first,
-        why,
-    };
+    let why = Sweep(why);
+    let mut sweeping = Sweeping { actor, first, why };
     // SAFETY: the callback gets the state that lives as long as the call.
     unsafe {
         bpf_loop(
@@ -419,6 +442,7 @@ pub(crate) fn sweep(actor: &Actor, first: u32, last: u32, why: Sweep) {
             0,
         );
     }
+    0
 }
 
 unsafe extern "C" fn sweep_one(index: u64, context: *mut c_void) -> i64 {
@@ -431,10 +455,11 @@ unsafe extern "C" fn sweep_one(index: u64, context: *mut c_void) -> i64 {
     };
     // SAFETY: map values stay readable.
     let file = unsafe { (*descriptor).file };
+    let stays = || task::file(actor.files, fd) == Some(file);
     let flags = match sweeping.why {
-        Sweep::Exit => Flags::BY_EXIT,
-        Sweep::Range => Flags::BY_RANGE,
-        Sweep::Exec if task::file(actor.files, fd) == Some(file) => {
+        Sweep::EXIT => Flags::BY_EXIT,
+        Sweep::RANGE => Flags::BY_RANGE,
+        _ if stays() => {
             // What the new program does with it is its own.
             // SAFETY: map values stay writable.
             unsafe {
@@ -443,7 +468,7 @@ unsafe extern "C" fn sweep_one(index: u64, context: *mut c_void) -> i64 {
             }
             return 0;
         }
-        Sweep::Exec => Flags::BY_EXEC,
+        _ => Flags::BY_EXEC,
     };
     let _ = close(actor, fd, flags, 0);
     i64::from(none_left(actor))

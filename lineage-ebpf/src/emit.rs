@@ -64,7 +64,8 @@ impl Frame {
         let scratch = maps::scratch(cpu).ok_or(Skip::Unreadable)?;
         // SAFETY: map values live as long as the program.
         if unsafe { (&raw const (*scratch).busy).read_volatile() } != 0 {
-            return Err(interrupted(cpu, kind));
+            interrupted(cpu, kind.0);
+            return Err(Skip::Lost);
         }
         // SAFETY: the scratch is ours now.
         unsafe {
@@ -105,8 +106,8 @@ impl Frame {
             (*header).flags = what.flags;
             (*header).result = what.result;
             (*header).start = (*actor.task).start;
-            (*header).pid = actor.pid;
-            (*header).tid = actor.tid;
+            (*header).pid = actor.pid();
+            (*header).tid = actor.tid();
             (*header).lineage = (*actor.task).lineage;
             (*header).exec = (*actor.task).exec;
             // Word by word from the task: less than half the cost of the helper.
@@ -148,14 +149,16 @@ pub(crate) unsafe fn append<T>(scratch: *mut Scratch, at: u64, part: *const T) -
     at + size_of::<T>() as u64
 }
 
-/// Counts a frame as lost because its probe interrupted another one.
+/// Counts a frame as lost because its probe interrupted another one. A global function, see [`crate`].
+#[unsafe(no_mangle)]
 #[inline(never)]
-fn interrupted(cpu: u32, kind: Kind) -> Skip {
+extern "C" fn interrupted(cpu: u32, kind: u16) -> u64 {
     if let Some(counters) = maps::counters(cpu) {
         // SAFETY: map values live as long as the program.
         unsafe { add(&raw mut (*counters).busy, 1) };
     }
-    lost(cpu, kind)
+    lost(cpu, Kind(kind));
+    0
 }
 
 /// Counts a frame as lost that could not be put together.

@@ -5,10 +5,7 @@ use core::ffi::c_void;
 use aya_ebpf::helpers::generated::bpf_loop;
 use lineage_common::task::Task;
 
-use crate::{
-    atomic::{and_half, fetch_or_half},
-    task::Actor,
-};
+use crate::atomic::{and_half, fetch_or_half};
 
 /// Most looks at whether the other thread is ready: they take longer than its record, which no
 /// preemption delays.
@@ -29,11 +26,8 @@ fn bit(fd: i32) -> u32 {
 /// Waits until no other thread of the process is between this and [`leave`] with the descriptor. An
 /// interrupt may hold the other for long: then both record it.
 #[inline(never)]
-pub(crate) fn enter(actor: &Actor, fd: i32) {
-    let mut waiting = Waiting {
-        task: actor.task,
-        bit: bit(fd),
-    };
+pub(crate) fn enter(task: *mut Task, fd: i32) {
+    let mut waiting = Waiting { task, bit: bit(fd) };
     // SAFETY: the callback gets the state that lives as long as the call.
     unsafe {
         bpf_loop(LOOKS_MAX, look as *mut c_void, (&raw mut waiting).cast(), 0);
@@ -52,7 +46,7 @@ unsafe extern "C" fn look(_index: u64, context: *mut c_void) -> i64 {
 
 /// Lets the next thread in.
 #[inline(always)]
-pub(crate) fn leave(actor: &Actor, fd: i32) {
+pub(crate) fn leave(task: *mut Task, fd: i32) {
     // SAFETY: the entry of a tracked process stays while one of its threads runs.
-    unsafe { and_half(&raw mut (*actor.task).entered, !bit(fd)) };
+    unsafe { and_half(&raw mut (*task).entered, !bit(fd)) };
 }

@@ -25,7 +25,7 @@ use crate::{
     host::Host,
     path::Walk,
     probes::{
-        map::Memory,
+        map::{Asked, Memory},
         pass::Passing,
         process_exec::Arguments,
         transfer::{NEWS_MAX, News},
@@ -210,6 +210,8 @@ pub(crate) struct Scratch {
     pub(crate) facts: FileFacts,
     /// The socket the frame is about, for the same reason.
     pub(crate) target: Target,
+    /// What is put into the table of descriptors, likewise.
+    pub(crate) descriptor: Descriptor,
     /// State of a path walk: in a map and not on the stack because the verifier then knows nothing
     /// about the values from one step to the next, and one look at the step suffices.
     pub(crate) walk: Walk,
@@ -217,6 +219,8 @@ pub(crate) struct Scratch {
     pub(crate) arguments: Arguments,
     /// What is mapped where a call or an exec has mapped something, for the same reason.
     pub(crate) memory: Memory,
+    /// What that call or exec asked for, likewise.
+    pub(crate) asked: Asked,
     /// Whom a message goes to or comes from: here and not on the stack, again to save it.
     pub(crate) peer: Peer,
     /// The process that a file stands for, on its way into the frame.

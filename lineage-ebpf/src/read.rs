@@ -54,6 +54,16 @@ pub(crate) unsafe fn follow(structure: Typed, offset: usize) -> Option<Typed> {
     }
 }
 
+/// The number that a typed pointer is: global functions take nothing else. The verifier forgets the type
+/// of what is read back from memory by a helper.
+#[inline(always)]
+pub(crate) fn number(pointer: Typed) -> Option<u64> {
+    let mut place = MaybeUninit::<Typed>::uninit();
+    // SAFETY: the place is ours; volatile, because the helper reads it behind the compiler's back.
+    unsafe { place.as_mut_ptr().write_volatile(pointer) };
+    untyped(place.as_ptr() as u64)
+}
+
 /// A value at any kernel address.
 #[inline(always)]
 pub(crate) fn untyped<T: Copy>(address: u64) -> Option<T> {

@@ -10,8 +10,8 @@ use crate::{
     descriptor::{self, Target},
     emit::{BODY, Frame, Sent, What},
     endpoints, facts,
-    maps::Scratch,
-    read::{Typed, copy_user, mask_name, offset, untyped},
+    maps::{self, Scratch},
+    read::{copy_user, mask_name, offset, untyped},
     skip::Skip,
     task::{self, Actor},
 };
@@ -81,13 +81,39 @@ pub(crate) fn called(
     if let Some(file) = task::file(actor.files, fd) {
         descriptor::replace(actor, fd, file);
     }
-    record(actor, fd, kind, result, address)
+    record(fd, kind, result, address)
 }
 
 /// Records a call on the socket at `fd` and remembers the descriptor. When the call failed,
 /// `address` is what it was asked for.
+#[inline(always)]
+pub(crate) fn record(fd: i32, kind: Kind, result: i64, address: &Address) -> Result<(), Skip> {
+    // No address is longer than the kernel can tell in half a word.
+    let sizes = address.len << 32 | u64::from(address.argument as u32);
+    match record_socket(fd, kind.0, result, address.at, sizes) {
+        0 => Ok(()),
+        _ => Err(Skip::Unreadable),
+    }
+}
+
+/// [`record`], with the length of the address above the argument; 0 when it is recorded. A global
+/// function, see [`crate`].
+#[unsafe(no_mangle)]
 #[inline(never)]
-pub(crate) fn record(
+extern "C" fn record_socket(fd: i32, kind: u16, result: i64, at: u64, sizes: u64) -> u64 {
+    let Ok(actor) = Actor::current() else {
+        return 1;
+    };
+    let address = Address {
+        at,
+        len: sizes >> 32,
+        argument: sizes as i32,
+    };
+    u64::from(record_here(&actor, fd, Kind(kind), result, &address).is_err())
+}
+
+#[inline(always)]
+fn record_here(
     actor: &Actor,
     fd: i32,
     kind: Kind,
@@ -96,7 +122,7 @@ pub(crate) fn record(
 ) -> Result<(), Skip> {
     let done = result >= 0 || (kind == Kind::NET_CONNECT && result == IN_PROGRESS);
     let frame = Frame::take(kind)?;
-    let target = target(&frame, actor, fd);
+    let target = target(&frame, fd);
     let what = What {
         kind,
         flags: Flags(0),
@@ -125,7 +151,7 @@ pub(crate) fn record(
 #[inline(always)]
 pub(crate) fn remember(actor: &Actor, fd: i32, kind: Kind) -> Result<(), Skip> {
     let frame = Frame::take(kind)?;
-    let target = target(&frame, actor, fd);
+    let target = target(&frame, fd);
     if target.is_socket() {
         descriptor::recorded(actor, fd, target, &Sent::NOTHING);
     }
@@ -185,20 +211,26 @@ pub(crate) fn tell(
 /// What is behind a descriptor, kept in the scratch of the frame to save stack: if it is readable and
 /// a socket, it says so.
 #[inline(always)]
-pub(crate) fn target<'a>(frame: &Frame, actor: &Actor, fd: i32) -> &'a Target {
-    look(frame.scratch, actor.files, fd);
+pub(crate) fn target<'a>(frame: &Frame, fd: i32) -> &'a Target {
+    // SAFETY: the scratch is ours.
+    look_at_socket(unsafe { (*frame.scratch).cpu }, fd);
     // SAFETY: the scratch is ours until the frame is sent, and then until the probe ends: no other
     // is taken that would fill this part.
     unsafe { &(*frame.scratch).target }
 }
 
-/// Not inlined: its stack is free again afterwards.
+/// Fills the target in the scratch of `cpu` from a descriptor of the current thread. A global function,
+/// see [`crate`].
+#[unsafe(no_mangle)]
 #[inline(never)]
-fn look(scratch: *mut Scratch, files: Typed, fd: i32) {
+extern "C" fn look_at_socket(cpu: u32, fd: i32) -> u64 {
+    let Some(scratch) = maps::scratch(cpu) else {
+        return 1;
+    };
     // SAFETY: the scratch is the caller's.
     let target = unsafe { &mut (*scratch).target };
     target.leads_to = 0;
-    if let Some(file) = task::file(files, fd)
+    if let Some(file) = task::file(task::files(task::current()), fd)
         && let Some(identity) = facts::identity(file)
     {
         target.file = file;
@@ -211,6 +243,7 @@ fn look(scratch: *mut Scratch, files: Typed, fd: i32) {
             }
         }
     }
+    0
 }
 
 /// Whether the socket takes an address with each message.

@@ -46,7 +46,7 @@ impl Once {
             key: TallyKey {
                 // SAFETY: the entry of a tracked process stays while one of its threads runs.
                 start: unsafe { (*actor.task).start },
-                pid: actor.pid,
+                pid: actor.pid(),
                 class,
                 code,
                 device: 0,
@@ -213,7 +213,7 @@ unsafe extern "C" fn sweep_one(index: u64, context: *mut c_void) -> i64 {
     let mut key = TallyKey {
         // SAFETY: the entry of a tracked process stays while one of its threads runs.
         start: unsafe { (*actor.task).start },
-        pid: actor.pid,
+        pid: actor.pid(),
         class: Class::LISTED,
         code: index as u32,
         device: 0,

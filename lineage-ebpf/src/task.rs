@@ -12,10 +12,6 @@ use crate::{
 /// The acting thread of a tracked process.
 #[derive(Clone, Copy)]
 pub(crate) struct Actor {
-    /// Process id in the initial pid namespace.
-    pub(crate) pid: u32,
-    /// Thread id in the initial pid namespace.
-    pub(crate) tid: u32,
     /// The thread's `struct task_struct`. Kept, because every call of a helper costs as much as
     /// many reads.
     pub(crate) thread: Typed,
@@ -31,23 +27,26 @@ impl Actor {
     #[inline(always)]
     pub(crate) fn current() -> Result<Self, Skip> {
         let thread = current();
-        // SAFETY: `thread` is typed; the members are integers.
-        let (pid, tid) = unsafe {
-            (
-                typed(thread, offset!(task_tgid)),
-                typed(thread, offset!(task_pid)),
-            )
-        };
-        match TASKS.get_ptr_mut(pid) {
+        match TASKS.get_ptr_mut(pid(thread)) {
             Some(task) => Ok(Self {
-                pid,
-                tid,
                 thread,
                 files: files(thread),
                 task,
             }),
             None => Err(Skip::Untracked),
         }
+    }
+
+    /// Process id in the initial pid namespace.
+    #[inline(always)]
+    pub(crate) fn pid(&self) -> u32 {
+        pid(self.thread)
+    }
+
+    /// Thread id in the initial pid namespace.
+    #[inline(always)]
+    pub(crate) fn tid(&self) -> u32 {
+        tid(self.thread)
     }
 }
 
@@ -56,6 +55,20 @@ impl Actor {
 pub(crate) fn current() -> Typed {
     // SAFETY: takes nothing, and there is always a current task.
     unsafe { bpf_get_current_task_btf() as Typed }
+}
+
+/// Process id of a thread in the initial pid namespace.
+#[inline(always)]
+pub(crate) fn pid(thread: Typed) -> u32 {
+    // SAFETY: `thread` is typed; the member is an integer.
+    unsafe { typed(thread, offset!(task_tgid)) }
+}
+
+/// Thread id in the initial pid namespace.
+#[inline(always)]
+pub(crate) fn tid(thread: Typed) -> u32 {
+    // SAFETY: as for `pid`.
+    unsafe { typed(thread, offset!(task_pid)) }
 }
 
 /// Process id of the current thread in the initial pid namespace.
@@ -67,8 +80,9 @@ pub(crate) fn current_pid() -> u32 {
 /// The `struct files_struct` of `task`; null if it has none.
 #[inline(always)]
 pub(crate) fn files(task: Typed) -> Typed {
-    // SAFETY: `task` is typed; the member is a pointer to a structure.
-    unsafe { typed(task, offset!(task_files)) }
+    // SAFETY: `task` is typed; the member is a pointer to a structure. Not volatile, so that nothing is
+    // read where it is not used.
+    unsafe { task.add(offset!(task_files)).cast::<Typed>().read() }
 }
 
 /// The `struct file` behind a descriptor of a `struct files_struct`.

@@ -19,5 +19,5 @@ pub(crate) fn returned(actor: &Actor, call: &Returned) -> Result<(), Skip> {
     } else {
         argument!(call, 0) as i32
     };
-    socket::record(actor, fd, Kind::NET_ACCEPT, call.result, &Address::NONE)
+    socket::record(fd, Kind::NET_ACCEPT, call.result, &Address::NONE)
 }

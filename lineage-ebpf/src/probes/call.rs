@@ -49,7 +49,7 @@ pub(crate) fn returned(actor: &Actor, call: &Returned, action: Action) -> Result
     // SAFETY: the body is ours until the frame is sent.
     unsafe {
         process(body, actor, shape, action);
-        if (*body).other.pid == actor.pid && others_only(action) {
+        if (*body).other.pid == actor.pid() && others_only(action) {
             frame.release();
             return Err(Skip::Untraced);
         }

@@ -42,19 +42,11 @@ pub(crate) fn cgroup_attach_task(ctx: BtfTracePointContext) -> i32 {
 
 #[inline(always)]
 fn moved(group: Typed, path: u64, thread: Typed, whole: bool) -> Result<(), Skip> {
-    // SAFETY: the argument is a `struct task_struct`; the members are integers.
-    let (pid, tid): (u32, u32) = unsafe {
-        (
-            typed(thread, offset!(task_tgid)),
-            typed(thread, offset!(task_pid)),
-        )
-    };
+    let pid = task::pid(thread);
     let mut by = 0;
     let actor = Actor::current().or_else(|skip| {
         by = task::current_pid();
         TASKS.get_ptr_mut(pid).ok_or(skip).map(|task| Actor {
-            pid,
-            tid,
             thread,
             files: task::files(thread),
             task,
@@ -71,11 +63,11 @@ fn moved(group: Typed, path: u64, thread: Typed, whole: bool) -> Result<(), Skip
             other: Other::default(),
             hierarchy: follow(group, offset!(cgroup_root))
                 .map_or(0, |root| typed(root, offset!(cgroup_root_number))),
-            thread: if whole { 0 } else { tid },
+            thread: if whole { 0 } else { task::tid(thread) },
             by,
             path_len: path_len as u32,
         };
-        if pid != actor.pid {
+        if pid != actor.pid() {
             (*body).other = other(thread, pid);
         }
     }

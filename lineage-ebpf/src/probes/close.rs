@@ -46,7 +46,7 @@ pub(crate) fn range_returned(actor: &Actor, call: &Returned) -> Result<(), Skip>
         return Err(Skip::Untraced);
     }
     let (first, last) = (argument!(call, 0) as u32, argument!(call, 1) as u32);
-    descriptor::sweep(actor, first, last, Sweep::Range);
+    descriptor::sweep(first, last, Sweep::RANGE.0);
     // No descriptor is larger, and a range may end at the largest number there is.
     let last = last.min(i32::MAX as u32);
     descriptor::closed_unknown(actor, first as i32, last as i32, Flags::BY_RANGE)
@@ -59,8 +59,8 @@ pub(crate) fn duplicated(actor: &Actor, call: &Returned) -> Result<(), Skip> {
     if call.result < 0 || old == new {
         return Err(Skip::Untraced);
     }
-    match descriptor::close(actor, new, Flags::BY_REPLACE, 0) {
-        Err(Skip::Untracked) => descriptor::closed_unknown(actor, new, new, Flags::BY_REPLACE),
-        done => done,
+    if descriptor::replaced(new) != 0 {
+        return Ok(());
     }
+    descriptor::closed_unknown(actor, new, new, Flags::BY_REPLACE)
 }

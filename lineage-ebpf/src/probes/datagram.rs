@@ -66,11 +66,11 @@ fn sends(action: Action) -> bool {
 
 /// Records a message that could not be sent to the address the caller gave.
 #[inline(always)]
-pub(crate) fn failed(actor: &Actor, call: &Returned, action: Action) -> Result<(), Skip> {
+pub(crate) fn failed(call: &Returned, action: Action) -> Result<(), Skip> {
     if !sends(action) || is_not_yet(call.result) {
         return Err(Skip::Untraced);
     }
-    told(actor, call, action)
+    told(call, action)
 }
 
 /// Records the addresses of a call's messages.
@@ -79,7 +79,7 @@ pub(crate) fn failed(actor: &Actor, call: &Returned, action: Action) -> Result<(
 ///
 /// [`Skip::Unaddressed`] when there is none.
 #[inline(never)]
-pub(crate) fn told(actor: &Actor, call: &Returned, action: Action) -> Result<(), Skip> {
+pub(crate) fn told(call: &Returned, action: Action) -> Result<(), Skip> {
     let address = address(call, action);
     let several = action == Action::SENDMMSG || action == Action::RECVMMSG;
     // Of several messages each may have one.
@@ -92,7 +92,6 @@ pub(crate) fn told(actor: &Actor, call: &Returned, action: Action) -> Result<(),
         Kind::NET_RECEIVE
     };
     let mut messages = Messages {
-        actor: *actor,
         header: argument!(call, 1),
         fd: argument!(call, 0) as i32,
         kind,
@@ -163,41 +162,39 @@ pub(crate) fn fast_open(actor: &Actor, call: &Returned, action: Action) {
 fn connected(actor: &Actor, call: &Returned, action: Action) {
     let fd = argument!(call, 0) as i32;
     let address = address(call, action);
-    if address.at != 0 && connects(actor, fd) {
+    if address.at != 0 && connects(fd) {
         let _ = socket::called(actor, fd, Kind::NET_CONNECT, call.result, &address);
     }
 }
 
 /// Whether there is a socket that is connected to one address.
 #[inline(always)]
-fn connects(actor: &Actor, fd: i32) -> bool {
+fn connects(fd: i32) -> bool {
     let Ok(frame) = Frame::take(Kind::NET_CONNECT) else {
         return false;
     };
-    let target = socket::target(&frame, actor, fd);
+    let target = socket::target(&frame, fd);
     let connects = target.is_socket() && !target.is_addressed();
     frame.release();
     connects
 }
 
-/// What is recorded of a message besides its address.
-struct Message {
-    fd: i32,
-    kind: Kind,
-    result: i64,
-}
-
-/// Records a message when it is the first between the socket and the address.
+/// Records a message when it is the first between the socket and the address; not 0 when the address
+/// cannot be read. A global function, see [`crate`].
+#[unsafe(no_mangle)]
 #[inline(never)]
-fn first(actor: &Actor, message: &Message, address: &Address) -> Result<(), Skip> {
-    if address.at == 0 || address.len == 0 {
-        return Err(Skip::Untraced);
-    }
-    let frame = Frame::take(message.kind)?;
-    let target = socket::target(&frame, actor, message.fd);
+extern "C" fn first_message(fd: i32, kind: u16, result: i64, at: u64, len: u64) -> u64 {
+    let (kind, address) = (Kind(kind), Address::at(at, len));
+    let Ok(actor) = Actor::current() else {
+        return 0;
+    };
+    let Ok(frame) = Frame::take(kind) else {
+        return 0;
+    };
+    let target = socket::target(&frame, fd);
     if !target.is_addressed() {
         frame.release();
-        return Err(Skip::Untraced);
+        return 0;
     }
     // SAFETY: the scratch is ours until the frame is sent or released.
     let peer = unsafe { &raw mut (*frame.scratch).peer };
@@ -205,39 +202,33 @@ fn first(actor: &Actor, message: &Message, address: &Address) -> Result<(), Skip
     let known = unsafe {
         (*peer).ino = target.ino;
         (*peer).start = (*actor.task).start;
-        (*peer).pid = actor.pid;
+        (*peer).pid = actor.pid();
         (*peer).exec = (*actor.task).exec;
-        (*peer).failed = message.result.min(0) as i32;
-        (*peer).kind = message.kind.0;
+        (*peer).failed = result.min(0) as i32;
+        (*peer).kind = kind.0;
         (*peer).address = [0; ADDRESS_BYTES_MAX / 8];
-        let len = significant(address);
+        let len = significant(&address);
         (*peer).len = len as u16;
         let to = (&raw mut (*peer).address).cast::<u8>();
         if len > ADDRESS_BYTES_MAX as u64 || !copy_user_to(to, mask_name(len), address.at) {
             frame.release();
-            return Err(Skip::Unreadable);
+            return 1;
         }
         PEERS.get_ptr(&*peer).is_some()
     };
     if known {
         frame.release();
-        return Err(Skip::Untraced);
+        return 0;
     }
     // SAFETY: as above.
     let _ = PEERS.insert(unsafe { &*peer }, 1, 0);
     let what = What {
-        kind: message.kind,
+        kind,
         flags: Flags(0),
-        result: message.result,
+        result,
     };
-    socket::tell(
-        actor,
-        frame,
-        &what,
-        (message.fd, target.file, true),
-        address,
-    );
-    Ok(())
+    socket::tell(&actor, frame, &what, (fd, target.file, true), &address);
+    0
 }
 
 /// Bytes of an address that tell it apart: behind them a caller may leave anything.
@@ -255,7 +246,6 @@ fn significant(address: &Address) -> u64 {
 
 /// State of a walk over messages, on the stack of [`told`].
 struct Messages {
-    actor: Actor,
     header: u64,
     fd: i32,
     kind: Kind,
@@ -270,27 +260,23 @@ struct Messages {
 unsafe extern "C" fn one(index: u64, context: *mut c_void) -> i64 {
     // SAFETY: the context is the state that `told` holds on its stack.
     let messages = unsafe { &mut *context.cast::<Messages>() };
-    let mut message = Message {
-        fd: messages.fd,
-        kind: messages.kind,
-        result: messages.result,
-    };
-    let mut address = messages.address;
+    let (mut result, mut address) = (messages.result, messages.address);
     if messages.several != 0 {
         let at = messages.header + index * MESSAGE_BYTES;
         let len: u32 = user(at + MESSAGE_LEN).unwrap_or(0);
-        message.result = i64::from(len);
+        result = i64::from(len);
         address = header(at);
     }
     if address.at == 0 || address.len == 0 {
         return 0;
     }
-    match first(&messages.actor, &message, &address) {
-        // Of one that was not sent nothing is missing.
-        Err(Skip::Unreadable) if message.result >= 0 => {
-            emit::lost(maps::cpu(), message.kind);
-        }
-        _ => messages.addressed = 1,
+    let kind = messages.kind;
+    let unreadable = first_message(messages.fd, kind.0, result, address.at, address.len) != 0;
+    // Of one that was not sent nothing is missing.
+    if unreadable && result >= 0 {
+        emit::lost(maps::cpu(), kind);
+    } else {
+        messages.addressed = 1;
     }
     0
 }

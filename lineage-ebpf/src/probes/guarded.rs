@@ -27,9 +27,11 @@ use crate::{
     probes::{
         newborn,
         process_exec::{self, Image},
-        process_exit, process_fork, syscall,
+        process_exit,
+        process_fork::{self, Child},
+        syscall,
     },
-    read::{Typed, follow, offset, typed, user},
+    read::{Typed, follow, number, offset, typed, user},
     skip::Skip,
     task::{self, Actor},
 };
@@ -71,15 +73,17 @@ pub(crate) fn guarded_process_fork(ctx: TracePointContext) -> u32 {
         return 0;
     };
     let creator = task::current();
-    // SAFETY: a task is typed, and the member is an integer.
-    let pid = unsafe { typed(creator, offset!(task_tgid)) };
-    match newborn::find(creator, tid) {
-        Some(child) => {
-            let _ = process_fork::forked(pid, &child);
-        }
-        None => not_found(),
+    if newborn::find(creator, tid).and_then(forked).is_none() {
+        not_found();
     }
     0
+}
+
+#[inline(always)]
+fn forked(child: Child) -> Option<()> {
+    let thread = number(child.thread as Typed)?;
+    process_fork::forked(thread, child.start, child.pid, child.tid);
+    Some(())
 }
 
 /// Counts a new task that was not found: a record is missing, and perhaps a process is not followed.
@@ -123,7 +127,7 @@ fn prepared(ctx: &TracePointContext) -> Result<(), Skip> {
             bpf_probe_read_kernel_str(place.cast(), INTERPRETER_BYTES as u32, name as *const _);
         }
         let name: &Interpreter = &*place;
-        let _ = INTERPRETERS.insert(actor.pid, name, 0);
+        let _ = INTERPRETERS.insert(actor.pid(), name, 0);
     }
     frame.release();
     Ok(())
@@ -145,7 +149,7 @@ fn text(ctx: &TracePointContext, at: usize) -> Option<(u64, u32)> {
 #[tracepoint]
 pub(crate) fn guarded_process_exec(ctx: TracePointContext) -> u32 {
     if let Ok(actor) = process_exec::executed(|actor| image(actor, &ctx)) {
-        let _ = INTERPRETERS.remove(actor.pid);
+        let _ = INTERPRETERS.remove(actor.pid());
     }
     0
 }
@@ -154,9 +158,9 @@ pub(crate) fn guarded_process_exec(ctx: TracePointContext) -> u32 {
 fn image(actor: &Actor, ctx: &TracePointContext) -> Option<Image> {
     let (filename, len) = text(ctx, offset!(derived.event_filename))?;
     let interpreter = INTERPRETERS
-        .get_ptr(actor.pid)
-        .map_or(0, |name| name as u64);
-    let known = interpreter != 0 || len > NAMES_BYTES_MAX / 2 - 64;
+        .get_ptr(actor.pid())
+        .map_or(core::ptr::null(), |name| name.cast::<u8>());
+    let known = !interpreter.is_null() || len > NAMES_BYTES_MAX / 2 - 64;
     // SAFETY: a thread is typed, and the members have these types.
     let stack: u64 = unsafe {
         let mm = follow(actor.thread, offset!(task_mm))?;
@@ -170,7 +174,7 @@ fn image(actor: &Actor, ctx: &TracePointContext) -> Option<Image> {
         flags = flags.with(Flags::ARGV_CUT);
     }
     Some(Image {
-        filename,
+        filename: filename as Typed,
         interpreter,
         argc: argc.unwrap_or(0),
         flags,

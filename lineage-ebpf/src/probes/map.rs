@@ -22,7 +22,7 @@ use crate::{
     path,
     probes::{
         syscall::{Returned, argument},
-        transfer::{self, Moved},
+        transfer,
     },
     read::{Typed, follow, offset, typed},
     skip::Skip,
@@ -50,8 +50,10 @@ const REFUSED: [i64; 2] = [-1, -13];
 /// Numbers from this one on, as results, are negated errnos: `MAX_ERRNO` (`include/linux/err.h`).
 const ERRNO_MAX: i64 = 4095;
 
-/// What a call asked for, or an exec did.
-struct Asked {
+/// What a call asked for, or an exec did. Lives in [`Scratch`] for [`record_map`].
+#[derive(Clone, Copy)]
+#[repr(C)]
+pub(crate) struct Asked {
     start: u64,
     length: u64,
     offset: u64,
@@ -85,18 +87,12 @@ fn matters(call: &Returned, action: Action) -> bool {
         || (action == Action::MMAP && argument!(call, 3) as u32 & ANONYMOUS == 0)
 }
 
-/// Records the first use of a descriptor that is mapped. Apart from [`mapped`], whose stack must not
-/// add to this.
-#[inline(never)]
-fn used(actor: &Actor, call: &Returned, action: Action) {
+/// Records the first use of a descriptor that is mapped.
+#[inline(always)]
+fn used(call: &Returned, action: Action) {
     let mapped = action == Action::MMAP && argument!(call, 3) as u32 & ANONYMOUS == 0;
     if mapped && !(-ERRNO_MAX..0).contains(&call.result) {
-        let none = Moved {
-            fd: argument!(call, 4) as i32,
-            way: Descriptor::READ,
-            bytes: 0,
-        };
-        let _ = transfer::moved(actor, &none);
+        transfer::move_bytes(argument!(call, 4) as i32, Descriptor::READ, 0);
     }
 }
 
@@ -106,7 +102,7 @@ pub(crate) fn returned(actor: &Actor, call: &Returned, action: Action) -> Result
     if !matters(call, action) {
         return Err(Skip::Untraced);
     }
-    used(actor, call, action);
+    used(call, action);
     mapped(actor, call, action)
 }
 
@@ -129,7 +125,7 @@ fn mapped(actor: &Actor, call: &Returned, action: Action) -> Result<(), Skip> {
     if asked.flags & ANONYMOUS != 0 && !is_first(actor, &asked, asked.failed()) {
         return Err(Skip::Untraced);
     }
-    record(actor, &asked)
+    record(asked)
 }
 
 impl Asked {
@@ -226,12 +222,36 @@ pub(crate) fn interpreter(actor: &Actor) -> Result<(), Skip> {
         fd: -1,
         number: NO_CALL,
     };
-    record(actor, &asked)
+    record(asked)
 }
 
 /// Records what was asked for, with what is there now.
+#[inline(always)]
+fn record(asked: Asked) -> Result<(), Skip> {
+    let cpu = maps::cpu();
+    let scratch = maps::scratch(cpu).ok_or(Skip::Unreadable)?;
+    // SAFETY: the scratch is this CPU's, and no other probe on it touches this part.
+    unsafe { (*scratch).asked = asked };
+    match record_map(cpu) {
+        0 => Ok(()),
+        _ => Err(Skip::Untraced),
+    }
+}
+
+/// [`record`] of what is in the scratch of `cpu`; 0 when it is recorded. A global function, see [`crate`].
+#[unsafe(no_mangle)]
 #[inline(never)]
-fn record(actor: &Actor, asked: &Asked) -> Result<(), Skip> {
+extern "C" fn record_map(cpu: u32) -> u64 {
+    let (Ok(actor), Some(scratch)) = (Actor::current(), maps::scratch(cpu)) else {
+        return 1;
+    };
+    // SAFETY: as in `record`.
+    let asked = unsafe { &(*scratch).asked };
+    u64::from(record_here(&actor, asked).is_err())
+}
+
+#[inline(always)]
+fn record_here(actor: &Actor, asked: &Asked) -> Result<(), Skip> {
     let frame = Frame::take(Kind::MAP)?;
     if path::set_root(frame.scratch, actor.thread).is_none() {
         frame.release();

@@ -84,7 +84,7 @@ fn may(call: &Returned, action: Action) -> bool {
 
 /// `sendmsg`, `recvmsg`, `sendmmsg`, `recvmmsg`.
 #[inline(never)]
-pub(crate) fn returned(actor: &Actor, call: &Returned, action: Action) -> Result<(), Skip> {
+pub(crate) fn returned(call: &Returned, action: Action) -> Result<(), Skip> {
     if !may(call, action) {
         return Err(Skip::Untraced);
     }
@@ -103,7 +103,7 @@ pub(crate) fn returned(actor: &Actor, call: &Returned, action: Action) -> Result
         argument!(call, 2)
     };
     let first = argument!(call, 1);
-    let passing = begin(actor, argument!(call, 0) as i32)?;
+    let passing = begin(argument!(call, 0) as i32)?;
     // SAFETY: the scratch is this CPU's, and no other probe on it touches this part.
     unsafe {
         (*passing).message = first;
@@ -113,12 +113,12 @@ pub(crate) fn returned(actor: &Actor, call: &Returned, action: Action) -> Result
         (*passing).pass.asked = flags as u32;
         (*passing).pass.sends = u32::from(sends);
     }
-    // SAFETY: the callback gets the actor, which lives as long as the call.
+    // SAFETY: the callback needs no state but the scratch's.
     unsafe {
         bpf_loop(
             CONTROL_STEPS_MAX,
             step as *mut c_void,
-            core::ptr::from_ref(actor).cast_mut().cast(),
+            core::ptr::null_mut(),
             0,
         );
         if !(*passing).done() {
@@ -155,9 +155,9 @@ impl Passing {
 ///
 /// Not inlined: its stack is free again afterwards, as that of [`fill`] and [`finish`].
 #[inline(never)]
-fn begin(actor: &Actor, fd: i32) -> Result<*mut Passing, Skip> {
+fn begin(fd: i32) -> Result<*mut Passing, Skip> {
     let frame = Frame::take(Kind::PASS)?;
-    let target = socket::target(&frame, actor, fd);
+    let target = socket::target(&frame, fd);
     if !target.is_socket() || endpoints::family(target.file) != UNIX {
         frame.release();
         return Err(Skip::Untraced);
@@ -188,9 +188,7 @@ fn begin(actor: &Actor, fd: i32) -> Result<*mut Passing, Skip> {
 }
 
 /// One step: a descriptor, the header of a control message, or a message.
-unsafe extern "C" fn step(_index: u64, context: *mut c_void) -> i64 {
-    // SAFETY: the context is the actor that `returned` was given.
-    let actor = unsafe { &*context.cast::<Actor>() };
+unsafe extern "C" fn step(_index: u64, _context: *mut c_void) -> i64 {
     let Some(scratch) = maps::scratch(maps::cpu()) else {
         return 1;
     };
@@ -200,7 +198,7 @@ unsafe extern "C" fn step(_index: u64, context: *mut c_void) -> i64 {
         if (*passing).number < (*passing).number_end {
             let number = user::<i32>((*passing).number);
             (*passing).number += size_of::<i32>() as u64;
-            let more = descriptor(actor, passing, number);
+            let more = descriptor(passing, number);
             (*passing).pass.index += 1;
             return more;
         }
@@ -262,7 +260,7 @@ unsafe fn header(passing: *mut Passing, left: u64) {
 
 /// A descriptor that went with the message; 1 when it is the last that is recorded of this call.
 #[inline(always)]
-unsafe fn descriptor(actor: &Actor, passing: *mut Passing, number: Option<i32>) -> i64 {
+unsafe fn descriptor(passing: *mut Passing, number: Option<i32>) -> i64 {
     // SAFETY: by contract of the caller.
     unsafe {
         (*passing).recorded += 1;
@@ -271,25 +269,17 @@ unsafe fn descriptor(actor: &Actor, passing: *mut Passing, number: Option<i32>) 
             (*passing).lost();
             return 0;
         };
-        if (*passing).pass.sends == 0 {
-            if fd < 0 && (*passing).may_fail != 0 {
-                return 0;
-            }
-            // What was there before was not received: the number was written over since.
-            if fd < 0 || is_known(actor, fd) {
-                (*passing).lost();
-                return 0;
-            }
-            descriptor::made(actor, fd);
+        if (*passing).pass.sends == 0 && fd < 0 && (*passing).may_fail != 0 {
+            return 0;
         }
-        let filled = fill(actor, fd);
-        if filled != 0 {
-            let cut = if last {
-                Flags::DESCRIPTORS_CUT
-            } else {
-                Flags(0)
-            };
-            finish(actor, fd, filled | u64::from(cut.0) << 32);
+        let cut = if last {
+            Flags::DESCRIPTORS_CUT
+        } else {
+            Flags(0)
+        };
+        if pass_descriptor(fd, cut.0) == 0 {
+            (*passing).lost();
+            return 0;
         }
         if last {
             (*passing).messages = 0;
@@ -298,6 +288,29 @@ unsafe fn descriptor(actor: &Actor, passing: *mut Passing, number: Option<i32>) 
         }
         i64::from(last)
     }
+}
+
+/// Records a descriptor that goes with the message in the scratch; 0 when the number of one that was
+/// received is written over since. A global function, see [`crate`].
+#[unsafe(no_mangle)]
+#[inline(never)]
+extern "C" fn pass_descriptor(fd: i32, cut: u16) -> u64 {
+    let (Ok(actor), Some(scratch)) = (Actor::current(), maps::scratch(maps::cpu())) else {
+        return 1;
+    };
+    // SAFETY: the scratch is this CPU's, and no other probe on it touches this part.
+    if unsafe { (*scratch).passing.pass.sends } == 0 {
+        // What was there before was not received.
+        if fd < 0 || is_known(&actor, fd) {
+            return 0;
+        }
+        descriptor::made(&actor, fd);
+    }
+    let filled = fill(&actor, fd);
+    if filled != 0 {
+        finish(&actor, fd, filled | u64::from(cut) << 32);
+    }
+    1
 }
 
 /// Whether the table has what is at a descriptor.
@@ -315,7 +328,7 @@ fn fill(actor: &Actor, fd: i32) -> u64 {
     let Ok(frame) = Frame::take(Kind::PASS) else {
         return 0;
     };
-    let target = socket::target(&frame, actor, fd);
+    let target = socket::target(&frame, fd);
     // SAFETY: the scratch is ours until the frame is sent.
     let (len, flags) = unsafe {
         if target.is_socket() {

@@ -1,6 +1,6 @@
 //! Programs executed, and executions that failed.
 
-use core::ffi::c_void;
+use core::{ffi::c_void, ptr};
 
 use aya_ebpf::{
     helpers::generated::{bpf_get_current_cgroup_id, bpf_loop},
@@ -24,7 +24,9 @@ use crate::{
         map,
         syscall::{Returned, argument},
     },
-    read::{Typed, copy_kernel_string, copy_user, copy_user_string, follow, offset, typed, user},
+    read::{
+        Typed, copy_kernel_string, copy_user, copy_user_string, follow, number, offset, typed, user,
+    },
     skip::Skip,
     start,
     task::{self, Actor},
@@ -44,14 +46,14 @@ pub(crate) fn sched_process_exec(ctx: BtfTracePointContext) -> i32 {
     let _ = executed(|_| {
         // SAFETY: the argument is a `struct linux_binprm`; the members have these types.
         unsafe {
-            let (filename, interpreter) = (
+            let (filename, interpreter): (Typed, Typed) = (
                 typed(bprm, offset!(bprm_filename)),
                 typed(bprm, offset!(bprm_interp)),
             );
             Some(Image {
                 filename,
                 interpreter: if interpreter == filename {
-                    0
+                    ptr::null()
                 } else {
                     interpreter
                 },
@@ -65,10 +67,10 @@ pub(crate) fn sched_process_exec(ctx: BtfTracePointContext) -> i32 {
 
 /// What of a new image is not to be had from the thread that has it.
 pub(crate) struct Image {
-    /// Kernel address of the name it was executed by.
-    pub(crate) filename: u64,
-    /// Kernel address of its interpreter's name; 0 when there is none.
-    pub(crate) interpreter: u64,
+    /// The name it was executed by.
+    pub(crate) filename: Typed,
+    /// Its interpreter's name; null when there is none.
+    pub(crate) interpreter: Typed,
     /// Number of arguments.
     pub(crate) argc: u32,
     /// What could not be had.
@@ -80,7 +82,7 @@ pub(crate) struct Image {
 pub(crate) fn executed(image: impl FnOnce(&Actor) -> Option<Image>) -> Result<Actor, Skip> {
     let actor = Actor::current()?;
     let image = image(&actor);
-    descriptor::sweep(&actor, 0, u32::MAX, Sweep::Exec);
+    descriptor::sweep(0, u32::MAX, Sweep::EXEC.0);
     // SAFETY: the entry of a tracked process stays while one of its threads runs; the others have
     // ended when an exec succeeds.
     unsafe {
@@ -93,14 +95,35 @@ pub(crate) fn executed(image: impl FnOnce(&Actor) -> Option<Image>) -> Result<Ac
         emit::lost(maps::cpu(), Kind::EXEC);
         return Ok(actor);
     };
-    let _ = record(&actor, &image);
+    let (filename, interpreter) = (number(image.filename), number(image.interpreter));
+    let flags = u32::from(image.flags.0);
+    record_exec(
+        filename.unwrap_or(0),
+        interpreter.unwrap_or(0),
+        image.argc,
+        flags,
+    );
     let _ = map::interpreter(&actor);
     Ok(actor)
 }
 
-/// Records the new image. A function of its own: the stack of what it inlines must not add to that
-/// of the sweep, whose calls are the deepest.
+/// Records the new image; 0 when it is recorded. A global function, see [`crate`].
+#[unsafe(no_mangle)]
 #[inline(never)]
+extern "C" fn record_exec(filename: u64, interpreter: u64, argc: u32, flags: u32) -> u64 {
+    let Ok(actor) = Actor::current() else {
+        return 1;
+    };
+    let image = Image {
+        filename: filename as Typed,
+        interpreter: interpreter as Typed,
+        argc,
+        flags: Flags(flags as u16),
+    };
+    u64::from(record(&actor, &image).is_err())
+}
+
+#[inline(always)]
 fn record(actor: &Actor, image: &Image) -> Result<(), Skip> {
     let frame = Frame::take(Kind::EXEC)?;
     let Some((len, flags)) = fill(&frame, actor.thread, image) else {
@@ -158,7 +181,8 @@ fn fill(frame: &Frame, thread: Typed, image: &Image) -> Option<(u64, Flags)> {
             flags = flags.with(Flags::CWD_CUT);
         }
 
-        let (len, cut) = copy_kernel_string(scratch, at, image.filename, PATH_BYTES_MAX as u64);
+        let (len, cut) =
+            copy_kernel_string(scratch, at, image.filename as u64, PATH_BYTES_MAX as u64);
         (*body).filename_len = len as u32;
         at += len;
         if cut {
@@ -166,9 +190,9 @@ fn fill(frame: &Frame, thread: Typed, image: &Image) -> Option<(u64, Flags)> {
         }
 
         (*body).interpreter_len = 0;
-        if image.interpreter != 0 {
+        if !image.interpreter.is_null() {
             let (len, _) =
-                copy_kernel_string(scratch, at, image.interpreter, PATH_BYTES_MAX as u64);
+                copy_kernel_string(scratch, at, image.interpreter as u64, PATH_BYTES_MAX as u64);
             (*body).interpreter_len = len as u32;
             at += len;
         }

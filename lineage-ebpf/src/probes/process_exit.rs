@@ -83,15 +83,15 @@ fn exited(thread: Typed) -> Result<Option<u32>, Skip> {
     if count_out(&actor) != 0 {
         return Ok(None);
     }
-    descriptor::sweep(&actor, 0, u32::MAX, Sweep::Exit);
+    descriptor::sweep(0, u32::MAX, Sweep::EXIT.0);
     tally::sweep(&actor);
     let _ = record(&actor, thread, true);
     // SAFETY: the entry of a tracked process stays while one of its threads runs.
     let block = unsafe { (*actor.task).block };
-    if TASKS.remove(actor.pid).is_ok() {
+    if TASKS.remove(actor.pid()).is_ok() {
         maps::give_block(block);
     }
-    Ok(Some(actor.pid))
+    Ok(Some(actor.pid()))
 }
 
 /// How many threads of the process the kernel has not counted out yet.

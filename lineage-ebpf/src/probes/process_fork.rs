@@ -14,7 +14,7 @@ use crate::{
     maps::{self, LINKS, TASKS},
     namespaces,
     probes::syscall::Returned,
-    read::{Typed, offset, same, typed, word},
+    read::{Typed, number, offset, same, typed, word},
     skip::Skip,
     task::{self, Actor},
 };
@@ -32,21 +32,12 @@ const LEN: u64 = BODY + size_of::<Fork>() as u64;
 /// the task map.
 #[btf_tracepoint(function = "sched_process_fork")]
 pub(crate) fn sched_process_fork(ctx: BtfTracePointContext) -> i32 {
-    let parent: Typed = ctx.arg(0);
     let child: Typed = ctx.arg(1);
-    // SAFETY: the arguments are `struct task_struct`; the members have these types.
-    let (creator, new): (u32, Child) = unsafe {
-        (
-            typed(parent, offset!(task_tgid)),
-            Child {
-                thread: child as u64,
-                start: typed(child, offset!(task_start_boottime)),
-                pid: typed(child, offset!(task_tgid)),
-                tid: typed(child, offset!(task_pid)),
-            },
-        )
-    };
-    let _ = forked(creator, &new);
+    // SAFETY: the argument is a `struct task_struct`; the member has this type.
+    let start = unsafe { typed(child, offset!(task_start_boottime)) };
+    if let Some(thread) = number(child) {
+        forked(thread, start, task::pid(child), task::tid(child));
+    }
     0
 }
 
@@ -62,9 +53,22 @@ pub(crate) struct Child {
     pub(crate) tid: u32,
 }
 
-/// `new` was created by a thread of process `creator`, the current one.
+/// The current thread has created the task at `thread`; 0 when it is recorded. A global function, see
+/// [`crate`].
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub(crate) extern "C" fn forked(thread: u64, start: u64, pid: u32, tid: u32) -> u64 {
+    let child = Child {
+        thread,
+        start,
+        pid,
+        tid,
+    };
+    u64::from(forked_here(task::pid(task::current()), &child).is_err())
+}
+
 #[inline(always)]
-pub(crate) fn forked(creator: u32, new: &Child) -> Result<(), Skip> {
+fn forked_here(creator: u32, new: &Child) -> Result<(), Skip> {
     let actor = Actor::current();
     if creator != new.pid {
         link(creator, new, actor.is_ok());

@@ -51,7 +51,7 @@ pub(crate) fn returned(actor: &Actor, call: &Returned) -> Result<(), Skip> {
     descriptor::made(actor, fd);
     if !usual {
         let asked = Address::number(protocol as i32);
-        return socket::record(actor, fd, Kind::NET_SOCKET, call.result, &asked);
+        return socket::record(fd, Kind::NET_SOCKET, call.result, &asked);
     }
     socket::remember(actor, fd, Kind::NET_SOCKET)
 }
@@ -72,8 +72,8 @@ pub(crate) fn pair(actor: &Actor, call: &Returned) -> Result<(), Skip> {
     let asked = Address::number(argument!(call, 2) as i32);
     descriptor::made(actor, first);
     descriptor::made(actor, second);
-    socket::record(actor, first, Kind::NET_PAIR, call.result, &asked)?;
-    socket::record(actor, second, Kind::NET_PAIR, call.result, &asked)
+    socket::record(first, Kind::NET_PAIR, call.result, &asked)?;
+    socket::record(second, Kind::NET_PAIR, call.result, &asked)
 }
 
 /// The `struct sock` of the socket at a descriptor, if it can be one that was just made; otherwise 0.

@@ -90,7 +90,7 @@ pub(crate) fn returned(
         | Action::MQ_SEND => {
             let told = transfer::message(&actor, &call, action);
             if action != Action::MQ_SEND {
-                let _ = pass::returned(&actor, &call, action);
+                let _ = pass::returned(&call, action);
             }
             told
         }
@@ -157,7 +157,7 @@ fn compat(actor: &Actor, number: u64, result: i64) -> Result<(), Skip> {
         warn!(
             actor,
             "process {} makes 32-bit system calls: they are counted by number, and their arguments are not recorded",
-            actor.pid
+            actor.pid()
         );
     }
     tally::call(actor, Class::COMPAT, number as u32, result)

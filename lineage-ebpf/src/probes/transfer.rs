@@ -40,11 +40,11 @@ const USE_LEN: u64 = BODY + size_of::<Use>() as u64;
 
 /// Bytes that went through a descriptor.
 #[derive(Clone, Copy)]
-pub(crate) struct Moved {
-    pub(crate) fd: i32,
+struct Moved {
+    fd: i32,
     /// [`Descriptor::READ`] or [`Descriptor::WRITTEN`].
-    pub(crate) way: u32,
-    pub(crate) bytes: u64,
+    way: u32,
+    bytes: u64,
 }
 
 /// A call that moves bytes through the descriptor in argument 0.
@@ -70,7 +70,7 @@ pub(crate) fn returned(actor: &Actor, call: &Returned, action: Action) -> Result
 pub(crate) fn message(actor: &Actor, call: &Returned, action: Action) -> Result<(), Skip> {
     datagram::fast_open(actor, call, action);
     if call.result < 0 {
-        return datagram::failed(actor, call, action);
+        return datagram::failed(call, action);
     }
     let way = match action {
         Action::RECVFROM | Action::RECVMSG | Action::RECVMMSG => Descriptor::READ,
@@ -88,7 +88,7 @@ pub(crate) fn message(actor: &Actor, call: &Returned, action: Action) -> Result<
     if own || !descriptor::addressed(actor, fd) {
         return done;
     }
-    match datagram::told(actor, call, action) {
+    match datagram::told(call, action) {
         // The address tells more than that there was a first message.
         Ok(()) => {
             forget();
@@ -108,17 +108,43 @@ pub(crate) fn message(actor: &Actor, call: &Returned, action: Action) -> Result<
 ///
 /// [`Skip::News`] when they are the first or otherwise news, for [`report`] to record.
 #[inline(never)]
-pub(crate) fn moved(actor: &Actor, moved: &Moved) -> Result<(), Skip> {
+fn moved(actor: &Actor, moved: &Moved) -> Result<(), Skip> {
+    moved_here(actor, moved)
+}
+
+#[inline(always)]
+fn moved_here(actor: &Actor, moved: &Moved) -> Result<(), Skip> {
     let file = task::file(actor.files, moved.fd).ok_or(Skip::Unreadable)?;
     let known = match known(actor, moved.fd, file) {
         Some(known) => known,
-        None => used_first(actor, moved.fd, file)?,
+        None if use_first(moved.fd) == 0 => {
+            descriptor::find(actor, moved.fd).ok_or(Skip::Unreadable)?
+        }
+        None => return Err(Skip::Unreadable),
     };
     count(moved, known);
     if moved.bytes != 0 && is_news(moved, known) {
-        return Err(later(moved, known));
+        // SAFETY: map values stay readable.
+        keep_news(moved.fd, moved.way, moved.bytes, unsafe {
+            (*known).opened_number
+        });
+        return Err(Skip::News);
     }
     Ok(())
+}
+
+/// [`moved`], where another look at the process does not matter; not 0 when the bytes are news. A global
+/// function, see [`crate`].
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub(crate) extern "C" fn move_bytes(fd: i32, way: u32, bytes: u64) -> u64 {
+    match Actor::current() {
+        Ok(actor) => {
+            let bytes = Moved { fd, way, bytes };
+            u64::from(moved_here(&actor, &bytes) == Err(Skip::News))
+        }
+        Err(_) => 0,
+    }
 }
 
 /// The descriptor, if the table has this file at it and a record tells of it.
@@ -131,19 +157,26 @@ fn known(actor: &Actor, fd: i32, file: u64) -> Option<*mut Descriptor> {
     })
 }
 
-/// A descriptor that is not in the table, after its first use is recorded.
-#[inline(always)]
-fn used_first(actor: &Actor, fd: i32, file: u64) -> Result<*mut Descriptor, Skip> {
-    first::enter(actor, fd);
-    let done = if known(actor, fd, file).is_some() {
+/// Records the first use of a descriptor that is not in the table; 0 when it is there then. A global
+/// function, see [`crate`].
+#[unsafe(no_mangle)]
+#[inline(never)]
+extern "C" fn use_first(fd: i32) -> u64 {
+    let Ok(actor) = Actor::current() else {
+        return 1;
+    };
+    let Some(file) = task::file(actor.files, fd) else {
+        return 1;
+    };
+    first::enter(actor.task, fd);
+    let done = if known(&actor, fd, file).is_some() {
         Ok(())
     } else {
-        descriptor::replace(actor, fd, file);
-        inherit(actor, fd, file)
+        descriptor::replace(&actor, fd, file);
+        inherit(&actor, fd, file)
     };
-    first::leave(actor, fd);
-    done?;
-    descriptor::find(actor, fd).ok_or(Skip::Unreadable)
+    first::leave(actor.task, fd);
+    u64::from(done.is_err())
 }
 
 #[inline(always)]
@@ -193,11 +226,13 @@ pub(crate) struct News {
 /// Most news of one call: it reads from one descriptor and writes to another.
 pub(crate) const NEWS_MAX: usize = 2;
 
-/// Keeps news for [`report`].
+/// Keeps news of the descriptor that was recorded with this number, for [`report`]. A global function,
+/// see [`crate`].
+#[unsafe(no_mangle)]
 #[inline(never)]
-fn later(moved: &Moved, known: *mut Descriptor) -> Skip {
+extern "C" fn keep_news(fd: i32, way: u32, bytes: u64, number: u64) -> u64 {
     let Some(scratch) = maps::scratch(maps::cpu()) else {
-        return Skip::Unreadable;
+        return 1;
     };
     // SAFETY: no other probe runs on this CPU; the place is one of the two.
     unsafe {
@@ -205,14 +240,14 @@ fn later(moved: &Moved, known: *mut Descriptor) -> Skip {
         let news = (&raw mut (*scratch).news)
             .cast::<News>()
             .add(place as usize);
-        (*news).number = (*known).opened_number;
-        (*news).moved = *moved;
+        (*news).number = number;
+        (*news).moved = Moved { fd, way, bytes };
         (*scratch).news_count = place + 1;
     }
-    Skip::News
+    0
 }
 
-/// Drops what [`later`] has kept.
+/// Drops what [`keep_news`] has kept.
 #[inline(always)]
 fn forget() {
     if let Some(scratch) = maps::scratch(maps::cpu()) {
@@ -353,17 +388,9 @@ fn record(actor: &Actor, moved: &Moved, known: *mut Descriptor, inode: u64) -> R
 fn inherit(actor: &Actor, fd: i32, file: u64) -> Result<(), Skip> {
     let identity = facts::identity(file).ok_or(Skip::Unreadable)?;
     if socket::is_socket(identity.mode) {
-        return socket::record(actor, fd, Kind::NET_INHERIT, 0, &Address::NONE);
+        return socket::record(fd, Kind::NET_INHERIT, 0, &Address::NONE);
     }
     open::record(actor, fd, file, Kind::FILE_INHERIT)
-}
-
-/// State of a copy, on the stack of [`copied`].
-struct Copy {
-    actor: Actor,
-    sides: [i32; 2],
-    bytes: u64,
-    news: u64,
 }
 
 /// A call that moves bytes from one descriptor into another.
@@ -383,35 +410,12 @@ pub(crate) fn copied(actor: &Actor, call: &Returned, action: Action) -> Result<(
         }
         _ => (first, second, bytes),
     };
-    let mut copy = Copy {
-        actor: *actor,
-        sides: [from, to],
-        bytes,
-        news: 0,
-    };
-    // SAFETY: the callback gets the state that lives as long as the call.
-    unsafe {
-        bpf_loop(2, side as *mut c_void, (&raw mut copy).cast(), 0);
-    }
-    if copy.news != 0 {
+    let read = move_bytes(from, Descriptor::READ, bytes);
+    let written = move_bytes(to, Descriptor::WRITTEN, bytes);
+    if read | written != 0 {
         return Err(Skip::News);
     }
     Ok(())
-}
-
-unsafe extern "C" fn side(index: u64, context: *mut c_void) -> i64 {
-    // SAFETY: the context is the state that `copied` holds on its stack.
-    let copy = unsafe { &mut *context.cast::<Copy>() };
-    let (fd, way) = if index == 0 {
-        (copy.sides[0], Descriptor::READ)
-    } else {
-        (copy.sides[1], Descriptor::WRITTEN)
-    };
-    let bytes = copy.bytes;
-    if moved(&copy.actor, &Moved { fd, way, bytes }) == Err(Skip::News) {
-        copy.news = 1;
-    }
-    0
 }
 
 /// Sum over the messages of one call, on the stack of [`messages`].
