@@ -20,7 +20,7 @@ use super::super::tree::Hash;
 
 /// Records collected before they go to the Parquet writer: enough to amortise its work per batch,
 /// little enough to stay small.
-const BATCH_RECORDS: usize = 2048;
+const BATCH_RECORDS: usize = 1024;
 
 /// Text collected before it does, so that records with arguments as long as they may be do not
 /// add up to hundreds of megabytes.
@@ -28,6 +28,9 @@ const BATCH_TEXT_BYTES: usize = 4 << 20;
 
 /// Records in a row group: what keeps the writer's memory at some 30 MB.
 const ROW_GROUP_RECORDS: usize = 65_536;
+
+/// Records in a page: each column that holds something keeps one, and room to compress it.
+const PAGE_RECORDS: usize = 8192;
 
 /// Columns that rise steadily, where dictionaries only waste time.
 const RISING: [&str; 6] = [
@@ -229,6 +232,7 @@ fn properties() -> WriterProperties {
         .set_created_by("lineage".to_owned())
         .set_compression(Compression::ZSTD(ZstdLevel::default()))
         .set_max_row_group_row_count(Some(ROW_GROUP_RECORDS))
+        .set_data_page_row_count_limit(PAGE_RECORDS)
         .set_statistics_enabled(EnabledStatistics::Chunk)
         .set_offset_index_disabled(true)
         .set_sorting_columns(Some(vec![SortingColumn {
