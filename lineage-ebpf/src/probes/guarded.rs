@@ -159,7 +159,7 @@ fn image(actor: &Actor, ctx: &TracePointContext) -> Option<Image> {
     let (filename, len) = text(ctx, offset!(derived.event_filename))?;
     let interpreter = INTERPRETERS
         .get_ptr(actor.pid())
-        .map_or(core::ptr::null(), <*const Interpreter>::cast);
+        .map_or(core::ptr::null(), <*const Interpreter>::cast::<u8>);
     let known = !interpreter.is_null() || len > NAMES_BYTES_MAX / 2 - 64;
     // SAFETY: a thread is typed, and the members have these types.
     let stack: u64 = unsafe {
