@@ -106,7 +106,7 @@ pub enum Command {
     /// root or the host key that `lineage key root` or `lineage key show` printed on the recording
     /// host.
     ///
-    /// Exit status: 0 VERIFIED or VERIFIED_WITH_LOSS, 1 TAMPERED (or loss, with --require no-loss),
+    /// Exit status: 0 VERIFIED or VERIFIED_WITH_LOSS, 1 TAMPERED (or not all that --require demands),
     /// 2 wrong usage, 3 INCOMPLETE, UNVERIFIABLE or NOTHING_VERIFIED.
     Verify(Verify),
     /// List records, one line each.
@@ -129,6 +129,14 @@ pub enum Command {
     /// Tell what can be recorded on this host, and what cannot.
     #[cfg(feature = "record")]
     Doctor(Doctor),
+    /// Tell what is being recorded on this host, and how far it has come.
+    ///
+    /// Of each recorder: where it records into, records and lost events so far, processes, and how far
+    /// the reading of files for their digests has come. One that was killed is told too, until its
+    /// evidence is sealed. Needs root. Exit status 1 when a directory is named and nothing is recorded
+    /// into it.
+    #[cfg(feature = "record")]
+    Status(Status),
     /// List what is recognised, and check a file of recognisers.
     ///
     /// Recognisers give records labels by what the records hold: model files, package installs, scripts,
@@ -461,6 +469,18 @@ pub enum Key {
 #[derive(Debug, Args)]
 pub struct Doctor {
     /// Print one JSON object instead of text.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Options of `lineage status`.
+#[cfg(feature = "record")]
+#[derive(Debug, Args)]
+pub struct Status {
+    /// Only what is recorded into this directory.
+    pub evidence: Option<PathBuf>,
+
+    /// Print one JSON object a line instead of text.
     #[arg(long)]
     pub json: bool,
 }

@@ -92,6 +92,12 @@ impl Glob {
         last.text.bytes().last().filter(|byte| *byte != b'?')
     }
 
+    /// Of how many pieces between stars it is made.
+    #[must_use]
+    pub fn pieces(&self) -> usize {
+        self.middle.len() + 1 + usize::from(self.last.is_some())
+    }
+
     /// How often the pattern has this character, if that stands for itself.
     #[must_use]
     pub fn count(&self, character: char) -> usize {

@@ -93,8 +93,8 @@ pub(crate) fn find(actor: &Actor, fd: i32) -> Option<*mut Descriptor> {
     Some(place)
 }
 
-/// Puts a descriptor that leads to the target in the scratch into the table, with the frame that recorded
-/// it, if one did.
+/// Puts a descriptor into the table, with the frame that recorded it, if one did. The target is that in
+/// the scratch of this CPU.
 #[inline(always)]
 pub(crate) fn remember(actor: &Actor, fd: i32, target: &Target, sent: &Sent) {
     let Some(place) = place(actor, fd) else {

@@ -7,9 +7,9 @@ use lineage_common::task::Task;
 
 use crate::atomic::{and_half, fetch_or_half};
 
-/// Most looks at whether the other thread is ready: they take longer than its record, which no
-/// preemption delays.
-const LOOKS_MAX: u32 = 1 << 13;
+/// Most looks at whether the other thread is ready: they take far longer than its record, which no
+/// preemption delays. Only a hypervisor that stops its processor does, for milliseconds.
+const LOOKS_MAX: u32 = 1 << 17;
 
 /// State of the wait, on the stack of [`enter`].
 struct Waiting {
@@ -23,8 +23,8 @@ fn bit(fd: i32) -> u32 {
     1 << (fd as u32 % u32::BITS)
 }
 
-/// Waits until no other thread of the process is between this and [`leave`] with the descriptor. An
-/// interrupt may hold the other for long: then both record it.
+/// Waits until no other thread of the process is between this and [`leave`] with the descriptor. One that
+/// its processor keeps for longer is not waited for: then both record it.
 #[inline(never)]
 pub(crate) fn enter(task: *mut Task, fd: i32) {
     let mut waiting = Waiting { task, bit: bit(fd) };

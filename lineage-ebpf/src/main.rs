@@ -8,7 +8,8 @@
 //! The kernel verifies a function anew for each place and each state it is called from, unless it is
 //! *global*: then once, for any arguments, which are numbers
 //! ([`BPF_FUNC_GLOBAL`](https://docs.kernel.org/bpf/btf.html#btf-kind-func)). So what every frame needs
-//! has a symbol of its own, and takes the scratch from the number of the CPU. Whatever loads the
+//! has a symbol of its own, and takes the scratch from the number of the CPU; and so has much of what is
+//! not in the hot loops of programs, which looks the process up again ([`task::Actor::current`]). Whatever loads the
 //! probes waits several times less for it.
 
 #![no_std]

@@ -219,7 +219,7 @@ pub(crate) struct Scratch {
     pub(crate) arguments: Arguments,
     /// What is mapped where a call or an exec has mapped something, for the same reason.
     pub(crate) memory: Memory,
-    /// What that call or exec asked for, likewise.
+    /// What that call or exec asked for: it does not go into the numbers that a global function takes.
     pub(crate) asked: Asked,
     /// Whom a message goes to or comes from: here and not on the stack, again to save it.
     pub(crate) peer: Peer,

@@ -7,7 +7,7 @@ Recomputes every record root, manifest link, log root, epoch root and signature,
 nobody signed, and exits as the document says. Left to `lineage verify` are witnesses, rules about contents that only the
 signer could have broken (order of times, counters, lineages), and what pyarrow does not tell of a rewritten Parquet file.
 """
-import base64, datetime, hashlib, itertools, os, pathlib, re, stat, struct, sys
+import base64, datetime, hashlib, itertools, json, os, pathlib, re, stat, struct, sys
 import nacl.signing, segment
 from blake3 import blake3
 
@@ -182,8 +182,7 @@ class Host:
                 need(commit | told == commit and verifies(key, payload[64:], payload[:64]), "a false commit")
         for start in (at + found.start() - 64 for found in re.finditer(b"lineage v1 commit\n", data[at:])):
             end = start + int.from_bytes(data[start - 5:start - 1], "little")
-            signed = any(verifies(epoch["key"], data[start + 64:end], data[start:start + 64]) for epoch in self.epoch.values())
-            need(not signed, "damage before a commit")
+            need(not any(verifies(epoch["key"], data[start + 64:end], data[start:start + 64]) for epoch in self.epoch.values()), "damage before a commit")
         self.manifests[number], self.proven = head | commit, self.proven + commit.get("count", 0)
         self.leaves += [sha(b"\0", self.read(name)) for name in [f"manifests/{number:010}"] if name in self.files]
         return "seal" in commit and parquet_path(head) in self.files and self.segment(name, head | commit)
@@ -192,9 +191,10 @@ class Host:
         need(self.read(name) == b"".join(root(self.leaves[span], log_node) for span in spans), "other hashes")
     def artifact(self, name, named):  # the environment that a context names is named, too, and what that names
         text = self.read(name, 1 << 24)
-        parts = re.findall(rb'"(?:environment|mounts)":"[0-9a-f]{64}"|"recognisers":\[[^]]*\]', text)
         need(blake3(text).hexdigest() == name[10:], "another document")
-        named += {f"artifacts/{digest}" for digest in re.findall("[0-9a-f]{64}", str(parts))} - set(named)
+        document = json.loads(text) if text[:1] == b"{" else {}  # recognisers are TOML
+        parts = str([*map(document.get, ("environment", "mounts", "recognisers"))])
+        named += {f"artifacts/{digest}" for digest in re.findall("[0-9a-f]{64}", parts)} - set(named)
     def rest(self, name):  # steps 7 to 9, tiles and losses
         end = self.size
         while f"spool/{end:010}.spool" in self.files:

@@ -184,9 +184,12 @@ fn a_move_that_is_refused_is_none() {
 #[test]
 fn a_process_that_has_ended_is_not_moved() {
     let group = Group::new(name("ended"));
-    // The child is not waited for while somebody else tries to move it.
+    // The child is not waited for while somebody else tries to move it, and then its parent.
     let recorder = Recorder::new();
-    let mut child = recorder.start("fork @c [ ] print @c read 0 1 wait @c");
+    let mut child = recorder.start(&format!(
+        "fork @c [ ] print @c read 0 1 open @g {} O_WRONLY enter @g @c wait @c",
+        file(&group, "cgroup.procs"),
+    ));
     let mut out = std::io::BufReader::new(child.stdout.take().expect("piped"));
     let line = wait::line(&mut out, "its id", |line| !line.is_empty());
     let pid = line.trim();

@@ -40,6 +40,7 @@ mod refusals;
 mod signals;
 mod snapshot;
 mod socket_create;
+mod status;
 mod tally;
 mod terminal;
 mod transfer;

@@ -10,6 +10,8 @@ mod recognisers;
 mod record;
 mod screen;
 mod seal;
+#[cfg(feature = "record")]
+mod status;
 mod tree;
 mod verify;
 
@@ -28,6 +30,8 @@ fn run(command: Command) -> ExitCode {
         Command::Record(options) => return record::run(options),
         #[cfg(feature = "record")]
         Command::Doctor(options) => doctor::run(&options),
+        #[cfg(feature = "record")]
+        Command::Status(options) => status::run(&options),
         #[cfg(feature = "record")]
         Command::Recognisers(options) => recognisers::run(&options),
         Command::Ls(options) => ls::run(&options),

@@ -263,7 +263,7 @@ kinds! {
         "Namespaces were left or entered; the fields are those after the call.";
     PROCESS_CGROUP = "process.cgroup", Process, None,
         [target_uid target_pid cgroup detail],
-        "The process, or the one in `target_uid` and `target_pid`, was moved to another control group. `cgroup` is that group; of another hierarchy than the unified one its number (`hierarchy`) and the `id` are in `detail`. `detail` has also the `path` of the group in its hierarchy, the `thread` if only that was moved, `by` if a process that is not recorded moved it, and the `container`, if the names of the groups tell of one. A move that was refused makes no record, nor one that the kernel makes by itself, from an old cpuset that has no processors left.";
+        "The process, or the one in `target_uid` and `target_pid`, was put into a control group, which may be the one it was in. `cgroup` is that group; of another hierarchy than the unified one its number (`hierarchy`) and the `id` are in `detail`. `detail` has also the `path` of the group in its hierarchy, the `thread` if only that was moved, `by` if a process that is not recorded moved it, and the `container`, if the names of the groups tell of one. A move that was refused makes no record, nor one that the kernel makes by itself, from an old cpuset that has no processors left.";
     PROCESS_PRCTL = "process.prctl", Process, None,
         [call target_uid target_pid uid gid euid egid user_ns caps_effective caps_permitted detail],
         "The process changed what it may do, who may look at it or what it seems to be (`prctl`, `personality`).";

@@ -231,7 +231,7 @@ registry! {
     51 child_tid I64 Kernel "Thread id of the process or thread created.";
     52 exit_code I64 Kernel "Status given to exit, 0-255.";
     53 exit_signal I64 Kernel "Signal that ended the process.";
-    54 truncated Text Derived "Names of the fields of this record that were cut at a limit, comma separated. A path that is cut begins with `/…/` instead of what is left out, also in later records.";
+    54 truncated Text Derived "Names of the fields of this record that were cut at a limit, comma separated. A path of the kernel that is cut begins with `/…/` instead of what is left out, also in later records; one that the caller wrote has lost its end.";
     55 notes Text Derived "Conditions worth knowing, comma separated: `unlinked` (the file had lost its name), `unreachable` (it is not below the process's root), `core-dump`, `privileged-exec` (the kernel told the program that it has rights which who executed it had not, as a set-user-id program or one with capabilities has: `AT_SECURE`), `more-not-recorded` (more descriptors went with the messages of this call, and only these are recorded), `gone` (the process ended before it could be looked at), `not-on-host` (the process has another root or mount namespace, and the host has no path to the file).";
     56 detail Text Derived "What else there is to say, as JSON: of a call its arguments, with the kernel's names for numbers.";
     57 cpu I64 Derived "For `evidence.loss`: the CPU whose frames were lost.";

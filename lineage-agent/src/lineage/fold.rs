@@ -145,11 +145,6 @@ impl Fold {
         if let Body::Found(found) = event.body {
             return self.found(header, &found, sink);
         }
-        if let Body::Cgroup(moved) = &event.body
-            && self.has_ended(header, moved)
-        {
-            return Ok(());
-        }
         self.ensure_known(header, sink);
         match event.body {
             Body::Fork(fork) => self.fork(header, fork, sink),

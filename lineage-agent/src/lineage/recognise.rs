@@ -35,8 +35,8 @@ pub use pattern::PatternError;
 pub const BUILT_IN: &str = include_str!("../../recognisers.toml");
 /// Largest file of recognisers.
 pub const FILE_BYTES_MAX: usize = 256 * 1024;
-/// Most texts the patterns of all files stand for: one without braces for one.
-const TEXTS_MAX: usize = 8192;
+/// Most pieces of text, between stars, that the patterns of all files look for.
+const PIECES_MAX: usize = 16_384;
 /// Most labels of one record.
 pub const LABELS_MAX: usize = 64;
 
@@ -99,7 +99,7 @@ impl Recognisers {
     /// [`RecogniserError`] says what is wrong, in which file and line.
     pub fn new(files: &[(&str, &str)]) -> Result<Self, RecogniserError> {
         let mut definitions = Definitions::default();
-        let room = &Cell::new(TEXTS_MAX);
+        let room = &Cell::new(PIECES_MAX);
         for (file, text) in files {
             definitions.add(Document { file, text, room })?;
         }

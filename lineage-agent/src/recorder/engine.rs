@@ -12,7 +12,7 @@ use tokio::sync::oneshot;
 use crate::{
     event::{Body, Event},
     evidence::{
-        counters::Counters,
+        counters::{Counters, CpuCount},
         error::Error as EvidenceError,
         manifest::Reason,
         writer::{Summary, Writer},
@@ -35,6 +35,7 @@ use super::{
     pending::{Changes, Pending},
     registration::Registration,
     sink::Numbered,
+    status::{Published, Reading},
 };
 
 /// Longest a frame stays in a ring that is not filling up.
@@ -65,6 +66,8 @@ pub(super) struct Begin {
     pub(super) digests: Option<digests::Request>,
     /// What the processes that were there have.
     pub(super) found: Option<Found>,
+    /// Where to tell how far it has come.
+    pub(super) published: Option<Published>,
 }
 
 /// What the engine ends with.
@@ -196,6 +199,7 @@ pub(super) struct Recording {
     changes: Pending,
     /// Frames that became no record: not understood, or not waited for.
     pub(super) unrecorded: u64,
+    published: Option<Published>,
 }
 
 impl Work {
@@ -296,8 +300,10 @@ impl Work {
         let cpus: Vec<_> = (0..counters.cpus()).map(|cpu| counters.read(cpu)).collect();
         let dropped = recording.unrecorded + self.reader.malformed() + misses;
         let writer = &mut recording.sink.writer;
-        writer.commit(&Counters::new(&cpus, dropped))?;
+        let counters = Counters::new(&cpus, dropped);
+        writer.commit(&counters)?;
         recording.fold.set_utc_offset(writer.offset_ns());
+        recording.tell(counters.cpus.iter().map(CpuCount::lost_total).sum());
         Ok(())
     }
 
@@ -402,11 +408,22 @@ impl Recording {
             containers: begin.containers,
             changes: Pending::default(),
             unrecorded: 0,
+            published: begin.published,
         };
         if let Some(found) = begin.found {
             recording.found(found, &begin.lineages)?;
         }
         Ok(recording)
+    }
+
+    /// Tells whoever asks how far it has come.
+    fn tell(&mut self, lost: u64) {
+        if let Some(published) = &mut self.published {
+            let records = self.sink.writer.next_seq();
+            let processes = self.fold.live_processes() as u64;
+            let reading = self.sink.digests.as_ref().and_then(Reading::of);
+            published.tell(records, lost, processes, reading);
+        }
     }
 
     /// Records what is known of files by now.

@@ -14,6 +14,7 @@ pub mod recognisers;
 mod registration;
 mod sink;
 mod snapshot;
+pub mod status;
 mod surroundings;
 
 use std::{
@@ -41,6 +42,7 @@ use engine::{Begin, Engine, Finish};
 use launch::{LaunchError, Waiting};
 use recognisers::{FileError, Files};
 use registration::{Origin, Registrar};
+use status::Published;
 use surroundings::Surroundings;
 
 pub use digests::{Left, Request as DigestRequest};
@@ -231,6 +233,7 @@ pub async fn record(
         recognisers: recognisers.recognisers,
         digests: request.digests.clone(),
         found: attached.then(|| probes.found()).transpose()?,
+        published: Published::begin(&request.output),
         writer,
         boot: registered.boot,
         lineages: registered.lineages,

@@ -9,6 +9,7 @@ mod details;
 mod digests;
 mod draw;
 mod files;
+mod handles;
 mod json;
 mod notable;
 mod process;
@@ -22,6 +23,7 @@ use std::io::{self, Write};
 use std::sync::Arc;
 
 use self::digests::{Digests, FileId};
+use self::handles::Handles;
 use self::process::{Ending, Process, Program};
 use self::usage::{Files, Handle, Sockets};
 use super::filter::failed;
@@ -32,9 +34,6 @@ use crate::evidence::schema::Record;
 
 /// Processes kept; records of further ones are only counted.
 const PROCESSES_MAX: usize = 100_000;
-
-/// Open descriptors remembered at one time, to give their bytes to the right file.
-const HANDLES_MAX: usize = 262_144;
 
 /// Kinds of what is missing that are told.
 const MISSING_MAX: usize = 16;
@@ -95,8 +94,7 @@ pub struct Tree {
     by_uid: HashMap<Arc<str>, usize>,
     lineages: Vec<Lineage>,
     host: Box<str>,
-    /// By `seq` of the record that opened a descriptor.
-    handles: HashMap<u64, (usize, Handle)>,
+    handles: Handles,
     digests: Digests,
     /// Frames the kernel lost.
     lost: u64,
@@ -137,7 +135,7 @@ impl Tree {
             by_uid: HashMap::new(),
             lineages: Vec::new(),
             host: "".into(),
-            handles: HashMap::new(),
+            handles: Handles::default(),
             digests: Digests::default(),
             lost: 0,
             missing: BTreeSet::new(),
@@ -181,6 +179,7 @@ impl Tree {
                 let process = &mut self.processes[acting];
                 process.ended = record.time;
                 process.ending = Some(Ending::of(record));
+                self.handles.ended(acting);
             }
             kinds::THREAD_START if !failed(record) => self.processes[acting].threads += 1,
             kinds::FILE_OPEN | kinds::FILE_INHERIT | kinds::FILE_SNAPSHOT => {
@@ -200,13 +199,13 @@ impl Tree {
             }
             kinds::NET_SEND | kinds::NET_RECEIVE => {
                 let process = &mut self.processes[acting];
-                process.failures += u64::from(failed(record));
+                process.fails(u64::from(failed(record)));
                 // Of any other the socket is there already.
                 if record.origin == Some("claimed") {
                     process.sockets.add(record);
                 }
             }
-            kinds::FILE_CLOSE | kinds::NET_CLOSE => self.close(record),
+            kinds::FILE_CLOSE | kinds::NET_CLOSE => self.close(record, acting),
             _ => self.act(record, acting),
         }
     }
@@ -285,7 +284,7 @@ impl Tree {
             let (first, last) = lineage.span.unwrap_or((time, time));
             lineage.span = Some((first.min(time), last.max(time)));
         }
-        lineage.failures += u64::from(failed(record));
+        lineage.fails(u64::from(failed(record)));
         match record.kind.unwrap_or_default() {
             kinds::FILE_OPEN => lineage.opens += 1,
             kinds::NET_CONNECT | kinds::NET_ACCEPT => {
@@ -339,7 +338,7 @@ impl Tree {
 
     fn fork(&mut self, record: &Record<'_>, parent: usize, lineage: usize) {
         let Some(uid) = record.child_uid else {
-            self.processes[parent].failures += 1;
+            self.processes[parent].fails(1);
             return;
         };
         if self.by_uid.contains_key(uid) {
@@ -390,47 +389,45 @@ impl Tree {
     fn file(&mut self, record: &Record<'_>, acting: usize) {
         let process = &mut self.processes[acting];
         process.opens += u64::from(record.kind == Some(kinds::FILE_OPEN));
-        process.failures += u64::from(failed(record));
-        if let Some(file) = process.files.add(record, self.options.all) {
-            self.remember(record, acting, Handle::File(file));
-        }
+        process.fails(u64::from(failed(record)));
+        let file = process.files.add(record, self.options.all);
+        self.handles.opened(record, acting, file.map(Handle::File));
     }
 
     fn socket(&mut self, record: &Record<'_>, acting: usize) {
         let process = &mut self.processes[acting];
-        process.failures += u64::from(failed(record));
-        if let Some(socket) = process.sockets.add(record) {
-            self.remember(record, acting, Handle::Socket(socket));
-        }
+        process.fails(u64::from(failed(record)));
+        let socket = process.sockets.add(record);
+        let handle = socket.map(Handle::Socket);
+        self.handles.opened(record, acting, handle);
     }
 
     fn act(&mut self, record: &Record<'_>, acting: usize) {
         let process = &mut self.processes[acting];
-        process.failures += u64::from(failed(record));
-        process.acts.add(record);
+        process.fails(u64::from(failed(record)));
+        let unrecorded = process.acts.add(record);
+        process.fails(unrecorded);
+        self.lineages[process.lineage].fails(unrecorded);
     }
 
-    fn remember(&mut self, record: &Record<'_>, acting: usize, handle: Handle) {
-        if let Some(seq) = record
-            .seq
-            .filter(|_| !failed(record) && self.handles.len() < HANDLES_MAX)
-        {
-            self.handles.insert(seq, (acting, handle));
-        }
-    }
-
-    fn close(&mut self, record: &Record<'_>) {
-        let opened = record.opened.and_then(|seq| self.handles.remove(&seq));
-        let Some((process, handle)) = opened else {
+    fn close(&mut self, record: &Record<'_>, acting: usize) {
+        let Some(handle) = self.handles.closed(record, acting) else {
             return;
         };
-        let process = &mut self.processes[process];
+        let process = &mut self.processes[acting];
         let read = record.bytes_read.unwrap_or_default();
         let written = record.bytes_written.unwrap_or_default();
         match handle {
             Handle::File(index) => Files::moved(&mut process.files, index, read, written),
             Handle::Socket(index) => Sockets::moved(&mut process.sockets, index, read, written),
         }
+    }
+}
+
+impl Lineage {
+    /// Counts calls that failed.
+    fn fails(&mut self, calls: u64) {
+        self.failures = self.failures.saturating_add(calls);
     }
 }
 

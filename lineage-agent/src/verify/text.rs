@@ -137,7 +137,7 @@ fn demand(requirement: Requirement) -> &'static str {
         Requirement::Sealed => "everything sealed and the log ended by a shutdown",
         Requirement::Pinned => "an epoch root pinned for every host",
         Requirement::Witnessed => "a trusted witness's cosignature on every newest checkpoint",
-        Requirement::NoLoss => "nothing lost",
+        Requirement::NoLoss => "nothing lost, and the log sealed and ended by a shutdown",
         Requirement::Original => "every Parquet file the one the recorder wrote",
     }
 }

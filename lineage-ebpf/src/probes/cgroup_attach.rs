@@ -42,6 +42,9 @@ pub(crate) fn cgroup_attach_task(ctx: BtfTracePointContext) -> i32 {
 
 #[inline(always)]
 fn moved(group: Typed, path: u64, thread: Typed, whole: bool) -> Result<(), Skip> {
+    if has_ended(thread, whole) {
+        return Err(Skip::Untraced);
+    }
     let pid = task::pid(thread);
     let mut by = 0;
     let actor = Actor::current().or_else(|skip| {
@@ -83,6 +86,23 @@ fn moved(group: Typed, path: u64, thread: Typed, whole: bool) -> Result<(), Skip
     };
     frame.send(&actor, what, PATH + path_len);
     Ok(())
+}
+
+/// `PF_EXITING` (`include/linux/sched.h`).
+const EXITING: u32 = 4;
+
+/// Whether there was nothing to move: the kernel says that it moved also what only waits to be asked how
+/// it ended, and leaves it where it is (`cgroup_migrate_add_task`, `kernel/cgroup/cgroup.c`).
+#[inline(always)]
+fn has_ended(thread: Typed, whole: bool) -> bool {
+    // SAFETY: the argument is a `struct task_struct`, and the members have these types.
+    unsafe {
+        if !whole {
+            return typed::<u32>(thread, offset!(task_flags)) & EXITING != 0;
+        }
+        let signal = follow(thread, offset!(task_signal));
+        signal.is_some_and(|signal| typed::<u32>(signal, offset!(signal_live)) == 0)
+    }
 }
 
 /// The process of a thread.

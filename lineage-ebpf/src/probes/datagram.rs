@@ -133,7 +133,7 @@ fn flags(call: &Returned, action: Action) -> u32 {
 #[inline(always)]
 fn address(call: &Returned, action: Action) -> Address {
     match action {
-        Action::SENDTO => Address::at(argument!(call, 4), argument!(call, 5)),
+        Action::SENDTO => Address::at(argument!(call, 4), u64::from(argument!(call, 5) as u32)),
         // The kernel wrote how long the address is.
         Action::RECVFROM => {
             let len: u32 = user(argument!(call, 5)).unwrap_or(0);

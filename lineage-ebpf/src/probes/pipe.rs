@@ -7,7 +7,7 @@ use lineage_common::frame::{File, Flags, Kind};
 
 use crate::{
     descriptor,
-    emit::{BODY, Frame, What},
+    emit::{self, BODY, Frame, What},
     facts,
     probes::{
         open, pass,
@@ -23,6 +23,13 @@ const TYPE_PIPE: u32 = 0o010_000;
 
 /// `PIPEFS_MAGIC` (`include/uapi/linux/magic.h`): a pipe with a name is in another file system.
 const PIPES: u64 = 0x5049_5045;
+
+/// What the kernel names a pipe by, up to the number of its inode, in a word.
+const NAME: u64 = u64::from_ne_bytes(*b"pipe:\0\0\0");
+const NAME_BYTES: u32 = 5;
+
+/// Where the path begins.
+const PATH: u64 = BODY + size_of::<File>() as u64;
 
 /// `pipe(fds)`, `pipe2(fds, flags)`: a record of each end.
 #[inline(always)]
@@ -64,12 +71,18 @@ fn end(actor: &Actor, fd: i32) -> Result<(), Skip> {
 fn unplaced(actor: &Actor, call: &Returned) -> Result<(), Skip> {
     let frame = Frame::take(Kind::FILE_OPEN)?;
     // SAFETY: the body is ours until the frame is sent.
-    unsafe { pass::nothing(frame.body::<File>(), -1) };
+    unsafe {
+        let body = frame.body::<File>();
+        pass::nothing(body, -1);
+        (*body).path_len = NAME_BYTES;
+        let name = NAME;
+        emit::append(frame.scratch, PATH, &raw const name);
+    }
     let what = What {
         kind: Kind::FILE_OPEN,
-        flags: Flags::CLAIMED.with(Flags::PATH_CUT),
+        flags: Flags::CLAIMED,
         result: call.result,
     };
-    frame.send(actor, what, BODY + size_of::<File>() as u64);
+    frame.send(actor, what, PATH + u64::from(NAME_BYTES));
     Ok(())
 }

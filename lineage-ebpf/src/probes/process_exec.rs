@@ -67,9 +67,9 @@ pub(crate) fn sched_process_exec(ctx: BtfTracePointContext) -> i32 {
 
 /// What of a new image is not to be had from the thread that has it.
 pub(crate) struct Image {
-    /// The name it was executed by.
+    /// Kernel address of the name it was executed by.
     pub(crate) filename: Typed,
-    /// Its interpreter's name; null when there is none.
+    /// That of its interpreter's name; null when there is none.
     pub(crate) interpreter: Typed,
     /// Number of arguments.
     pub(crate) argc: u32,

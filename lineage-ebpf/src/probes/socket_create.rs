@@ -64,9 +64,7 @@ pub(crate) fn pair(actor: &Actor, call: &Returned) -> Result<(), Skip> {
         return unplaced(actor, call, Kind::NET_PAIR, Flags(0));
     }
     let [first, second] = user::<[i32; 2]>(argument!(call, 3)).unwrap_or([-1; 2]);
-    let (one, other) = (sock(actor, first), sock(actor, second));
-    // Only of `AF_UNIX` the kernel tells which two belong together.
-    if one == 0 || other == 0 || endpoints::peer(one) != other || endpoints::peer(other) != one {
+    if is_pair(first, second) == 0 {
         return unplaced(actor, call, Kind::NET_PAIR, Flags::CLAIMED);
     }
     let asked = Address::number(argument!(call, 2) as i32);
@@ -74,6 +72,21 @@ pub(crate) fn pair(actor: &Actor, call: &Returned) -> Result<(), Skip> {
     descriptor::made(actor, second);
     socket::record(first, Kind::NET_PAIR, call.result, &asked)?;
     socket::record(second, Kind::NET_PAIR, call.result, &asked)
+}
+
+/// 1 when two descriptors can be those that were just made, and lead to each other's sockets; otherwise 0.
+/// Only of `AF_UNIX` the kernel tells which two belong together. A global function, see [`crate`].
+#[unsafe(no_mangle)]
+#[inline(never)]
+extern "C" fn is_pair(first: i32, second: i32) -> u64 {
+    let Ok(actor) = Actor::current() else {
+        return 0;
+    };
+    let (one, other) = (sock(&actor, first), sock(&actor, second));
+    if one == 0 || other == 0 {
+        return 0;
+    }
+    u64::from(endpoints::peer(one) == other && endpoints::peer(other) == one)
 }
 
 /// The `struct sock` of the socket at a descriptor, if it can be one that was just made; otherwise 0.

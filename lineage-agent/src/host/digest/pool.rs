@@ -64,6 +64,16 @@ struct Queue {
     large: VecDeque<Wanted>,
 }
 
+impl Queue {
+    /// The one of the large files that is read soonest: a huge one keeps none waiting that came before
+    /// its turn.
+    fn smallest_large(&mut self) -> Option<Wanted> {
+        let sizes = self.large.iter().map(|wanted| wanted.identity.version.size);
+        let (index, _) = sizes.enumerate().min_by_key(|(_, size)| *size)?;
+        self.large.remove(index)
+    }
+}
+
 /// One thread, from outside.
 #[derive(Debug)]
 struct Worker {
@@ -242,7 +252,7 @@ impl Shared {
             if let Some(wanted) = queue.small.pop_front() {
                 return Some(wanted);
             }
-            if takes_large && let Some(wanted) = queue.large.pop_front() {
+            if takes_large && let Some(wanted) = queue.smallest_large() {
                 return Some(wanted);
             }
             queue = self

@@ -230,7 +230,9 @@ impl Fold {
         });
         let parent = snapshot
             .parent
-            .and_then(|parent| self.processes.by_pid(parent.pid));
+            .and_then(|parent| self.processes.by_pid(parent.pid))
+            // One that has got the id since is not who created it.
+            .filter(|parent| parent.start_ns <= snapshot.start_ns);
         let parent_uid: Option<Arc<str>> =
             parent.and_then(|parent| parent.uid.clone()).or_else(|| {
                 let birth = snapshot.parent?.birth?;

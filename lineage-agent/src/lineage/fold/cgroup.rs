@@ -48,12 +48,4 @@ impl Fold {
         })
         .map(drop)
     }
-
-    /// Whether the process of a frame about a move by another one has ended: the kernel also says it of
-    /// one that only waits to be asked how it ended. Without a loss, each that lives is known.
-    pub(super) fn has_ended(&self, header: &Header, event: &CgroupEvent<'_>) -> bool {
-        event.moved.by != 0
-            && self.last_loss.is_none()
-            && self.processes.get(header.pid, header.start).is_none()
-    }
 }

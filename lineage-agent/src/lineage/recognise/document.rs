@@ -151,9 +151,9 @@ impl<'a> Item<'a> {
     pub(super) fn pattern(self, text: &str) -> Result<Pattern, RecogniserError> {
         let pattern = Pattern::new(text).map_err(|error| self.error(error.into()))?;
         let room = self.document.room;
-        match room.get().checked_sub(pattern.texts()) {
+        match room.get().checked_sub(pattern.pieces()) {
             Some(left) => room.set(left),
-            None => return Err(self.error(Problem::Texts)),
+            None => return Err(self.error(Problem::Pieces)),
         }
         Ok(pattern)
     }

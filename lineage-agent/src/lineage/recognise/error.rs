@@ -1,6 +1,6 @@
 //! What is wrong with a file of recognisers.
 
-use super::{TEXTS_MAX, pattern::PatternError};
+use super::{PIECES_MAX, pattern::PatternError};
 
 /// A file of recognisers cannot be used: where, and why.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -81,8 +81,8 @@ pub enum Problem {
     #[error("there are more than {0}")]
     TooMany(usize),
     /// More than fits in memory: each text takes its own.
-    #[error("the patterns up to here stand for more than {TEXTS_MAX} texts, by their braces")]
-    Texts,
+    #[error("the patterns up to here look for more than {PIECES_MAX} pieces of text")]
+    Pieces,
     /// A format of another time.
     #[error("this program reads version 1")]
     Version,

@@ -1,5 +1,7 @@
 //! Patterns of recognisers: those of [`crate::glob`], and `{a,b}`, which is one or the other.
 
+use std::sync::Arc;
+
 use crate::glob::{Glob, Pairs};
 
 /// Longest pattern, in bytes.
@@ -10,7 +12,8 @@ const ALTERNATIVES_MAX: usize = 256;
 /// A pattern, ready to be matched.
 #[derive(Debug, Clone)]
 pub(super) struct Pattern {
-    alternatives: Vec<Glob>,
+    /// Shared, because rules have their patterns once for each kind.
+    alternatives: Vec<Arc<Glob>>,
 }
 
 /// Why a text is no pattern.
@@ -68,14 +71,14 @@ impl Pattern {
         Ok(Self {
             alternatives: alternatives
                 .iter()
-                .map(|begun| Glob::new(&[begun, rest].concat()))
+                .map(|begun| Arc::new(Glob::new(&[begun, rest].concat())))
                 .collect(),
         })
     }
 
-    /// How many texts its braces stand for.
-    pub(super) fn texts(&self) -> usize {
-        self.alternatives.len()
+    /// How many pieces of text it looks for: of each text its braces stand for, those between its stars.
+    pub(super) fn pieces(&self) -> usize {
+        self.alternatives.iter().map(|glob| glob.pieces()).sum()
     }
 
     /// Whether the whole text fits.
@@ -92,7 +95,7 @@ impl Pattern {
 
     /// What all that the pattern matches begin with: this many bytes, if it says so many.
     pub(super) fn first_bytes<const N: usize>(&self) -> Option<[u8; N]> {
-        let mut all = self.alternatives.iter().map(Glob::first_bytes);
+        let mut all = self.alternatives.iter().map(|glob| glob.first_bytes());
         let first = all.next()??;
         all.all(|other| other == Some(first)).then_some(first)
     }

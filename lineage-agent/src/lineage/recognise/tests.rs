@@ -503,7 +503,7 @@ fn what_is_wrong_is_said_with_line_and_key() {
 fn a_file_that_is_no_file_of_recognisers_is_refused() {
     let many = "[[recogniser]]\nlabel='x'\nkinds='file.open'\npath='*'\n".repeat(4097);
     let nested = format!("x = {}", "[".repeat(100_000));
-    let braces = format!("'{}',", "{a,b}".repeat(8)).repeat(33);
+    let braces = format!("'{}',", "{a,b}".repeat(8)).repeat(65);
     let braces = format!("[[recogniser]]\nlabel='x'\nkinds='file.open'\npath=[{braces}]\n");
     for (text, expected) in [
         (
@@ -543,7 +543,7 @@ fn a_file_that_is_no_file_of_recognisers_is_refused() {
         (&many, "1, key `recogniser`: there are more than 4096"),
         (
             &braces,
-            "4, key `path`: the patterns up to here stand for more than 8192 texts",
+            "4, key `path`: the patterns up to here look for more than 16384 pieces of text",
         ),
     ] {
         let error = refused_file(text);

@@ -15,11 +15,11 @@ pub(super) fn push(line: &mut Line, record: &Record<'_>) {
         line.push(Style::Change, Fit::Shorten, whole_path(record.dir, path));
     }
     if let Some(target) = record.target {
-        // Of what is shared or mounted the other one is where it comes from, and what is mounted need
-        // not be a file.
-        let (arrow, dir) = match record.kind {
-            Some(kinds::FILE_IOCTL) => ("←", record.target_dir),
-            Some(kinds::FILE_MOUNT) => ("←", None),
+        // Of what is shared, and of `mount`, the other one is where it comes from, and what that
+        // mounts need not be a file. What `move_mount` and `pivot_root` move goes there.
+        let (arrow, dir) = match (record.kind, record.call) {
+            (Some(kinds::FILE_IOCTL), _) => ("←", record.target_dir),
+            (Some(kinds::FILE_MOUNT), Some("mount")) => ("←", None),
             _ => ("→", record.target_dir),
         };
         line.push(Style::Dim, Fit::Keep, arrow);

@@ -27,6 +27,33 @@ fn acting(kind: &'static str) -> Record<'static> {
 }
 
 #[test]
+fn mounts_come_from_where_they_are_taken() {
+    let made = |call, path, target| Record {
+        call: Some(call),
+        dir: Some("/srv"),
+        path: Some(path),
+        target: Some(target),
+        target_dir: Some("/run"),
+        ..acting(kinds::FILE_MOUNT)
+    };
+    let shown = listed(
+        200,
+        &[
+            made("mount", "m", "proc"),
+            made("move_mount", "a", "b"),
+            made("pivot_root", "new", "new/old"),
+        ],
+    );
+    for line in [
+        " /srv/m ← proc mount\n",
+        " /srv/a → /run/b move_mount\n",
+        " /srv/new → /run/new/old pivot_root\n",
+    ] {
+        assert!(shown.contains(line), "{line} in {shown}");
+    }
+}
+
+#[test]
 fn the_date_is_said_once() {
     let first = acting(kinds::PROCESS_EXIT);
     let next_day = Record {

@@ -4,7 +4,7 @@ use std::io::{self, Write};
 
 use super::super::line::{Fit, Style};
 use super::super::text;
-use super::acts::Act;
+use super::acts::{Act, Outcome};
 use super::digests::FileId;
 use super::draw::Drawing;
 use super::files::{self, FileLine};
@@ -161,8 +161,10 @@ impl<W: Write> Drawing<'_, '_, W> {
         if socket.listens {
             self.line.push(Style::Dim, Fit::Drop, "listens");
         }
-        let quiet = socket.bytes_read == 0 && socket.bytes_written == 0;
-        if quiet && socket.direction != Direction::On && socket.error.is_none() {
+        let quiet = socket.bytes_read == 0 && socket.bytes_written == 0 && !socket.messages;
+        // What went through a socket counts for the last end it got, which may be another one.
+        let connects = !matches!(socket.direction, Direction::On | Direction::Open);
+        if quiet && connects && socket.error.is_none() {
             let what = if socket.unsettled {
                 "no answer seen"
             } else {
@@ -180,10 +182,7 @@ impl<W: Write> Drawing<'_, '_, W> {
 
     fn usage(&mut self, error: Option<i64>, times: u64, read: u64, written: u64) {
         if let Some(result) = error {
-            let number = result.saturating_neg();
-            let name =
-                names::errno(number).map_or_else(|| format!("error {number}"), str::to_owned);
-            self.line.push(Style::Bad, Fit::Keep, name);
+            self.line.push(Style::Bad, Fit::Keep, error_name(result));
         }
         if times > 1 {
             self.line.push(Style::Dim, Fit::Keep, format!("×{times}"));
@@ -197,18 +196,24 @@ impl<W: Write> Drawing<'_, '_, W> {
     }
 }
 
+/// The error that a result stands for.
+fn error_name(result: i64) -> String {
+    let number = result.saturating_neg();
+    names::errno(number).map_or_else(|| format!("error {number}"), str::to_owned)
+}
+
 fn act(act: &Act) -> String {
     let mut told = act.kind.rsplit('.').next().unwrap_or_default().to_owned();
     if let Some(pid) = act.target {
-        told.push_str(&format!(" {pid}"));
+        told.push_str(&format!(" → {pid}"));
     }
-    if let Some(result) = act.error {
-        let number = result.saturating_neg();
-        told.push(' ');
-        match names::errno(number) {
-            Some(name) => told.push_str(name),
-            None => told.push_str(&format!("error {number}")),
-        }
+    if let Some(pid) = act.by {
+        told.push_str(&format!(" by process {pid}"));
+    }
+    match act.outcome {
+        Outcome::Done => {}
+        Outcome::Error(result) => told.push_str(&format!(" {}", error_name(result))),
+        Outcome::Failed => told.push_str(" failed"),
     }
     if act.times > 1 {
         told.push_str(&format!(" ×{}", act.times));

@@ -4,12 +4,13 @@ use std::io::{self, Write};
 
 use serde_json::{Value, json};
 
-use super::acts::Act;
+use super::acts::{Act, Outcome};
 use super::process::{Ending, Process};
 use super::usage::{Direction, FileUse, SocketUse};
 use super::{Lineage, Tree};
 
-/// Writes one object on one line: `lineages`, `processes` (each after its parent) and `lost_frames`.
+/// Writes one object on one line: `lineages`, `processes` (each after its parent), `lost_frames` and,
+/// in words, what else is `missing`.
 pub(super) fn write(tree: &Tree, out: &mut impl Write) -> io::Result<()> {
     let lineages: Vec<_> = tree.lineages.iter().map(lineage).collect();
     write!(
@@ -30,7 +31,12 @@ pub(super) fn write(tree: &Tree, out: &mut impl Write) -> io::Result<()> {
             pending.extend(process.children.iter().rev());
         }
     }
-    writeln!(out, "],\"lost_frames\":{}}}", tree.lost)
+    let missing: Value = tree.missing.iter().map(String::as_str).collect();
+    writeln!(
+        out,
+        "],\"lost_frames\":{},\"missing\":{missing}}}",
+        tree.lost
+    )
 }
 
 fn lineage(lineage: &Lineage) -> Value {
@@ -92,10 +98,16 @@ fn process(tree: &Tree, process: &Process) -> Value {
 }
 
 fn act(act: &Act) -> Value {
+    let error = match act.outcome {
+        Outcome::Error(result) => Some(result),
+        Outcome::Done | Outcome::Failed => None,
+    };
     json!({
         "kind": &*act.kind,
         "target_pid": act.target,
-        "error": act.error,
+        "by_pid": act.by,
+        "failed": act.outcome != Outcome::Done,
+        "error": error,
         "times": act.times,
     })
 }
@@ -125,6 +137,7 @@ fn socket(socket: &SocketUse) -> Value {
         },
         "end": &*socket.end,
         "listens": socket.listens,
+        "unsettled": socket.unsettled,
         "transport": &*socket.transport,
         "times": socket.times,
         "bytes_read": socket.bytes_read,

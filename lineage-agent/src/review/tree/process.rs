@@ -123,6 +123,11 @@ impl Process {
         }
     }
 
+    /// Counts calls that failed.
+    pub(super) fn fails(&mut self, calls: u64) {
+        self.failures = self.failures.saturating_add(calls);
+    }
+
     /// Notes what was made for it when it was created, as the detail of that tells.
     pub(super) fn created(&mut self, detail: &str) {
         let detail: Value = serde_json::from_str(detail).unwrap_or_default();

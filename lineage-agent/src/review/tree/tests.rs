@@ -1,5 +1,7 @@
 //! Trees of made-up records; whole trees of real evidence are in the golden tests of the command.
 
+use serde_json::{Value, json};
+
 use super::*;
 
 /// Builds records with ascending `seq` and time.
@@ -73,6 +75,12 @@ impl Story {
         self.tree.write(&mut out, Screen::default()).unwrap();
         String::from_utf8(out).unwrap()
     }
+
+    fn json(&self) -> Value {
+        let mut out = Vec::new();
+        self.tree.write_json(&mut out).unwrap();
+        serde_json::from_slice(&out).unwrap()
+    }
 }
 
 #[test]
@@ -85,11 +93,13 @@ fn a_tree_shows_programs_ends_files_and_connections() {
         peer_addr: Some("::1"),
         peer_port: Some(80),
         transport: Some("tcp"),
+        fd: Some(5),
         result: Some(0),
         ..Record::default()
     };
     let opened = story.tell(kinds::NET_CONNECT, 11, connect);
     let close = Record {
+        fd: Some(5),
         opened: Some(opened),
         bytes_read: Some(12),
         bytes_written: Some(34_567),
@@ -266,9 +276,14 @@ fn sockets_without_a_connection_are_shown_too() {
         ..Record::default()
     };
     story.tell(kinds::NET_SOCKET, 10, of("netlink-route"));
-    let end = story.tell(kinds::NET_PAIR, 10, of("unix-stream"));
-    story.tell(kinds::NET_PAIR, 10, of("unix-stream"));
+    let end_at = |fd| Record {
+        fd: Some(fd),
+        ..of("unix-stream")
+    };
+    let end = story.tell(kinds::NET_PAIR, 10, end_at(5));
+    story.tell(kinds::NET_PAIR, 10, end_at(6));
     let close = Record {
+        fd: Some(5),
         opened: Some(end),
         bytes_written: Some(5),
         ..Record::default()
@@ -277,8 +292,45 @@ fn sockets_without_a_connection_are_shown_too() {
     let drawn = story.drawn();
     for line in [
         "on 0.0.0.0:80 tcp listens\n",
-        "·  netlink-route no data\n",
+        "·  netlink-route\n",
         "↔  unix-stream ×2 wrote 5 B\n",
+    ] {
+        assert!(drawn.contains(line), "{line} in {drawn}");
+    }
+}
+
+#[test]
+fn no_socket_is_said_to_have_no_data_that_had() {
+    let mut story = Story::new(TreeOptions::default());
+    story.exec(10, "/usr/bin/ping", r#"["ping"]"#);
+    let of = |transport, peer_addr| Record {
+        fd: Some(3),
+        transport: Some(transport),
+        peer_addr,
+        result: Some(0),
+        ..Record::default()
+    };
+    story.tell(kinds::NET_SOCKET, 10, of("icmp", None));
+    let opened = story.tell(kinds::NET_CONNECT, 10, of("icmp", Some("192.0.2.1")));
+    let close = Record {
+        fd: Some(3),
+        opened: Some(opened),
+        bytes_written: Some(64),
+        ..Record::default()
+    };
+    story.tell(kinds::NET_CLOSE, 10, close);
+    let message = Record {
+        origin: Some("claimed"),
+        ..of("udp", Some("192.0.2.2"))
+    };
+    story.tell(kinds::NET_SEND, 10, message);
+    story.tell(kinds::NET_CONNECT, 10, of("udp", Some("192.0.2.3")));
+    let drawn = story.drawn();
+    for line in [
+        "·  icmp\n",
+        "→  192.0.2.1 icmp wrote 64 B\n",
+        "→  192.0.2.2 udp\n",
+        "→  192.0.2.3 udp no data\n",
     ] {
         assert!(drawn.contains(line), "{line} in {drawn}");
     }
@@ -302,8 +354,97 @@ fn what_else_a_process_did_stands_in_one_line() {
     story.tell(kinds::FILE_MAP, 10, of("mmap", None, 0));
     story.tell(kinds::FILE_READ, 10, Record::default());
     let drawn = story.drawn();
-    let line = "!  rename ×2, signal 7, signal 1 EPERM\n";
+    let line = "!  rename ×2, signal → 7, signal → 1 EPERM\n";
     assert!(drawn.contains(line), "{drawn}");
+}
+
+#[test]
+fn calls_that_are_only_counted_fail_too() {
+    let mut story = Story::new(TreeOptions::default());
+    story.exec(10, "/usr/bin/stty", r#"["stty"]"#);
+    let of = |request, result, count, detail| Record {
+        call: Some("ioctl"),
+        request: Some(request),
+        result,
+        count: Some(count),
+        detail,
+        ..Record::default()
+    };
+    story.tell(kinds::FILE_IOCTL, 10, of(1, Some(-13), 1, None));
+    story.tell(kinds::FILE_IOCTL, 10, of(2, Some(0), 1, None));
+    let total = of(1, None, 10, Some(r#"{"failed":10}"#));
+    story.tell(kinds::FILE_IOCTL, 10, total);
+    let total = of(2, None, 10, Some(r#"{"failed":4}"#));
+    story.tell(kinds::FILE_IOCTL, 10, total);
+    let drawn = story.drawn();
+    for part in [
+        "!  ioctl EACCES, ioctl ×6, ioctl failed ×13\n",
+        "  14 failed\n",
+        ", 14 failed calls, ",
+    ] {
+        assert!(drawn.contains(part), "{part} in {drawn}");
+    }
+    let tree = story.json();
+    let acts = &tree["processes"][0]["acts"];
+    let told = |index: usize| {
+        let act = &acts[index];
+        (&act["failed"], &act["error"], &act["times"])
+    };
+    assert_eq!(told(0), (&json!(true), &json!(-13), &json!(1)));
+    assert_eq!(told(1), (&json!(false), &json!(null), &json!(6)));
+    assert_eq!(told(2), (&json!(true), &json!(null), &json!(13)));
+}
+
+#[test]
+fn counts_that_cannot_be_are_no_reason_to_stop() {
+    let mut story = Story::new(TreeOptions::default());
+    for _ in 0..2 {
+        let total = Record {
+            call: Some("ioctl"),
+            count: Some(u64::MAX),
+            detail: Some(r#"{"failed":18446744073709551615}"#),
+            ..Record::default()
+        };
+        story.tell(kinds::FILE_IOCTL, 10, total);
+    }
+    let tree = story.json();
+    assert_eq!(tree["processes"][0]["failed"], json!(u64::MAX));
+}
+
+#[test]
+fn what_others_did_to_a_process_is_said_to_be_theirs() {
+    let mut story = Story::new(TreeOptions::default());
+    story.exec(10, "/usr/bin/python3", r#"["python3"]"#);
+    let moved = |target_pid, detail| Record {
+        target_pid,
+        detail: Some(detail),
+        ..Record::default()
+    };
+    let by_other = moved(None, r#"{"path":"/a","by":1}"#);
+    story.tell(kinds::PROCESS_CGROUP, 10, by_other);
+    let of_other = moved(Some(12), r#"{"path":"/a"}"#);
+    story.tell(kinds::PROCESS_CGROUP, 10, of_other);
+    let drawn = story.drawn();
+    let line = "!  cgroup by process 1, cgroup → 12\n";
+    assert!(drawn.contains(line), "{drawn}");
+    assert_eq!(story.json()["processes"][0]["acts"][0]["by_pid"], 1);
+}
+
+#[test]
+fn json_tells_what_is_not_settled() {
+    let mut story = Story::new(TreeOptions::default());
+    let connect = |peer_addr, result| Record {
+        peer_addr: Some(peer_addr),
+        transport: Some("tcp"),
+        result: Some(result),
+        ..Record::default()
+    };
+    story.tell(kinds::NET_CONNECT, 10, connect("192.0.2.1", -115));
+    story.tell(kinds::NET_CONNECT, 10, connect("192.0.2.2", 0));
+    let tree = story.json();
+    let connections = &tree["processes"][0]["connections"];
+    assert_eq!(connections[0]["unsettled"], true);
+    assert_eq!(connections[1]["unsettled"], false);
 }
 
 #[test]
@@ -319,4 +460,6 @@ fn what_is_missing_is_said_in_words() {
     let drawn = story.drawn();
     let line = "\nsomething is missing: the recorder ended without closing\n";
     assert!(drawn.ends_with(line), "{drawn}");
+    let missing = json!(["the recorder ended without closing"]);
+    assert_eq!(story.json()["missing"], missing);
 }

@@ -76,6 +76,8 @@ pub(super) struct SocketUse {
     pub(super) listens: bool,
     /// Whether a connection came about was not waited for.
     pub(super) unsettled: bool,
+    /// There were messages; their bytes are in the total of a socket, whatever its ends.
+    pub(super) messages: bool,
     pub(super) transport: Box<str>,
     pub(super) times: u64,
     pub(super) bytes_read: u64,
@@ -167,6 +169,7 @@ impl Sockets {
                     end: end.into(),
                     listens: false,
                     unsettled: false,
+                    messages: false,
                     transport: transport.into(),
                     times: 0,
                     bytes_read: 0,
@@ -184,6 +187,8 @@ impl Sockets {
         let listens = record.kind == Some(kinds::NET_LISTEN);
         socket.listens |= listens && error.is_none();
         socket.unsettled |= error.is_none() && record.result.is_some_and(|result| result < 0);
+        let message = matches!(record.kind, Some(kinds::NET_SEND | kinds::NET_RECEIVE));
+        socket.messages |= message && error.is_none();
         // A socket that listens was bound before, by itself at the latest.
         socket.times += u64::from(!listens || socket.times == 0);
         if error.is_some() {

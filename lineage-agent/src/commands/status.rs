@@ -1,0 +1,116 @@
+//! `lineage status`: what is being recorded on this host, and how far it has come.
+
+use std::{
+    io::{self, Write as _},
+    path::Path,
+    process::ExitCode,
+};
+
+use anyhow::Context as _;
+use jiff::Timestamp;
+use serde_json::json;
+
+use super::{screen, shown};
+use crate::{
+    cli,
+    counted::{counted, grouped},
+    recorder::status::{Reading, Status, Told, told},
+    review::text,
+};
+
+/// Runs `lineage status`: exit status 1 when a directory is named and nothing is recorded into it.
+pub(super) fn run(options: &cli::Status) -> anyhow::Result<ExitCode> {
+    let mut all = told().context("read what recorders tell (root can)")?;
+    let wanted = options.evidence.as_deref().map(whole).transpose()?;
+    if let Some(wanted) = &wanted {
+        all.retain(|told| told.status.directory() == *wanted);
+    }
+    let runs = all.iter().any(|told| told.runs);
+    let mut out = io::stdout().lock();
+    let mut written = Ok(());
+    if all.is_empty() && !options.json {
+        written = match &wanted {
+            None => writeln!(out, "nothing is being recorded on this host"),
+            Some(wanted) => writeln!(out, "nothing is being recorded into {}", shown(wanted)),
+        };
+    }
+    for told in &all {
+        let line = if options.json {
+            object(told).to_string()
+        } else {
+            lines(told, Timestamp::now().as_second())
+        };
+        written = written.and_then(|()| writeln!(out, "{line}"));
+    }
+    let ending = screen::ending(written)?;
+    Ok(if wanted.is_some() && !runs {
+        ExitCode::FAILURE
+    } else {
+        ending
+    })
+}
+
+/// As the recorder names it: absolute, links and all.
+fn whole(path: &Path) -> anyhow::Result<std::path::PathBuf> {
+    std::path::absolute(path).with_context(|| format!("look for {}", shown(path)))
+}
+
+/// For people.
+fn lines(told: &Told, now: i64) -> String {
+    let status = &told.status;
+    let directory = shown(&status.directory());
+    if !told.runs {
+        return format!(
+            "DIED       {directory}: process {} left it unsealed; `lineage seal {directory}` completes it",
+            status.pid
+        );
+    }
+    let span = text::duration(
+        now.saturating_sub(status.since)
+            .saturating_mul(1_000_000_000),
+    );
+    let mut lines = format!(
+        "recording  {directory}, for {span}, by process {}\n  records    {}\n  lost       {}\n  processes  {}",
+        status.pid,
+        grouped(status.records),
+        counted(status.lost, "event", "events"),
+        grouped(status.processes),
+    );
+    if let Some(reading) = &status.reading {
+        lines += &format!("\n  digests    {}", progress(reading));
+    }
+    lines
+}
+
+fn progress(reading: &Reading) -> String {
+    let percent = reading.bytes.saturating_mul(100) / reading.size.max(1);
+    format!(
+        "{} to read; {}: {percent} % of {}",
+        counted(reading.files, "file", "files"),
+        text::shown(&reading.name),
+        text::bytes(reading.size)
+    )
+}
+
+/// For machines: one line each.
+fn object(told: &Told) -> serde_json::Value {
+    let Status {
+        pid,
+        since,
+        evidence,
+        records,
+        lost,
+        processes,
+        reading,
+    } = &told.status;
+    json!({
+        "runs": told.runs,
+        "pid": pid,
+        "since": since,
+        "evidence": evidence,
+        "records": records,
+        "lost": lost,
+        "processes": processes,
+        "digests": reading,
+    })
+}
