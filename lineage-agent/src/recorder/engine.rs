@@ -1,5 +1,7 @@
 //! The thread that turns frames into records: drain, order, fold, append, commit.
 
+mod finish;
+
 use std::{
     sync::{Arc, mpsc},
     thread::{self, JoinHandle},
@@ -42,12 +44,6 @@ use super::{
 const DRAIN_EVERY: Duration = Duration::from_millis(20);
 /// How often what was recorded is signed and made durable.
 const COMMIT_EVERY: Duration = Duration::from_millis(500);
-/// Longest the last frames are waited for: a probe run takes microseconds.
-const LAST_FRAMES: Duration = Duration::from_secs(10);
-/// How often it is looked for them.
-const SETTLE_EVERY: Duration = Duration::from_millis(1);
-/// Longest a look at the files that are still being read may wait for one.
-const DIGEST_EVERY: Duration = Duration::from_millis(20);
 /// Scheduling priority of the engine: it must keep up when every CPU is busy with the workload.
 const NICE: i32 = -15;
 /// Most commands that wait for the engine; beyond, whoever has another waits.
@@ -305,73 +301,6 @@ impl Work {
         recording.fold.set_utc_offset(writer.offset_ns());
         recording.tell(counters.cpus.iter().map(CpuCount::lost_total).sum());
         Ok(())
-    }
-
-    /// Counts what is not going to be recorded.
-    fn give_up(&mut self) {
-        let waiting = self.order.arrived.entries().len() as u64;
-        if let Some(recording) = &mut self.recording {
-            recording.unrecorded += self.reader.unread() + waiting;
-        }
-    }
-
-    fn finish(&mut self, finish: &Finish) -> Result<Summary, RecordError> {
-        let started = Instant::now();
-        loop {
-            let (complete, more) = self.step()?;
-            if complete.is_some_and(|time| time > finish.time_ns) {
-                break;
-            }
-            if started.elapsed() >= LAST_FRAMES {
-                self.give_up();
-                break;
-            }
-            if !more {
-                self.reader.wait(SETTLE_EVERY).map_err(poll_error)?;
-            }
-        }
-        self.finish_digests(finish)?;
-        if let Some(recording) = &mut self.recording {
-            recording.change_until(u64::MAX)?;
-            let time_ns = recording.changes.not_before(finish.time_ns);
-            for lineage in 0..recording.lineages {
-                let Recording { fold, sink, .. } = recording;
-                fold.end_lineage(lineage, time_ns, &finish.detail, sink)?;
-            }
-        }
-        self.commit(finish.misses)?;
-        let recording = self.recording.take().ok_or(RecordError::Engine)?;
-        Ok(recording.sink.writer.close(finish.reason)?)
-    }
-}
-
-impl Work {
-    /// Waits for the files that are being read, up to a limit; the rest is recorded as not read.
-    fn finish_digests(&mut self, finish: &Finish) -> Result<(), RecordError> {
-        let started = Instant::now();
-        let mut files = None;
-        loop {
-            let Some(recording) = &mut self.recording else {
-                return Ok(());
-            };
-            recording.tend()?;
-            let Some(digests) = &mut recording.sink.digests else {
-                return Ok(());
-            };
-            let files = *files.get_or_insert(digests.waiting());
-            if self.watched.is_hurried()
-                || started.elapsed() >= finish.wait
-                || !digests.wait(DIGEST_EVERY)
-            {
-                digests.end();
-                self.watched.set(None);
-                return Ok(recording.digests()?);
-            }
-            self.watched.set(digests.left(files));
-            if self.committed.elapsed() >= COMMIT_EVERY {
-                self.commit(finish.misses)?;
-            }
-        }
     }
 }
 
