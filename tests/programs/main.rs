@@ -57,7 +57,12 @@ fn write(recorder: &Recorder, name: &str, text: &str) -> PathBuf {
 
 /// BLAKE3's implementation in C, with its own Makefile, as Cargo has it.
 fn c_program() -> PathBuf {
-    let metadata = asked("cargo", &["metadata", "--format-version", "1", "--offline"]);
+    let host = asked("rustc", &["--print", "host-tuple"]);
+    let only = ["--offline", "--filter-platform", &host];
+    let metadata = asked(
+        "cargo",
+        &[&["metadata", "--format-version", "1"], &only[..]].concat(),
+    );
     let metadata: serde_json::Value = serde_json::from_str(&metadata).expect("JSON");
     let packages = metadata["packages"].as_array().expect("a list");
     let blake3 = packages.iter().find(|package| package["name"] == "blake3");

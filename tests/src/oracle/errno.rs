@@ -12,6 +12,14 @@ const ERRORS: &[(&str, i32)] = errors! {
     ETIMEDOUT EALREADY EISCONN EINPROGRESS ENOTCONN EPROTOTYPE ENOTSOCK ESRCH ESTALE EUCLEAN
 };
 
+/// What the kernel tells itself of a call that a signal interrupts (`include/linux/errno.h`).
+const RESTARTS: [(&str, i32); 4] = [
+    ("ERESTARTSYS", 512),
+    ("ERESTARTNOINTR", 513),
+    ("ERESTARTNOHAND", 514),
+    ("ERESTART_RESTARTBLOCK", 516),
+];
+
 /// The number of an error.
 pub(super) fn number(name: &str) -> i64 {
     // Linux has one number for both.
@@ -20,7 +28,8 @@ pub(super) fn number(name: &str) -> i64 {
     } else {
         name
     };
-    let known = ERRORS.iter().find(|(known, _)| *known == name);
+    let mut all = ERRORS.iter().chain(&RESTARTS);
+    let known = all.find(|(known, _)| *known == name);
     let (_, number) = known.unwrap_or_else(|| panic!("add {name} to the table"));
     i64::from(*number)
 }

@@ -227,9 +227,9 @@ fn split(arguments: &str) -> Vec<&str> {
     words
 }
 
-/// A number, or a negated errno by its name.
+/// A number, or a negated errno by its name; `?` is what a signal interrupts, and the kernel begins again.
 fn result(end: &str) -> Option<i64> {
-    match end.strip_prefix("-1 ") {
+    match end.strip_prefix("-1 ").or_else(|| end.strip_prefix("? ")) {
         Some(error) => Some(-errno::number(error.split(' ').next()?)),
         None => end.split(['<', ' ']).next()?.parse().ok(),
     }
