@@ -184,11 +184,13 @@ pub fn told() -> Result<Vec<Told>, EvidenceError> {
     };
     let mut found = Vec::new();
     for name in all.names()? {
-        let Some(own) = all.child(&name)? else {
+        // What is no directory is nobody's.
+        let Ok(Some(own)) = all.child(&name) else {
             continue;
         };
         let runs = own.lock().is_err();
-        let bytes = own.read(FILE, BYTES_MAX)?.unwrap_or_default();
+        let bytes = own.read(FILE, BYTES_MAX).ok().flatten();
+        let bytes = bytes.unwrap_or_default();
         let status: Option<Status> = serde_json::from_slice(&bytes).ok();
         match status {
             Some(status) if runs || is_unsealed(&status.directory()) => {
@@ -203,6 +205,13 @@ pub fn told() -> Result<Vec<Told>, EvidenceError> {
             }
         }
     }
+    // Whoever goes on with a log completes it: nobody is to seal it meanwhile.
+    let continued: Vec<String> = found
+        .iter()
+        .filter(|told| told.runs)
+        .map(|told| told.status.evidence.clone())
+        .collect();
+    found.retain(|told| told.runs || !continued.contains(&told.status.evidence));
     found.sort_by_key(|told| told.status.pid);
     Ok(found)
 }
