@@ -35,7 +35,7 @@ pub const TASKS_MAX: u32 = 65_536;
 
 /// Descriptors whose totals are kept at one time, over all tracked processes.
 /// Those in blocks are not counted.
-pub const DESCRIPTORS_MAX: u32 = 65_536;
+pub const DESCRIPTORS_MAX: u32 = 1 << 18;
 
 /// Regular files of which it is known at one time who wrote them last; see [`crate::task::Turn`]. Of
 /// others their times tell that they were changed. A power of two.

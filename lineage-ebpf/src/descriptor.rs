@@ -137,6 +137,28 @@ extern "C" fn remember_high(fd: i32, number: u64, cpu: u32) -> u64 {
     0
 }
 
+/// Whether a descriptor that is not in the table can be put into it: what has no room is not recorded at
+/// each use anew.
+#[inline(always)]
+pub(crate) fn has_room(actor: &Actor, fd: i32) -> bool {
+    if place(actor, fd).is_some() {
+        return true;
+    }
+    let Some(scratch) = maps::scratch(maps::cpu()) else {
+        return false;
+    };
+    // Nobody looks for a number below 0.
+    let nobodys = key(actor, fd | i32::MIN);
+    // SAFETY: the scratch is this CPU's, and no other probe on it touches this part.
+    let anything = unsafe { &(*scratch).descriptor };
+    if DESCRIPTORS.insert(nobodys, anything, 0).is_err() {
+        full();
+        return false;
+    }
+    _ = DESCRIPTORS.remove(nobodys);
+    true
+}
+
 #[inline(always)]
 unsafe fn fill(descriptor: *mut Descriptor, target: &Target, sent: &Sent) {
     // SAFETY: by contract of the caller.

@@ -33,6 +33,9 @@ use crate::{
     read::mask_32,
 };
 
+/// `BPF_F_NO_PREALLOC` (`include/uapi/linux/bpf.h`): memory is taken for what is there.
+const AS_NEEDED: u32 = 1;
+
 /// `BPF_F_MMAPABLE` (`include/uapi/linux/bpf.h`): the agent reads the map in place.
 const MMAPABLE: u32 = 1 << 10;
 
@@ -113,7 +116,7 @@ pub(crate) static TASKS: HashMap<u32, Task> = HashMap::with_max_entries(TASKS_MA
 /// The open descriptors of the tracked processes.
 #[map]
 pub(crate) static DESCRIPTORS: HashMap<DescriptorKey, Descriptor> =
-    HashMap::with_max_entries(DESCRIPTORS_MAX, 0);
+    HashMap::with_max_entries(DESCRIPTORS_MAX, AS_NEEDED);
 
 /// What is counted of the tracked processes.
 #[map]

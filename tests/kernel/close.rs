@@ -1,9 +1,13 @@
 //! `file.close`: every way a descriptor ends.
 
+use std::collections::HashSet;
+
 use lineage_tests::programs::ACTOR;
 use lineage_tests::recorder::{Recorded, Recorder};
 use lineage_tests::rows::Row;
 use serde_json::json;
+
+use crate::snapshot::descriptors_max;
 
 /// The close of the only descriptor opened on this path.
 fn close_of<'a>(run: &'a Recorded, path: &str) -> &'a Row {
@@ -152,4 +156,29 @@ fn a_number_used_again_is_another_descriptor() {
     assert_eq!(first.int("fd"), second.int("fd"));
     first.expect(&json!({ "bytes_read": 1, "path": a }));
     second.expect(&json!({ "bytes_read": 2, "path": b }));
+}
+
+/// More than a process may have, open at the same time: the totals of each are kept.
+#[test]
+fn seventy_thousand_at_once() {
+    const ALL: u64 = 70_000;
+    let recorder = Recorder::new();
+    let file = recorder.file("file", "0123456789").display().to_string();
+    let each = ALL.min(descriptors_max() - 300);
+    let processes = ALL.div_ceil(each);
+    let run = recorder.script(&format!(
+        "pipe @r @w pipe @ready @say \
+         repeat {processes} [ fork @c [ repeat {each} [ open @f {file} O_RDONLY ] read @f 3 write @say 1 read @r 1 ] ] \
+         repeat {processes} [ read @ready 1 ] write @w {processes} repeat {processes} [ wait -1 ]"
+    ));
+    let opened = run.rows.all("file.open", &json!({ "path": file }));
+    assert_eq!(opened.len() as u64, processes * each);
+    let closed = run
+        .rows
+        .all("file.close", &json!({ "path": file, "closed_by": "exit" }));
+    let known: HashSet<i64> = closed.iter().map(|row| row.int("opened")).collect();
+    assert_eq!(known, opened.iter().map(|row| row.int("seq")).collect());
+    let read: i64 = closed.iter().map(|row| row.int("bytes_read")).sum();
+    assert_eq!(read, 3 * processes.cast_signed());
+    run.rows.none("file.inherit", &json!({ "path": file }));
 }

@@ -178,6 +178,24 @@ fn both_sides_of_shared_memory_are_the_same_file() {
     }
 }
 
+/// Memory that parent and child share has no name, but an inode: every mapping of it is another.
+#[test]
+fn memory_that_a_child_shares_is_a_file_of_the_kernel() {
+    let recorder = Recorder::new();
+    let shows = shows_maps(&recorder);
+    let map = "call @m mmap 0 4096 3 33 -1 0 ;";
+    let run = recorder.script(&format!("{map} fork @c [ {shows} ] {map} {shows} wait @c"));
+    let shared = run.rows.all("file.map", &json!({ "path": "/dev/zero" }));
+    let [one, other] = shared.as_slice() else {
+        panic!("{shared:#?}")
+    };
+    assert_ne!(one.int("ino"), other.int("ino"));
+    one.expect(&json!({ "fd": null, "notes": "unlinked" }));
+    for row in [one, other] {
+        is_there(row, &maps(&run));
+    }
+}
+
 #[test]
 fn a_memfd_that_is_mapped_executable_shows_what_it_is() {
     let recorder = Recorder::new();

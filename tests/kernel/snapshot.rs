@@ -516,7 +516,7 @@ fn what_was_open_before_has_its_digest() {
 }
 
 /// Open files a process of these tests may have.
-fn descriptors_max() -> u64 {
+pub(crate) fn descriptors_max() -> u64 {
     let limit = rustix::process::getrlimit(rustix::process::Resource::Nofile);
     let raised = rustix::process::Rlimit {
         current: limit.maximum,

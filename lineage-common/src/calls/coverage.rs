@@ -91,7 +91,7 @@ pub fn recorded(call: &Syscall) -> (Column, &'static str) {
         ),
         Action::MMAP => (
             Column::Kernel,
-            "of each descriptor the first private mapping, the first shared one, the first shared for writing, and every executable one; the first use of a descriptor the process did not open; the first executable memory without a file; that something executable was refused",
+            "of each descriptor the first private mapping, the first shared one, the first shared for writing, and every executable one; the first use of a descriptor the process did not open; memory shared with children; the first executable memory without a file; that something executable was refused",
         ),
         Action::MPROTECT => (
             Column::Kernel,
@@ -153,6 +153,10 @@ const fn shaped(action: Action, shape: Shape) -> (Column, &'static str) {
         (true, false) => (
             Column::Claimed,
             "the name as given, and the kernel's path of the directory it starts from",
+        ),
+        (false, _) if shape.base < Shape::NONE && shape.text < Shape::NONE => (
+            Column::Claimed,
+            "what the descriptor leads to, and the text as given",
         ),
         (false, _) if shape.base < Shape::NONE => (Column::Kernel, "what the descriptor leads to"),
         (false, _) if shape.state == Shape::CREDENTIALS => {

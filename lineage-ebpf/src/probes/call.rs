@@ -141,8 +141,11 @@ fn names(frame: &Frame, shape: Shape, at: u64) -> (u64, Flags) {
             let (len, cut) = copy_user_string(frame.scratch, at, from, TEXT_BYTES_MAX);
             (*body).text_len = len as u32;
             at += len;
-            if cut && from != 0 {
-                flags = flags.with(Flags::TEXT_CUT);
+            if from != 0 {
+                flags = flags.with(Flags::CLAIMED);
+                if cut {
+                    flags = flags.with(Flags::TEXT_CUT);
+                }
             }
         }
         (at, flags)

@@ -79,12 +79,18 @@ pub(crate) struct Memory {
     reserved: u32,
 }
 
-/// Whether a call is worth more than this look at its arguments: one that maps a file or makes memory
-/// executable.
+/// Whether a call is worth more than this look at its arguments: one that maps a file, or memory that a
+/// child will share, or that makes memory executable.
 #[inline(always)]
 fn matters(call: &Returned, action: Action) -> bool {
     argument!(call, 2) as u32 & EXECUTABLE != 0
-        || (action == Action::MMAP && argument!(call, 3) as u32 & ANONYMOUS == 0)
+        || (action == Action::MMAP && !is_private_memory(argument!(call, 3) as u32))
+}
+
+/// Whether these flags are of memory without a file: for what is shared the kernel makes one.
+#[inline(always)]
+fn is_private_memory(flags: u32) -> bool {
+    flags & (ANONYMOUS | SHARED) == ANONYMOUS
 }
 
 /// Records the first use of a descriptor that is mapped.
@@ -122,7 +128,7 @@ fn mapped(actor: &Actor, call: &Returned, action: Action) -> Result<(), Skip> {
             return Err(Skip::Untraced);
         }
     }
-    if asked.flags & ANONYMOUS != 0 && !is_first(actor, &asked, asked.failed()) {
+    if is_private_memory(asked.flags) && !is_first(actor, &asked, asked.failed()) {
         return Err(Skip::Untraced);
     }
     record(asked)
@@ -262,8 +268,8 @@ fn record_here(actor: &Actor, asked: &Asked) -> Result<(), Skip> {
     let executable = unsafe { (*frame.scratch).memory.state } & VM_EXEC != 0;
     let refused = asked.failed() && !executable;
     let nothing_done = refused && !REFUSED.contains(&asked.result);
-    let anonymous = asked.flags & ANONYMOUS != 0;
-    let again = behind == Behind::NOTHING && !anonymous && !is_first(actor, asked, refused);
+    let looked = is_private_memory(asked.flags);
+    let again = behind == Behind::NOTHING && !looked && !is_first(actor, asked, refused);
     if nothing_done || again {
         frame.release();
         return Err(Skip::Untraced);
@@ -311,8 +317,7 @@ fn look(actor: &Actor, scratch: *mut Scratch, asked: &Asked) -> Behind {
                 0,
             );
         }
-        if asked.flags & ANONYMOUS != 0 {
-            // The kernel has a file of its own behind what is shared, which has no name.
+        if is_private_memory(asked.flags) {
             return Behind::NOTHING;
         }
         let behind = Behind((*memory).behind);

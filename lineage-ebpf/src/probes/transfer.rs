@@ -173,7 +173,11 @@ extern "C" fn use_first(fd: i32) -> u64 {
         Ok(())
     } else {
         descriptor::replace(&actor, fd, file);
-        inherit(&actor, fd, file)
+        if descriptor::has_room(&actor, fd) {
+            inherit(&actor, fd, file)
+        } else {
+            Err(Skip::Untraced)
+        }
     };
     first::leave(actor.task, fd);
     u64::from(done.is_err())
