@@ -193,6 +193,11 @@ pub struct Record {
     )]
     pub environment: Environment,
 
+    /// Do not record this kind, such as `file.map,process.execmem`: the calls that make it cost nothing then,
+    /// and the evidence names them (may be repeated). What other records depend on cannot be left out.
+    #[arg(long, value_name = "KIND", value_delimiter = ',')]
+    pub leave_out: Vec<String>,
+
     /// Also recognise what this file describes (see `lineage recognisers` and docs/recognisers.md).
     #[arg(long, value_name = "FILE")]
     pub recognisers: Option<PathBuf>,

@@ -57,7 +57,7 @@ fn go_on(child: &mut Child) {
     std::io::Write::write_all(input, b"x").expect("the actor reads");
 }
 
-fn document(run: &Recorded, digest: &str) -> Value {
+pub(crate) fn document(run: &Recorded, digest: &str) -> Value {
     let bytes = run.evidence.artifact(digest);
     serde_json::from_slice(&bytes).expect("JSON")
 }

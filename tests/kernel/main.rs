@@ -27,6 +27,7 @@ mod host_path;
 mod inherit;
 mod keys;
 mod launch;
+mod left_out;
 mod listen;
 mod load;
 mod loss;

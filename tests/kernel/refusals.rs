@@ -244,3 +244,22 @@ fn a_disk_that_fills_up_on_the_way() {
     let honest = [Verdict::VerifiedWithLoss, Verdict::Incomplete];
     assert!(honest.contains(&report.verdict), "{report:?}");
 }
+
+#[test]
+fn leaving_out_what_others_depend_on() {
+    for (kind, words) in [
+        (
+            "file.read",
+            "leave out file.read: not a kind that can be left out",
+        ),
+        (
+            "file.rmdir",
+            "leave out file.rmdir: not without file.unlink",
+        ),
+    ] {
+        let recorder = Recorder::new().option(format!("--leave-out={kind}"));
+        let output = attempt(&recorder, &mut recorder.command());
+        assert_refused(&output, 125, &[words]);
+        assert_nothing_written(&recorder.path("evidence"));
+    }
+}

@@ -37,6 +37,7 @@ pub(super) fn run(options: &cli::Doctor) -> anyhow::Result<ExitCode> {
         mounts: None,
         clock_steps: 0,
         recognisers: &[],
+        left_out: &[],
     });
     let works = loaded.is_ok();
     let mut out = std::io::stdout().lock();

@@ -22,7 +22,7 @@ use crate::{
         escape::escape,
         keys::{KeyError, Keys},
     },
-    lineage::variables,
+    lineage::{left_out::LeftOut, variables},
     probe,
     recorder::{DigestRequest, Left, News, Outcome, RecordError, Request, Why, prepare, record},
 };
@@ -59,6 +59,7 @@ fn try_run(options: cli::Record) -> anyhow::Result<u8> {
     let say = Say {
         quiet: options.quiet || options.json,
     };
+    let left_out = LeftOut::of(&options.leave_out)?;
     let output = options.output.unwrap_or_else(default_output);
     let request = Request {
         output,
@@ -75,8 +76,10 @@ fn try_run(options: cli::Record) -> anyhow::Result<u8> {
         probes: probe::Options {
             control_ring_bytes: options.control_ring,
             bulk_ring_bytes: options.bulk_ring,
+            left_out: left_out.calls.clone(),
             ..probe::Options::default()
         },
+        left_out,
         digests: (!options.no_digests).then_some(DigestRequest {
             patterns: options.digest,
             wait: Duration::from_secs(options.digest_wait),

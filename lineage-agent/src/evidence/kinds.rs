@@ -131,7 +131,7 @@ const fn ocsf(class: u32, activity: u32) -> Option<Ocsf> {
 kinds! {
     LINEAGE_START = "lineage.start", Recorder, None,
         [detail],
-        "A lineage was registered: by launching a command or by attaching to a process. The root cause of all its records. `detail` has the command, or how many `arguments_left_out` it has beyond the room for them.";
+        "A lineage was registered: by launching a command or by attaching to a process. The root cause of all its records. `detail` has the command, how many `arguments_left_out` it has beyond the room for them, and the kinds of records that were `left_out` because they were not wanted.";
     PROCESS_SNAPSHOT = "process.snapshot", Process, ocsf(Ocsf::PROCESS_QUERY, 1),
         [argv argc entry cwd dev ino mode uid gid euid egid ns_pid pid_ns mnt_ns net_ns user_ns cgroup caps_effective caps_permitted detail],
         "A process as it was found when recording reached it; what it did before was not seen. `detail` has the other credentials and namespaces, and the `environment`: what its memory shows of it, so claimed; names of variables, and values only when they were asked for and may be no secret.";

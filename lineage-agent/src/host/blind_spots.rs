@@ -27,6 +27,10 @@ pub const BLIND_SPOTS: &[BlindSpot] = &[
         doc: "What a request of a device (ioctl) does there: it is counted by its number; and requests of other files, but for the few that are recorded each.",
     },
     BlindSpot {
+        name: "socket-options",
+        doc: "Options set on sockets (`setsockopt`): the device a socket is bound to, filters of what it receives, and the tables of the firewall, where they are set that way.",
+    },
+    BlindSpot {
         name: "scheduling-of-others",
         doc: "Disk priorities (`ioprio_set`) and process groups that a process sets for another one.",
     },

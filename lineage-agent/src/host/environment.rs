@@ -36,6 +36,8 @@ pub struct Recorder<'a> {
     pub clock_steps: u64,
     /// Digests of the files of recognisers, in the order they were read.
     pub recognisers: &'a [String],
+    /// Names of the calls that it was told not to record.
+    pub left_out: &'a [&'a str],
 }
 
 /// The document. Field order is the canonical order: serialisation writes fields as declared.
@@ -59,6 +61,8 @@ pub struct Environment<'a> {
     pub hostname: String,
     /// The kernel.
     pub kernel: Kernel,
+    /// Names of the calls that the recorder was told not to record.
+    pub left_out: &'a [&'a str],
     /// The installation: a digest of `/etc/machine-id`, which itself stays on the host (its manual
     /// page asks for that) and cannot be recovered from it.
     pub machine: Option<String>,
@@ -152,6 +156,7 @@ impl<'a> Environment<'a> {
                 release: escape(system.release().to_bytes()),
                 version: escape(system.version().to_bytes()),
             },
+            left_out: recorder.left_out,
             machine: machine(),
             mnt_ns: mount_namespace(),
             mounts: recorder.mounts,
@@ -269,6 +274,7 @@ mod tests {
         mounts: Some("dd"),
         clock_steps: 0,
         recognisers: &[],
+        left_out: &[],
     };
 
     #[test]

@@ -36,7 +36,7 @@ use crate::{
 use found::Looking;
 
 pub use agent::{ContextChange, LineageStart};
-pub use call::kind as kind_of_call;
+pub use call::{kind as kind_of_call, kinds as kinds_of_call};
 pub use digest::Digest;
 
 /// Where records go: numbers them and keeps them.

@@ -11,6 +11,7 @@ pub mod files;
 pub mod fold;
 pub mod identity;
 mod ioctl;
+pub mod left_out;
 pub mod mounts;
 pub mod order;
 pub mod process;

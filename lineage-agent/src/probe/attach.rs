@@ -98,7 +98,7 @@ fn load(
     entry: Entry,
     cpus: u32,
 ) -> Result<Ebpf, ProbeError> {
-    let table = syscalls::table(machine);
+    let table = syscalls::table(machine, &options.left_out);
     let interpreters = match entry {
         Entry::Typed => 1,
         Entry::Guarded => INTERPRETERS_MAX,

@@ -11,7 +11,7 @@
 use std::time::{Duration, Instant};
 
 use lineage_common::{
-    calls::Machine,
+    calls::{Machine, Syscall},
     frame::CpuCounters,
     layout::KernelLayout,
     limits::{BULK_RING_BYTES, CONTROL_RING_BYTES},
@@ -52,7 +52,7 @@ use uninterrupted::uninterrupted;
 const ENTRY_VARIABLE: &str = "LINEAGE_ENTRY";
 
 /// How to load the probes.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub struct Options {
     /// Size of the ring for forks, execs and exits in bytes: a power of two, at least a page.
     pub control_ring_bytes: u32,
@@ -60,6 +60,8 @@ pub struct Options {
     pub bulk_ring_bytes: u32,
     /// How the probes are entered; `None` for what fits the kernel.
     pub entry: Option<Entry>,
+    /// Calls that are not looked at.
+    pub left_out: Vec<&'static Syscall>,
 }
 
 impl Default for Options {
@@ -70,6 +72,7 @@ impl Default for Options {
             entry: std::env::var(ENTRY_VARIABLE)
                 .ok()
                 .and_then(|name| Entry::named(&name)),
+            left_out: Vec::new(),
         }
     }
 }

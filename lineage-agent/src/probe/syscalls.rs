@@ -1,7 +1,7 @@
 //! Which system calls are recorded, by number, for each architecture.
 
 use lineage_common::{
-    calls::{Machine, SYSCALLS},
+    calls::{Machine, SYSCALLS, Syscall},
     compat,
     layout::{Action, SYSCALLS_MAX},
 };
@@ -9,9 +9,9 @@ use lineage_common::{
 /// What a probe does at the return of each system call, indexed by its number.
 pub type Table = [Action; SYSCALLS_MAX];
 
-/// The table for a machine.
+/// The table for a machine; calls that are left out are like those that are never recorded.
 #[must_use]
-pub fn table(machine: Machine) -> Table {
+pub fn table(machine: Machine, left_out: &[&'static Syscall]) -> Table {
     let mut table = [Action::NONE; SYSCALLS_MAX];
     for (action, name) in table.iter_mut().zip(compat::names(machine)) {
         if compat::recorded(name) {
@@ -22,6 +22,9 @@ pub fn table(machine: Machine) -> Table {
         if let Some(number) = machine.number(call) {
             table[number] = call.action;
         }
+    }
+    for number in left_out.iter().filter_map(|call| machine.number(call)) {
+        table[number] = Action::NONE;
     }
     table
 }
@@ -46,12 +49,21 @@ mod tests {
 
     #[test]
     fn native_calls_win_over_compat_numbers() {
-        let native = table(Machine::X86_64);
+        let native = table(Machine::X86_64, &[]);
         assert_eq!(native[3], Action::CLOSE);
         assert_eq!(native[59], Action::EXECVE);
         assert_eq!(native[5], Action::COMPAT_ONLY);
         assert_eq!(native[24], Action::NONE);
         assert_eq!(native[54], Action::COMPAT_ONLY);
-        assert_eq!(table(Machine::Aarch64)[221], Action::EXECVE);
+        assert_eq!(table(Machine::Aarch64, &[])[221], Action::EXECVE);
+    }
+
+    #[test]
+    fn what_is_left_out_is_not_looked_at() {
+        let chmod = SYSCALLS.iter().find(|call| call.name == "chmod").unwrap();
+        let [all, less] = [&[][..], &[chmod]].map(|left_out| table(Machine::X86_64, left_out));
+        let different = (0..SYSCALLS_MAX).filter(|number| all[*number] != less[*number]);
+        assert_eq!(different.collect::<Vec<_>>(), [90]);
+        assert_eq!(less[90], Action::NONE);
     }
 }

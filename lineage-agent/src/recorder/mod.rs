@@ -33,7 +33,7 @@ use crate::{
         writer::{Summary, Writer},
     },
     host::procfs::{Procfs, ProcfsError},
-    lineage::variables,
+    lineage::{left_out::LeftOut, variables},
     probe::{self, ProbeError, Probes, Reader, Tracked},
 };
 
@@ -65,7 +65,9 @@ pub struct Request {
     pub environment: variables::Shown,
     /// A file of recognisers, besides those that come with the program.
     pub recognisers: Option<PathBuf>,
-    /// Rings.
+    /// Kinds of records that are not wanted.
+    pub left_out: LeftOut,
+    /// Rings, and the calls that are left out with these kinds.
     pub probes: probe::Options,
     /// Which files are read for their digest; none when there shall be no digests.
     pub digests: Option<DigestRequest>,
@@ -367,6 +369,7 @@ mod tests {
             until_exit: false,
             recognisers: None,
             environment: variables::Shown::default(),
+            left_out: LeftOut::default(),
             probes: probe::Options::default(),
             digests: None,
         };

@@ -22,7 +22,7 @@ use crate::{
 };
 
 use super::{
-    DigestRequest, RecordError, Request,
+    RecordError, Request,
     changes::Governed,
     recognisers::Files,
     snapshot,
@@ -90,6 +90,7 @@ impl<'a> Registrar<'a> {
                 layout: digest::of(probes.layout_bytes()),
                 recognisers: Vec::new(),
                 unseen: probes.unseen(),
+                left_out: Vec::new(),
             },
         })
     }
@@ -114,6 +115,7 @@ impl<'a> Registrar<'a> {
         let artifacts = writer.artifacts();
         let parts = Parts {
             recognisers: recognisers.store(&artifacts)?,
+            left_out: request.left_out.names().collect(),
             ..self.parts.clone()
         };
         let surroundings = Surroundings::read(parts, &artifacts)?;
@@ -141,7 +143,7 @@ impl<'a> Registrar<'a> {
             };
             let uid = lineage_uid(self.boot, birth, number);
             let container = snapshots.first().and_then(|root| self.container_of(root));
-            let detail = detail(&origin, container.as_deref(), request.digests.as_ref());
+            let detail = detail(&origin, container.as_deref(), request);
             let mut governed = Governed {
                 lineage: uid,
                 container,
@@ -174,7 +176,7 @@ impl<'a> Registrar<'a> {
 }
 
 /// How a lineage came about, as JSON.
-fn detail(origin: &Origin, container: Option<&str>, digests: Option<&DigestRequest>) -> String {
+fn detail(origin: &Origin, container: Option<&str>, request: &Request) -> String {
     let uid = rustix::process::getuid().as_raw();
     let recorder = json!({ "pid": std::process::id(), "uid": uid });
     let mut detail = match origin {
@@ -194,12 +196,15 @@ fn detail(origin: &Origin, container: Option<&str>, digests: Option<&DigestReque
         detail["container"] = container.into();
     }
     // That there are no digests may be what was wanted; then it is said.
-    detail["digests"] = match digests {
+    detail["digests"] = match &request.digests {
         Some(digests) => {
             json!({ "patterns": escaped(digests.patterns.iter().map(String::as_bytes)) })
         }
         None => json!(false),
     };
+    if !request.left_out.kinds.is_empty() {
+        detail["left_out"] = json!(request.left_out.kinds);
+    }
     detail.to_string()
 }
 

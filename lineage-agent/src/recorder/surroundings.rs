@@ -39,6 +39,8 @@ pub(super) struct Parts {
     pub(super) recognisers: Vec<String>,
     /// Names of the blind spots of this kernel.
     pub(super) unseen: Vec<&'static str>,
+    /// Names of the calls that are left out.
+    pub(super) left_out: Vec<&'static str>,
 }
 
 /// Everything around the lineages, as it was last read.
@@ -193,6 +195,7 @@ impl Surroundings {
             mounts: self.documented.1.as_deref(),
             clock_steps: self.clock_steps,
             recognisers: &self.parts.recognisers,
+            left_out: &self.parts.left_out,
         })
         .to_bytes()
     }

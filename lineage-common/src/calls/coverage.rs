@@ -234,7 +234,7 @@ pub const UNRECORDED: &[(Why, &str)] = &[
         "arch_prctl epoll_create epoll_create1 epoll_ctl eventfd eventfd2 io_cancel io_destroy \
          lseek modify_ldt mq_notify restart_syscall rseq rseq_slice_yield rt_sigaction \
          rt_sigpending rt_sigprocmask rt_sigreturn set_robust_list set_thread_area \
-         set_tid_address setrlimit setsid setsockopt shutdown sigaltstack signalfd signalfd4 \
+         set_tid_address setrlimit setsid shutdown sigaltstack signalfd signalfd4 \
          timerfd_create umask uprobe uretprobe",
     ),
     (
@@ -279,6 +279,7 @@ pub const UNRECORDED: &[(Why, &str)] = &[
         "shmdt",
     ),
     (Why::BlindSpot("io-uring"), "io_uring_enter"),
+    (Why::BlindSpot("socket-options"), "setsockopt"),
     (
         Why::Elsewhere("what is mapped already, at another place or in another order: `file.map`"),
         "mremap remap_file_pages",

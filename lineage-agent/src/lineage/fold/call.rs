@@ -160,6 +160,15 @@ pub fn kind(name: &str, arguments: &[u64; 8]) -> &'static str {
     }
 }
 
+/// All kinds of records that a call can make whose frame is the generic one, an `ioctl` apart.
+#[must_use]
+pub fn kinds(name: &str) -> Vec<&'static str> {
+    let kind = |arguments| kind(name, arguments);
+    let mut kinds = vec![kind(&[0; 8]), kind(&[REMOVE_DIRECTORY; 8])];
+    kinds.dedup();
+    kinds
+}
+
 /// The kind of record an `ioctl` makes that is recorded each time.
 fn of_request(argument: u64) -> &'static str {
     match ioctl::name(ioctl::request(argument)) {

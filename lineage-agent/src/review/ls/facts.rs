@@ -69,9 +69,20 @@ fn lineage(line: &mut Line, kind: &str, record: &Record<'_>) {
     line.push(Style::Bold, Fit::Keep, what);
     if let Some(detail) = record.detail {
         let told = told(detail).unwrap_or_else(|| detail.to_owned());
+        let told = match left_out(detail) {
+            Some(kinds) => format!("{told}, leaving out {kinds}"),
+            None => told,
+        };
         line.push(Style::Plain, Fit::Shorten, told);
     }
     line.push(Style::Dim, Fit::Drop, id);
+}
+
+/// The kinds of records that were not wanted, if there are such.
+fn left_out(detail: &str) -> Option<String> {
+    let detail: serde_json::Value = serde_json::from_str(detail).ok()?;
+    let kinds: Vec<String> = serde_json::from_value(detail["left_out"].clone()).ok()?;
+    Some(kinds.join(", "))
 }
 
 /// What the detail of a lineage's start or end says, if it is as the recorder writes it.
