@@ -153,8 +153,16 @@ fn a_storm_of_mounts_is_one_story() {
     go_on(&mut child);
     let run = recorder.finish(child.wait_with_output().expect("our own child"));
     drop(mounted);
+    // Others may change something else meanwhile.
+    let ours = |change: &&&Row| {
+        let added = &change.get("detail")["changed"]["mounts"]["added"];
+        let points = added.as_array().into_iter().flatten();
+        let mut points = points.filter_map(Value::as_str);
+        points.any(|point| places.iter().any(|place| place.to_str() == Some(point)))
+    };
     let changes = run.rows.all("context.change", &json!({}));
-    assert!((1..=6).contains(&changes.len()), "{changes:#?}");
+    let changes = changes.iter().filter(ours).count();
+    assert!((1..=6).contains(&changes), "{changes}");
     let end = run.rows.only("lineage.end", &json!({}));
     let context = document(&run, end.text("context"));
     let environment = document(&run, context["environment"].as_str().expect("a digest"));
@@ -212,8 +220,11 @@ fn a_clock_that_is_set_changes_the_context() {
         .map(|change| &change.get("detail")["changed"]["clock.steps"])
         .filter(|steps| !steps.is_null())
         .collect();
-    assert!((1..=2).contains(&steps.len()), "{changes:#?}");
+    assert!(!steps.is_empty(), "{changes:#?}");
     assert_eq!(steps[0]["from"], 0);
+    for (step, next) in steps.iter().zip(&steps[1..]) {
+        assert_eq!(step["to"], next["from"]);
+    }
     assert!(steps[0]["step_ns"].is_i64(), "{changes:#?}");
     let context = document(
         &run,

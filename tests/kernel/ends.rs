@@ -66,14 +66,14 @@ fn unix_of_two_processes() {
 
 #[test]
 fn a_peer_that_is_not_recorded() {
-    let path = std::env::temp_dir().join(format!("lineage-ends-{}", std::process::id()));
+    let recorder = Recorder::new();
+    let path = recorder.path("socket");
     let listener = std::os::unix::net::UnixListener::bind(&path).expect("bound");
-    let run = Recorder::new().script(&format!(
+    let run = recorder.script(&format!(
         "socket @c unix stream connect @c unix:{}",
         path.display()
     ));
     drop(listener);
-    std::fs::remove_file(&path).expect("it was bound");
     run.rows.only("net.connect", &json!({})).expect(&json!({
         "peer_pid": std::process::id(), "peer_uid": null, "other_end": null, "peer_ino": null,
     }));
@@ -110,9 +110,9 @@ fn a_named_datagram_socket() {
 #[test]
 fn a_port_used_again_is_another_connection() {
     // The server keeps its end of the first connection open, which the client has reset.
-    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("loopback");
-    let client = listener.local_addr().expect("bound");
-    drop(listener);
+    let [.., high, low] = std::process::id().to_be_bytes();
+    // Nobody else uses it.
+    let client = format!("127.9.{high}.{low}:20000");
     let run = Recorder::new().script(&format!(
         "socket @l inet stream bind @l 127.0.0.1:0 listen @l \
          socket @c inet stream bind @c {client} connect @c @l accept @s @l send @s 9 close @c \

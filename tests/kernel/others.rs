@@ -85,7 +85,7 @@ fn processes_that_are_gone_or_not_recorded() {
     let own = std::process::id();
     let run = Recorder::new().script(&format!(
         "fork @c [ ] pidfd @p @c wait @c call @r kill @c 23 ; call @r pidfd_send_signal @p 23 0 0 ; \
-         call @r kill {own} 23 ; call @r kill -999999 23 ; call @r kill 2147483647 23 ;"
+         call @r kill {own} 23 ; call @r kill -2147483647 23 ; call @r kill 2147483647 23 ;"
     ));
     let child = run.rows.only("process.fork", &json!({})).int("child_pid");
     let kills = calls(&run, "process.signal", "kill");
@@ -138,7 +138,11 @@ fn files_that_stand_for_a_process() {
 
 #[test]
 fn a_file_of_a_child_names_the_child() {
-    let run = Recorder::new().run(["/bin/sh", "-c", "sleep 1 & cat /proc/$!/status; wait"]);
+    let recorder = Recorder::new();
+    // The child waits until it has been looked at.
+    let fifo = recorder.path("fifo").display().to_string();
+    let script = format!("mkfifo {fifo}; : <{fifo} & cat /proc/$!/status; : >{fifo}; wait");
+    let run = recorder.run(["/bin/sh", "-c", &script]);
     let opens = run.rows.all("file.open", &json!({}));
     let status = opens
         .iter()

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 /// After this long a condition is taken never to come, and the test fails.
-pub const PATIENCE: Duration = Duration::from_secs(120);
+pub const PATIENCE: Duration = Duration::from_secs(600);
 
 /// How often a condition that announces itself in no way is looked at.
 const LOOK_EVERY: Duration = Duration::from_millis(5);

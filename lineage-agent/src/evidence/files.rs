@@ -96,7 +96,20 @@ impl Dir {
     ///
     /// [`Error::Busy`] when another process has it.
     pub fn lock(&self) -> Result<()> {
-        match fs::flock(&self.fd, FlockOperation::NonBlockingLockExclusive) {
+        self.lock_as(FlockOperation::NonBlockingLockExclusive)
+    }
+
+    /// Takes the directory together with others who take it so, for as long as this handle is open.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Busy`] when another process has it alone.
+    pub fn lock_shared(&self) -> Result<()> {
+        self.lock_as(FlockOperation::NonBlockingLockShared)
+    }
+
+    fn lock_as(&self, how: FlockOperation) -> Result<()> {
+        match fs::flock(&self.fd, how) {
             Ok(()) => Ok(()),
             Err(Errno::WOULDBLOCK) => Err(Error::Busy(self.path.clone())),
             Err(errno) => Err(Error::io("lock", &self.path)(errno.into())),

@@ -104,7 +104,8 @@ impl Published {
             .make(DIRECTORY, 0o755)
             .ok()?;
         let own = all.make(&name, 0o750).ok()?;
-        own.lock().ok()?;
+        // Whoever asks has it for a moment.
+        own.lock_waiting().ok()?;
         let told = Status {
             pid,
             since: Timestamp::now().as_second(),
@@ -188,7 +189,7 @@ pub fn told() -> Result<Vec<Told>, EvidenceError> {
         let Ok(Some(own)) = all.child(&name) else {
             continue;
         };
-        let runs = own.lock().is_err();
+        let runs = own.lock_shared().is_err();
         let bytes = own.read(FILE, BYTES_MAX).ok().flatten();
         let bytes = bytes.unwrap_or_default();
         let status: Option<Status> = serde_json::from_slice(&bytes).ok();
@@ -196,9 +197,9 @@ pub fn told() -> Result<Vec<Told>, EvidenceError> {
             Some(status) if runs || is_unsealed(&status.directory()) => {
                 found.push(Told { status, runs });
             }
-            // It has not told anything yet.
-            None if runs => {}
-            _ => {
+            // It has not told anything yet, and may be about to.
+            None => {}
+            Some(_) => {
                 let _ = own.remove(FILE);
                 let _ = own.remove(STAGED);
                 let _ = all.remove_dir(&name);

@@ -18,6 +18,9 @@ const CLOCK_STEP_NS: i64 = 1_000_000_000;
 /// How far a record's time may be outside its epoch.
 pub(super) const SKEW_NS: i64 = 300_000_000_000;
 
+/// Offsets that differ by less are the same: the clock was not set.
+const SAME_NS: u64 = 1_000_000;
+
 impl Writer {
     /// The time by this segment's offset, never before its opening and never after its epoch.
     pub(super) fn time(&self, now: Now) -> i64 {
@@ -73,7 +76,14 @@ impl Writer {
     /// that; then the one in use, for as long as that is not before it as well.
     fn offset_in(&self, now: Now, start: i64) -> i64 {
         if now.wall_ns >= start {
-            return now.offset_ns();
+            let (measured, used) = (now.offset_ns(), self.segment.offset());
+            let still = now.boot_ns.saturating_add(used) >= start;
+            // Two measurements differ by the time they take: what comes next is not to be before.
+            return if still && measured.abs_diff(used) < SAME_NS {
+                used
+            } else {
+                measured
+            };
         }
         let needed = start.saturating_sub(now.boot_ns);
         self.segment.offset().max(needed)

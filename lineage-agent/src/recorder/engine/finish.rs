@@ -6,7 +6,7 @@ use crate::evidence::writer::Summary;
 
 use super::{COMMIT_EVERY, Finish, RecordError, Recording, Work, poll_error};
 
-/// Longest the last frames are waited for: a probe run takes microseconds.
+/// Longest the last frames are waited for without one: a probe run takes microseconds.
 const LAST_FRAMES: Duration = Duration::from_secs(10);
 /// How often it is looked for them.
 const SETTLE_EVERY: Duration = Duration::from_millis(1);
@@ -24,13 +24,16 @@ impl Work {
 
     /// Records what is left, seals and closes.
     pub(super) fn finish(&mut self, finish: &Finish) -> Result<Summary, RecordError> {
-        let started = Instant::now();
+        let mut reached = (None, Instant::now());
         loop {
             let (complete, more) = self.step()?;
             if complete.is_some_and(|time| time > finish.time_ns) {
                 break;
             }
-            if started.elapsed() >= LAST_FRAMES {
+            if complete > reached.0 {
+                reached = (complete, Instant::now());
+            }
+            if reached.1.elapsed() >= LAST_FRAMES {
                 self.give_up();
                 break;
             }
