@@ -45,11 +45,12 @@ const BETWEEN: [&str; 4] = ["load", "open::", "fork::", "cgroup::"];
 
 /// What is not tested on other kernels than this machine's unless somebody asks for it: what the agent
 /// does with files, keys, signals and what it is told, whatever the kernel.
-const ANYWHERE: [&str; 9] = [
+const ANYWHERE: [&str; 10] = [
     "crash::",
     "digest::",
     "ending::",
     "keys::",
+    "left_out::",
     "recognised::",
     "refusals::",
     "signals::",

@@ -97,9 +97,10 @@ pub fn recorded(call: &Syscall) -> (Column, &'static str) {
             Column::Kernel,
             "what makes memory executable, and of which file: each of a file, and the first without one; that it was refused",
         ),
-        Action::CLOSE | Action::CLOSE_RANGE | Action::DUP2 => {
-            (Column::Kernel, "what was closed, and what went through it")
-        }
+        Action::CLOSE | Action::CLOSE_RANGE | Action::DUP2 => (
+            Column::Kernel,
+            "that it was closed; what it was and what went through it, if it was opened or used",
+        ),
         _ => (Column::Kernel, "what the descriptor leads to"),
     }
 }

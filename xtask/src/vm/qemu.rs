@@ -129,6 +129,7 @@ fn worth_showing(line: &str) -> bool {
     [
         "test ",
         "test result",
+        "verified ",
         "---- ",
         "thread '",
         "error",
