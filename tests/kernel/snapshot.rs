@@ -6,6 +6,7 @@ use std::io::{BufRead, BufReader, Write};
 use std::os::unix::fs::MetadataExt;
 use std::process::{Child, ChildStdout, Command, Stdio};
 
+use lineage_agent::names::OpenFlags;
 use lineage_tests::programs::ACTOR;
 use lineage_tests::recorder::{Recorded, Recorder};
 use lineage_tests::rows::{Row, Rows};
@@ -79,7 +80,7 @@ impl Found {
         Descriptor {
             link: link.to_str().expect("text").to_owned(),
             position: field("pos:").parse().expect("a number"),
-            flags: i64::from_str_radix(field("flags:"), 8).expect("octal"),
+            flags: OpenFlags::of_host(u32::from_str_radix(field("flags:"), 8).expect("octal")).0,
             dev: data.dev(),
             ino: data.ino(),
             mode: data.mode(),
@@ -456,7 +457,8 @@ fn mapped_files_are_those_of_procfs() {
     assert_eq!(rows.len(), expected.len(), "{rows:#?} {maps}");
     for words in expected {
         let (start, end) = words[0].split_once('-').expect("two addresses");
-        let detail = json!({ "start": format!("0x{start}"), "end": format!("0x{end}") });
+        let address = |hex| format!("{:#x}", u64::from_str_radix(hex, 16).expect("hexadecimal"));
+        let detail = json!({ "start": address(start), "end": address(end) });
         let row = run
             .rows
             .only("file.map", &json!({ "pid": pid, "detail": detail }));
