@@ -92,6 +92,45 @@ fn programs_scripts_and_files_by_name() {
 }
 
 #[test]
+fn a_script_has_its_digest_however_it_is_run() {
+    let recorder = Recorder::new();
+    let root = recorder.path("").canonicalize().expect("it is there");
+    let files = ["argument", "option", "by-env", "open", "code", "other"];
+    for file in files {
+        fs::write(root.join(file), format!(": {file}\n")).expect("writable");
+    }
+    let by_env = root.join("by-env");
+    fs::write(&by_env, "#!/usr/bin/env sh\n: by-env\n").expect("writable");
+    executable(&by_env);
+    // Opens what it was given as any interpreter does.
+    let python = root.join("python3");
+    fs::copy(&*ACTOR, &python).expect("room for a copy");
+    // The test machines have no env.
+    let has_env = Path::new("/usr/bin/env").exists();
+    let run_by_env = ["", "spawn @c ./by-env by-env ; wait @c"][usize::from(has_env)];
+    let run = recorder.script(&format!(
+        "chdir {} spawn @a /bin/sh sh argument ; wait @a {run_by_env} \
+         spawn @b /bin/sh sh -e ./../{}/option x ; wait @b \
+         spawn @d ./python3 python3 open @x open O_RDONLY open @y other O_RDONLY ; wait @d \
+         spawn @e /bin/sh sh -c :<code ; wait @e",
+        root.display(),
+        root.file_name().expect("a name").display(),
+    ));
+    for file in ["argument", "option", "by-env", "open"] {
+        if file == "by-env" && !has_env {
+            continue;
+        }
+        let opened = run.rows.cause(right(&run, root.join(file)));
+        assert_eq!(opened.text("kind"), "file.open", "{file}");
+    }
+    for file in ["code", "other"] {
+        let path = json!({ "path": root.join(file) });
+        run.rows.only("file.open", &path);
+        run.rows.none("file.digest", &path);
+    }
+}
+
+#[test]
 fn patterns_are_added_and_all_is_switched_off() {
     let recorder = Recorder::new().option("--digest").option("*.weights");
     let root = recorder.path("").canonicalize().expect("it is there");

@@ -71,10 +71,11 @@ pub enum Purpose {
     },
 }
 
-/// Scripts that were executed and that their interpreters have not opened yet: what an interpreter
-/// opens under the name the script was executed by is the script.
+/// Scripts that interpreters have not opened yet: what an interpreter opens under the name of the script
+/// it was started with is the script.
 ///
-/// The kernel forgets the script's file before the interpreter runs, so its name is all there is.
+/// The kernel forgets the file of a script it runs before the interpreter does, and never knew of one
+/// that is an argument, so its name is all there is.
 #[derive(Debug, Default)]
 pub(super) struct Scripts {
     /// By process.
@@ -82,10 +83,14 @@ pub(super) struct Scripts {
 }
 
 impl Scripts {
-    /// The process executes a script: this name, from this directory, both as records have them.
-    pub(super) fn expect(&mut self, pid: u32, cwd: &str, filename: &str) {
-        if self.expected.len() < SCRIPTS_MAX || self.expected.contains_key(&pid) {
-            self.expected.insert(pid, absolute(cwd, filename).into());
+    /// The process runs something else from now on: an interpreter of this script, if it is given, named
+    /// from this directory. Both are as records have them.
+    pub(super) fn expect(&mut self, pid: u32, cwd: &str, script: Option<&str>) {
+        self.expected.remove(&pid);
+        if let Some(path) = script.and_then(|name| absolute(cwd, name))
+            && self.expected.len() < SCRIPTS_MAX
+        {
+            self.expected.insert(pid, path.into());
         }
     }
 
@@ -101,7 +106,7 @@ impl Scripts {
         found
     }
 
-    /// The process has ended, or runs something else.
+    /// The process has ended.
     pub(super) fn ended(&mut self, pid: u32) {
         self.expected.remove(&pid);
     }
@@ -112,9 +117,12 @@ impl Scripts {
     }
 }
 
-/// The name seen from the root, without `.`, `..` and empty parts.
-fn absolute(cwd: &str, name: &str) -> String {
+/// The name seen from the root, without `.`, `..` and empty parts; `None` when its directory is not known.
+fn absolute(cwd: &str, name: &str) -> Option<String> {
     let base = if name.starts_with('/') { "" } else { cwd };
+    if !base.starts_with('/') && !name.starts_with('/') {
+        return None;
+    }
     let mut parts: Vec<&str> = Vec::new();
     for part in base.split('/').chain(name.split('/')) {
         match part {
@@ -130,7 +138,7 @@ fn absolute(cwd: &str, name: &str) -> String {
         path.push('/');
         path.push_str(part);
     }
-    path
+    Some(path)
 }
 
 #[cfg(test)]
@@ -140,16 +148,21 @@ mod tests {
     #[test]
     fn a_script_is_what_is_opened_under_its_name() {
         let mut scripts = Scripts::default();
-        scripts.expect(7, "/home/me", "./bin/../run");
+        scripts.expect(7, "/home/me", Some("./bin/../run"));
         assert!(!scripts.is_opened(7, "/lib/libc.so.6"));
         assert!(!scripts.is_opened(8, "/home/me/run"));
         assert!(scripts.is_opened(7, "/home/me/run"));
         assert!(!scripts.is_opened(7, "/home/me/run"), "once");
-        scripts.expect(7, "/home/me", "/usr/bin//tool");
+        scripts.expect(7, "/home/me", Some("/usr/bin//tool"));
         scripts.ended(7);
         assert!(!scripts.is_opened(7, "/usr/bin/tool"));
-        scripts.expect(7, "/", "tool");
+        scripts.expect(7, "/", Some("tool"));
         scripts.clear();
         assert!(!scripts.is_opened(7, "/tool"));
+        scripts.expect(7, "/", Some("tool"));
+        scripts.expect(7, "/", None);
+        assert!(!scripts.is_opened(7, "/tool"), "it runs something else");
+        scripts.expect(7, "", Some("tool"));
+        assert!(!scripts.is_opened(7, "/tool"), "its directory is not known");
     }
 }

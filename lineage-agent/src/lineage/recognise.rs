@@ -82,6 +82,16 @@ pub struct Found {
     hits: Vec<usize>,
     labels: String,
     entry: String,
+    /// Whether the entry is a file.
+    script: bool,
+}
+
+impl Found {
+    /// The script that what the record last completed is about was given to run, as it was named.
+    #[must_use]
+    pub fn script(&self) -> Option<&str> {
+        self.script.then_some(&self.entry)
+    }
 }
 
 impl Recognisers {
@@ -152,6 +162,7 @@ impl Recognisers {
         found.hits.clear();
         found.labels.clear();
         found.entry.clear();
+        found.script = false;
         let invocation = self.invocation(record);
         if let Some(Entry::Script(entry) | Entry::Module(entry)) =
             invocation.as_ref().and_then(|run| run.entry.as_ref())
@@ -159,6 +170,7 @@ impl Recognisers {
             && entry.len() <= 4 * PATH_BYTES_MAX
         {
             found.entry.push_str(entry);
+            found.script = matches!(&invocation, Some(run) if run.runs_script());
         }
         let Some(of_kind) = record.kind.and_then(|name| self.of_kind(name)) else {
             return;

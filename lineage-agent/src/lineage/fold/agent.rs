@@ -205,6 +205,8 @@ impl Fold {
         }
         self.recognisers.complete(&mut record, &mut self.found);
         sink.append(&record)?;
+        self.scripts
+            .expect(snapshot.pid, &self.scratch.cwd, self.found.script());
         self.processes.insert(
             snapshot.pid,
             Process {

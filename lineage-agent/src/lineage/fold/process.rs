@@ -165,15 +165,16 @@ impl Fold {
     }
 
     /// What the process does is caused by its program from now on. Tells of the program, and knows the
-    /// script when it is going to be read.
+    /// script when it is going to be read: the one that was executed, or that the program was given.
     fn became<S: Sink>(&mut self, header: &Header, event: &ExecEvent<'_>, seq: u64, sink: &mut S) {
         let exec = event.exec;
-        if !event.interpreter.is_empty() {
-            let text = &self.scratch;
-            self.scripts.expect(header.pid, &text.cwd, &text.filename);
+        let text = &self.scratch;
+        let script = if event.interpreter.is_empty() {
+            self.found.script()
         } else {
-            self.scripts.ended(header.pid);
-        }
+            Some(&*text.filename)
+        };
+        self.scripts.expect(header.pid, &text.cwd, script);
         let Some(process) = self.processes.get_mut(header.pid, header.start) else {
             return;
         };

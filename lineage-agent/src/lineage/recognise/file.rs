@@ -228,16 +228,23 @@ fn language(table: Table<'_>) -> Result<Language, RecogniserError> {
     for item in table.items() {
         let options = match item.key {
             "name" | "programs" => continue,
+            "multicall" => {
+                language.multicall = item.patterns()?;
+                continue;
+            }
             "value_options" => &mut language.value_options,
             "module_options" => &mut language.module_options,
             "code_options" => &mut language.code_options,
+            "joined_options" => &mut language.joined_options,
             _ => {
                 let known = [
                     "name",
                     "programs",
+                    "multicall",
                     "value_options",
                     "module_options",
                     "code_options",
+                    "joined_options",
                 ];
                 return Err(unknown(item, &known));
             }

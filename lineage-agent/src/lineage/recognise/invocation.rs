@@ -9,12 +9,16 @@ pub(super) struct Language {
     pub(super) name: String,
     /// File names of its interpreters.
     pub(super) programs: Vec<Pattern>,
+    /// File names of executables that are one of these programs when they are called by its name.
+    pub(super) multicall: Vec<Pattern>,
     /// Options whose value is the next argument.
     pub(super) value_options: Vec<String>,
     /// Options whose value is a module to run.
     pub(super) module_options: Vec<String>,
     /// Options whose value is code to run.
     pub(super) code_options: Vec<String>,
+    /// Options whose value, if they have one, is in the same argument: letters in it are none.
+    pub(super) joined_options: Vec<String>,
 }
 
 /// An exec, taken apart. All text is as the record has it: escaped.
@@ -60,13 +64,16 @@ impl Invocation {
         // The recorder wrote it; what other programs wrote may be anything, and tells nothing then.
         let argv: Vec<String> = serde_json::from_str(facts.argv).unwrap_or_default();
         let executable = base_name(facts.exe);
-        let runs = |language: &Language| language.programs.iter().any(|it| it.matches(executable));
-        let language = languages.iter().position(runs);
+        let numbered = languages.iter().enumerate();
+        let language = numbered
+            .filter_map(|(number, language)| Some((number, language.runs(executable, &argv)?)))
+            .next();
         let (entry, skipped) = match (language, facts.interpreter.and(facts.filename)) {
             (_, Some(script)) => of_script(script, &argv),
-            (Some(number), None) => languages[number].entry(&argv),
+            (Some((number, name)), None) => languages[number].entry(&argv, name + 1),
             (None, None) => (None, argv.len().min(1)),
         };
+        let language = language.map(|(number, _)| number);
         let called = facts.filename.or(argv.first().map(String::as_str));
         let mut names = vec![executable.to_owned()];
         names.extend(called.map(|name| base_name(name).to_owned()));
@@ -82,6 +89,11 @@ impl Invocation {
             names,
             arguments: argv.into_iter().skip(skipped).collect(),
         }
+    }
+
+    /// Whether an interpreter was given a file to run.
+    pub(super) fn runs_script(&self) -> bool {
+        matches!(self.entry, Some(Entry::Script(_)))
     }
 
     /// Whether what runs has a file name that matches.
@@ -116,9 +128,27 @@ fn of_script(script: &str, argv: &[String]) -> (Option<Entry>, usize) {
 }
 
 impl Language {
-    /// What the interpreter was given to run, and how many arguments are not the program's.
-    fn entry(&self, argv: &[String]) -> (Option<Entry>, usize) {
-        let mut at = 1;
+    /// Whether it is an interpreter of this language that runs, and which argument is its name.
+    fn runs(&self, executable: &str, argv: &[String]) -> Option<usize> {
+        let any = |patterns: &[Pattern], name: &str| patterns.iter().any(|it| it.matches(name));
+        if any(&self.programs, executable) {
+            return Some(0);
+        }
+        if !any(&self.multicall, executable) {
+            return None;
+        }
+        let called = |at: usize| {
+            let name = argv.get(at).map(|name| base_name(name))?;
+            Some(name.strip_prefix('-').unwrap_or(name))
+        };
+        let at = usize::from(any(&self.multicall, called(0)?));
+        any(&self.programs, called(at)?).then_some(at)
+    }
+
+    /// What the interpreter was given to run by the arguments from there on, and how many arguments are not
+    /// the program's.
+    fn entry(&self, argv: &[String], from: usize) -> (Option<Entry>, usize) {
+        let mut at = from;
         while let Some(argument) = argv.get(at) {
             at += 1;
             if argument == "-" {
@@ -130,7 +160,7 @@ impl Language {
                     None => (None, at),
                 };
             }
-            if !is_option(argument) {
+            if !self.is_option(argument) {
                 return (Some(Entry::Script(argument.clone())), at);
             }
             let Some((option, attached)) = self.known(argument) else {
@@ -150,34 +180,44 @@ impl Language {
         (None, at.min(argv.len()))
     }
 
+    /// Whether an argument is an option. Those of a shell that switch off begin with a plus.
+    fn is_option(&self, argument: &str) -> bool {
+        let plus = |option: &String| option.starts_with('+');
+        let may_be = argument.starts_with('+') && self.value_options.iter().any(plus);
+        may_be || is_option(argument)
+    }
+
     /// The option of an argument that has a value, with the value if it is in the same argument:
     /// `-m pip`, `-mpip`, and after other letters `-Im pip` (getopt(3)); `--eval x` and `--eval=x`.
     fn known<'a>(&'a self, argument: &'a str) -> Option<(&'a str, Option<&'a str>)> {
         let lists = [
+            &self.joined_options,
             &self.value_options,
             &self.module_options,
             &self.code_options,
         ];
+        let joined = |option: &str| self.joined_options.iter().any(|known| known == option);
         let find = |wanted: &str| {
             let mut all = lists.iter().flat_map(|list| list.iter());
             all.find(|option| *option == wanted).map(String::as_str)
         };
         if let Some(option) = find(argument) {
-            return Some((option, None));
+            return Some((option, joined(option).then_some("")));
         }
         if let Some((name, value)) = argument.split_once('=')
             && let Some(option) = find(name)
         {
             return Some((option, Some(value)));
         }
-        let letters = argument.strip_prefix('-')?;
+        let (sign, letters) = argument.split_at_checked(1)?;
         if letters.starts_with('-') {
             return None;
         }
         letters.char_indices().find_map(|(place, letter)| {
-            let option = find(&format!("-{letter}"))?;
+            let option = find(&format!("{sign}{letter}"))?;
             let value = &letters[place + letter.len_utf8()..];
-            Some((option, (!value.is_empty()).then_some(value)))
+            let attached = !value.is_empty() || joined(option);
+            Some((option, attached.then_some(value)))
         })
     }
 }
@@ -200,9 +240,11 @@ mod tests {
         Language {
             name: "python".to_owned(),
             programs: vec![Pattern::new("python{,3,3.*}").unwrap()],
+            multicall: Vec::new(),
             value_options: options(&["-W", "-X", "--check-hash-based-pycs"]),
             module_options: options(&["-m"]),
             code_options: options(&["-c"]),
+            joined_options: Vec::new(),
         }
     }
 

@@ -295,6 +295,49 @@ const PROGRAMS: &[Program] = &[
     ),
 ];
 
+/// Executable, arguments, entry.
+type Interpreted = (&'static str, &'static [&'static str], &'static str);
+
+const INTERPRETED: &[Interpreted] = &[
+    ("bash", &["run", "-c", "x"], "run"),
+    ("bash", &["-x", "./run", "a"], "./run"),
+    ("bash", &["-euo", "pipefail", "run"], "run"),
+    ("bash", &["+x", "+o", "posix", "run"], "run"),
+    ("bash", &["+eo", "posix", "run"], "run"),
+    ("bash", &["--norc", "--rcfile", "x", "--", "-run"], "-run"),
+    ("bash", &["-lc", "run"], "-"),
+    ("bash", &["-s", "run"], "-"),
+    ("dash", &["../run"], "../run"),
+    ("zsh", &["-f", "run"], "run"),
+    ("busybox", &["sh", "run"], "run"),
+    ("busybox", &["cat", "run"], "-"),
+    ("perl", &["run", "-e"], "run"),
+    ("perl5.36.0", &["-w", "-Ilib", "-I", "x", "run"], "run"),
+    ("perl", &["-MData::Dumper", "run"], "run"),
+    ("perl", &["-i.save", "run"], "run"),
+    ("perl", &["-lane", "print", "x"], "-"),
+    ("perl", &["-MData::Dumper", "-e", "1", "x"], "-"),
+    ("perl", &["-0777", "-pe", "s/a/b/", "x"], "-"),
+    ("ruby3.1", &["-W:no-experimental", "-r", "x", "run"], "run"),
+    ("ruby", &["-rjson", "-e", "1", "x"], "-"),
+    ("ruby", &["-", "x"], "-"),
+];
+
+#[test]
+fn what_each_interpreter_was_given_is_found() {
+    for (program, arguments, entry) in INTERPRETED {
+        let argv = [&[*program], *arguments].concat();
+        let (_, found) = exec(&format!("/usr/bin/{program}"), None, &argv);
+        assert_eq!(found, *entry, "{argv:?}");
+    }
+    // What it is depends on what it is called.
+    let called = |argv: &[&str]| exec("/bin/busybox", None, argv).1;
+    assert_eq!(called(&["/bin/sh", "-x", "run"]), "run");
+    assert_eq!(called(&["-ash", "run"]), "run");
+    assert_eq!(called(&["cat", "run"]), "-");
+    assert_eq!(called(&["busybox"]), "-");
+}
+
 #[test]
 fn programs_are_recognised_through_their_interpreters() {
     for (exe, script, argv, labels, entry) in PROGRAMS {
