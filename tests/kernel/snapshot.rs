@@ -4,13 +4,15 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fs;
 use std::io::{BufRead, BufReader, Write};
 use std::os::unix::fs::MetadataExt;
+use std::path::Path;
 use std::process::{Child, ChildStdout, Command, Stdio};
 
 use lineage_agent::names::OpenFlags;
-use lineage_tests::programs::ACTOR;
+use lineage_tests::programs::{ACTOR, LINEAGE};
 use lineage_tests::recorder::{Recorded, Recorder};
 use lineage_tests::rows::{Row, Rows};
 use lineage_tests::wait;
+use rustix::fs::{CWD, FileType, Mode, mknodat};
 use serde_json::{Value, json};
 
 /// A process that was there before anything was recorded, and goes on when it is told.
@@ -320,6 +322,91 @@ fn both_ends_of_the_pipe(
         rows.only("file.close", &close)
             .expect(&json!({ "bytes_read": read, "bytes_written": written }));
     }
+}
+
+/// A process with a FIFO that this one has open too, a pipe to two children, and one nobody else has; it
+/// and these, ascending.
+fn with_pipes(recorder: Recorder, fifo: &Path) -> (Recorded, Vec<i64>) {
+    mknodat(CWD, fifo, FileType::Fifo, Mode::from_raw_mode(0o600), 0).expect("root may");
+    let held = fs::File::options().read(true).write(true).open(fifo);
+    let held = held.expect("our own");
+    let child = "close @w write @b 1 close @b read @r 1";
+    let found = Found::start(
+        actor().stderr(Stdio::null()),
+        &format!(
+            "open @f {} O_WRONLY pipe @r @w pipe @a @b fork @c [ {child} ] read @a 1 \
+             fork @d [ {child} ] read @a 1 close @r close @b pipe @x @y close @y print ready read 0 1 \
+             write @w 2 wait @c wait @d exit 0",
+            fifo.display()
+        ),
+    );
+    let (run, mut children) = found.record(recorder, |found| {
+        let children = found.procfs(&format!("task/{}/children", found.pid()));
+        let pids = children.split_whitespace();
+        pids.map(|pid| pid.parse::<i64>().expect("a number"))
+            .collect::<Vec<_>>()
+    });
+    drop(held);
+    children.sort_unstable();
+    (run, children)
+}
+
+#[test]
+fn who_holds_the_other_end_of_a_pipe_is_found_recorded_or_not() {
+    let recorder = Recorder::new();
+    let fifo = recorder.path("fifo");
+    let (run, children) = with_pipes(recorder, &fifo);
+    let (me, first) = (i64::from(std::process::id()), children[0]);
+    let root = run.rows.only("process.snapshot", &json!({ "ppid": me }));
+    let snapshot = |pid: i64, path: &str, access: i64| -> Vec<&Row> {
+        let rows = run.rows.all("file.snapshot", &json!({ "pid": pid }));
+        rows.into_iter()
+            .filter(|row| row.text("path").starts_with(path) && row.int("flags") & 3 == access)
+            .collect()
+    };
+    let pid = root.int("pid");
+    // Of the test's own process there is nothing else in the evidence.
+    for (path, access) in [
+        ("pipe:", 0),
+        ("pipe:", 1),
+        (fifo.to_str().expect("text"), 1),
+    ] {
+        let row = snapshot(pid, path, access)[0];
+        row.expect(&json!({ "peer_pid": me, "peer_uid": null, "origin": "snapshot" }));
+    }
+    let uid = |pid: i64| {
+        let snapshot = run.rows.only("process.snapshot", &json!({ "pid": pid }));
+        snapshot.text("process_uid")
+    };
+    // It may have been given pipes that are nothing to this test.
+    let ends = |row: &Row| {
+        let ends = json!({ "ino": row.int("ino") });
+        let ends = run.rows.all("file.snapshot", &ends).into_iter();
+        ends.map(|row| (row.int("pid"), row.int("flags") & 3))
+            .collect::<HashSet<_>>()
+    };
+    let expected = children.iter().map(|child| (*child, 0)).chain([(pid, 1)]);
+    let expected: HashSet<_> = expected.collect();
+    let mut writing = snapshot(pid, "pipe:", 1).into_iter();
+    let to_children = writing.find(|row| ends(row) == expected);
+    let to_children = to_children.expect("the pipe to its children");
+    to_children.expect(&json!({ "peer_pid": first, "peer_uid": uid(first) }));
+    assert_eq!(detail(to_children), &json!({ "holders": children }));
+    for child in &children {
+        let ends = json!({ "pid": child, "ino": to_children.int("ino") });
+        let read = run.rows.only("file.snapshot", &ends);
+        read.expect(&json!({ "peer_pid": pid, "peer_uid": uid(pid), "detail": null }));
+    }
+    let mut reading = snapshot(pid, "pipe:", 0).into_iter();
+    let unheld = reading.find(|row| ends(row).len() == 1);
+    let unheld = unheld.expect("the one whose other end it has closed");
+    unheld.expect(&json!({ "peer_pid": null, "detail": null }));
+    let listed = Command::new(&*LINEAGE)
+        .arg("ls")
+        .arg(&run.evidence.directory)
+        .output();
+    let listed = String::from_utf8(listed.expect("it runs").stdout).expect("text");
+    assert!(listed.contains(&format!("with process {me}")), "{listed}");
 }
 
 #[test]

@@ -250,7 +250,7 @@ registry! {
     70 blake3 Text Derived "BLAKE3 of the file's content, 64 hex digits.";
     71 host_path Text Derived "`path`, or of an exec `exe`, as the host sees it (the root and mount namespace of the recorder), where that differs: the process has another root or mount namespace.";
     72 peer_uid Text Derived "`process_uid` of the process at the other end, when it is one of those recorded.";
-    73 peer_pid I64 Kernel "Process id, in the initial pid namespace, of the process at the other end. Of a Unix socket the one that connected, listened or made the pair, as the kernel noted it: another may use the socket since, and it may have ended. Otherwise the one of the record `other_end`.";
+    73 peer_pid I64 Kernel "Process id, in the initial pid namespace, of the process at the other end. Of a Unix socket the one that connected, listened or made the pair, as the kernel noted it: another may use the socket since, and it may have ended. Of a pipe found at attach one that held its other end. Otherwise the one of the record `other_end`.";
     74 peer_ino I64 Kernel "Inode number of the socket at the other end of a Unix socket. Absent until that is accepted, and when it is closed.";
     75 other_end U64 Derived "`seq` of the latest record about the other end of the same connection: TCP between sockets of one network namespace, also when that end has just been closed, or Unix. The later record names the earlier.";
     76 cookie U64 Kernel "Cookie of the socket (`SO_COOKIE`), by which other tools name it. The kernel gives one when somebody first asks; absent when nobody had.";

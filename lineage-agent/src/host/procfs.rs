@@ -10,6 +10,7 @@ mod cgroup;
 mod containers;
 mod link;
 mod parse;
+mod pipes;
 #[cfg(test)]
 mod tests;
 
@@ -23,6 +24,7 @@ use rustix::io::Errno;
 pub use self::containers::Containers;
 pub use self::link::LinkedPath;
 pub use self::parse::{Capabilities, Credentials, StartTime};
+pub use self::pipes::{Holder, Pipe, Pipes};
 
 use self::cgroup::Cgroups;
 use self::parse::{Stat, Status};
@@ -195,6 +197,12 @@ impl Procfs {
     #[must_use]
     pub fn containers(&self) -> Containers {
         Containers::of(self.cgroups.as_ref())
+    }
+
+    /// What finds who holds the ends of pipes.
+    #[must_use]
+    pub fn pipes(&self) -> Pipes {
+        Pipes::of(&self.root)
     }
 
     /// The process with this id as it is now, without its environment; `None` when there is none

@@ -38,6 +38,7 @@ use found::Looking;
 pub use agent::{ContextChange, LineageStart};
 pub use call::{kind as kind_of_call, kinds as kinds_of_call};
 pub use digest::Digest;
+pub use found::OtherEnd;
 
 /// Where records go: numbers them and keeps them.
 pub trait Sink {

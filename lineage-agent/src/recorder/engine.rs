@@ -19,7 +19,7 @@ use crate::{
         manifest::Reason,
         writer::{Summary, Writer},
     },
-    host::procfs::Containers,
+    host::procfs::{Containers, Pipes},
     lineage::{
         fold::{ContextChange, Fold, LineageStart},
         identity::BootId,
@@ -57,6 +57,7 @@ pub(super) struct Begin {
     /// What the host has mounted, if that is known.
     pub(super) mounts: Option<Arc<Mounts>>,
     pub(super) containers: Containers,
+    pub(super) pipes: Pipes,
     pub(super) recognisers: Recognisers,
     /// Which files are read for their digest; none when nothing is asked for.
     pub(super) digests: Option<digests::Request>,
@@ -340,7 +341,7 @@ impl Recording {
             published: begin.published,
         };
         if let Some(found) = begin.found {
-            recording.found(found, &begin.lineages)?;
+            recording.found(found, begin.pipes, &begin.lineages)?;
         }
         Ok(recording)
     }

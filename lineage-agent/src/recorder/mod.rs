@@ -232,6 +232,7 @@ pub async fn record(
     let begin = Begin {
         mounts: registered.surroundings.mounts(),
         containers: procfs.containers(),
+        pipes: procfs.pipes(),
         recognisers: recognisers.recognisers,
         digests: request.digests.clone(),
         found: attached.then(|| probes.found()).transpose()?,

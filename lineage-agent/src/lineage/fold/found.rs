@@ -53,6 +53,40 @@ pub(super) struct Looking {
     mapped: BTreeSet<(u32, u64)>,
     /// The first mapping of each other file: of what is mapped only to be read.
     unmapped: BTreeMap<(u32, u64), Kept>,
+    /// Of the pipe that comes by next.
+    other_end: Option<OtherEnd>,
+}
+
+/// Most processes named that hold the other end of a pipe.
+const HOLDERS_MAX: usize = 16;
+
+/// The processes at the other end of a pipe, as procfs showed them.
+#[derive(Debug, Default)]
+pub struct OtherEnd {
+    /// Process ids, ascending, each with its `start_boottime` when it is one of those recorded.
+    pub processes: Vec<(u32, Option<u64>)>,
+    /// Whether they are all that could be seen.
+    pub all: bool,
+}
+
+impl OtherEnd {
+    /// What the first one's id does not say, as JSON.
+    fn detail(&self) -> Option<String> {
+        let mut detail = serde_json::Map::new();
+        let total = self.processes.len();
+        if total > 1 {
+            let named = self.processes.iter().take(HOLDERS_MAX);
+            let pids: Vec<u32> = named.map(|(pid, _)| *pid).collect();
+            detail.insert("holders".to_owned(), pids.into());
+        }
+        if total > HOLDERS_MAX {
+            detail.insert("holders_total".to_owned(), total.into());
+        }
+        if !self.all {
+            detail.insert("holders_cut".to_owned(), true.into());
+        }
+        (!detail.is_empty()).then(|| serde_json::Value::Object(detail).to_string())
+    }
 }
 
 /// A mapping that is kept.
@@ -100,6 +134,17 @@ impl Looking {
 }
 
 impl Fold {
+    /// When the process that has this id now has started, if it is known: its `start_boottime`.
+    #[must_use]
+    pub fn start_of(&self, pid: u32) -> Option<u64> {
+        self.processes.by_pid(pid).map(|process| process.start_ns)
+    }
+
+    /// Sets who is at the other end of the pipe that is found next.
+    pub fn set_other_end(&mut self, end: OtherEnd) {
+        self.looking.other_end = Some(end);
+    }
+
     /// Records something a process has. What a process unknown so far has is left out: it was created
     /// when its creator was tracked already, and its use of it is seen.
     pub(super) fn found<S: Sink>(
@@ -108,6 +153,7 @@ impl Fold {
         found: &Found<'_>,
         sink: &mut S,
     ) -> Result<(), S::Error> {
+        let other_end = self.looking.other_end.take();
         if self.looking.process != (header.pid, header.start) {
             self.mapped_to_be_read(sink)?;
         }
@@ -115,7 +161,9 @@ impl Fold {
             return Ok(());
         }
         match found {
-            Found::File(file, position) => self.found_file(header, file, *position, sink),
+            Found::File(file, position) => {
+                self.found_file(header, file, *position, other_end.as_ref(), sink)
+            }
             Found::Socket(socket) => self.socket(kinds::NET_SNAPSHOT, header, socket, sink),
             Found::Map(file, map) => self.found_map(header, file, map, sink),
         }
@@ -157,12 +205,20 @@ impl Fold {
         header: &Header,
         event: &FileEvent<'_>,
         position: i64,
+        other_end: Option<&OtherEnd>,
         sink: &mut S,
     ) -> Result<(), S::Error> {
         let fd = event.file.fd;
         let target = self.behind(event);
+        let peer = other_end.and_then(|end| end.processes.first());
+        let peer_uid =
+            peer.and_then(|(pid, start)| self.processes.get(*pid, (*start)?)?.uid.clone());
+        let detail = other_end.and_then(OtherEnd::detail);
         let seq = self.found_at(kinds::FILE_SNAPSHOT, header, event, sink, |record| {
             set_other(record, &target);
+            record.peer_pid = peer.map(|(pid, _)| i64::from(*pid));
+            record.peer_uid = peer_uid.as_deref();
+            record.detail = detail.as_deref();
             record.fd = Some(i64::from(fd));
             record.offset = Some(position);
         })?;

@@ -34,11 +34,16 @@ pub(super) fn socket(line: &mut Line, kind: &str, record: &Record<'_>) {
     if let kinds::NET_SEND | kinds::NET_RECEIVE = kind {
         moved(line, kind == kinds::NET_SEND, record);
     }
-    if let Some(pid) = record.peer_pid.filter(|pid| record.pid != Some(*pid)) {
-        line.push(Style::Dim, Fit::Drop, format!("with process {pid}"));
-    }
+    with(line, record);
     if !failed(record) {
         descriptor(line, record);
+    }
+}
+
+/// Which other process is at the other end.
+pub(super) fn with(line: &mut Line, record: &Record<'_>) {
+    if let Some(pid) = record.peer_pid.filter(|pid| record.pid != Some(*pid)) {
+        line.push(Style::Dim, Fit::Drop, format!("with process {pid}"));
     }
 }
 

@@ -209,6 +209,7 @@ fn file(line: &mut Line, record: &Record<'_>) {
     if let Some(offset) = record.offset.filter(|offset| *offset != 0) {
         line.push(Style::Dim, Fit::Drop, format!("at {offset}"));
     }
+    ends::with(line, record);
     descriptor(line, record);
 }
 
