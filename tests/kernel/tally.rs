@@ -1,14 +1,17 @@
 //! Calls that are only counted, and requests of devices and files that are not.
 
 use std::fs;
+use std::io::{BufReader, Read};
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
-use std::process::Stdio;
+use std::process::{Command, Stdio};
 
+use lineage_common::limits::TALLIES_PER_PROCESS_MAX;
 use lineage_tests::evidence::Verdict;
-use lineage_tests::programs::ACTOR;
+use lineage_tests::programs::{ACTOR, LINEAGE};
 use lineage_tests::recorder::Recorder;
-use serde_json::json;
+use lineage_tests::wait;
+use serde_json::{Value, json};
 
 /// `LOOP_CTL_GET_FREE`, `RNDGETENTCNT`, `TCGETS`
 const GET_FREE: u32 = 0x4c82;
@@ -141,10 +144,71 @@ fn what_does_not_fit_is_counted_as_such() {
         script.push_str(&format!(" call @r ioctl @u {request} 0 ;"));
     }
     let recorder = Recorder::new().expect(Verdict::VerifiedWithLoss);
-    let run = recorder.script(&script);
+    let run = recorder.option("--json").script(&script);
     assert_eq!(run.rows.all("file.ioctl", &json!({})).len(), FITS);
     let findings = run.evidence.verify().document["findings"].to_string();
-    assert!(findings.contains(", 3 table entries,"), "{findings}");
+    assert!(
+        findings.contains(": 3 times no room in a table\""),
+        "{findings}"
+    );
+    let summary: Value = serde_json::from_str(run.stderr().trim()).expect("one line of JSON");
+    assert_eq!(summary["lost"], 0);
+    let missing = json!({
+        "descriptors_full": 0, "tallies_full": 3, "tasks_full": 0, "busy": 0, "dropped": 0,
+    });
+    assert_eq!(summary["missing"], missing);
+    let losses = run.rows.all("evidence.loss", &json!({}));
+    let times = losses.iter().map(|loss| {
+        let detail = loss.get("detail");
+        assert_eq!(detail["counter"], "tallies_full", "{loss:?}");
+        detail["times"].as_u64().expect("a number")
+    });
+    assert_eq!(times.sum::<u64>(), 3);
+    let output = Command::new(&*LINEAGE)
+        .arg("tree")
+        .arg(&run.evidence.directory)
+        .output();
+    let tree = String::from_utf8(output.expect("it runs").stdout).expect("text");
+    let said = "something is missing: 3 times there was no room to count a call";
+    assert!(tree.contains(said), "{tree}");
+}
+
+#[test]
+fn what_does_not_fit_is_said_while_it_happens() {
+    let mut script = "open @u /dev/urandom O_RDONLY".to_owned();
+    for request in 0..TALLIES_PER_PROCESS_MAX + 2 {
+        let request = 0x7000_0000 + request;
+        script.push_str(&format!(" call @r ioctl @u {request} 0 ;"));
+    }
+    script.push_str(" read 0 1");
+    let recorder = Recorder::new().expect(Verdict::VerifiedWithLoss);
+    let mut child = recorder.start(&script);
+    let mut said = BufReader::new(child.stderr.take().expect("piped"));
+    wait::line(&mut said, "a warning", |line| {
+        line.contains("there was no room to count a call: how often it was made is missing; the")
+    });
+    let status = |options: &[&str]| {
+        let mut command = Command::new(&*LINEAGE);
+        command.arg("status").args(options);
+        let output = command.arg(recorder.evidence().directory).output();
+        String::from_utf8(output.expect("it runs").stdout).expect("text")
+    };
+    wait::until("it to be told", || {
+        let told: Value = serde_json::from_str(&status(&["--json"])).ok()?;
+        (told["missing"]["tallies_full"] == 2).then_some(())
+    });
+    let shown = status(&[]);
+    let line = "\n  missing    2 times there was no room to count a call: ";
+    assert!(shown.contains(line), "{shown}");
+    drop(child.stdin.take());
+    let output = child.wait_with_output().expect("our own child");
+    let mut summary = String::new();
+    said.read_to_string(&mut summary).expect("text");
+    assert!(
+        summary.contains("lineage: 2 times there was no room to count a call"),
+        "{summary}"
+    );
+    let _run = recorder.finish(output);
 }
 
 /// `IORING_OP_NOP`, `IORING_OP_READ`

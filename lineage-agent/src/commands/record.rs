@@ -229,6 +229,9 @@ fn report(output: &Path, outcome: &Outcome, pin: &str) -> String {
             counted(outcome.lost, "event", "events")
         );
     }
+    for missed in outcome.missing.told() {
+        text += &format!("\nlineage: {missed}");
+    }
     if outcome.ending.running > 0 {
         let why = match outcome.ending.why {
             Why::Signal(_) => "stopped by a signal",
@@ -291,6 +294,7 @@ fn summary(output: &Path, outcome: &Outcome, pin: &str) -> serde_json::Value {
         "records": outcome.summary.records,
         "segments": outcome.summary.segments,
         "lost": outcome.lost,
+        "missing": outcome.missing,
         "running": outcome.ending.running,
         "exit_status": outcome.ending.exit_status(),
         "root": pin,

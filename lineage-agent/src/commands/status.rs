@@ -76,6 +76,9 @@ fn lines(told: &Told, now: i64) -> String {
         counted(status.lost, "event", "events"),
         grouped(status.processes),
     );
+    for missed in status.missing.told() {
+        lines += &format!("\n  missing    {missed}");
+    }
     if let Some(reading) = &status.reading {
         lines += &format!("\n  digests    {}", progress(reading));
     }
@@ -100,6 +103,7 @@ fn object(told: &Told) -> serde_json::Value {
         evidence,
         records,
         lost,
+        missing,
         processes,
         reading,
     } = &told.status;
@@ -110,6 +114,7 @@ fn object(told: &Told) -> serde_json::Value {
         "evidence": evidence,
         "records": records,
         "lost": lost,
+        "missing": missing,
         "processes": processes,
         "digests": reading,
     })

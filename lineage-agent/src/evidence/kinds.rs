@@ -329,7 +329,7 @@ kinds! {
         "Recording of the lineage ended; `detail` says why and what is still running.";
     EVIDENCE_LOSS = "evidence.loss", Recorder, None,
         [cpu lost_first lost_count detail],
-        "Something that happened is not recorded, and that is known: with `cpu`, frames the kernel numbered but had no room for; without, what `detail` says, a crash of the recorder or a full disk.";
+        "Something that happened is not recorded, and that is known: with `cpu`, frames the kernel numbered but had no room for; without, what `detail` says: a crash of the recorder, a full disk, or that the kernel side had no room for something (`counter`), how many `times` since the last such record. Of each counter there is a record when it begins, whenever it has doubled, and at the end.";
 }
 
 #[cfg(test)]

@@ -201,6 +201,29 @@ impl Fold {
         })
     }
 
+    /// Records that something is missing that has no number; what, as JSON.
+    ///
+    /// # Errors
+    ///
+    /// The sink's.
+    pub fn missing<S: Sink>(
+        &mut self,
+        time_ns: u64,
+        detail: &str,
+        sink: &mut S,
+    ) -> Result<(), S::Error> {
+        let time_ns = utc(time_ns, self.utc_offset_ns);
+        sink.append(&Record {
+            seq: Some(sink.next_seq()),
+            time: Some(time_ns.div_euclid(1000)),
+            time_ns: Some(time_ns),
+            kind: Some(kinds::EVIDENCE_LOSS),
+            origin: Some("agent"),
+            detail: Some(detail),
+            ..Record::default()
+        })
+    }
+
     /// Makes an entry for a process whose fork frame was lost, so that its records have a cause:
     /// the loss, or the start of the lineage when none was reported yet.
     fn ensure_known<S: Sink>(&mut self, header: &Header, sink: &S) {

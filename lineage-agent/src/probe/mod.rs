@@ -263,6 +263,12 @@ impl Probes {
         WITHOUT_OPTIONAL.iter().filter(unseen).copied().collect()
     }
 
+    /// How many CPUs have counters.
+    #[must_use]
+    pub fn cpus(&self) -> usize {
+        self.counters.cpus()
+    }
+
     /// The counters of one CPU.
     #[must_use]
     pub fn counters(&self, cpu: usize) -> CpuCounters {

@@ -20,11 +20,11 @@ use tokio::{
 };
 
 use super::{
-    News, RecordError, Request,
-    engine::{Engine, Finish},
+    Missing, News, RecordError, Request,
+    engine::{Engine, Finish, Finished},
     launch::Waiting,
 };
-use crate::{evidence::writer::Summary, probe::Probes};
+use crate::probe::Probes;
 
 /// How often it is checked whether anything tracked still runs.
 const LOOK_EVERY: Duration = Duration::from_millis(10);
@@ -149,6 +149,7 @@ pub(super) async fn wait(
     look.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut listen = interval(LISTEN_EVERY);
     listen.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut missed = Missing::default();
     let mut asked = 0;
     let mut ended = None;
     loop {
@@ -163,6 +164,7 @@ pub(super) async fn wait(
             }
             _ = listen.tick() => {
                 probes.warnings().into_iter().map(News::Warning).for_each(&mut *tell);
+                missed.warnings(probes).into_iter().map(News::Warning).for_each(&mut *tell);
                 continue;
             }
             _ = look.tick(), if !command.runs() => {
@@ -208,16 +210,16 @@ pub(super) async fn finish(
     engine: Engine,
     finish: Finish,
     tell: &mut impl FnMut(News),
-) -> Result<Summary, RecordError> {
+) -> Result<Finished, RecordError> {
     let watched = engine.watched();
     let mut finished = Box::pin(engine.finish(finish));
     // Most of the time nothing is left that is worth a word.
     let mut look = interval_at((Instant::now() + LISTEN_EVERY).into(), LISTEN_EVERY);
     loop {
         tokio::select! {
-            summary = &mut finished => {
+            finished = &mut finished => {
                 tell(News::Read);
-                return summary;
+                return finished;
             }
             _ = signals.next() => watched.hurry(),
             _ = look.tick() => if let Some(left) = watched.left() {

@@ -34,6 +34,7 @@ use super::{
     RecordError,
     changes::Change,
     digests::{self, Digests, Watched},
+    missing::Missing,
     pending::{Changes, Pending},
     registration::Registration,
     sink::Numbered,
@@ -82,6 +83,15 @@ pub(super) struct Finish {
     pub(super) wait: Duration,
 }
 
+/// What has come of it.
+#[derive(Debug)]
+pub(super) struct Finished {
+    /// The sealed log.
+    pub(super) summary: Summary,
+    /// What is not recorded, but for lost frames.
+    pub(super) missing: Missing,
+}
+
 /// What the engine is told.
 pub(super) enum Control {
     /// Begins, and says so when what the processes have is recorded.
@@ -94,7 +104,7 @@ pub(super) enum Control {
 /// The engine, from outside.
 pub(super) struct Engine {
     control: mpsc::SyncSender<Control>,
-    ended: oneshot::Receiver<Result<Option<Summary>, RecordError>>,
+    ended: oneshot::Receiver<Result<Option<Finished>, RecordError>>,
     watched: Arc<Watched>,
     thread: Option<JoinHandle<()>>,
 }
@@ -158,7 +168,7 @@ impl Engine {
     }
 
     /// Records what is left, seals and closes.
-    pub(super) async fn finish(mut self, finish: Finish) -> Result<Summary, RecordError> {
+    pub(super) async fn finish(mut self, finish: Finish) -> Result<Finished, RecordError> {
         // A failed send means that the engine has ended; its outcome says why.
         let _ = self.control.send(Control::Finish(finish));
         let outcome = (&mut self.ended).await.map_err(|_| RecordError::Engine)?;
@@ -196,6 +206,8 @@ pub(super) struct Recording {
     changes: Pending,
     /// Frames that became no record: not understood, or not waited for.
     pub(super) unrecorded: u64,
+    /// What of all that is missing there are records of.
+    pub(super) missing: Missing,
     published: Option<Published>,
 }
 
@@ -211,7 +223,7 @@ impl Work {
     }
 
     /// Works until told to finish; `None` when the caller went away before anything was recorded.
-    fn run(&mut self, commands: &mpsc::Receiver<Control>) -> Result<Option<Summary>, RecordError> {
+    fn run(&mut self, commands: &mpsc::Receiver<Control>) -> Result<Option<Finished>, RecordError> {
         loop {
             // Not more in a row: meanwhile the rings fill up.
             for _ in 0..COMMANDS_MAX {
@@ -296,11 +308,14 @@ impl Work {
         let counters = self.reader.counters();
         let cpus: Vec<_> = (0..counters.cpus()).map(|cpu| counters.read(cpu)).collect();
         let dropped = recording.unrecorded + self.reader.malformed() + misses;
+        let missing = Missing::of(cpus.iter().copied(), dropped);
+        recording.missing(&missing, false)?;
         let writer = &mut recording.sink.writer;
         let counters = Counters::new(&cpus, dropped);
         writer.commit(&counters)?;
         recording.fold.set_utc_offset(writer.offset_ns());
-        recording.tell(counters.cpus.iter().map(CpuCount::lost_total).sum());
+        let lost = counters.cpus.iter().map(CpuCount::lost_total).sum();
+        recording.tell(lost, missing);
         Ok(())
     }
 }
@@ -338,6 +353,7 @@ impl Recording {
             containers: begin.containers,
             changes: Pending::default(),
             unrecorded: 0,
+            missing: Missing::default(),
             published: begin.published,
         };
         if let Some(found) = begin.found {
@@ -347,12 +363,12 @@ impl Recording {
     }
 
     /// Tells whoever asks how far it has come.
-    fn tell(&mut self, lost: u64) {
+    fn tell(&mut self, lost: u64, missing: Missing) {
         if let Some(published) = &mut self.published {
             let records = self.sink.writer.next_seq();
             let processes = self.fold.live_processes() as u64;
             let reading = self.sink.digests.as_ref().and_then(Reading::of);
-            published.tell(records, lost, processes, reading);
+            published.tell(records, (lost, missing), processes, reading);
         }
     }
 

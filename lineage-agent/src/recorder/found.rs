@@ -46,6 +46,9 @@ impl Recording {
             Ok::<(), RecordError>(())
         })?;
         let unrecorded = count.saturating_sub(FOUND_MAX);
+        // It has a record of its own, and is counted with what else became none.
+        self.unrecorded += unrecorded;
+        self.missing.dropped += unrecorded;
         Ok(self.fold.found_all(unrecorded, time_ns, &mut self.sink)?)
     }
 

@@ -9,6 +9,7 @@ mod ending;
 mod engine;
 mod found;
 pub mod launch;
+mod missing;
 mod pending;
 pub mod recognisers;
 mod registration;
@@ -38,7 +39,7 @@ use crate::{
 };
 
 use changes::Watch;
-use engine::{Begin, Engine, Finish};
+use engine::{Begin, Engine, Finish, Finished};
 use launch::{LaunchError, Waiting};
 use recognisers::{FileError, Files};
 use registration::{Origin, Registrar};
@@ -47,6 +48,7 @@ use surroundings::Surroundings;
 
 pub use digests::{Left, Request as DigestRequest};
 pub use ending::{Ending, Why};
+pub use missing::{Missed, Missing};
 
 /// What to record, and where to.
 #[derive(Debug)]
@@ -93,6 +95,21 @@ pub struct Outcome {
     pub ending: Ending,
     /// Frames the kernel had no room for.
     pub lost: u64,
+    /// What else is not recorded.
+    pub missing: Missing,
+}
+
+impl Outcome {
+    fn of(finished: Finished, ending: Ending) -> Self {
+        let Finished { summary, missing } = finished;
+        let cpus = summary.counters.cpus.iter();
+        Self {
+            lost: cpus.flat_map(|cpu| cpu.lost).sum(),
+            summary,
+            ending,
+            missing,
+        }
+    }
 }
 
 /// Why nothing was recorded, or why recording stopped.
@@ -262,19 +279,19 @@ pub async fn record(
     drop(probes);
     drop(watch);
     let finish = Finish {
-        time_ns: u64::try_from(SystemClock.now().boot_ns).unwrap_or(0),
+        time_ns: now_ns(),
         reason: request.reason(),
         detail: ending.detail(),
         misses,
         wait: ending::patience(&ending, request),
     };
-    let summary = ending::finish(&mut signals, engine, finish, &mut tell).await?;
-    let lost = summary.counters.cpus.iter().flat_map(|cpu| cpu.lost).sum();
-    Ok(Outcome {
-        summary,
-        ending,
-        lost,
-    })
+    let finished = ending::finish(&mut signals, engine, finish, &mut tell).await?;
+    Ok(Outcome::of(finished, ending))
+}
+
+/// Boot time in nanoseconds.
+fn now_ns() -> u64 {
+    u64::try_from(SystemClock.now().boot_ns).unwrap_or(0)
 }
 
 /// Lets the engine begin, and watches what it records in.

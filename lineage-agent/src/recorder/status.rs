@@ -18,7 +18,7 @@ use crate::evidence::{
     files::Dir,
 };
 
-use super::digests::Digests;
+use super::{digests::Digests, missing::Missing};
 
 /// Where file systems keep what is about the time since boot (file-hierarchy(7)).
 const RUN: &str = "/run";
@@ -42,6 +42,9 @@ pub struct Status {
     pub records: u64,
     /// Events lost so far in this session.
     pub lost: u64,
+    /// What else is not recorded.
+    #[serde(default)]
+    pub missing: Missing,
     /// Processes that are recorded now.
     pub processes: u64,
     /// What is read for its digest; none when nothing waits to be read.
@@ -112,6 +115,7 @@ impl Published {
             evidence: escape(evidence.as_os_str().as_bytes()),
             records: 0,
             lost: 0,
+            missing: Missing::default(),
             processes: 0,
             reading: None,
         };
@@ -125,11 +129,18 @@ impl Published {
         Some(published)
     }
 
-    /// Tells how far it has come.
-    pub(super) fn tell(&mut self, records: u64, lost: u64, processes: u64, of: Option<Reading>) {
+    /// Tells how far it has come, and what is lost and missing.
+    pub(super) fn tell(
+        &mut self,
+        records: u64,
+        (lost, missing): (u64, Missing),
+        processes: u64,
+        of: Option<Reading>,
+    ) {
         let status = Status {
             records,
             lost,
+            missing,
             processes,
             reading: of,
             ..self.told.clone()

@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::fmt::Write;
 
+use crate::counted::counted;
 use crate::evidence::escape::is_hidden;
 
 /// The text as it is when it is safe to show, which it is in evidence that verifies; otherwise escaped as
@@ -174,10 +175,22 @@ pub(super) fn short_digest(digest: &str) -> &str {
 /// Hex digits of a digest that are shown.
 const SHORT_DIGITS: usize = 12;
 
-/// What a detail says in words.
-pub(super) fn what(detail: &str) -> Option<String> {
+/// What a detail says in words, and how often that was, 0 when it does not say.
+pub(super) fn what(detail: &str) -> Option<(String, u64)> {
     let detail: serde_json::Value = serde_json::from_str(detail).ok()?;
-    Some(detail.get("what")?.as_str()?.to_owned())
+    let times = detail.get("times").and_then(serde_json::Value::as_u64);
+    Some((
+        detail.get("what")?.as_str()?.to_owned(),
+        times.unwrap_or_default(),
+    ))
+}
+
+/// What happened, and how often where that is known.
+pub(super) fn times(what: &str, times: u64) -> String {
+    match times {
+        0 => what.to_owned(),
+        times => format!("{} {what}", counted(times, "time", "times")),
+    }
 }
 
 #[cfg(test)]

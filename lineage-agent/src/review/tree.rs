@@ -18,7 +18,7 @@ mod tests;
 mod usage;
 
 use std::borrow::Cow;
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, HashMap};
 use std::io::{self, Write};
 use std::sync::Arc;
 
@@ -98,8 +98,8 @@ pub struct Tree {
     digests: Digests,
     /// Frames the kernel lost.
     lost: u64,
-    /// What else is missing, in words.
-    missing: BTreeSet<String>,
+    /// What else is missing, in words, and how often where that is known.
+    missing: BTreeMap<String, u64>,
 }
 
 /// What is known of one lineage as a whole.
@@ -138,7 +138,7 @@ impl Tree {
             handles: Handles::default(),
             digests: Digests::default(),
             lost: 0,
-            missing: BTreeSet::new(),
+            missing: BTreeMap::new(),
         }
     }
 
@@ -213,10 +213,11 @@ impl Tree {
     fn loss(&mut self, record: &Record<'_>) {
         let count = record.lost_count.unwrap_or_default();
         self.lost = self.lost.saturating_add(count);
-        if let Some(what) = record.detail.and_then(text::what)
-            && self.missing.len() < MISSING_MAX
+        if let Some((what, times)) = record.detail.and_then(text::what)
+            && (self.missing.len() < MISSING_MAX || self.missing.contains_key(&what))
         {
-            self.missing.insert(what);
+            let all = self.missing.entry(what).or_default();
+            *all = all.saturating_add(times);
         }
     }
 

@@ -76,13 +76,23 @@ fn report(session: u64, loss: &Loss, findings: &mut Findings) {
         compat,
         dropped,
     } = loss;
-    if [*lost, *busy, *full, *compat] != [0; 4] {
-        findings.push(Finding::new(Code::KernelLoss).found(format!(
-            "session {session}: {} lost, {busy} not counted by kind, {}, {}",
-            events(*lost),
-            counted(*full, "table entry", "table entries"),
-            counted(*compat, "32-bit call", "32-bit calls")
-        )));
+    let what = [
+        (*lost, "event lost", "events lost"),
+        (
+            *busy,
+            "event not even counted by kind",
+            "events not even counted by kind",
+        ),
+        (*full, "time no room in a table", "times no room in a table"),
+        (*compat, "32-bit call", "32-bit calls"),
+    ];
+    let what = what.into_iter().filter(|(number, ..)| *number > 0);
+    let what: Vec<String> = what
+        .map(|(number, one, many)| counted(number, one, many))
+        .collect();
+    if !what.is_empty() {
+        let what = what.join(", ");
+        findings.push(Finding::new(Code::KernelLoss).found(format!("session {session}: {what}")));
     }
     if *dropped > 0 {
         findings.push(

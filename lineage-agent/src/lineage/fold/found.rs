@@ -185,19 +185,10 @@ impl Fold {
         if unrecorded == 0 {
             return Ok(());
         }
-        let time_ns = super::utc(time_ns, self.utc_offset_ns);
         let detail = format!(
             r#"{{"what":"more was found open and mapped than is recorded","count":{unrecorded}}}"#
         );
-        sink.append(&Record {
-            seq: Some(sink.next_seq()),
-            time: Some(time_ns.div_euclid(1000)),
-            time_ns: Some(time_ns),
-            kind: Some(kinds::EVIDENCE_LOSS),
-            origin: Some("agent"),
-            detail: Some(&detail),
-            ..Record::default()
-        })
+        self.missing(time_ns, &detail, sink)
     }
 
     fn found_file<S: Sink>(

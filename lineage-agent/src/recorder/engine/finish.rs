@@ -2,9 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use crate::evidence::writer::Summary;
-
-use super::{COMMIT_EVERY, Finish, RecordError, Recording, Work, poll_error};
+use super::{COMMIT_EVERY, Finish, Finished, Missing, RecordError, Recording, Work, poll_error};
 
 /// Longest the last frames are waited for without one: a probe run takes microseconds.
 const LAST_FRAMES: Duration = Duration::from_secs(10);
@@ -23,7 +21,7 @@ impl Work {
     }
 
     /// Records what is left, seals and closes.
-    pub(super) fn finish(&mut self, finish: &Finish) -> Result<Summary, RecordError> {
+    pub(super) fn finish(&mut self, finish: &Finish) -> Result<Finished, RecordError> {
         let mut reached = (None, Instant::now());
         loop {
             let (complete, more) = self.step()?;
@@ -42,7 +40,12 @@ impl Work {
             }
         }
         self.finish_digests(finish)?;
+        let counters = self.reader.counters();
+        let cpus = (0..counters.cpus()).map(|cpu| counters.read(cpu));
+        let mut missing = Missing::of(cpus, self.reader.malformed() + finish.misses);
         if let Some(recording) = &mut self.recording {
+            missing.dropped += recording.unrecorded;
+            recording.missing(&missing, true)?;
             recording.change_until(u64::MAX)?;
             let time_ns = recording.changes.not_before(finish.time_ns);
             for lineage in 0..recording.lineages {
@@ -52,7 +55,8 @@ impl Work {
         }
         self.commit(finish.misses)?;
         let recording = self.recording.take().ok_or(RecordError::Engine)?;
-        Ok(recording.sink.writer.close(finish.reason)?)
+        let summary = recording.sink.writer.close(finish.reason)?;
+        Ok(Finished { summary, missing })
     }
 
     /// Waits for the files that are being read, up to a limit; the rest is recorded as not read.

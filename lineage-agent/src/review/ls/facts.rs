@@ -358,7 +358,7 @@ fn loss(line: &mut Line, record: &Record<'_>) {
         line.push(Style::Bad, Fit::Keep, what);
     }
     if let Some(detail) = record.detail {
-        let what = text::what(detail);
+        let what = text::what(detail).map(|(what, times)| text::times(&what, times));
         line.push(Style::Bad, Fit::Shorten, what.as_deref().unwrap_or(detail));
     }
 }

@@ -38,8 +38,8 @@ pub(super) fn write(tree: &Tree, out: &mut impl Write, screen: Screen) -> io::Re
         drawing.line.push(Style::Bad, Fit::Keep, lost);
         drawing.end()?;
     }
-    for what in &tree.missing {
-        let said = format!("something is missing: {what}");
+    for (what, times) in &tree.missing {
+        let said = format!("something is missing: {}", text::times(what, *times));
         drawing.line.push(Style::Bad, Fit::Shorten, said);
         drawing.end()?;
     }

@@ -4,6 +4,7 @@ use std::io::{self, Write};
 
 use serde_json::{Value, json};
 
+use super::super::text;
 use super::acts::{Act, Outcome};
 use super::process::{Ending, Process};
 use super::usage::{Direction, FileUse, SocketUse};
@@ -31,7 +32,10 @@ pub(super) fn write(tree: &Tree, out: &mut impl Write) -> io::Result<()> {
             pending.extend(process.children.iter().rev());
         }
     }
-    let missing: Value = tree.missing.iter().map(String::as_str).collect();
+    let missing = tree.missing.iter();
+    let missing: Value = missing
+        .map(|(what, times)| text::times(what, *times))
+        .collect();
     writeln!(
         out,
         "],\"lost_frames\":{},\"missing\":{missing}}}",

@@ -462,4 +462,17 @@ fn what_is_missing_is_said_in_words() {
     assert!(drawn.ends_with(line), "{drawn}");
     let missing = json!(["the recorder ended without closing"]);
     assert_eq!(story.json()["missing"], missing);
+    for times in [1000, 2] {
+        let detail = json!({ "what": "there was no room for it", "times": times }).to_string();
+        story.tree.record(&Record {
+            kind: Some(kinds::EVIDENCE_LOSS),
+            detail: Some(&detail),
+            ..Record::default()
+        });
+    }
+    let said = "1 002 times there was no room for it";
+    let drawn = story.drawn();
+    let line = format!("\nsomething is missing: {said}\n");
+    assert!(drawn.ends_with(&line), "{drawn}");
+    assert_eq!(story.json()["missing"][1], said);
 }
