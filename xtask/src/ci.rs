@@ -7,7 +7,7 @@ use std::path::Path;
 use anyhow::Result;
 
 use crate::setup::{self, Toolchain};
-use crate::{build, packages, sh, test, tidy};
+use crate::{build, packages, programs, sh, test, tidy};
 
 /// The task.
 pub(crate) fn run(args: &[String]) -> Result<()> {
@@ -22,7 +22,10 @@ pub(crate) fn run(args: &[String]) -> Result<()> {
     lint_probes(&toolchain)?;
     lint_host()?;
     documentation()?;
-    test::run(&[])
+    // The tests are run also when this fails: whoever waits for both wants to know both.
+    let programs = programs::run(&[]);
+    test::run(&[])?;
+    programs
 }
 
 /// The parts of the compiler that checks need and a minimal installation lacks.
@@ -71,7 +74,7 @@ fn lint_host() -> Result<()> {
         "--exclude",
         "lineage-ebpf",
         "--all-targets",
-        // Not among them, because it is only run when asked for.
+        // Not among them, because it needs more than a compiler.
         "--test",
         "programs",
         "--",

@@ -12,6 +12,7 @@ mod cross;
 mod demo;
 mod packages;
 mod paths;
+mod programs;
 mod setup;
 mod sh;
 mod test;
@@ -30,12 +31,15 @@ Usage: cargo xtask TASK [OPTIONS]
   demo     record an AI agent, show what it did, verify the evidence; needs root
   test     every test, on the live kernel and in virtual machines; needs root
              [--no-vm] [-- CARGO TEST ARGUMENTS]
+  programs git, pip, npm, node and others, recorded and compared with strace; needs root and the
+           package registries
+             [-- TEST ARGUMENTS]
   vm       the kernel tests on the supported kernels, in QEMU
              [--kernel 6.1|6.12|newest]... [--arch x86_64|aarch64] [-- TEST ARGUMENTS]
   bench    what recording costs, and whether the budgets are met; needs root
   bless    rewrite generated documents and the expected outputs of golden tests
   tidy     what the compiler does not check: layers, sizes, links
-  ci       formatting, lints, documentation, then the tests
+  ci       formatting, lints, documentation, then programs and tests
 
 Everything a task makes, downloads or logs is under target/.";
 
@@ -62,6 +66,7 @@ fn run(args: &[String]) -> Result<()> {
         "build" => build::run(rest),
         "demo" => demo::run(rest),
         "tidy" => tidy::run(rest),
+        "programs" => programs::run(rest),
         "test" => test::run(rest),
         "vm" => vm::run(rest),
         "ci" => ci::run(rest),

@@ -79,14 +79,14 @@ fn kernel_release() -> String {
 }
 
 /// Where the tests find what they run.
-fn environment(command: &mut Command) {
+pub(crate) fn environment(command: &mut Command) {
     command
         .env("LINEAGE_BIN", paths::lineage())
         .env("LINEAGE_PYTHON", paths::target("venv/bin/python"));
 }
 
 /// A Python environment under `target/` with the independent verifier's libraries.
-fn venv() -> Result<()> {
+pub(crate) fn venv() -> Result<()> {
     let wanted = paths::root().join(REQUIREMENTS);
     let wanted =
         fs::read_to_string(&wanted).with_context(|| format!("cannot read {}", wanted.display()))?;
