@@ -95,13 +95,17 @@ fn programs_scripts_and_files_by_name() {
 fn a_script_has_its_digest_however_it_is_run() {
     let recorder = Recorder::new();
     let root = recorder.path("").canonicalize().expect("it is there");
-    let files = ["argument", "option", "by-env", "open", "code", "other"];
+    let files = [
+        "argument", "option", "by-env", "open", "code", "other", "linked", "far",
+    ];
     for file in files {
         fs::write(root.join(file), format!(": {file}\n")).expect("writable");
     }
     let by_env = root.join("by-env");
     fs::write(&by_env, "#!/usr/bin/env sh\n: by-env\n").expect("writable");
     executable(&by_env);
+    symlink("linked", root.join("link")).expect("writable");
+    symlink(&root, root.join("here")).expect("writable");
     // Opens what it was given as any interpreter does.
     let python = root.join("python3");
     fs::copy(&*ACTOR, &python).expect("room for a copy");
@@ -112,11 +116,12 @@ fn a_script_has_its_digest_however_it_is_run() {
         "chdir {} spawn @a /bin/sh sh argument ; wait @a {run_by_env} \
          spawn @b /bin/sh sh -e ./../{}/option x ; wait @b \
          spawn @d ./python3 python3 open @x open O_RDONLY open @y other O_RDONLY ; wait @d \
-         spawn @e /bin/sh sh -c :<code ; wait @e",
+         spawn @e /bin/sh sh -c :<code ; wait @e spawn @f /bin/sh sh link ; wait @f \
+         spawn @g /bin/sh sh here/here/far ; wait @g",
         root.display(),
         root.file_name().expect("a name").display(),
     ));
-    for file in ["argument", "option", "by-env", "open"] {
+    for file in ["argument", "option", "by-env", "open", "linked", "far"] {
         if file == "by-env" && !has_env {
             continue;
         }

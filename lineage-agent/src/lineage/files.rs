@@ -10,6 +10,10 @@ use crate::names::OpenFlags;
 /// Most scripts waited for.
 const SCRIPTS_MAX: usize = 4096;
 
+/// Most files of one program of which it is asked whether the name of its script leads to them. An
+/// interpreter opens fewer before the script.
+const LOOKS_MAX: u16 = 256;
+
 /// A file that a record is about, as the kernel had it at the event.
 #[derive(Debug, Clone, Copy)]
 pub struct FileSeen<'a> {
@@ -25,6 +29,9 @@ pub struct FileSeen<'a> {
     pub time_ns: i64,
     /// What the process does with the file.
     pub purpose: Purpose,
+    /// The name of the script the process was given, while nothing was opened under it: that is this file
+    /// when the name leads to it through links, which records do not tell.
+    pub perhaps: Option<&'a str>,
     /// Whether a recogniser that holds for the record asks for the file's digest.
     pub asked: bool,
     /// Where the file is, as the process sees it.
@@ -79,7 +86,25 @@ pub enum Purpose {
 #[derive(Debug, Default)]
 pub(super) struct Scripts {
     /// By process.
-    expected: BTreeMap<u32, Box<str>>,
+    expected: BTreeMap<u32, Expected>,
+}
+
+#[derive(Debug)]
+struct Expected {
+    path: Box<str>,
+    /// Files that may still be asked about.
+    looks: u16,
+}
+
+/// What a file that was opened is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Opening {
+    /// The script.
+    Script,
+    /// The script, if [`Scripts::name`] leads to it.
+    Perhaps,
+    /// Something else.
+    Other,
 }
 
 impl Scripts {
@@ -90,20 +115,33 @@ impl Scripts {
         if let Some(path) = script.and_then(|name| absolute(cwd, name))
             && self.expected.len() < SCRIPTS_MAX
         {
-            self.expected.insert(pid, path.into());
+            let path = path.into();
+            let looks = LOOKS_MAX;
+            self.expected.insert(pid, Expected { path, looks });
         }
     }
 
-    /// Whether this file, which the process has opened, is its script.
-    pub(super) fn is_opened(&mut self, pid: u32, path: &str) -> bool {
-        let found = self
-            .expected
-            .get(&pid)
-            .is_some_and(|script| **script == *path);
-        if found {
+    /// What this file is, which the process has opened to read it.
+    pub(super) fn opened(&mut self, pid: u32, path: &str) -> Opening {
+        let Some(script) = self.expected.get_mut(&pid) else {
+            return Opening::Other;
+        };
+        if *script.path == *path {
             self.expected.remove(&pid);
+            return Opening::Script;
         }
-        found
+        match script.looks.checked_sub(1) {
+            Some(left) => {
+                script.looks = left;
+                Opening::Perhaps
+            }
+            None => Opening::Other,
+        }
+    }
+
+    /// The name of the script that the process was given and has not opened under it.
+    pub(super) fn name(&self, pid: u32) -> Option<&str> {
+        self.expected.get(&pid).map(|script| &*script.path)
     }
 
     /// The process has ended.
@@ -149,20 +187,35 @@ mod tests {
     fn a_script_is_what_is_opened_under_its_name() {
         let mut scripts = Scripts::default();
         scripts.expect(7, "/home/me", Some("./bin/../run"));
-        assert!(!scripts.is_opened(7, "/lib/libc.so.6"));
-        assert!(!scripts.is_opened(8, "/home/me/run"));
-        assert!(scripts.is_opened(7, "/home/me/run"));
-        assert!(!scripts.is_opened(7, "/home/me/run"), "once");
+        assert_eq!(scripts.opened(7, "/lib/libc.so.6"), Opening::Perhaps);
+        assert_eq!(scripts.name(7), Some("/home/me/run"));
+        assert_eq!(scripts.opened(8, "/home/me/run"), Opening::Other);
+        assert_eq!(scripts.opened(7, "/home/me/run"), Opening::Script);
+        assert_eq!(scripts.opened(7, "/home/me/run"), Opening::Other, "once");
         scripts.expect(7, "/home/me", Some("/usr/bin//tool"));
         scripts.ended(7);
-        assert!(!scripts.is_opened(7, "/usr/bin/tool"));
+        assert_eq!(scripts.opened(7, "/usr/bin/tool"), Opening::Other);
         scripts.expect(7, "/", Some("tool"));
         scripts.clear();
-        assert!(!scripts.is_opened(7, "/tool"));
+        assert_eq!(scripts.opened(7, "/tool"), Opening::Other);
         scripts.expect(7, "/", Some("tool"));
         scripts.expect(7, "/", None);
-        assert!(!scripts.is_opened(7, "/tool"), "it runs something else");
+        assert_eq!(
+            scripts.opened(7, "/tool"),
+            Opening::Other,
+            "it runs something else"
+        );
         scripts.expect(7, "", Some("tool"));
-        assert!(!scripts.is_opened(7, "/tool"), "its directory is not known");
+        assert_eq!(
+            scripts.opened(7, "/tool"),
+            Opening::Other,
+            "its directory is not known"
+        );
+        scripts.expect(7, "/", Some("tool"));
+        for _ in 0..LOOKS_MAX {
+            assert_eq!(scripts.opened(7, "/other"), Opening::Perhaps);
+        }
+        assert_eq!(scripts.opened(7, "/other"), Opening::Other);
+        assert_eq!(scripts.opened(7, "/tool"), Opening::Script);
     }
 }

@@ -53,6 +53,8 @@ pub struct Wanted {
     pub parent: Option<u32>,
     /// How the process held it.
     pub held: Held,
+    /// Only if this name leads to it, as the process sees names; otherwise there is [`Reason::Unwanted`].
+    pub named: Option<Box<[u8]>>,
     /// Its path as the process saw it.
     pub path: Box<[u8]>,
     /// Its path as the host sees it.
@@ -115,6 +117,8 @@ pub enum Reason {
     Stuck,
     /// Recording ended before it was read.
     NotWaited,
+    /// The name by which it was wanted does not lead to it.
+    Unwanted,
 }
 
 impl Reason {
@@ -132,6 +136,7 @@ impl Reason {
             Self::Unreadable(_) => "unreadable",
             Self::Stuck => "stuck",
             Self::NotWaited => "not-waited",
+            Self::Unwanted => "unwanted",
         }
     }
 }

@@ -47,6 +47,23 @@ pub(super) fn find(wanted: &Wanted) -> Result<Opened, Reason> {
     Err(why)
 }
 
+/// Whether the name leads to the file by which it is wanted, if there is such a name. Links on its way are
+/// followed, but for those of procfs, which lead elsewhere for everyone.
+pub(super) fn is_named(wanted: &Wanted) -> bool {
+    let Some(name) = &wanted.named else {
+        return true;
+    };
+    let pid = wanted.pid;
+    let roots = [Some(pid), wanted.parent].into_iter().flatten();
+    let roots = roots.map(|pid| format!("/proc/{pid}/root"));
+    roots.chain(["/".to_owned()]).any(|root| {
+        let resolve = ResolveFlags::IN_ROOT | ResolveFlags::NO_MAGICLINKS;
+        let found = in_root(&root, name, OFlags::PATH | OFlags::CLOEXEC, resolve);
+        let stat = found.and_then(|found| fstat(&found).map_err(unreadable));
+        stat.is_ok_and(|stat| !matches!(compare(&stat, &wanted.identity), Compared::Another))
+    })
+}
+
 /// Whether the open file is still the one that is wanted.
 pub(super) fn check(file: &OwnedFd, identity: &Identity) -> Result<bool, Reason> {
     let stat = fstat(file).map_err(unreadable)?;
@@ -118,14 +135,23 @@ fn follow(link: &str) -> Result<OwnedFd, Reason> {
 /// The file of this path below a root. A path the kernel gave has no links in it: one that does now
 /// was put there since.
 fn below(root: &str, path: &[u8]) -> Result<OwnedFd, Reason> {
+    let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let resolve = ResolveFlags::IN_ROOT | ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_MAGICLINKS;
+    in_root(root, path, flags, resolve)
+}
+
+fn in_root(
+    root: &str,
+    path: &[u8],
+    flags: OFlags,
+    resolve: ResolveFlags,
+) -> Result<OwnedFd, Reason> {
     let directory = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
     let root = openat(CWD, root, directory, Mode::empty()).map_err(missing)?;
     let path = path.strip_prefix(b"/").unwrap_or(path);
     if path.is_empty() {
         return Err(Reason::Gone);
     }
-    let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-    let resolve = ResolveFlags::IN_ROOT | ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_MAGICLINKS;
     openat2(root, path, flags, Mode::empty(), resolve).map_err(missing)
 }
 

@@ -27,6 +27,9 @@ pub(super) fn digest(
     if size > FILE_BYTES_MAX {
         return Err(Reason::TooLarge);
     }
+    if !open::is_named(wanted) {
+        return Err(Reason::Unwanted);
+    }
     let opened = open::find(wanted)?;
     // Advice: what is read once need not push out what the workload uses.
     let _ = fadvise(&opened.file, 0, None, Advice::Sequential);

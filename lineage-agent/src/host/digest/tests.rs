@@ -38,6 +38,7 @@ fn wanted(path: &Path) -> Wanted {
         pid: NOBODY,
         parent: None,
         held: Held::Program,
+        named: None,
         path: path.as_os_str().as_encoded_bytes().into(),
         host_path: path.as_os_str().as_encoded_bytes().into(),
     }

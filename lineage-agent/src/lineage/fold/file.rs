@@ -7,7 +7,7 @@ use crate::{
     event::{FileEvent, ReversedPath},
     evidence::schema::Record,
     lineage::{
-        files::{FileSeen, Purpose},
+        files::{FileSeen, Opening, Purpose},
         process::{Opened, What},
         text::{some, stat_dev},
     },
@@ -72,25 +72,29 @@ impl Fold {
         let file = event.file;
         let flags = OpenFlags::of_host(file.flags);
         let fd = file.fd;
-        let is_script = !flags.writes() && self.scripts.is_opened(header.pid, &self.scratch.path);
-        let purpose = if is_script {
-            Purpose::Script { fd }
+        let opening = if flags.writes() {
+            Opening::Other
         } else {
-            Purpose::Open { fd, flags }
+            self.scripts.opened(header.pid, &self.scratch.path)
         };
-        self.tell(header, event, purpose, seq, sink);
+        let purpose = match opening {
+            Opening::Script => Purpose::Script { fd },
+            Opening::Perhaps | Opening::Other => Purpose::Open { fd, flags },
+        };
+        self.tell(header, event, purpose, (seq, opening), sink);
     }
 
-    /// Tells of the file that the record `seq` is about.
+    /// Tells of the file that the record `seq` is about, and what it is to its opener.
     pub(super) fn tell<S: Sink>(
         &self,
         header: &Header,
         event: &FileEvent<'_>,
         purpose: Purpose,
-        seq: u64,
+        (seq, opening): (u64, Opening),
         sink: &mut S,
     ) {
         let file = event.file;
+        let perhaps = (opening == Opening::Perhaps).then(|| self.scripts.name(header.pid));
         let Some(process) = self.processes.get(header.pid, header.start) else {
             return;
         };
@@ -101,6 +105,7 @@ impl Fold {
             parent: process.parent_pid,
             time_ns: utc(header.time, self.utc_offset_ns),
             purpose,
+            perhaps: perhaps.flatten(),
             asked: self.recognisers.want_digest(&self.found),
             path: ReversedPath(event.path),
             shown: &self.scratch.path,

@@ -19,7 +19,7 @@ use crate::{
     event::{FileEvent, Found, HostFile, ReversedPath},
     evidence::{kinds, schema::Record},
     lineage::{
-        files::Purpose,
+        files::{Opening, Purpose},
         process::{self, Opened, What},
         text::{protection, some, stat_dev},
     },
@@ -260,7 +260,7 @@ impl Fold {
                 at: (map.start, map.end),
                 runs: map.flags & EXECUTABLE != 0,
             };
-            self.tell(header, event, purpose, seq, sink);
+            self.tell(header, event, purpose, (seq, Opening::Other), sink);
         })
     }
 

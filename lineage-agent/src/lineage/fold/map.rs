@@ -12,7 +12,7 @@ use crate::{
     evidence::kinds,
     lineage::{
         arguments,
-        files::Purpose,
+        files::{Opening, Purpose},
         text::{protection, some, stat_dev},
     },
     names::OpenFlags,
@@ -75,7 +75,7 @@ impl Fold {
                 at: (map.start, map.end),
                 runs: interpreter || state(map) & EXECUTABLE != 0,
             };
-            self.tell(header, event, purpose, seq, sink);
+            self.tell(header, event, purpose, (seq, Opening::Other), sink);
         }
         Ok(())
     }

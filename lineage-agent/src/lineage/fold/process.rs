@@ -186,6 +186,7 @@ impl Fold {
             parent: process.parent_pid,
             time_ns: utc(header.time, self.utc_offset_ns),
             purpose: Purpose::Program,
+            perhaps: None,
             asked: false,
             path: event.exe,
             shown: &self.scratch.path,

@@ -81,6 +81,8 @@ struct Waiting {
     recent: bool,
     /// The records that asked for it, each of another lineage, with it.
     askers: Vec<Asker>,
+    /// Whether it is not known that it is wanted.
+    perhaps: bool,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -142,7 +144,11 @@ impl Digests {
             Purpose::Program => Held::Program,
             Purpose::Script { fd } => Held::Descriptor(fd),
             Purpose::Open { fd, flags } => {
-                if !flags.reads() || !self.is_wanted(file) {
+                if !flags.reads() {
+                    return;
+                }
+                if !self.is_wanted(file) {
+                    self.look_at(file, Held::Descriptor(fd));
                     return;
                 }
                 Held::Descriptor(fd)
@@ -182,7 +188,12 @@ impl Digests {
                 self.decide(asker, identity, path, recent, &Ok(found), now_ns());
             }
             Asked::New => match self.refused(file, file_type) {
-                None => self.want(file, held, identity, asker, recent),
+                None => {
+                    let ticket = self.want(file, held, (identity, recent), asker, None);
+                    if let Some(ticket) = ticket {
+                        self.known.waits(identity, file.lineage, ticket);
+                    }
+                }
                 Some(reason) => {
                     self.known.failed(identity, file.lineage, reason.word());
                     let path = file.shown.into();
@@ -190,6 +201,29 @@ impl Digests {
                 }
             },
         }
+    }
+
+    /// Has a file read if it is the script its process was given: if the script's name leads to it.
+    fn look_at(&mut self, file: &FileSeen<'_>, held: Held) {
+        let file_type = FileType::from_raw_mode(file.mode);
+        let Some(name) = file.perhaps.and_then(unescape) else {
+            return;
+        };
+        // Most of these are not read: they do not take the room of those that will be.
+        if self.refused(file, file_type).is_some() || self.waiting.len() >= WAITING_MAX / 2 {
+            return;
+        }
+        let identity = Identity {
+            dev: file.dev,
+            ino: file.ino,
+            version: file.version,
+        };
+        let asker = Asker {
+            lineage: file.lineage,
+            seq: file.seq,
+        };
+        let recent = self.is_recent(file);
+        self.want(file, held, (identity, recent), asker, Some(name.into()));
     }
 
     /// Whether a file is wanted for its name, or for what it was recognised as.
@@ -224,17 +258,16 @@ impl Digests {
         age < self.tick_ns.saturating_mul(2)
     }
 
+    /// Hands a file over, to be read only if this name leads to it when one is given.
     fn want(
         &mut self,
         file: &FileSeen<'_>,
         held: Held,
-        identity: Identity,
+        (identity, recent): (Identity, bool),
         asker: Asker,
-        recent: bool,
-    ) {
-        let Some(pool) = &mut self.pool else {
-            return;
-        };
+        named: Option<Box<[u8]>>,
+    ) -> Option<u64> {
+        let pool = self.pool.as_mut()?;
         let ticket = self.next_ticket;
         self.next_ticket += 1;
         let mut path = Vec::new();
@@ -249,18 +282,20 @@ impl Digests {
                 path: file.shown.into(),
                 recent,
                 askers: vec![asker],
+                perhaps: named.is_some(),
             },
         );
-        self.known.waits(identity, file.lineage, ticket);
         pool.push(Wanted {
             ticket,
             identity,
             pid: file.pid,
             parent: file.parent,
             held,
+            named,
             path: path.into(),
             host_path: host_path.into(),
         });
+        Some(ticket)
     }
 
     /// Hands files to the threads and takes what they have found.
@@ -363,6 +398,9 @@ impl Digests {
         };
         self.text_bytes -= waiting.path.len();
         let identity = waiting.identity;
+        if waiting.perhaps && !self.is_news(outcome, &waiting) {
+            return;
+        }
         match &outcome.result {
             Ok(found) => self.known.found(identity, *found, waiting.recent),
             Err(reason) => self.known.missed(identity, reason.word()),
@@ -372,6 +410,31 @@ impl Digests {
             let (recent, time_ns) = (waiting.recent, outcome.time_ns);
             self.decide(asker, identity, path, recent, &outcome.result, time_ns);
         }
+    }
+
+    /// Whether a file of which it was not known whether it is wanted was read, and not told already.
+    fn is_news(&mut self, outcome: &Outcome, waiting: &Waiting) -> bool {
+        let identity = waiting.identity;
+        let asker = waiting.askers.first();
+        let Some(lineage) = asker
+            .map(|asker| asker.lineage)
+            .filter(|_| outcome.result.is_ok())
+        else {
+            return false;
+        };
+        match self.known.ask(&identity, lineage, true) {
+            // Whoever waits is told what comes of that.
+            Asked::Told => return false,
+            Asked::Waits(ticket) => {
+                if let Some(other) = self.waiting.get_mut(&ticket) {
+                    other.askers.extend(&waiting.askers);
+                }
+                return false;
+            }
+            Asked::Is(..) => {}
+            Asked::New => self.known.waits(identity, lineage, outcome.ticket),
+        }
+        true
     }
 
     fn decide(

@@ -27,6 +27,7 @@ fn seen(ino: u64, lineage: u32) -> FileSeen<'static> {
             fd: 3,
             flags: OpenFlags(0),
         },
+        perhaps: None,
         asked: false,
         path: ReversedPath(b"main.py\0nowhere\0no-such-directory\0"),
         shown: "/no-such-directory/nowhere/main.py",
@@ -157,4 +158,68 @@ fn only_what_is_read_and_has_content_is_asked_for() {
         let expected = format!(r#"{{"reason":"{why}"}}"#);
         assert_eq!(one.detail.as_deref(), Some(&*expected));
     }
+}
+
+/// A file in a directory, as it was opened by a process that has ended; with it what it is shown as.
+fn opened(directory: &std::path::Path, name: &str) -> (Vec<u8>, String, FileSeen<'static>) {
+    use std::os::unix::fs::MetadataExt as _;
+    let path = directory.join(name);
+    std::fs::write(&path, name).unwrap();
+    let file = std::fs::metadata(&path).unwrap();
+    let shown = path.to_str().unwrap().to_owned();
+    let mut reversed = Vec::new();
+    for component in shown.split('/').skip(1).collect::<Vec<_>>().iter().rev() {
+        reversed.extend(component.as_bytes());
+        reversed.push(0);
+    }
+    let time = |seconds: i64, rest: i64| seconds * 1_000_000_000 + rest;
+    let seen = FileSeen {
+        dev: file.dev().cast_signed(),
+        version: Version {
+            size: i64::try_from(file.len()).unwrap(),
+            mtime_ns: time(file.mtime(), file.mtime_nsec()),
+            ctime_ns: time(file.ctime(), file.ctime_nsec()),
+            ..Version::default()
+        },
+        ..seen(file.ino(), 0)
+    };
+    (reversed, shown, seen)
+}
+
+#[test]
+fn what_the_name_of_a_script_leads_to_is_read_once_and_nothing_else() {
+    let directory = tempfile::tempdir().unwrap();
+    let directory = directory.path().canonicalize().unwrap();
+    std::os::unix::fs::symlink("script", directory.join("link")).unwrap();
+    let name = directory.join("link");
+    let perhaps = Some(name.to_str().unwrap());
+    let files = ["script", "other"].map(|name| opened(&directory, name));
+    let mut digests = digests();
+    for (path, shown, seen) in &files {
+        let path = ReversedPath(path);
+        let file = FileSeen {
+            perhaps,
+            path,
+            shown,
+            ..*seen
+        };
+        for lineage in [0, 0, 1] {
+            digests.seen(&FileSeen { lineage, ..file });
+        }
+        digests.seen(&FileSeen {
+            perhaps: None,
+            ..file
+        });
+    }
+    let started = Instant::now();
+    while digests.wait(Duration::from_millis(20)) {
+        assert!(started.elapsed() < Duration::from_secs(60));
+    }
+    let decided = decided(&mut digests);
+    let told: Vec<_> = decided
+        .iter()
+        .map(|one| (&*one.path, one.asker.lineage, one.content.is_some()))
+        .collect();
+    let script = &*files[0].1;
+    assert_eq!(told, [(script, 0, true), (script, 1, true)]);
 }

@@ -62,7 +62,8 @@ pub(super) fn detail(result: &Result<Found, Reason>, recent: bool) -> Option<Str
                 | Reason::Gone
                 | Reason::Replaced
                 | Reason::Stuck
-                | Reason::NotWaited => {}
+                | Reason::NotWaited
+                | Reason::Unwanted => {}
             }
         }
     }
