@@ -4,6 +4,8 @@
 use std::ffi::OsString;
 use std::{fmt::Display, num::NonZeroUsize, path::PathBuf, str::FromStr};
 
+#[cfg(any(feature = "record", test))]
+use clap::CommandFactory as _;
 use clap::{Args, Parser, Subcommand, ValueEnum, error::ErrorKind};
 
 /// Where keys are kept unless `--keys` says otherwise.
@@ -36,7 +38,13 @@ pub struct Refused {
 ///
 /// [`Refused`]
 pub fn parse() -> Result<Command, Refused> {
-    let error = match Cli::try_parse() {
+    let parsed = Cli::try_parse();
+    #[cfg(feature = "record")]
+    let parsed = parsed.and_then(|cli| match &cli.command {
+        Command::Record(record) => record.check().map(|()| cli),
+        _ => Ok(cli),
+    });
+    let error = match parsed {
         Ok(cli) => return Ok(cli.command),
         Err(error) => error,
     };
@@ -70,7 +78,7 @@ fn is_positive(text: &str) -> bool {
 const EXAMPLES: &str = "\
 Examples:
   lineage record -o run1 -- python3 agent.py   a command and all it starts
-  lineage record -o run1 -p 4242               a running process as well
+  lineage record -o run2 -p 4242               a running process as well
   lineage tree run1                            see at once what happened
   lineage key root                             what to pin, off this host
   lineage verify run1 --trust root:9f3c…       check it all, on any machine";
@@ -82,9 +90,11 @@ pub enum Command {
     ///
     /// The command runs as it would without: same terminal, same exit status (128 + N when signal N
     /// ended it), and Ctrl-C is the command's as long as it runs. Recording goes on until the last
-    /// descendant has ended; then, and without a command, Ctrl-C stops and seals.
+    /// descendant has ended; then, and without a command, Ctrl-C stops and seals. Another signal to
+    /// `lineage` is passed on to the command; a second one stops and seals, and the command goes on
+    /// unrecorded.
     /// If `lineage` itself cannot start or go on, the exit status is 125; if the command is not
-    /// executable or not found, 126 or 127.
+    /// executable or not found, 126 or 127; after wrong usage, 2.
     ///
     /// Programs, scripts, libraries, models, notebooks and prompts are read for their digest (BLAKE3) in
     /// the background, at the lowest priority; docs/digests.md tells which by name. At the end what is
@@ -102,7 +112,7 @@ pub enum Command {
     Seal(Seal),
     /// Check evidence: every record, signature and link.
     ///
-    /// Needs no root, no Linux and no network. Keys are never taken from the evidence: pin the epoch
+    /// Needs no root, no probes and no network. Keys are never taken from the evidence: pin the epoch
     /// root or the host key that `lineage key root` or `lineage key show` printed on the recording
     /// host.
     ///
@@ -120,8 +130,9 @@ pub enum Command {
     /// Each process with its program, how long it ran and how it ended; below it what it was before (⇐),
     /// its connections (→ to, ← from, on, ↔ a pair, · without an address), what else it did to itself, to
     /// other processes and to names of files (!, more of it with `ls`), and the files worth naming: opened
-    /// to be read (r) or written (w), refused (✗), secret by their name, or data. Libraries, locales and
-    /// other parts of the system are only counted.
+    /// to be read (r), written (w), both (rw) or neither (·), refused (✗), secret by their name, or data.
+    /// ×N are N alike in one line, … is more than there is room for, and <…> what a recogniser takes it
+    /// for. Libraries, locales and other parts of the system are only counted.
     Tree(Tree),
     /// Make and show the keys that sign evidence on this host.
     #[command(subcommand)]
@@ -159,12 +170,13 @@ pub struct Keys {
 #[derive(Debug, Args)]
 #[command(after_help = RECORD_EXAMPLES)]
 pub struct Record {
-    /// Directory for the evidence; must be new or empty [default: lineage-TIME, UTC].
+    /// Directory for the evidence; must be new or empty, and not in other evidence [default:
+    /// lineage-TIME, UTC].
     #[arg(short, long, value_name = "DIR")]
     pub output: Option<PathBuf>,
 
-    /// Go on with the log in this directory that `--append` or a crash left open; `lineage seal`
-    /// completes it.
+    /// Leave the log open, for more: begin one, or go on with the one in this directory that `--append`
+    /// or a crash left open. `lineage seal` completes it, and then no more can follow.
     #[arg(long, requires = "output")]
     pub append: bool,
 
@@ -178,7 +190,7 @@ pub struct Record {
     pub keys: Keys,
 
     /// Stop when the command ends, even if processes it started still run.
-    #[arg(long, requires = "command")]
+    #[arg(long)]
     pub until_exit: bool,
 
     /// What is recorded of the environments of processes, which their own memory shows: the names of
@@ -223,21 +235,40 @@ pub struct Record {
     #[arg(long, value_name = "BYTES", value_parser = number(1_u32), default_value_t = lineage_common::limits::BULK_RING_BYTES, hide_short_help = true)]
     pub bulk_ring: u32,
 
-    /// Say nothing unless something is wrong.
+    /// Say only what is wrong or must be known: losses, warnings, the root of new keys, the end of old
+    /// ones.
     #[arg(short, long)]
     pub quiet: bool,
 
-    /// End with one line of JSON on standard error instead of the summary.
+    /// End with one line of JSON on standard error instead of the summary; warnings are in it.
     #[arg(long)]
     pub json: bool,
 
     /// The command and its arguments; needed unless `-p` is given.
-    #[arg(
-        trailing_var_arg = true,
-        value_name = "CMD",
-        required_unless_present = "pids"
-    )]
+    #[arg(trailing_var_arg = true, value_name = "CMD")]
     pub command: Vec<OsString>,
+}
+
+#[cfg(feature = "record")]
+impl Record {
+    /// Whether there is something to record, in words that say what.
+    fn check(&self) -> Result<(), clap::Error> {
+        let problem = if !self.command.is_empty() {
+            return Ok(());
+        } else if self.pids.is_empty() {
+            "nothing to record: give a command, or -p PID for a running process"
+        } else if self.until_exit {
+            "--until-exit is about the end of a command, and there is none: what -p PID names is \
+             recorded until its own end, or Ctrl-C"
+        } else {
+            return Ok(());
+        };
+        let mut lineage = Cli::command();
+        lineage.build();
+        let record = lineage.find_subcommand_mut("record");
+        let record = record.expect("`lineage record` is among the commands");
+        Err(record.error(ErrorKind::MissingRequiredArgument, problem))
+    }
 }
 
 /// What is recorded of the environments of processes.
@@ -508,8 +539,6 @@ pub struct Recognisers {
 
 #[cfg(test)]
 mod tests {
-    use clap::CommandFactory as _;
-
     use super::*;
 
     #[test]

@@ -34,6 +34,7 @@ mod loss;
 mod map;
 mod open;
 mod others;
+mod output;
 mod pair;
 mod pass;
 mod recognised;

@@ -141,6 +141,20 @@ fn keys_are_made_on_first_use_and_their_root_is_told() {
 }
 
 #[test]
+fn new_keys_are_told_whatever_else_is_not() {
+    let run = Recorder::without_keys().option("-q").script("exit 0");
+    let said = run.stderr();
+    assert!(said.contains(&run.evidence.trust()), "{said}");
+    assert_eq!(said.lines().count(), 1, "{said}");
+    let run = Recorder::without_keys().option("--json").script("exit 0");
+    let summary: serde_json::Value =
+        serde_json::from_str(&run.stderr()).expect("one JSON object and nothing else");
+    let warning = summary["warnings"][0].as_str().expect("a sentence");
+    assert!(warning.contains(&run.evidence.trust()), "{warning}");
+    assert_eq!(Recorder::new().option("-q").script("exit 0").stderr(), "");
+}
+
+#[test]
 fn keys_that_others_can_read() {
     let recorder = Recorder::new().script("exit 0").recorder;
     fs::remove_dir_all(recorder.path("evidence")).expect("our own");
@@ -240,6 +254,10 @@ fn a_disk_that_fills_up_on_the_way() {
     let stderr = String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.status.code(), Some(125), "{stderr}");
     assert!(stderr.contains("space"), "{stderr}");
+    assert!(
+        stderr.contains("goes on unrecorded, `lineage seal "),
+        "{stderr}"
+    );
     let report = recorder.evidence().verify();
     let honest = [Verdict::VerifiedWithLoss, Verdict::Incomplete];
     assert!(honest.contains(&report.verdict), "{report:?}");

@@ -2,12 +2,15 @@
 
 use std::fs::File;
 use std::io::BufReader;
+use std::os::unix::process::CommandExt;
 use std::process::{Command, Output};
 
 use lineage_tests::programs::LINEAGE;
 use lineage_tests::recorder::Recorder;
 use lineage_tests::wait;
 use serde_json::Value;
+
+use crate::refusals::assert_refused;
 
 fn status(recorder: &Recorder, options: &[&str]) -> Output {
     let mut command = Command::new(&*LINEAGE);
@@ -51,6 +54,18 @@ fn a_large_file_that_is_read_shows_how_far_it_is() {
     wait::until("it to go on", || {
         (bytes(&said(&recorder)?) > bytes(&first)).then_some(())
     });
+    // The same directory by another name.
+    let link = recorder.path("link");
+    std::os::unix::fs::symlink(recorder.path("evidence"), &link).expect("writable");
+    let mut by_link = Command::new(&*LINEAGE);
+    let by_link = by_link.arg("status").arg(&link).status();
+    assert!(by_link.expect("the lineage binary runs").success());
+    // Whoever may not look does not know.
+    let mut nobody = Command::new(&*LINEAGE);
+    let nobody = nobody.arg("status").uid(65534).gid(65534).output();
+    let nobody = nobody.expect("the lineage binary runs");
+    assert_refused(&nobody, 2, &["read what recorders tell (root can)"]);
+
     let shown = status(&recorder, &[]);
     let shown = String::from_utf8(shown.stdout).expect("text");
     assert!(shown.contains("model.gguf: "), "{shown}");
@@ -82,6 +97,8 @@ fn one_that_was_killed_is_told_until_it_is_sealed() {
     let shown = String::from_utf8(status(&recorder, &[]).stdout).expect("text");
     assert!(shown.starts_with("DIED "), "{shown}");
     let evidence = recorder.evidence();
+    let keys = format!(" --keys {}` completes it", evidence.keys.display());
+    assert!(shown.contains(&keys), "{shown}");
     let mut seal = Command::new(&*LINEAGE);
     seal.arg("seal").arg(&evidence.directory);
     let sealed = seal.arg("--keys").arg(&evidence.keys).output();

@@ -17,7 +17,10 @@ mod verify;
 
 use std::{io::Write as _, path::Path, process::ExitCode};
 
-use crate::cli::{self, Command};
+use crate::{
+    cli::{self, Command},
+    evidence::escape::escape,
+};
 
 /// Exit status of wrong usage and of everything that could not be done.
 const FAILED: u8 = 2;
@@ -91,7 +94,28 @@ fn shown(path: &Path) -> String {
     visible(path.as_os_str().as_encoded_bytes())
 }
 
+/// The command that completes a log.
+#[cfg(feature = "record")]
+fn seal_command(evidence: &Path, keys: &Path) -> String {
+    let mut command = format!("lineage seal {}", shell_word(evidence));
+    if !keys.as_os_str().is_empty() && keys != Path::new(cli::KEYS_DIR) {
+        command += &format!(" --keys {}", shell_word(keys));
+    }
+    command
+}
+
+/// A path as a word that shells read as what it is.
+#[cfg(feature = "record")]
+fn shell_word(path: &Path) -> String {
+    let bytes = path.as_os_str().as_encoded_bytes();
+    let plain = |byte: &u8| byte.is_ascii_alphanumeric() || b"/._-+=:@%,".contains(byte);
+    if !bytes.is_empty() && bytes.iter().all(plain) {
+        return shown(path);
+    }
+    format!("$'{}'", escape(bytes).replace('\'', "\\'"))
+}
+
 /// Text that may hold foreign bytes (a path, a name) without terminal control characters.
 fn visible(text: &[u8]) -> String {
-    crate::evidence::escape::escape(text).replace("\\\\", "\\")
+    escape(text).replace("\\\\", "\\")
 }

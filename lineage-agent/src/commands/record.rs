@@ -1,7 +1,8 @@
 //! `lineage record`: record a command, or running processes, and all their descendants.
 
 use std::{
-    io::Write as _,
+    cell::RefCell,
+    io::{ErrorKind, Write as _},
     path::{Path, PathBuf},
     process::ExitCode,
     sync::Arc,
@@ -13,13 +14,12 @@ use indicatif::{ProgressBar, ProgressStyle};
 use jiff::Timestamp;
 use serde_json::json;
 
-use super::{complain, key, remark, shown};
+use super::{complain, key, remark, seal_command, shell_word, shown};
 use crate::{
     cli,
     counted::counted,
     evidence::{
         epoch::EPOCHS_MAX,
-        escape::escape,
         keys::{KeyError, Keys},
     },
     lineage::{left_out::LeftOut, variables},
@@ -32,17 +32,21 @@ const FAILED: u8 = 125;
 /// A user is warned when this part of the time the keys were made for is left: a month of a year.
 const EXPIRY_PART: u64 = 12;
 const SECONDS_PER_DAY: u64 = 86_400;
-/// Open files this needs, with room to spare.
-const DESCRIPTORS_MIN: u64 = 64;
+/// Open files this needs: some 70 all the time, and more while processes are found and files are read.
+const DESCRIPTORS_MIN: u64 = 128;
+/// Most directories that begin in the same second here.
+const NAMES_MAX: u32 = 1000;
 /// Hourly epochs enrolled when keys are made on first use: a year.
 const EPOCHS: u32 = 8760;
 const _: () = assert!(EPOCHS <= EPOCHS_MAX);
 
 /// Runs `lineage record` and gives the exit status to end with.
 pub(super) fn run(options: cli::Record) -> ExitCode {
-    match try_run(options) {
+    let say = Say::new(&options);
+    match try_run(options, &say) {
         Ok(status) => ExitCode::from(status),
         Err(error) => {
+            say.warnings.take().iter().for_each(|text| remark(text));
             complain(&error);
             let launch = error
                 .downcast_ref::<RecordError>()
@@ -55,12 +59,15 @@ pub(super) fn run(options: cli::Record) -> ExitCode {
     }
 }
 
-fn try_run(options: cli::Record) -> anyhow::Result<u8> {
-    let say = Say {
-        quiet: options.quiet || options.json,
+fn try_run(options: cli::Record, say: &Say) -> anyhow::Result<u8> {
+    let (output, _named) = match options.output {
+        Some(output) => (output, None),
+        None => {
+            let named = Named::by_time()?;
+            (named.0.clone(), Some(named))
+        }
     };
     let left_out = LeftOut::of(&options.leave_out)?;
-    let output = options.output.unwrap_or_else(default_output);
     let request = Request {
         output,
         append: options.append,
@@ -91,33 +98,47 @@ fn try_run(options: cli::Record) -> anyhow::Result<u8> {
         .build()
         .context("start the recorder")?;
     let ready = prepare(&request)?;
-    let keys = Arc::new(keys(&options.keys.dir, &say)?);
-    let mut reading = Reading::new(&say, options.digest_wait);
+    let keys = Arc::new(keys(&options.keys.dir, say)?);
+    let mut reading = Reading::new(say, options.digest_wait);
+    let mut begun = false;
     let tell = |news| match news {
         News::Started => {
-            warn_of_expiry(&keys, &say);
-            started(&request, &say);
+            begun = true;
+            warn_of_expiry(&keys, say);
+            started(&request, say);
         }
-        News::Warning(warning) => say.line(&warning),
+        News::Warning(warning) => say.warn(&warning),
         News::Waiting(running) => say.line(&format!(
             "the command has ended, but {}: Ctrl-C stops recording (--until-exit would have)",
-            processes(running)
+            processes(running, &request)
         )),
         News::Reading(left) => reading.show(&left),
         News::Read => reading.end(),
     };
-    let outcome = runtime.block_on(record(&request, ready, &keys, tell))?;
+    let outcome = runtime.block_on(record(&request, ready, &keys, tell));
+    let outcome = outcome.map_err(|error| match error {
+        RecordError::Launch(_) => error.into(),
+        error if begun => left_unsealed(&error, &request, &options.keys.dir),
+        error => error.into(),
+    })?;
     let pin = key::pin(keys.enrolment());
     if options.json {
-        let _ = writeln!(
-            std::io::stderr(),
-            "{}",
-            summary(&request.output, &outcome, &pin)
-        );
+        let summary = summary(&request.output, &outcome, &pin, &say.warnings.take());
+        let _ = writeln!(std::io::stderr(), "{summary}");
+    } else if options.quiet {
+        lost(&outcome).into_iter().for_each(|text| remark(&text));
     } else {
-        say.line(&report(&request.output, &outcome, &pin));
+        remark(&report(&request, &options.keys.dir, &outcome, &pin));
     }
     Ok(outcome.ending.exit_status())
+}
+
+/// An error that ended recording on the way, and what that leaves.
+fn left_unsealed(error: &RecordError, request: &Request, keys: &Path) -> anyhow::Error {
+    let seal = seal_command(&request.output, keys);
+    anyhow::anyhow!(
+        "{error}; what still runs goes on unrecorded, `{seal}` completes what was written"
+    )
 }
 
 /// What is shown while files are read for their digests at the end: a line that changes on a terminal,
@@ -133,7 +154,7 @@ impl<'a> Reading<'a> {
     fn new(say: &'a Say, wait: u64) -> Self {
         let style = ProgressStyle::with_template("{wide_msg}");
         let style = style.unwrap_or_else(|_| ProgressStyle::default_bar());
-        let line = if say.quiet {
+        let line = if say.quiet || say.json {
             ProgressBar::hidden()
         } else {
             ProgressBar::new(0)
@@ -150,8 +171,8 @@ impl<'a> Reading<'a> {
         if self.line.is_hidden() {
             if !std::mem::replace(&mut self.said, true) {
                 self.say.line(&format!(
-                    "reading {} for their digests, at most {} s: Ctrl-C ends that",
-                    counted(left.files, "file", "files"),
+                    "reading {}, at most {} s: Ctrl-C ends that",
+                    counted(left.files, "file for its digest", "files for their digests"),
                     self.wait
                 ));
             }
@@ -186,7 +207,7 @@ fn keys(dir: &Path, say: &Say) -> anyhow::Result<Keys> {
         Ok(keys) => Ok(keys),
         Err(KeyError::Missing(_)) => {
             let keys = key::create(dir, EPOCHS)?;
-            say.line(&format!(
+            say.warn(&format!(
                 "made the keys of this host in {}; pin this root elsewhere: {}",
                 shown(dir),
                 key::pin(keys.enrolment())
@@ -197,12 +218,33 @@ fn keys(dir: &Path, say: &Say) -> anyhow::Result<Keys> {
     }
 }
 
-/// A directory named by the time, here.
-fn default_output() -> PathBuf {
-    PathBuf::from(format!(
-        "lineage-{}",
-        Timestamp::now().strftime("%Y%m%dT%H%M%SZ")
-    ))
+/// A directory named by the time, here, that was not there before. It goes when nothing was put into it.
+struct Named(PathBuf);
+
+impl Named {
+    fn by_time() -> anyhow::Result<Self> {
+        let name = Timestamp::now().strftime("lineage-%Y%m%dT%H%M%SZ");
+        let mut path = PathBuf::from(name.to_string());
+        for number in 2..=NAMES_MAX {
+            match std::fs::create_dir(&path) {
+                Err(error) if error.kind() == ErrorKind::AlreadyExists => {
+                    path = PathBuf::from(format!("{name}-{number}"));
+                }
+                made => {
+                    made.with_context(|| format!("record into {}", shown(&path)))?;
+                    return Ok(Self(path));
+                }
+            }
+        }
+        anyhow::bail!("record into {}: it is there already", shown(&path))
+    }
+}
+
+impl Drop for Named {
+    fn drop(&mut self) {
+        // Only an empty one can be removed so.
+        let _ = std::fs::remove_dir(&self.0);
+    }
 }
 
 fn started(request: &Request, say: &Say) {
@@ -215,19 +257,16 @@ fn started(request: &Request, say: &Say) {
 }
 
 /// The closing words for people.
-fn report(output: &Path, outcome: &Outcome, pin: &str) -> String {
+fn report(request: &Request, keys: &Path, outcome: &Outcome, pin: &str) -> String {
     let summary = &outcome.summary;
     let mut text = format!(
         "{} in {}: {}",
         counted(summary.records, "record", "records"),
         counted(summary.segments, "sealed segment", "sealed segments"),
-        shown(output)
+        shown(&request.output)
     );
-    if outcome.lost > 0 {
-        text += &format!(
-            "\nlineage: {} LOST: the rings were full; the evidence says how many",
-            counted(outcome.lost, "event", "events")
-        );
+    if let Some(lost) = lost(outcome) {
+        text += &format!("\nlineage: {lost}");
     }
     for missed in outcome.missing.told() {
         text += &format!("\nlineage: {missed}");
@@ -240,22 +279,41 @@ fn report(output: &Path, outcome: &Outcome, pin: &str) -> String {
         };
         text += &format!(
             "\nlineage: {why}; {}, from here on unrecorded",
-            processes(outcome.ending.running)
+            processes(outcome.ending.running, request)
         );
+    }
+    if request.append {
+        let seal = seal_command(&request.output, keys);
+        text += &format!("\nlineage: the log is open: `{seal}` completes it");
     }
     text + &format!(
         "\nlineage: next: lineage tree {0}\nlineage:       lineage verify {0} --trust {pin}",
-        shell_word(output)
+        shell_word(&request.output)
     )
 }
 
-/// How many processes run, in words.
-fn processes(running: usize) -> String {
-    counted(
-        running,
-        "process of it still runs",
-        "processes of it still run",
-    )
+/// What is said of events that were lost.
+fn lost(outcome: &Outcome) -> Option<String> {
+    let events = counted(outcome.lost, "event", "events");
+    let text = format!("{events} LOST: the rings were full; the evidence says how many");
+    (outcome.lost > 0).then_some(text)
+}
+
+/// How many processes run, in words: those of the command, unless others were recorded as well.
+fn processes(running: usize, request: &Request) -> String {
+    if request.pids.is_empty() {
+        counted(
+            running,
+            "process of it still runs",
+            "processes of it still run",
+        )
+    } else {
+        counted(
+            running,
+            "recorded process still runs",
+            "recorded processes still run",
+        )
+    }
 }
 
 /// Warns when the keys last only so long: recording ends with them.
@@ -269,25 +327,15 @@ fn warn_of_expiry(keys: &Keys, say: &Say) {
             0 => "within a day".to_owned(),
             days => format!("in {}", counted(days, "day", "days")),
         };
-        say.line(&format!(
+        say.warn(&format!(
             "the keys of this host end {when}, and recording with them: make others in another \
              directory (`lineage key new --keys DIR`) and pin their root"
         ));
     }
 }
 
-/// A path as a word that shells read as what it is.
-fn shell_word(path: &Path) -> String {
-    let bytes = path.as_os_str().as_encoded_bytes();
-    let plain = |byte: &u8| byte.is_ascii_alphanumeric() || b"/._-+=:@%,".contains(byte);
-    if !bytes.is_empty() && bytes.iter().all(plain) {
-        return shown(path);
-    }
-    format!("$'{}'", escape(bytes).replace('\'', "\\'"))
-}
-
 /// The same for machines.
-fn summary(output: &Path, outcome: &Outcome, pin: &str) -> serde_json::Value {
+fn summary(output: &Path, outcome: &Outcome, pin: &str, warnings: &[String]) -> serde_json::Value {
     json!({
         "evidence": output.to_string_lossy(),
         "log": outcome.summary.origin.to_string(),
@@ -298,6 +346,7 @@ fn summary(output: &Path, outcome: &Outcome, pin: &str) -> serde_json::Value {
         "running": outcome.ending.running,
         "exit_status": outcome.ending.exit_status(),
         "root": pin,
+        "warnings": warnings,
         "peak_rss_bytes": peak_rss_bytes(),
     })
 }
@@ -315,11 +364,32 @@ fn peak_rss_bytes() -> Option<u64> {
 /// Where remarks go: standard error, unless nobody wants them.
 struct Say {
     quiet: bool,
+    json: bool,
+    /// What is wrong, for the object at the end.
+    warnings: RefCell<Vec<String>>,
 }
 
 impl Say {
+    fn new(options: &cli::Record) -> Self {
+        Self {
+            quiet: options.quiet,
+            json: options.json,
+            warnings: RefCell::default(),
+        }
+    }
+
+    /// Says something that need not be known.
     fn line(&self, text: &str) {
-        if !self.quiet {
+        if !self.quiet && !self.json {
+            remark(text);
+        }
+    }
+
+    /// Says something that must be known.
+    fn warn(&self, text: &str) {
+        if self.json {
+            self.warnings.borrow_mut().push(text.to_owned());
+        } else {
             remark(text);
         }
     }

@@ -1,7 +1,7 @@
 //! What standard output is, and what to write to it.
 
 use std::ffi::OsStr;
-use std::io::{self, IsTerminal as _};
+use std::io::{self, IsTerminal as _, Write as _};
 use std::ops::ControlFlow;
 use std::path::Path;
 use std::process::ExitCode;
@@ -9,7 +9,7 @@ use std::process::ExitCode;
 use anyhow::{Context as _, bail};
 
 use crate::cli::{Colour, ColourWhen};
-use crate::evidence::reader::Evidence;
+use crate::evidence::reader::{Evidence, NO_HOST};
 use crate::review::line::Screen;
 
 /// Columns of a terminal that does not say how many it has.
@@ -56,14 +56,49 @@ fn coloured(
     }
 }
 
+/// Columns that text is wrapped to.
+#[cfg(feature = "record")]
+pub(super) fn columns() -> usize {
+    let said = rustix::termios::tcgetwinsize(io::stdout()).map(|size| usize::from(size.ws_col));
+    let columns = said.ok().filter(|columns| *columns > 0);
+    columns.unwrap_or(COLUMNS).max(COLUMNS_MIN)
+}
+
+/// Words in lines of so many columns, all but the first of which begin with so many spaces; the first has
+/// as many columns before it.
+#[cfg(feature = "record")]
+pub(super) fn wrapped(text: &str, indent: usize, columns: usize) -> String {
+    let (mut out, mut column) = (String::new(), indent);
+    for word in text.split(' ') {
+        let width = word.chars().count();
+        if column > indent && column + 1 + width > columns {
+            out += &format!("\n{:indent$}", "");
+            column = indent;
+        }
+        if column > indent {
+            out.push(' ');
+            column += 1;
+        }
+        out += word;
+        column += width;
+    }
+    out
+}
+
 /// Opens evidence to show it.
 pub(super) fn open(directory: &Path) -> anyhow::Result<Evidence> {
     let evidence = Evidence::open(directory)?;
     if evidence.hosts().is_empty() {
         let shown = directory.display();
-        bail!("find evidence in {shown}: it has no directory host=…");
+        bail!("find evidence in {shown}: {NO_HOST}");
     }
     Ok(evidence)
+}
+
+/// Writes a text, and ends.
+pub(super) fn print(text: &str) -> anyhow::Result<ExitCode> {
+    let mut out = io::stdout().lock();
+    ending(out.write_all(text.as_bytes()).and_then(|()| out.flush()))
 }
 
 /// What a writer's outcome means while records are visited: go on, or stop with the error.
@@ -87,6 +122,21 @@ pub(super) fn ending(written: io::Result<()>) -> anyhow::Result<ExitCode> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[cfg(feature = "record")]
+    #[test]
+    fn long_text_is_wrapped_between_words() {
+        assert_eq!(wrapped("", 4, 20), "");
+        assert_eq!(
+            wrapped("one two three four", 4, 12),
+            "one two\n    three\n    four"
+        );
+        // What does not fit at all stands alone.
+        assert_eq!(
+            wrapped("a incomprehensible b", 2, 10),
+            "a\n  incomprehensible\n  b"
+        );
+    }
 
     #[test]
     fn colours_are_for_terminals_that_want_them() {

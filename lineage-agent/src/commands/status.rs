@@ -2,7 +2,7 @@
 
 use std::{
     io::{self, Write as _},
-    path::Path,
+    path::{Path, PathBuf},
     process::ExitCode,
 };
 
@@ -10,7 +10,7 @@ use anyhow::Context as _;
 use jiff::Timestamp;
 use serde_json::json;
 
-use super::{screen, shown};
+use super::{screen, seal_command, shown};
 use crate::{
     cli,
     counted::{counted, grouped},
@@ -23,7 +23,7 @@ pub(super) fn run(options: &cli::Status) -> anyhow::Result<ExitCode> {
     let mut all = told().context("read what recorders tell (root can)")?;
     let wanted = options.evidence.as_deref().map(whole).transpose()?;
     if let Some(wanted) = &wanted {
-        all.retain(|told| told.status.directory() == *wanted);
+        all.retain(|told| whole(&told.status.directory()).is_ok_and(|path| path == *wanted));
     }
     let runs = all.iter().any(|told| told.runs);
     let mut out = io::stdout().lock();
@@ -50,9 +50,11 @@ pub(super) fn run(options: &cli::Status) -> anyhow::Result<ExitCode> {
     })
 }
 
-/// As the recorder names it: absolute, links and all.
-fn whole(path: &Path) -> anyhow::Result<std::path::PathBuf> {
-    std::path::absolute(path).with_context(|| format!("look for {}", shown(path)))
+/// The one path of a directory, whatever it is called: without links, as far as it is there.
+fn whole(path: &Path) -> anyhow::Result<PathBuf> {
+    let found = path.canonicalize();
+    let found = found.or_else(|_| std::path::absolute(path));
+    found.with_context(|| format!("look for {}", shown(path)))
 }
 
 /// For people.
@@ -61,8 +63,9 @@ fn lines(told: &Told, now: i64) -> String {
     let directory = shown(&status.directory());
     if !told.runs {
         return format!(
-            "DIED       {directory}: process {} left it unsealed; `lineage seal {directory}` completes it",
-            status.pid
+            "DIED       {directory}: process {} left it unsealed; `{}` completes it",
+            status.pid,
+            seal_command(&status.directory(), &status.keys())
         );
     }
     let span = text::duration(
@@ -101,6 +104,7 @@ fn object(told: &Told) -> serde_json::Value {
         pid,
         since,
         evidence,
+        keys,
         records,
         lost,
         missing,
@@ -112,6 +116,7 @@ fn object(told: &Told) -> serde_json::Value {
         "pid": pid,
         "since": since,
         "evidence": evidence,
+        "keys": keys,
         "records": records,
         "lost": lost,
         "missing": missing,

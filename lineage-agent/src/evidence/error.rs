@@ -66,6 +66,14 @@ pub enum Error {
         /// The host looked for.
         host: String,
     },
+    /// There is a log to go on with, of another host: its keys are others.
+    #[error("{} holds evidence of host {host}, whose keys are not the ones used (--keys)", path.display())]
+    OtherHost {
+        /// The evidence directory.
+        path: PathBuf,
+        /// A host it has evidence of.
+        host: String,
+    },
     /// The Parquet library refused.
     #[error("{operation} the segment {}: {source}", path.display())]
     Parquet {

@@ -41,8 +41,10 @@ impl HostDir {
     /// [`Error::Exists`], [`Error::Busy`], [`Error::Io`]
     pub fn create(evidence: &Path, host: HostId) -> Result<Self> {
         std::fs::create_dir_all(evidence).map_err(Error::io("create", evidence))?;
-        let dir = Self::make(&Dir::open(evidence)?, host)?;
-        dir.root.lock()?;
+        let root = Dir::open(evidence)?.make(&host.directory(), MODE)?;
+        root.lock()?;
+        let path = root.path().to_owned();
+        let dir = Self::make(root).inspect_err(|_| remove_empty(&path))?;
         // An interrupted creation may have left directories and keys' public files, no more.
         let used = [&dir.manifests, &dir.checkpoints]
             .into_iter()
@@ -64,22 +66,23 @@ impl HostDir {
     ///
     /// # Errors
     ///
-    /// [`Error::Absent`], [`Error::Busy`], [`Error::Io`]
+    /// [`Error::Absent`], [`Error::OtherHost`], [`Error::Busy`], [`Error::Io`]
     pub fn open(evidence: &Path, host: HostId) -> Result<Self> {
         let top = Dir::open(evidence)?;
-        if top.child(&host.directory())?.is_none() {
-            return Err(Error::Absent {
-                path: evidence.to_owned(),
-                host: host.to_string(),
-            });
-        }
-        let dir = Self::make(&top, host)?;
-        dir.root.lock()?;
-        Ok(dir)
+        let Some(root) = top.child(&host.directory())? else {
+            return Err(no_such_host(&top, host));
+        };
+        root.lock()?;
+        Self::make(root)
     }
 
-    fn make(evidence: &Dir, host: HostId) -> Result<Self> {
-        let root = evidence.make(&host.directory(), MODE)?;
+    /// Removes the directory of a host, which no log has begun in. It must be one that
+    /// [`HostDir::create`] gave, so that nobody else has written to it; what cannot be removed stays.
+    pub fn remove(&self) {
+        let _ = std::fs::remove_dir_all(self.root.path());
+    }
+
+    fn make(root: Dir) -> Result<Self> {
         let log = root.make("log", MODE)?;
         Ok(Self {
             events: root.make("events", MODE)?,
@@ -93,6 +96,46 @@ impl HostDir {
             root,
         })
     }
+}
+
+/// Removes what there is of a host's directory, as far as it is empty.
+fn remove_empty(root: &Path) {
+    let parts = [
+        "log/checkpoints",
+        "log",
+        "events",
+        "manifests",
+        "blocks",
+        "epochs",
+        "artifacts",
+        "spool",
+        "",
+    ];
+    for part in parts {
+        let _ = std::fs::remove_dir(root.join(part));
+    }
+}
+
+/// Why a host has no directory in this one: there is no evidence at all, or only that of others.
+fn no_such_host(evidence: &Dir, host: HostId) -> Error {
+    let path = evidence.path().to_owned();
+    let names = evidence.names().unwrap_or_default();
+    match names.iter().find_map(|name| host_of(name)) {
+        Some(other) => Error::OtherHost {
+            path,
+            host: other.to_string(),
+        },
+        None => Error::Absent {
+            path,
+            host: host.to_string(),
+        },
+    }
+}
+
+/// The host whose directory has this name.
+#[must_use]
+pub fn host_of(name: &str) -> Option<HostId> {
+    name.strip_prefix("host=")?.parse().ok()
 }
 
 /// Name of a segment's spool.

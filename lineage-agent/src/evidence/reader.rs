@@ -11,7 +11,7 @@ use std::path::Path;
 
 use super::error::{Error, Result};
 use super::files::Dir;
-use super::layout::{epoch_name, numbered, spool_name, spool_segment};
+use super::layout::{epoch_name, host_of, numbered, spool_name, spool_segment};
 use super::log::tile_path;
 use super::manifest::{MANIFEST_BYTES_MAX, Manifest, ParquetFile};
 use super::note::NOTE_BYTES_MAX;
@@ -21,6 +21,9 @@ use super::segment::{PARQUET_BYTES_MAX, segment_name};
 use super::spool::FrameReader;
 use super::text::hex;
 use super::tree::{BLOCK_RECORDS, Hash};
+
+/// What to say of a directory without any host.
+pub const NO_HOST: &str = "no directory host=… here: is it the directory above or below?";
 
 /// Most hosts in one evidence directory.
 pub const HOSTS_MAX: usize = 65_536;
@@ -47,8 +50,7 @@ impl Evidence {
         let dir = Dir::open(path)?;
         let mut hosts = Vec::new();
         for name in dir.names()? {
-            let id = name.strip_prefix("host=").and_then(|id| id.parse().ok());
-            if let Some(id) = id {
+            if let Some(id) = host_of(&name) {
                 if hosts.len() == HOSTS_MAX {
                     return Err(Error::TooLarge {
                         path: path.to_owned(),

@@ -38,6 +38,8 @@ const LISTEN_EVERY: Duration = Duration::from_millis(250);
 pub struct Ending {
     /// Why.
     pub why: Why,
+    /// Whether there was a command.
+    pub launched: bool,
     /// The command's own end, when there was a command and it ended first.
     pub status: Option<ExitStatus>,
     /// Tracked processes that still ran.
@@ -66,7 +68,7 @@ impl Ending {
         json!({ "reason": reason, "running": self.running }).to_string()
     }
 
-    /// The exit status to pass on: the command's, 128 + N when signal N ended it or us.
+    /// The exit status to pass on: the command's, 128 + N when signal N ended it, or us before it.
     #[must_use]
     pub fn exit_status(&self) -> u8 {
         let by_signal = |number: i32| u8::try_from(128 + number).unwrap_or(u8::MAX);
@@ -76,6 +78,7 @@ impl Ending {
                 (None, Some(number)) => by_signal(number),
                 (None, None) => u8::MAX,
             },
+            (None, Why::Signal(number)) if self.launched => by_signal(number),
             // Stopping is how an attachment is meant to end.
             (None, _) => 0,
         }
@@ -292,6 +295,7 @@ impl Command {
     fn ending(&self, why: Why, probes: &mut Probes) -> Ending {
         Ending {
             why,
+            launched: self.pid.is_some(),
             status: self.status,
             running: probes.tracked(),
         }

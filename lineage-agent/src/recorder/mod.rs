@@ -10,6 +10,7 @@ mod engine;
 mod found;
 pub mod launch;
 mod missing;
+mod output;
 mod pending;
 pub mod recognisers;
 mod registration;
@@ -18,12 +19,7 @@ mod snapshot;
 pub mod status;
 mod surroundings;
 
-use std::{
-    ffi::OsString,
-    io,
-    path::{Path, PathBuf},
-    sync::Arc,
-};
+use std::{ffi::OsString, io, path::PathBuf, sync::Arc};
 
 use crate::{
     clock::{Clock as _, SystemClock},
@@ -139,6 +135,14 @@ pub enum RecordError {
     /// The directory for the evidence has something in it.
     #[error("record into {}: the directory is not empty", .0.display())]
     NotEmpty(PathBuf),
+    /// The directory for the evidence is in other evidence.
+    #[error("record into {}: {} holds evidence, which nothing may be added to", path.display(), evidence.display())]
+    Inside {
+        /// The directory.
+        path: PathBuf,
+        /// The one above that holds evidence.
+        evidence: PathBuf,
+    },
     /// The directory for the evidence cannot be used.
     #[error("record into {}: {source}", path.display())]
     Output {
@@ -180,9 +184,7 @@ pub struct Ready {
 pub fn prepare(request: &Request) -> Result<Ready, RecordError> {
     let program = request.command.first().map(launch::find).transpose()?;
     let recognisers = Files::read(request.recognisers.as_deref())?;
-    if !request.append {
-        require_empty(&request.output)?;
-    }
+    output::check(&request.output, request.append)?;
     let procfs = Procfs::open()?;
     for pid in &request.pids {
         if *pid == std::process::id() {
@@ -253,7 +255,7 @@ pub async fn record(
         recognisers: recognisers.recognisers,
         digests: request.digests.clone(),
         found: attached.then(|| probes.found()).transpose()?,
-        published: Published::begin(&request.output),
+        published: Published::begin(&request.output, keys.path()),
         writer,
         boot: registered.boot,
         lineages: registered.lineages,
@@ -320,26 +322,13 @@ fn open_writer(
             opened => return Ok(opened?),
         }
     }
-    let existed = output.exists();
+    let made = output::make(output);
     let created = Writer::create(output, registrar.identity(), keys, Box::new(SystemClock));
-    if created.is_err() && !request.append {
-        clear(output, existed);
-    }
-    Ok(created?)
-}
-
-/// Takes back what a log that could not begin has left in a directory that was empty or not there.
-/// What cannot be removed stays: the error that is reported is the one that matters.
-fn clear(output: &Path, existed: bool) {
-    let Ok(entries) = std::fs::read_dir(output) else {
-        return;
-    };
-    for entry in entries.flatten() {
-        let _ = std::fs::remove_dir_all(entry.path());
-    }
-    if !existed {
+    if created.is_err() && made {
+        // Unless somebody else has put something there meanwhile.
         let _ = std::fs::remove_dir(output);
     }
+    Ok(created?)
 }
 
 /// Tracks everything asked for: a lineage for the command, and one for each process attached.
@@ -358,19 +347,6 @@ fn track(
         lineages.push((Origin::Attach(*pid), probes.attach_tree(*pid, number)?));
     }
     Ok(lineages)
-}
-
-/// The output must not exist yet or be an empty directory.
-fn require_empty(output: &Path) -> Result<(), RecordError> {
-    match std::fs::read_dir(output).map(|mut entries| entries.next().is_some()) {
-        Ok(true) => Err(RecordError::NotEmpty(output.to_owned())),
-        Ok(false) => Ok(()),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
-        Err(source) => Err(RecordError::Output {
-            path: output.to_owned(),
-            source,
-        }),
-    }
 }
 
 #[cfg(test)]

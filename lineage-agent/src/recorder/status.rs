@@ -5,7 +5,7 @@
 //! directory locked, so one that died is told from one that lives whatever became of its process id.
 
 use std::fs;
-use std::io::Write as _;
+use std::io::{self, Write as _};
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 
@@ -38,6 +38,9 @@ pub struct Status {
     pub since: i64,
     /// The directory of the evidence, absolute, escaped as in the evidence.
     pub evidence: String,
+    /// The directory of its keys, likewise.
+    #[serde(default)]
+    pub keys: String,
     /// Records so far, those of earlier sessions of the log included.
     pub records: u64,
     /// Events lost so far in this session.
@@ -82,9 +85,25 @@ impl Status {
     /// The directory of the evidence.
     #[must_use]
     pub fn directory(&self) -> PathBuf {
-        let bytes = unescape(&self.evidence).unwrap_or_default();
-        PathBuf::from(std::ffi::OsStr::from_bytes(&bytes))
+        path(&self.evidence)
     }
+
+    /// The directory of its keys.
+    #[must_use]
+    pub fn keys(&self) -> PathBuf {
+        path(&self.keys)
+    }
+}
+
+fn path(escaped: &str) -> PathBuf {
+    let bytes = unescape(escaped).unwrap_or_default();
+    PathBuf::from(std::ffi::OsStr::from_bytes(&bytes))
+}
+
+/// A path as it is told: absolute, escaped.
+fn told_path(path: &Path) -> Option<String> {
+    let path = std::path::absolute(path).ok()?;
+    Some(escape(path.as_os_str().as_bytes()))
 }
 
 /// The place where a recorder tells its status, from begin to end.
@@ -98,10 +117,9 @@ pub(super) struct Published {
 
 impl Published {
     /// Begins to tell; none where that is not possible, which recording does not depend on.
-    pub(super) fn begin(evidence: &Path) -> Option<Self> {
+    pub(super) fn begin(evidence: &Path, keys: &Path) -> Option<Self> {
         let pid = std::process::id();
         let name = pid.to_string();
-        let evidence = std::path::absolute(evidence).ok()?;
         let all = Dir::open(Path::new(RUN))
             .ok()?
             .make(DIRECTORY, 0o755)
@@ -112,7 +130,8 @@ impl Published {
         let told = Status {
             pid,
             since: Timestamp::now().as_second(),
-            evidence: escape(evidence.as_os_str().as_bytes()),
+            evidence: told_path(evidence)?,
+            keys: told_path(keys)?,
             records: 0,
             lost: 0,
             missing: Missing::default(),
@@ -196,9 +215,13 @@ pub fn told() -> Result<Vec<Told>, EvidenceError> {
     };
     let mut found = Vec::new();
     for name in all.names()? {
-        // What is no directory is nobody's.
-        let Ok(Some(own)) = all.child(&name) else {
-            continue;
+        let own = match all.child(&name) {
+            Ok(Some(own)) => own,
+            Err(EvidenceError::Io { source, .. }) if is_denied(&source) => {
+                return Err(EvidenceError::io("open", all.path().join(name))(source));
+            }
+            // What is no directory is nobody's.
+            Ok(None) | Err(_) => continue,
         };
         let runs = own.lock_shared().is_err();
         let bytes = own.read(FILE, BYTES_MAX).ok().flatten();
@@ -226,6 +249,10 @@ pub fn told() -> Result<Vec<Told>, EvidenceError> {
     found.retain(|told| told.runs || !continued.contains(&told.status.evidence));
     found.sort_by_key(|told| told.status.pid);
     Ok(found)
+}
+
+fn is_denied(error: &io::Error) -> bool {
+    error.kind() == io::ErrorKind::PermissionDenied
 }
 
 /// Whether evidence has records that are not sealed.

@@ -105,6 +105,12 @@ impl Keys {
         })
     }
 
+    /// Where they are.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        self.dir.path()
+    }
+
     /// The host.
     #[must_use]
     pub fn host_id(&self) -> HostId {

@@ -25,8 +25,9 @@ impl Writer {
     ///
     /// # Errors
     ///
-    /// [`Error::Exists`] when the directory holds evidence of this host; [`Error::Key`] when the
-    /// enrolment is over; [`Error::Io`].
+    /// [`Error::Exists`] when the directory holds evidence of this host; [`Error::Busy`] when another
+    /// process is writing it; [`Error::Key`] when the enrolment is over; [`Error::Io`]. Nothing of
+    /// the log is left behind then, and what others wrote is as it was.
     pub fn create(
         evidence: &Path,
         identity: Identity,
@@ -48,7 +49,22 @@ impl Writer {
         clock: Box<dyn Clock>,
         options: &Options,
     ) -> Result<Self> {
-        let dir = HostDir::create(evidence, keys.host_id())?;
+        let dir = Arc::new(HostDir::create(evidence, keys.host_id())?);
+        let begun = Self::begin(&dir, identity, keys, clock, options);
+        if begun.is_err() {
+            // The directory is ours alone as long as it is locked, and had nothing in it.
+            dir.remove();
+        }
+        begun
+    }
+
+    fn begin(
+        dir: &Arc<HostDir>,
+        identity: Identity,
+        keys: &Arc<Keys>,
+        clock: Box<dyn Clock>,
+        options: &Options,
+    ) -> Result<Self> {
         let log = match options.log_id {
             Some(log) => log,
             None => random_bytes()?,
@@ -59,9 +75,9 @@ impl Writer {
         };
         let now = clock.now();
         let log_keys = keys.begin(origin, epoch_at(keys, now.wall_ns)?)?;
-        let (dir, log_keys) = (Arc::new(dir), Arc::new(log_keys));
+        let log_keys = Arc::new(log_keys);
         let sealer = Sealer::new(
-            Arc::clone(&dir),
+            Arc::clone(dir),
             Arc::clone(&log_keys),
             LogWriter::default(),
             [0; 32],
@@ -76,6 +92,7 @@ impl Writer {
             gap: None,
             sealer,
         };
+        let dir = Arc::clone(dir);
         let started = Self::start(dir, log_keys, identity, clock, options.limits, start);
         if started.is_err() {
             // Nothing was signed for a log that did not begin: its seed must not lie about.
@@ -89,7 +106,8 @@ impl Writer {
     ///
     /// # Errors
     ///
-    /// [`Error::Absent`] when there is no log; [`Error::Closed`] when it is complete;
+    /// [`Error::Absent`] when there is no log; [`Error::OtherHost`] when there is one of another host;
+    /// [`Error::Closed`] when it is complete;
     /// [`Error::Spool`] when a spool is damaged; otherwise as [`Writer::create`].
     pub fn open(
         evidence: &Path,

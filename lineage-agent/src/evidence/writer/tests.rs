@@ -278,6 +278,47 @@ fn one_writer_at_a_time() {
 }
 
 #[test]
+fn whoever_comes_too_late_leaves_the_evidence_of_the_first_as_it_is() {
+    let host = Host::new();
+    let mut writer = host.writer();
+    appended(&mut writer, &host.clock, 5);
+    writer.commit(&Counters::default()).unwrap();
+    let create = || {
+        let clock = Box::new(host.clock.clone());
+        Writer::create(&host.evidence(), Host::identity(), &host.keys, clock)
+    };
+    let before = snapshot(&host.evidence());
+    assert!(matches!(create(), Err(Error::Busy(_))));
+    assert_eq!(snapshot(&host.evidence()), before);
+    writer.close(Reason::Shutdown).unwrap();
+    let before = snapshot(&host.evidence());
+    assert!(matches!(create(), Err(Error::Exists(_))));
+    assert_eq!(snapshot(&host.evidence()), before);
+    assert_eq!(host.assert_sound(), 5);
+}
+
+#[test]
+fn a_log_that_cannot_begin_leaves_nothing() {
+    let host = Host::new();
+    std::fs::create_dir(host.evidence()).unwrap();
+    host.clock.pass(25 * 3600 * SECOND);
+    let clock = Box::new(host.clock.clone());
+    let created = Writer::create(&host.evidence(), Host::identity(), &host.keys, clock);
+    assert!(matches!(created, Err(Error::Key(KeyError::Ended(_)))));
+    assert_eq!(std::fs::read_dir(host.evidence()).unwrap().count(), 0);
+}
+
+#[test]
+fn a_log_of_another_host_is_not_gone_on_with() {
+    let host = Host::new();
+    let other = host.evidence().join(format!("host={}", "7".repeat(32)));
+    std::fs::create_dir_all(other).unwrap();
+    let clock = Box::new(host.clock.clone());
+    let opened = Writer::open(&host.evidence(), Host::identity(), &host.keys, clock);
+    assert!(matches!(opened, Err(Error::OtherHost { host, .. }) if host == "7".repeat(32)));
+}
+
+#[test]
 fn more_contexts_than_a_manifest_holds_make_another_segment() {
     let host = Host::new();
     let mut writer = host.writer();
