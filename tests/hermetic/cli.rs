@@ -5,6 +5,8 @@
 //! fixed keys and clocks, so the outputs are always the same.
 
 use std::io::{BufRead, BufReader, Read};
+use std::os::unix::fs::PermissionsExt as _;
+use std::os::unix::process::CommandExt as _;
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::sync::{Arc, LazyLock};
@@ -301,6 +303,51 @@ fn a_reader_that_stops_early_is_no_failure() {
 }
 
 #[test]
+fn what_cannot_be_written_is_told_once_and_in_words() {
+    let keys = EVIDENCE.path().join("keys");
+    let full = std::fs::File::options().write(true).open("/dev/full");
+    let output = Command::new(&*LINEAGE)
+        .args(["key", "root", "--keys"])
+        .arg(&keys)
+        .stdout(full.expect("every Linux has it"))
+        .output()
+        .expect("lineage runs");
+    assert_eq!(output.status.code(), Some(2));
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(
+        said,
+        "lineage: cannot write to standard output: No space left on device (os error 28)\n"
+    );
+}
+
+#[test]
+fn keys_that_may_not_be_read_are_not_called_missing() {
+    const NOBODY: u32 = 65_534;
+    let place = tempfile::tempdir().expect("a temporary directory");
+    let open = |path: &Path| {
+        std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o755)).expect("ours");
+    };
+    open(place.path());
+    let program = place.path().join("lineage");
+    std::fs::copy(&*LINEAGE, &program).expect("room");
+    let keys = place.path().join("private/keys");
+    let mut new = Command::new(&program);
+    new.args(["key", "new", "--epochs", "2", "--keys"])
+        .arg(&keys);
+    assert!(new.output().expect("lineage runs").status.success());
+    for task in ["root", "show", "advance"] {
+        let mut command = Command::new(&program);
+        command.args(["key", task, "--keys"]).arg(&keys);
+        let output = command.uid(NOBODY).gid(NOBODY).output();
+        let output = output.expect("lineage runs");
+        assert_eq!(output.status.code(), Some(2), "{task}");
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert!(said.contains("permission denied (run as root)"), "{said}");
+        assert!(!said.contains("key new"), "{said}");
+    }
+}
+
+#[test]
 fn mistakes_are_explained_in_one_line() {
     let complaint = |arguments: &[&str]| {
         let output = Command::new(&*LINEAGE)
@@ -330,6 +377,11 @@ fn mistakes_are_explained_in_one_line() {
             "a whole number, 1 or more",
         ),
         (["record", "-p", "abc", "true"], "a whole number, 1 or more"),
+        (["record", "-q", "-o", "run1"], "or -p PID"),
+        (
+            ["record", "--until-exit", "-p", "1"],
+            "about the end of a command",
+        ),
         (
             ["ls", evidence, "--limit", "few"],
             "a whole number, 0 or more",

@@ -1,23 +1,28 @@
 //! `lineage doctor`: tells what can be recorded on this host, and what cannot.
 
-use std::{io::Write as _, process::ExitCode};
+use std::process::ExitCode;
 
 use serde_json::json;
 
+use super::screen;
 use crate::{
     cli,
     host::{
-        blind_spots,
+        blind_spots::{self, BlindSpot},
         environment::{Environment, Recorder},
     },
-    probe::{Options, Probes},
+    probe::{Options, ProbeError, Probes},
 };
 
 /// How observation works here. Only one way exists so far; it works on every supported kernel.
 const TIER: &str = "trace";
 /// What that way costs and cannot do.
-const TIER_LIMITS: &str =
-    "observes only: nothing is denied, and every system call of the host pays for one empty hook";
+const TIER_LIMITS: &str = "observes only: nothing is denied, and every system call of the host pays for one look at a table \
+    while something is recorded";
+/// Columns before what is said.
+const INDENT: usize = 12;
+/// Columns before what is not seen, which has a name each.
+const INDENT_NAMED: usize = 27;
 
 /// Loads and checks the probes, and says what that showed. Exit status 1 when nothing can be
 /// recorded here.
@@ -40,8 +45,7 @@ pub(super) fn run(options: &cli::Doctor) -> anyhow::Result<ExitCode> {
         left_out: &[],
     });
     let works = loaded.is_ok();
-    let mut out = std::io::stdout().lock();
-    if options.json {
+    let text = if options.json {
         let object = json!({
             "works": works,
             "why_not": loaded.err().map(ToString::to_string),
@@ -54,32 +58,57 @@ pub(super) fn run(options: &cli::Doctor) -> anyhow::Result<ExitCode> {
             "clock": environment.clock,
             "not_seen": names,
         });
-        writeln!(out, "{object}")?;
+        format!("{object}\n")
     } else {
-        match loaded {
-            Ok(probes) => {
-                let entry = probes.entry();
-                writeln!(
-                    out,
-                    "recording   works: the probes load, and what they see agrees with procfs"
-                )?;
-                writeln!(out, "probes      {}: {}", entry.name(), entry.why())?;
-            }
-            Err(error) => writeln!(out, "recording   DOES NOT WORK: {error}")?,
+        text(loaded, &environment, &blind_spots, screen::columns())
+    };
+    let ending = screen::print(&text)?;
+    Ok(if works { ending } else { ExitCode::FAILURE })
+}
+
+/// For people.
+fn text(
+    loaded: Result<&Probes, &ProbeError>,
+    environment: &Environment<'_>,
+    blind_spots: &[&BlindSpot],
+    columns: usize,
+) -> String {
+    let mut out = String::new();
+    let mut line = |name: &str, indent: usize, what: &str| {
+        let what = screen::wrapped(what, indent, columns);
+        out += &format!("{name:<indent$}{what}\n");
+    };
+    match loaded {
+        Ok(probes) => {
+            let entry = probes.entry();
+            let works = "works: the probes load, and what they see agrees with procfs";
+            line("recording", INDENT, works);
+            let probes = format!("{}: attached {}", entry.name(), entry.why());
+            line("probes", INDENT, &probes);
         }
-        writeln!(out, "tier        {TIER}: {TIER_LIMITS}")?;
-        writeln!(out, "kernel      {}", environment.kernel.release)?;
-        writeln!(out, "cgroups     {}", environment.cgroups)?;
-        writeln!(out, "not seen")?;
-        for spot in blind_spots {
-            writeln!(out, "  {:<24} {}", spot.name, spot.doc)?;
-        }
+        Err(error) => line("recording", INDENT, &format!("DOES NOT WORK: {error}")),
     }
-    Ok(if works {
-        ExitCode::SUCCESS
-    } else {
-        ExitCode::FAILURE
-    })
+    line("tier", INDENT, &format!("{TIER}: {TIER_LIMITS}"));
+    line("kernel", INDENT, &environment.kernel.release);
+    let cgroups = format!("{}: {}", environment.cgroups, groups(environment.cgroups));
+    line("cgroups", INDENT, &cgroups);
+    line("not seen", INDENT, "");
+    for spot in blind_spots {
+        line(&format!("  {}", spot.name), INDENT_NAMED, spot.doc);
+    }
+    out.lines()
+        .map(|line| line.trim_end().to_owned() + "\n")
+        .collect()
+}
+
+/// What it means for records how control groups are mounted.
+fn groups(mode: &str) -> &'static str {
+    match mode {
+        "unified" => "version 2 only; records name each process's group",
+        "hybrid" => "version 2 beside version 1; records name the group of version 2",
+        "legacy" => "version 1 only; records name no group that tells processes apart",
+        _ => "none are mounted; no container can be told by them",
+    }
 }
 
 /// Instructions the kernel's verifier looked at, by program.

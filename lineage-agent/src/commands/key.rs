@@ -1,17 +1,17 @@
 //! `lineage key`: make the keys of this host, and show what to pin.
 
-use std::{io::Write as _, path::Path, process::ExitCode};
+use std::{fmt::Write as _, path::Path, process::ExitCode};
 
 use anyhow::Context as _;
 use jiff::Timestamp;
 use serde_json::json;
 
-use super::shown;
+use super::{screen, shown};
 use crate::{
     cli,
     evidence::{
         epoch::Enrolment,
-        keys::{Keys, Plan, Secrets, read_public},
+        keys::{KeyError, Keys, Plan, Secrets, read_public},
         note::VerifierKey,
         text::hex,
     },
@@ -19,43 +19,51 @@ use crate::{
 
 /// Runs `lineage key …`.
 pub(super) fn run(command: &cli::Key) -> anyhow::Result<ExitCode> {
-    match command {
+    let text = match command {
         cli::Key::New { keys, epochs, json } => {
             let made = create(&keys.dir, *epochs)?;
-            show(&keys.dir, &made.verifier(), made.enrolment(), *json)?;
+            show(&keys.dir, &made.verifier(), made.enrolment(), *json)?
         }
         cli::Key::Show { keys, json } => {
-            let (verifier, enrolment) = read_public(&keys.dir).context("show the keys")?;
-            show(&keys.dir, &verifier, &enrolment, *json)?;
+            let public = read_public(&keys.dir).map_err(|error| advised(error, &keys.dir));
+            let (verifier, enrolment) = public.context("show the keys")?;
+            show(&keys.dir, &verifier, &enrolment, *json)?
         }
         cli::Key::Advance { keys, json } => advance(&keys.dir, *json)?,
         cli::Key::Root { keys } => {
-            let (_, enrolment) = read_public(&keys.dir).context("show the epoch root")?;
-            writeln!(std::io::stdout(), "{}", pin(&enrolment))?;
+            let public = read_public(&keys.dir).map_err(|error| advised(error, &keys.dir));
+            let (_, enrolment) = public.context("show the epoch root")?;
+            pin(&enrolment) + "\n"
         }
-    }
-    Ok(ExitCode::SUCCESS)
+    };
+    screen::print(&text)
 }
 
-/// Erases the seeds of ended epochs and tells what can still be signed.
-fn advance(dir: &Path, json: bool) -> anyhow::Result<()> {
-    let keys = Keys::open(dir).with_context(|| format!("use the keys in {}", shown(dir)))?;
+/// Where there are no keys at all: how they are made.
+fn advised(error: KeyError, dir: &Path) -> anyhow::Error {
+    match error {
+        KeyError::Missing(path) if path == dir => {
+            anyhow::anyhow!("{}: `lineage key new` makes one", KeyError::Missing(path))
+        }
+        error => error.into(),
+    }
+}
+
+/// Erases the seeds of ended epochs; what can still be signed.
+fn advance(dir: &Path, json: bool) -> anyhow::Result<String> {
+    let keys = Keys::open(dir).map_err(|error| advised(error, dir));
+    let keys = keys.with_context(|| format!("use the keys in {}", shown(dir)))?;
     let now = u64::try_from(Timestamp::now().as_second()).context("use a clock before 1970")?;
     let seeds = keys.erase_ended(now).context("erase ended epochs")?;
-    let mut out = std::io::stdout().lock();
     if json {
         let unsealed: Vec<_> = seeds
             .unsealed
             .iter()
             .map(|(epoch, log)| json!({ "log": log, "epoch": epoch }))
             .collect();
-        writeln!(
-            out,
-            "{}",
-            json!({ "epoch": seeds.host, "unsealed": unsealed })
-        )?;
-        return Ok(());
+        return Ok(json!({ "epoch": seeds.host, "unsealed": unsealed }).to_string() + "\n");
     }
+    let mut out = String::new();
     let (from, _) = keys.enrolment().window(seeds.host);
     writeln!(
         out,
@@ -67,12 +75,13 @@ fn advance(dir: &Path, json: bool) -> anyhow::Result<()> {
         let (from, _) = keys.enrolment().window(*epoch);
         writeln!(
             out,
-            "log {log} is being recorded or was left open by a crash, and can be signed from {} on; \
-             `lineage seal` on its evidence ends that",
-            utc(from)?
+            "log {log} is being recorded, or was left open by --append or a crash, and can be signed from \
+             {} on; `lineage seal` on its evidence ends that; where that is gone, remove {}",
+            utc(from)?,
+            shown(&dir.join("logs").join(log))
         )?;
     }
-    Ok(())
+    Ok(out)
 }
 
 /// Makes keys for this many hourly epochs from now on.
@@ -96,8 +105,7 @@ fn show(
     verifier: &VerifierKey,
     enrolment: &Enrolment,
     json: bool,
-) -> anyhow::Result<()> {
-    let mut out = std::io::stdout().lock();
+) -> anyhow::Result<String> {
     let (_, end) = enrolment.window(enrolment.count.saturating_sub(1));
     let (first, last) = (utc(enrolment.start)?, utc(end)?);
     if json {
@@ -111,9 +119,9 @@ fn show(
             "valid_from": first.to_string(),
             "valid_until": last.to_string(),
         });
-        writeln!(out, "{object}")?;
-        return Ok(());
+        return Ok(object.to_string() + "\n");
     }
+    let mut out = String::new();
     writeln!(out, "host          {}", enrolment.host)?;
     writeln!(out, "epoch root    {}", pin(enrolment))?;
     writeln!(out, "verifier key  {verifier}")?;
@@ -130,7 +138,7 @@ fn show(
          rewrite what was sealed in hours that are over and erased (`lineage key advance`). The\n\
          verifier key alone cannot tell that."
     )?;
-    Ok(())
+    Ok(out)
 }
 
 fn utc(seconds: u64) -> anyhow::Result<Timestamp> {

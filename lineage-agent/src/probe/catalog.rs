@@ -46,8 +46,10 @@ impl Entry {
     #[must_use]
     pub fn why(self) -> &'static str {
         match self {
-            Self::Typed => "this kernel runs them to their end",
-            Self::Guarded => "this kernel would preempt them elsewhere, and miss what comes next",
+            Self::Typed => "to typed trace points, where this kernel runs them to their end",
+            Self::Guarded => {
+                "to trace events: elsewhere this kernel would preempt them, and miss what comes next"
+            }
         }
     }
 

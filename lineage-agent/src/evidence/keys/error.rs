@@ -7,8 +7,11 @@ use std::path::PathBuf;
 #[derive(Debug, thiserror::Error)]
 pub enum KeyError {
     /// There is no such key.
-    #[error("no key at {}: `lineage key new` makes one", .0.display())]
+    #[error("no key at {}", .0.display())]
     Missing(PathBuf),
+    /// This user may not look whether there are keys.
+    #[error("open {}: permission denied (run as root)", .0.display())]
+    Denied(PathBuf),
     /// Part of the keys is gone, or was never made.
     #[error(
         "{} holds something, but no complete keys: put back what is missing; only if nothing was ever recorded with them, remove the directory",

@@ -1,6 +1,7 @@
 //! The key directory on disk: exclusive, private, erased when done.
 
 use std::fmt;
+use std::io::ErrorKind;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 
@@ -143,10 +144,15 @@ pub(super) fn create_dir(path: &Path) -> Result<Dir, KeyError> {
 /// Opens a key directory to read what is public. That there is none is no error of the system, but
 /// how every host begins.
 pub(super) fn find_dir(path: &Path) -> Result<Dir, KeyError> {
-    if !path.exists() {
-        return Err(KeyError::Missing(path.to_owned()));
-    }
-    Ok(Dir::open(path)?)
+    Dir::open(path).map_err(|error| match KeyError::from(error) {
+        KeyError::Io { source, .. } if source.kind() == ErrorKind::NotFound => {
+            KeyError::Missing(path.to_owned())
+        }
+        KeyError::Io { source, .. } if source.kind() == ErrorKind::PermissionDenied => {
+            KeyError::Denied(path.to_owned())
+        }
+        error => error,
+    })
 }
 
 /// Opens a key directory, refusing one that others could use.
