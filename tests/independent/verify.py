@@ -225,7 +225,7 @@ def verify(directory, trust):
     pins, findings, proven = set(), [], 0
     for pin in [pin for given in trust for pin in (open(given).read().split() if os.path.exists(given) else [given])]:
         pins.add(pin[5:] if pin.startswith("root:") else base64.b64decode(pin.split("+", 2)[2])[1:].hex())
-    for name in sorted(name for name in os.listdir(directory) if name.startswith("host=")):
+    for name in (names := sorted(name for name in os.listdir(directory) if name.startswith("host="))):
         path = os.path.join(directory, name)
         host = os.path.isdir(path) and not os.path.islink(path) and re.fullmatch("host=[0-9a-f]{32}", name) and Host(path, pins)
         if not host:
@@ -236,14 +236,15 @@ def verify(directory, trust):
             for where, step in (("epochs/enrolment", host.epochs), ("log/checkpoint", host.log), ("", host.rest)):
                 host.attempt(where, step)
             findings, proven = findings + host.findings, proven + host.proven
-    others = [path for path in walk(directory) if not os.path.relpath(path, directory).startswith("host=")]
+    others = [path for path in names and walk(directory) if not os.path.relpath(path, directory).startswith("host=")]
     strange = [path for path in others if path.lower().endswith(".parquet") or os.path.islink(path) or os.path.isdir(path)]
-    findings += [("TAMPERED", "unsigned files", path) for path in strange]
-    findings += [("NOTHING_VERIFIED", "nothing there", directory)] * (not proven)
+    wrong = "nothing there" if names else "no directory host=... here: is it the directory above or below?"
+    findings += [("TAMPERED", "unsigned files", path) for path in strange] + [("NOTHING_VERIFIED", wrong, directory)] * (not proven)
     return min([finding[0] for finding in findings] or ["VERIFIED"], key=list(VERDICTS).index), findings
 
 if __name__ == "__main__":
-    directory, *trust = [argument for argument in sys.argv[1:] if argument != "--trust"] or sys.exit(__doc__)
+    options = ("--trust", "--help", "-h")
+    directory, *trust = [argument for argument in sys.argv[1:] if argument not in options] or sys.exit(print(__doc__) or 2)
     verdict, findings = verify(directory, trust)
     print(*(f"{grade} {where!a}: {reason!a}" for grade, reason, where in findings), verdict, sep="\n")
     sys.exit(VERDICTS[verdict])

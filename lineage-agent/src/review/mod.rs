@@ -1,6 +1,6 @@
 //! What a person sees of stored evidence.
 //!
-//! Needs no kernel, no root and no Linux. What is shown comes from files that anyone may have
+//! Needs no probes and no root. What is shown comes from files that anyone may have
 //! written, so nothing in it reaches a terminal that the terminal would obey (see [`text`]), and
 //! everything is streamed or bounded.
 

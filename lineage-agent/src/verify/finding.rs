@@ -94,6 +94,7 @@ codes! {
     Unsealed "unsealed" Note "Records are not sealed yet. The committed ones are signed; the others may still be lost or changed.";
     LogOpen "log-open" Note "The log does not end with a shutdown: there may be later records that are not in this copy.";
     ReEncoded "re-encoded" Note "Another program wrote this file anew. Its records are the signed ones, and its counts, statistics and indexes are true of them; the file itself nobody signed.";
+    NoHost "no-host" Note "There is no directory host=… here: is it the directory above or below?";
     FileUnknown "file-unknown" Note "Nothing in the format explains this file. It was not looked at.";
 }
 

@@ -75,16 +75,20 @@ fn report(session: u64, loss: &Loss, findings: &mut Findings) {
         full,
         compat,
         dropped,
-    } = loss;
+    } = *loss;
     let what = [
-        (*lost, "event lost", "events lost"),
+        (lost, "event lost", "events lost"),
         (
-            *busy,
+            busy,
             "event not even counted by kind",
             "events not even counted by kind",
         ),
-        (*full, "time no room in a table", "times no room in a table"),
-        (*compat, "32-bit call", "32-bit calls"),
+        (full, "time no room in a table", "times no room in a table"),
+        (
+            compat,
+            "call of a 32-bit program, not decoded",
+            "calls of 32-bit programs, not decoded",
+        ),
     ];
     let what = what.into_iter().filter(|(number, ..)| *number > 0);
     let what: Vec<String> = what
@@ -94,11 +98,9 @@ fn report(session: u64, loss: &Loss, findings: &mut Findings) {
         let what = what.join(", ");
         findings.push(Finding::new(Code::KernelLoss).found(format!("session {session}: {what}")));
     }
-    if *dropped > 0 {
-        findings.push(
-            Finding::new(Code::RecorderLoss)
-                .found(format!("session {session}: {}", events(*dropped))),
-        );
+    if dropped > 0 {
+        let what = format!("session {session}: {}", events(dropped));
+        findings.push(Finding::new(Code::RecorderLoss).found(what));
     }
 }
 

@@ -93,7 +93,13 @@ pub fn verify(
 /// The directories of hosts, and what else is there.
 fn hosts(evidence: &Dir) -> Result<(Vec<HostDir>, Findings)> {
     let (mut hosts, mut strangers) = (Vec::new(), Findings::default());
-    for name in evidence.names()? {
+    let names = evidence.names()?;
+    if !names.iter().any(|name| name.starts_with("host=")) {
+        // Another directory was meant; what is in this one says nothing.
+        strangers.push(Finding::new(Code::NoHost));
+        return Ok((hosts, strangers));
+    }
+    for name in names {
         let id = name.strip_prefix("host=");
         let host = id
             .and_then(|id| id.parse().ok())

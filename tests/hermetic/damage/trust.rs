@@ -50,6 +50,26 @@ fn nothing_is_never_verified() {
         (report.verdict, report.exit_code),
         (Verdict::NothingVerified, 3)
     );
+    assert_eq!(codes(&report), [Code::NoHost]);
+    // Above and below the evidence.
+    let above = tempfile::tempdir().unwrap();
+    let copy = SEALED.copy();
+    std::fs::rename(copy.temp.path(), above.path().join("run")).unwrap();
+    let run = above.path().join("run");
+    for wrong in [
+        above.path().to_owned(),
+        run.join(copy.dir.file_name().unwrap()),
+    ] {
+        let report = verify(&wrong, &SEALED.root());
+        assert_eq!(
+            (report.verdict, report.exit_code),
+            (Verdict::NothingVerified, 3)
+        );
+        assert_eq!(codes(&report), [Code::NoHost]);
+        assert!(report.text().contains("the directory above or below?"));
+        let independent = super::independent::verify(&wrong, &SEALED.root());
+        assert_eq!(independent.verdict, "NOTHING_VERIFIED");
+    }
     // A host that has only begun.
     let host = Host::new(9);
     drop(host.writer());

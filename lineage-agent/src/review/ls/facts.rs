@@ -348,7 +348,7 @@ pub(super) fn failure(line: &mut Line, record: &Record<'_>) {
 
 fn loss(line: &mut Line, record: &Record<'_>) {
     if let Some(count) = record.lost_count.filter(|count| *count > 0) {
-        let mut what = counted(count, "frame", "frames");
+        let mut what = counted(count, "event", "events");
         if let Some(cpu) = record.cpu {
             let _ = write!(what, " of CPU {cpu}");
         }

@@ -31,8 +31,8 @@ pub(super) fn write(tree: &Tree, out: &mut impl Write, screen: Screen) -> io::Re
     if tree.lost > 0 {
         let lost = counted(
             tree.lost,
-            "frame was lost and is",
-            "frames were lost and are",
+            "event was lost and is",
+            "events were lost and are",
         );
         let lost = format!("{lost} not in this tree");
         drawing.line.push(Style::Bad, Fit::Keep, lost);
