@@ -17,6 +17,8 @@ encoded, hashed and signed.
 Every column may be null: a field is absent where it is not known or has no meaning. Text never holds a byte that a terminal
 would obey: what is not printable UTF-8 is written `\\xHH`, a backslash `\\\\` (see *Text and escape* in `evidence-format.md`).
 
+Two columns are text that holds JSON: `argv` an array of strings, `detail` an object; `--ndjson` has the array and the object themselves.
+
 ```sql
 -- DuckDB, straight on the evidence: what was written, by whom
 SELECT time, pid, comm, path, bytes_written FROM 'run1/host=*/events/**/*.parquet'
@@ -24,7 +26,8 @@ WHERE kind = 'file.close' AND bytes_written > 0 ORDER BY seq;
 
 -- every record with the one that caused it
 SELECT r.seq, r.kind, r.path, c.kind AS because, c.argv FROM 'run1/host=*/events/**/*.parquet' r
-JOIN 'run1/host=*/events/**/*.parquet' c ON r.cause = c.seq;
+JOIN 'run1/host=*/events/**/*.parquet' c
+ON r.host = c.host AND r.cause = c.seq;
 ```
 
 ";

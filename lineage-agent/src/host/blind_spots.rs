@@ -40,11 +40,11 @@ pub const BLIND_SPOTS: &[BlindSpot] = &[
     },
     BlindSpot {
         name: "other-processes-memory",
-        doc: "What is written into the memory of other processes through ptrace, process_vm_writev or /proc/PID/mem: that it is done is seen.",
+        doc: "What is written into the memory of other processes through ptrace, process_vm_writev or /proc/PID/mem: that it is done is seen. Reading memory or registers of a traced process (PTRACE_PEEKTEXT, PTRACE_GETREGSET and the like) has no record of its own: that it is traced has.",
     },
     BlindSpot {
         name: "datagram-peers",
-        doc: "Who sent a datagram when the receiver does not ask for the address (recv, read) and its socket is not connected. Of messages with addresses the first of each program of a process, socket and address is recorded, of others the first through each descriptor; the rest is counted; more than 16384 such are forgotten and recorded anew. The address is read from the caller's memory, which another thread can change meanwhile. The socket and its bytes are seen.",
+        doc: "Who sent a datagram when the receiver does not ask for the address (recv, read) and its socket is not connected. Of messages with addresses the first of each program of a process, socket and address is recorded, of others the first through each descriptor; the rest is counted; more than 16384 such are forgotten and recorded anew. The address is read from the caller's memory, which another thread can change meanwhile. The socket and its bytes are seen. Which process is at the other end of a Unix datagram socket that is not connected, and that two connected UDP sockets of one host are the ends of the same flow: the addresses are recorded.",
     },
     BlindSpot {
         name: "work-by-others",
@@ -60,7 +60,7 @@ pub const BLIND_SPOTS: &[BlindSpot] = &[
     },
     BlindSpot {
         name: "names-in-flight",
-        doc: "What a name led to in a call that changes names or attributes by name: the caller's text and the directory it starts from are recorded, and another thread can change the text meanwhile.",
+        doc: "What a name led to in a call that changes names or attributes by name (rename, unlink, chmod and the like): the caller's text and the directory it starts from are recorded, not which file that was (device, inode) nor its path as the host sees it; and another thread can change the text meanwhile.",
     },
     BlindSpot {
         name: "open-at-the-end",
