@@ -60,15 +60,60 @@ pub(super) fn run(options: cli::Record) -> ExitCode {
 }
 
 fn try_run(options: cli::Record, say: &Say) -> anyhow::Result<u8> {
-    let (output, _named) = match options.output {
-        Some(output) => (output, None),
+    let (output, _named) = match &options.output {
+        Some(output) => (output.clone(), None),
         None => {
             let named = Named::by_time()?;
             (named.0.clone(), Some(named))
         }
     };
+    let (keys_dir, wait) = (options.keys.dir.clone(), options.digest_wait);
+    let request = requested(options, output)?;
+    require_descriptors()?;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .context("start the recorder")?;
+    let ready = prepare(&request)?;
+    let keys = Arc::new(keys(&keys_dir, say)?);
+    let mut reading = Reading::new(say, wait);
+    let mut begun = false;
+    let tell = |news| match news {
+        News::Started => {
+            begun = true;
+            warn_of_expiry(&keys, say);
+            started(&request, say);
+        }
+        News::Warning(warning) => say.warn(&warning),
+        News::Waiting(running) => say.line(&format!(
+            "the command has ended, but {}: Ctrl-C stops recording (--until-exit would have)",
+            processes(running, &request)
+        )),
+        News::Reading(left) => reading.show(&left),
+        News::Read => reading.end(),
+    };
+    let outcome = runtime.block_on(record(&request, ready, &keys, tell));
+    let outcome = outcome.map_err(|error| match error {
+        RecordError::Launch(_) => error.into(),
+        error if begun => left_unsealed(&error, &request, &keys_dir),
+        error => error.into(),
+    })?;
+    let pin = key::pin(keys.enrolment());
+    if say.json {
+        let summary = summary(&request.output, &outcome, &pin, &say.warnings.take());
+        let _ = writeln!(std::io::stderr(), "{summary}");
+    } else if say.quiet {
+        lost(&outcome).into_iter().for_each(|text| remark(&text));
+    } else {
+        remark(&report(&request, &keys_dir, &outcome, &pin));
+    }
+    Ok(outcome.ending.exit_status())
+}
+
+/// What is to be recorded, as the command line has it.
+fn requested(options: cli::Record, output: PathBuf) -> anyhow::Result<Request> {
     let left_out = LeftOut::of(&options.leave_out)?;
-    let request = Request {
+    Ok(Request {
         output,
         append: options.append,
         command: options.command,
@@ -91,46 +136,7 @@ fn try_run(options: cli::Record, say: &Say) -> anyhow::Result<u8> {
             patterns: options.digest,
             wait: Duration::from_secs(options.digest_wait),
         }),
-    };
-    require_descriptors()?;
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .context("start the recorder")?;
-    let ready = prepare(&request)?;
-    let keys = Arc::new(keys(&options.keys.dir, say)?);
-    let mut reading = Reading::new(say, options.digest_wait);
-    let mut begun = false;
-    let tell = |news| match news {
-        News::Started => {
-            begun = true;
-            warn_of_expiry(&keys, say);
-            started(&request, say);
-        }
-        News::Warning(warning) => say.warn(&warning),
-        News::Waiting(running) => say.line(&format!(
-            "the command has ended, but {}: Ctrl-C stops recording (--until-exit would have)",
-            processes(running, &request)
-        )),
-        News::Reading(left) => reading.show(&left),
-        News::Read => reading.end(),
-    };
-    let outcome = runtime.block_on(record(&request, ready, &keys, tell));
-    let outcome = outcome.map_err(|error| match error {
-        RecordError::Launch(_) => error.into(),
-        error if begun => left_unsealed(&error, &request, &options.keys.dir),
-        error => error.into(),
-    })?;
-    let pin = key::pin(keys.enrolment());
-    if options.json {
-        let summary = summary(&request.output, &outcome, &pin, &say.warnings.take());
-        let _ = writeln!(std::io::stderr(), "{summary}");
-    } else if options.quiet {
-        lost(&outcome).into_iter().for_each(|text| remark(&text));
-    } else {
-        remark(&report(&request, &options.keys.dir, &outcome, &pin));
-    }
-    Ok(outcome.ending.exit_status())
+    })
 }
 
 /// An error that ended recording on the way, and what that leaves.
