@@ -39,6 +39,7 @@ mod pair;
 mod pass;
 mod recognised;
 mod refusals;
+mod seldom;
 mod signals;
 mod snapshot;
 mod socket_create;

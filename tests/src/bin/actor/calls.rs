@@ -4,6 +4,7 @@ use std::ffi::{CStr, c_long};
 
 use lineage_common::calls::{Machine, SYSCALLS};
 
+use crate::files::letters;
 use crate::sys::Arg::{In, Int, Out, Text};
 use crate::sys::call;
 use crate::words::{Failure, Words, number};
@@ -34,12 +35,17 @@ impl Actor {
         let [first, second] = &mut rooms;
         let mut rooms = [Some(first), Some(second)].into_iter();
         let words = words.arguments();
-        let memories: Vec<Vec<u8>> = words.iter().map(|word| memory(word)).collect();
+        let mut buffers: Vec<Vec<Vec<u8>>> = words.iter().map(|word| buffers(word)).collect();
+        let memories: Vec<Vec<u8>> = words
+            .iter()
+            .zip(&mut buffers)
+            .map(|(word, buffers)| memory(word, buffers))
+            .collect();
         let mut arguments = Vec::new();
         for (word, memory) in words.iter().zip(&memories) {
             arguments.push(match word.to_bytes() {
                 [b'=', ..] => Text(&word[1..]),
-                [b'#', ..] => In(memory),
+                [b'#' | b'&', ..] => In(memory),
                 b"room" => {
                     let room = rooms.next().flatten();
                     Out(room.ok_or_else(|| Failure::script("no more", word))?)
@@ -62,12 +68,28 @@ impl Actor {
     }
 }
 
-/// The memory that `#1,2` stands for: words of 64 bits.
-fn memory(word: &CStr) -> Vec<u8> {
+/// The memory that `#1,2` stands for: words of 64 bits; with `&` the vectors of these buffers.
+fn memory(word: &CStr, buffers: &mut [Vec<u8>]) -> Vec<u8> {
+    if word.to_bytes().starts_with(b"#") {
+        return numbers(word).flat_map(i64::to_ne_bytes).collect();
+    }
+    let vectors = buffers
+        .iter_mut()
+        .flat_map(|buffer| [buffer.as_mut_ptr() as usize, buffer.len()]);
+    vectors.flat_map(usize::to_ne_bytes).collect()
+}
+
+/// The buffers that `&1,2` stands for, by their lengths.
+fn buffers(word: &CStr) -> Vec<Vec<u8>> {
+    match word.to_bytes() {
+        [b'&', ..] => numbers(word).map(letters).collect(),
+        _ => Vec::new(),
+    }
+}
+
+/// The numbers behind the first letter.
+fn numbers(word: &CStr) -> impl Iterator<Item = i64> {
     let text = word.to_str().unwrap_or_default();
-    let numbers = text.strip_prefix('#').unwrap_or_default().split(',');
-    numbers
-        .filter_map(|number| number.parse::<i64>().ok())
-        .flat_map(i64::to_ne_bytes)
-        .collect()
+    let numbers = text.get(1..).unwrap_or_default().split(',');
+    numbers.filter_map(|number| number.parse().ok())
 }

@@ -62,12 +62,14 @@
 //! - `relay N`: goes on in a descendant of the `N`th degree; the others end, each when it has made the
 //!   next.
 //! - `spawn @pid FILE ARGUMENT… ;`: `posix_spawn`; `ARGUMENT…` is the whole `argv`.
-//! - `wait PID`: an actor's failure becomes this process's.
+//! - `wait PID`: an actor's failure becomes this process's. `status @s PID` waits as well, for the number that
+//!   wait(2) tells.
 //! - `thread @t [ … ]`, `join @t`
 //! - `exec FILE ARGUMENT… ;`: `ARGUMENT…` is the whole `argv`; the end of the block will do for `;`.
 //! - `exec-fd FD ARGUMENT… ;`: executes what the descriptor refers to.
 //! - `call @result NAME ARGUMENT… ;`: any recorded system call; an argument is a number, `=text`,
-//!   `#1,2` (memory with these words of 64 bits), or `room` (memory the call may write). The result is a negated errno when it failed.
+//!   `#1,2` (memory with these words of 64 bits), `&1,2` (vectors of buffers of these lengths, with letters), or
+//!   `room` (memory the call may write). The result is a negated errno when it failed.
 //! - `pidfd @fd PID`: a descriptor of a process.
 //! - `submit OPCODE N FLAGS`: makes an io_uring with these flags (2 for a thread of the kernel that takes
 //!   requests) and submits `N` requests, of which nothing but the opcode is filled; waits for them.

@@ -43,6 +43,11 @@ impl Actor {
                 self.store(name, pid);
             }
             b"wait" => wait(words.number(self)?)?,
+            b"status" => {
+                let name = words.name()?;
+                let status = end_of(words.number(self)?)?;
+                self.store(name, status.into());
+            }
             b"exec" => {
                 let file = words.next("a file")?;
                 exec(i64::from(libc::AT_FDCWD), file, words.arguments(), 0)?;
@@ -201,17 +206,22 @@ fn close_32(fd: i64) {
 
 /// Waits for a child. One that failed as an actor fails this one too.
 fn wait(pid: i64) -> Result<(), Failure> {
+    let status = end_of(pid)?;
+    match libc::WEXITSTATUS(status) {
+        code @ (124 | 125) if libc::WIFEXITED(status) => Err(Failure::Child(code)),
+        _ => Ok(()),
+    }
+}
+
+/// Waits for a process: its status as wait(2) tells it.
+fn end_of(pid: i64) -> Result<i32, Failure> {
     let mut status = [0; 4];
     call(
         "wait4",
         libc::SYS_wait4,
         &mut [Int(pid), Out(&mut status), Int(0), Int(0)],
     )?;
-    let status = i32::from_ne_bytes(status);
-    match libc::WEXITSTATUS(status) {
-        code @ (124 | 125) if libc::WIFEXITED(status) => Err(Failure::Child(code)),
-        _ => Ok(()),
-    }
+    Ok(i32::from_ne_bytes(status))
 }
 
 /// Waits for a thread until the kernel does not know it any more: that it has let go of its memory,
