@@ -1,12 +1,14 @@
 //! strace as the oracle: what it shows of a workload is what the evidence must show, and nothing else.
 //!
 //! Each workload runs twice from the same beginning in the same place, once under `strace -f` and once
-//! under `lineage record`. Every exec, open, connect and fork, and every call that names a file or changes
-//! attributes, mounts, credentials or other processes, of one must be in the other with the same resolved
-//! path or address and the same result. strace resolves the path of an opened file through
+//! under `lineage record`. Every recorded call of one must be in the other with the same resolved path or
+//! address and the same result; of calls that move bytes, the totals of each file. Which calls are compared
+//! how, and which are not and why: `oracle::table`. strace resolves the path of an opened file through
 //! procfs, so the two ways of knowing have nothing in common.
 
+mod bytes;
 mod odd;
+mod system;
 
 use std::fs;
 use std::net::TcpListener;
@@ -14,8 +16,8 @@ use std::os::unix::net::UnixListener;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-use lineage_tests::oracle::calls;
-use lineage_tests::oracle::{report, strace};
+use lineage_tests::oracle::totals::{Whose, added_up};
+use lineage_tests::oracle::{calls, report, strace, together};
 use lineage_tests::recorder::Recorder;
 
 /// Where the workloads find what they call.
@@ -57,7 +59,8 @@ fn compare(program: &str, name: &str, text: &str) {
     let run = recorder.finish(output);
 
     calls::check_executables(&run.rows);
-    let recorded = calls::of_rows(&run.rows);
+    let traced = added_up(traced, Whose::All);
+    let recorded = added_up(calls::of_rows(&run.rows), Whose::All);
     assert!(traced.len() > 50, "strace saw only {} calls", traced.len());
     report(&traced, &recorded, ALLOWED);
 }
@@ -133,14 +136,43 @@ fn plain_shell() {
     compare("/bin/sh", "plain.sh", include_str!("plain.sh"));
 }
 
-#[test]
-fn python() {
-    // Not a wrapper that chooses a version, which some machines have under this name.
+/// Not a wrapper that chooses a version, which some machines have under this name.
+fn interpreter() -> String {
     let asked = Command::new("python3")
         .args(["-c", "import sys; print(sys.executable)"])
         .output();
     let python = String::from_utf8(asked.expect("python3 is installed").stdout).expect("text");
-    compare(python.trim(), "python.py", include_str!("python.py"));
+    python.trim().to_owned()
+}
+
+#[test]
+fn python() {
+    compare(&interpreter(), "python.py", include_str!("python.py"));
+}
+
+/// In one and the same run, because it does many things at once.
+#[test]
+fn descriptors_of_python() {
+    let recorder = Recorder::new();
+    let script = recorder.file("descriptors.py", include_str!("descriptors.py"));
+    let work = recorder.path("work");
+    fs::create_dir(&work).expect("writable");
+    let words = [Path::new(&interpreter()).to_path_buf(), script];
+    let renamed = "a close has the name that the file had when it was opened";
+    let handle = "strace does not tell what a descriptor made of a handle leads to";
+    let allowed = [
+        ("of a handle", handle),
+        ("work/handled\", ", handle),
+        ("work/first\", 0, 10): strace 1", renamed),
+        ("work/second\", 0, 5): strace 1", renamed),
+        ("work/first\", 0, 15): strace 0", renamed),
+    ];
+    together::compare(
+        recorder,
+        words,
+        |command| environment(command, &work),
+        &allowed,
+    );
 }
 
 #[test]

@@ -2,15 +2,8 @@
 
 use std::path::Path;
 
+use super::{table, totals};
 use crate::rows::{Row, Rows};
-
-/// The calls compared; those with a question mark are not known to every strace.
-pub const TRACED: &str = "execve execveat open openat openat2 creat memfd_create pipe pipe2 connect fork vfork clone clone3 \
-    rename renameat renameat2 link linkat symlink symlinkat unlink unlinkat mkdir mkdirat rmdir mknod mknodat \
-    truncate ftruncate fallocate chmod fchmod fchmodat ?fchmodat2 chown lchown fchown fchownat utime utimes \
-    futimesat utimensat setxattr lsetxattr fsetxattr removexattr lremovexattr fremovexattr mount umount2 \
-    pivot_root chroot kill tkill tgkill setuid setgid setreuid setregid setresuid setresgid setfsuid setfsgid \
-    setgroups capset unshare prctl seccomp sethostname personality";
 
 /// One call: what it named, as the kernel resolved it, and its result.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -23,6 +16,9 @@ pub enum Call {
     Connect(String, i64),
     /// fork and its like: whether it made a thread.
     Fork(bool, i64),
+    /// All that a process moved through descriptors of a file: the process, the file, the bytes read and
+    /// written.
+    Moved(i64, String, i64, i64),
     /// Any other call.
     Made(Made),
 }
@@ -70,37 +66,6 @@ impl Made {
             ..self
         }
     }
-
-    /// prctl, with an option that is recorded.
-    pub fn option(option: &str, result: i64) -> Option<Call> {
-        const RECORDED: [&str; 13] = [
-            "PR_SET_DUMPABLE",
-            "PR_SET_KEEPCAPS",
-            "PR_SET_SECCOMP",
-            "PR_CAPBSET_DROP",
-            "PR_SET_SECUREBITS",
-            "PR_SET_MM",
-            "PR_SET_CHILD_SUBREAPER",
-            "PR_SET_NO_NEW_PRIVS",
-            "PR_CAP_AMBIENT",
-            "PR_SET_SPECULATION_CTRL",
-            "PR_SET_SYSCALL_USER_DISPATCH",
-            "PR_SET_MDWE",
-            "PR_SET_PTRACER",
-        ];
-        RECORDED.contains(&option).then(|| {
-            let made = Self::default().saying(option.to_owned());
-            Call::Made(made.with("prctl", result))
-        })
-    }
-}
-
-/// A signal, when it is one and not to the process itself.
-pub fn signal_to_another(call: &str, to: i64, own: i64, signal: &str, result: i64) -> Option<Call> {
-    (signal != "0" && to != own).then(|| {
-        let made = Made::default().saying(signal.to_owned());
-        Call::Made(made.with(call, result))
-    })
 }
 
 /// A name that starts from a directory, with it; what a descriptor leads to, when there is no name.
@@ -112,42 +77,136 @@ fn joined(directory: Option<String>, path: String) -> String {
     }
 }
 
-/// The calls a recording tells of.
+/// The calls a recording tells of, and the bytes of each process and file.
 pub fn of_rows(rows: &Rows) -> Vec<Call> {
-    rows.0.iter().filter_map(of_row).collect()
+    let each = rows.0.iter().filter_map(of_row);
+    each.chain(totals::of_rows(rows)).collect()
 }
 
 fn of_row(row: &Row) -> Option<Call> {
     let path = |field| name(&row.bytes(field));
     Some(match row.text("kind") {
         "process.exec" => Call::Exec(path("filename"), arguments(row), row.int("result")),
-        "file.open" => {
-            // strace looks from outside of a chroot.
-            let file = match row.get("host_path") {
-                none if none.is_null() => path("path"),
-                _ => path("host_path"),
-            };
-            Call::Open(file, row.int("result"))
-        }
-        "net.connect" => {
-            let port = row.get("peer_port").as_i64();
-            let address = row.get("peer_addr").as_str().unwrap_or_default();
-            let address = match port {
-                Some(port) => format!("{address} {port}"),
-                None => address.to_owned(),
-            };
-            Call::Connect(address, row.int("result"))
-        }
+        "file.open" => Call::Open(seen_from_outside(row), row.int("result")),
+        "file.map" => executable(row)?,
+        // Only the first of a program.
+        "process.execmem" => return None,
+        "net.connect" => Call::Connect(address(row, "peer"), row.int("result")),
         "process.fork" => Call::Fork(false, row.get("result").as_i64().unwrap_or(0).min(0)),
         "thread.start" => Call::Fork(true, row.get("result").as_i64().unwrap_or(0).min(0)),
+        kind if kind.starts_with("net.") => socket(kind, row)?,
         _ => made(row)?,
     })
 }
 
+/// The path of a file: strace looks from outside of a chroot.
+fn seen_from_outside(row: &Row) -> String {
+    let field = match row.get("host_path") {
+        none if none.is_null() => "path",
+        _ => "host_path",
+    };
+    name(&row.bytes(field))
+}
+
+/// A file mapped for execution by a call of the process.
+fn executable(row: &Row) -> Option<Call> {
+    let by_call = row.get("call") == "mmap" && row.text("protection").contains('x');
+    by_call.then(|| {
+        let made = Made::of(None, seen_from_outside(row));
+        // Where it is mapped differs from run to run by design.
+        Call::Made(made.with("mmap", row.int("result").min(0)))
+    })
+}
+
+/// What was done with a socket, but for connecting it and moving bytes.
+fn socket(kind: &str, row: &Row) -> Option<Call> {
+    let detail = row.get("detail");
+    let made = match kind {
+        "net.bind" => Made::of(None, without_chance_of_ports(&address(row, "local"))),
+        "net.listen" => Made::default().saying(detail["backlog"].to_string()),
+        "net.accept" => {
+            let tcp = row.text("transport") == "tcp" && row.int("result") >= 0;
+            let peer = tcp.then(|| row.text("peer_addr").to_owned());
+            Made::of(None, peer.unwrap_or_default())
+        }
+        "net.socket" => Made::default().saying(family(detail["family"].as_i64()?).to_owned()),
+        "net.pair" => Made::default(),
+        _ => return None,
+    };
+    let call = match kind {
+        "net.pair" => "socketpair",
+        other => other.trim_start_matches("net."),
+    };
+    Some(Call::Made(made.with(call, row.int("result"))))
+}
+
+/// Address and port of an end of a socket. Other families than those of strace's text have none.
+fn address(row: &Row, end: &str) -> String {
+    let address = row.get(&format!("{end}_addr")).as_str();
+    let transport = row.get("transport").as_str().unwrap_or_default();
+    let other = ["netlink", "packet", "vsock", "alg"]
+        .iter()
+        .any(|family| transport.starts_with(family));
+    let address = address.filter(|_| !other).unwrap_or_default();
+    match row.get(&format!("{end}_port")).as_i64() {
+        Some(port) if !other => format!("{address} {port}"),
+        _ => address.to_owned(),
+    }
+}
+
+/// An address and port, without a port that the kernel chose.
+pub fn without_chance_of_ports(address: &str) -> String {
+    /// `/proc/sys/net/ipv4/ip_local_port_range`, as it is where nobody changed it.
+    const CHOSEN: std::ops::RangeInclusive<u16> = 32768..=60999;
+    match address.rsplit_once(' ') {
+        Some((address, port))
+            if port
+                .parse()
+                .is_ok_and(|port| port == 0 || CHOSEN.contains(&port)) =>
+        {
+            format!("{address} CHOSEN")
+        }
+        _ => address.to_owned(),
+    }
+}
+
+/// The name of an address family of which sockets are recorded when they are made.
+pub fn family(number: i64) -> &'static str {
+    let known = FAMILIES
+        .iter()
+        .find(|(_, known)| i64::from(*known) == number);
+    known.map_or("", |(name, _)| name)
+}
+
+const FAMILIES: [(&str, i32); 6] = [
+    ("AF_INET", libc::AF_INET),
+    ("AF_INET6", libc::AF_INET6),
+    ("AF_NETLINK", libc::AF_NETLINK),
+    ("AF_PACKET", libc::AF_PACKET),
+    ("AF_ALG", libc::AF_ALG),
+    ("AF_VSOCK", libc::AF_VSOCK),
+];
+
+/// What a record's `detail` has that strace shows as well: a text, or the name of a constant.
+const TOLD: [&str; 12] = [
+    "content",
+    "attribute",
+    "module",
+    "type",
+    "signal",
+    "option",
+    "request",
+    "operation",
+    "command",
+    "resource",
+    "policy",
+    "which",
+];
+
 /// A call whose record has its name.
 fn made(row: &Row) -> Option<Call> {
     let call = row.get("call").as_str()?;
-    if !TRACED.split([' ', '?']).any(|traced| traced == call) {
+    if !table::each(call) {
         return None;
     }
     let detail = row.get("detail");
@@ -155,13 +214,14 @@ fn made(row: &Row) -> Option<Call> {
     let bind = detail["flags"]
         .as_array()
         .is_some_and(|flags| flags.iter().any(|flag| flag == "MS_BIND"));
-    let told = ["content", "attribute", "type", "signal", "option"]
+    let told = TOLD
         .iter()
         .find_map(|what| detail[*what].as_str())
         .filter(|_| !bind)
         .unwrap_or_default();
     // strace tells the working directory only where it is an argument.
-    let at = call.trim_end_matches('2').ends_with("at");
+    let at = call.trim_end_matches('2').ends_with("at")
+        || ["move_mount", "open_tree", "mount_setattr", "fspick"].contains(&call);
     let directory = |field| {
         let known = at && !row.get(field).is_null();
         known.then(|| name(&row.bytes(field)))
@@ -204,12 +264,20 @@ const TEMPORARY: [&str; 7] = [
     "t",
 ];
 
-/// Text for a name, with what differs from run to run by design replaced: process ids, numbers of pipes,
-/// and the random ends of git's temporary files.
+/// Text for a name, with what differs from run to run by design replaced: process ids, numbers of pipes and
+/// sockets, and the random ends of git's temporary files.
 pub fn name(bytes: &[u8]) -> String {
     let text = bytes.escape_ascii().to_string();
-    if text.starts_with("pipe:[") {
-        return "pipe:[NUMBER]".to_owned();
+    if let Some((kind, number)) = text.split_once(":[") {
+        match kind {
+            "pipe" => return "pipe:[NUMBER]".to_owned(),
+            "socket" => return kind.to_owned(),
+            // The kernel's own text of a namespace begins with which one it is.
+            "cgroup" | "ipc" | "mnt" | "net" | "pid" | "time" | "user" | "uts" => {
+                return format!("nsfs:[{number}");
+            }
+            _ => {}
+        }
     }
     let in_proc = text.starts_with("/proc/");
     let in_git = text.contains(".git/");

@@ -7,7 +7,10 @@ use calls::Call;
 pub mod calls;
 mod errno;
 pub mod strace;
+pub mod table;
 pub mod together;
+pub mod totals;
+mod words;
 
 /// Fails with the name of every difference that is not allowed: part of its text, and why it is right.
 ///

@@ -9,8 +9,8 @@ use std::process::{Command, Output, Stdio};
 use crate::recorder::{Recorded, Recorder};
 use crate::rows::{Row, Rows};
 
-use super::calls;
-use super::strace;
+use super::totals::{Whose, added_up};
+use super::{calls, strace};
 
 /// Runs a command under both and compares; gives the recording.
 pub fn compare<I: AsRef<OsStr>>(
@@ -27,8 +27,8 @@ pub fn compare<I: AsRef<OsStr>>(
     let output = record.output().expect("the lineage binary runs");
     assert!(output.status.success(), "{}", said(&output));
     let run = recorder.finish(output);
-    let traced = strace::read(&traces);
-    let recorded = calls::of_rows(&without_strace(&run.rows));
+    let traced = added_up(strace::read(&traces), Whose::Each);
+    let recorded = added_up(calls::of_rows(&without_strace(&run.rows)), Whose::Each);
     super::report(&traced, &recorded, allowed);
     println!("{} calls agree", traced.len());
     run
