@@ -119,8 +119,9 @@ fn calls(line: &str, caller: &Caller<'_>) -> Vec<Call> {
     }
     let changed = line.split_once(" <pid changed to ").map(|(call, _)| call);
     let whole = changed.map_or_else(|| line.to_owned(), |call| format!("{call}) = 0"));
-    // The process ended in the call.
-    if whole.ends_with("= ?") || whole.ends_with("<unfinished ...>") {
+    // The process ended in the call, or strace did.
+    let ends = ["= ?", "<unfinished ...>", "<detached ...>"];
+    if ends.iter().any(|end| whole.ends_with(end)) {
         return Vec::new();
     }
     let understood = Line::of(&whole).and_then(|line| understand(&line, caller));
