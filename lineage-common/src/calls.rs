@@ -269,7 +269,7 @@ syscalls! {
     "sendfile" 40 71 SENDFILE;
     "splice" 275 76 SPLICE;
     "tee" 276 77 TEE;
-    "vmsplice" 278 75 WRITE;
+    "vmsplice" 278 75 VMSPLICE;
     "copy_file_range" 326 285 SPLICE;
     "mq_timedsend" 242 182 MQ_SEND;
     "mq_timedreceive" 243 183 READ;

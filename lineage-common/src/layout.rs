@@ -361,6 +361,9 @@ impl Action {
     pub const SPLICE: Self = Self(12);
     /// `tee(in, out, …)`: from argument 0 into 1, nothing consumed.
     pub const TEE: Self = Self(13);
+    /// `vmsplice(fd, …)`: `result` bytes into the descriptor in argument 0 if it can be written to,
+    /// otherwise from it.
+    pub const VMSPLICE: Self = Self(27);
     /// `recvmmsg(fd, messages, …)`: `result` messages, each with its own length.
     pub const RECVMMSG: Self = Self(14);
     /// `sendmmsg(fd, messages, …)`

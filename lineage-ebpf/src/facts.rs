@@ -219,6 +219,15 @@ fn named(mnt: u64, dentry: u64) -> Option<u64> {
     (of_mnt == of_dentry && of_mnt != 0 && inode != 0).then_some(inode)
 }
 
+/// `FMODE_WRITE` (`include/linux/fs.h`).
+const WRITABLE: u32 = 2;
+
+/// Whether the `struct file` at `file` can be written to.
+#[inline(always)]
+pub(crate) fn is_writable(file: u64) -> bool {
+    untyped::<u32>(file + offset!(file_mode) as u64).is_some_and(|mode| mode & WRITABLE != 0)
+}
+
 /// What identifies an inode, and what it is.
 pub(crate) struct Identity {
     /// Address of the `struct inode`.

@@ -103,7 +103,7 @@ fn try_run(options: cli::Record, say: &Say) -> anyhow::Result<u8> {
         let summary = summary(&request.output, &outcome, &pin, &say.warnings.take());
         let _ = writeln!(std::io::stderr(), "{summary}");
     } else if say.quiet {
-        lost(&outcome).into_iter().for_each(|text| remark(&text));
+        lost(&outcome).for_each(|text| remark(&text));
     } else {
         remark(&report(&request, &keys_dir, &outcome, &pin));
     }
@@ -271,11 +271,8 @@ fn report(request: &Request, keys: &Path, outcome: &Outcome, pin: &str) -> Strin
         counted(summary.segments, "sealed segment", "sealed segments"),
         shown(&request.output)
     );
-    if let Some(lost) = lost(outcome) {
+    for lost in lost(outcome) {
         text += &format!("\nlineage: {lost}");
-    }
-    for missed in outcome.missing.told() {
-        text += &format!("\nlineage: {missed}");
     }
     if outcome.ending.running > 0 {
         let why = match outcome.ending.why {
@@ -298,11 +295,13 @@ fn report(request: &Request, keys: &Path, outcome: &Outcome, pin: &str) -> Strin
     )
 }
 
-/// What is said of events that were lost.
-fn lost(outcome: &Outcome) -> Option<String> {
+/// What is said of events that were lost, and of what else is missing.
+fn lost(outcome: &Outcome) -> impl Iterator<Item = String> {
     let events = counted(outcome.lost, "event", "events");
     let text = format!("{events} LOST: the rings were full; the evidence says how many");
-    (outcome.lost > 0).then_some(text)
+    let lost = (outcome.lost > 0).then_some(text);
+    let missing = outcome.missing.told().map(|missed| missed.to_string());
+    lost.into_iter().chain(missing)
 }
 
 /// How many processes run, in words: those of the command, unless others were recorded as well.

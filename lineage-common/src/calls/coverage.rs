@@ -44,6 +44,7 @@ pub fn recorded(call: &Syscall) -> (Column, &'static str) {
         | Action::SENDFILE
         | Action::SPLICE
         | Action::TEE
+        | Action::VMSPLICE
         | Action::MQ_SEND => (
             Column::Counted,
             "the first through each descriptor, and the first after others changed the file or read what was written; all bytes at the close",

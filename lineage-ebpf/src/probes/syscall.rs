@@ -139,6 +139,7 @@ fn rare(actor: &Actor, call: &Returned, action: Action) -> Result<(), Skip> {
         Action::SENDFILE | Action::SPLICE | Action::TEE | Action::IOCTL => {
             transfer::copied(actor, call, action)
         }
+        Action::VMSPLICE => transfer::spliced(actor, call),
         Action::EXECVE | Action::EXECVEAT => process_exec::failed(actor, call, action),
         Action::FORK => process_fork::failed(actor, call),
         Action::IO_SUBMIT => tally::call(actor, Class::AIO, 0, call.result),

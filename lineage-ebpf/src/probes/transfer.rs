@@ -397,6 +397,25 @@ fn inherit(actor: &Actor, fd: i32, file: u64) -> Result<(), Skip> {
     open::record(actor, fd, file, Kind::FILE_INHERIT)
 }
 
+/// `vmsplice(fd, …)`, which goes one way or the other (`vmsplice_type` in `fs/splice.c`).
+#[inline(always)]
+pub(crate) fn spliced(actor: &Actor, call: &Returned) -> Result<(), Skip> {
+    if call.result < 0 {
+        return Err(Skip::Untraced);
+    }
+    let fd = argument!(call, 0) as i32;
+    let file = task::file(actor.files, fd).ok_or(Skip::Unreadable)?;
+    let way = if facts::is_writable(file) {
+        Descriptor::WRITTEN
+    } else {
+        Descriptor::READ
+    };
+    match move_bytes(fd, way, call.result as u64) {
+        0 => Ok(()),
+        _ => Err(Skip::News),
+    }
+}
+
 /// A call that moves bytes from one descriptor into another.
 #[inline(always)]
 pub(crate) fn copied(actor: &Actor, call: &Returned, action: Action) -> Result<(), Skip> {
