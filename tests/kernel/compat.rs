@@ -26,7 +26,7 @@ fn a_32_bit_call_is_told_and_counted_and_not_mistaken_for_another() {
     let report = run.evidence.verify();
     let findings = report.document["findings"].to_string();
     assert!(
-        findings.contains(": 1 call of 32-bit programs, not decoded\""),
+        findings.contains(": 1 call of a 32-bit program, not decoded\""),
         "{findings}"
     );
 }
