@@ -38,17 +38,13 @@ pub fn recorded(call: &Syscall) -> (Column, &'static str) {
     if let Some(shape) = shape(call.action) {
         return shaped(call.action, shape);
     }
-    match call.action {
-        Action::READ
-        | Action::WRITE
-        | Action::SENDFILE
-        | Action::SPLICE
-        | Action::TEE
-        | Action::VMSPLICE
-        | Action::MQ_SEND => (
+    if moves_bytes(call.action) {
+        return (
             Column::Counted,
             "the first through each descriptor, and the first after others changed the file or read what was written; all bytes at the close",
-        ),
+        );
+    }
+    match call.action {
         Action::OPEN
         | Action::OPENAT
         | Action::OPENAT2
@@ -104,6 +100,19 @@ pub fn recorded(call: &Syscall) -> (Column, &'static str) {
         ),
         _ => (Column::Kernel, "what the descriptor leads to"),
     }
+}
+
+const fn moves_bytes(action: Action) -> bool {
+    matches!(
+        action,
+        Action::READ
+            | Action::WRITE
+            | Action::SENDFILE
+            | Action::SPLICE
+            | Action::TEE
+            | Action::VMSPLICE
+            | Action::MQ_SEND
+    )
 }
 
 const fn shaped(action: Action, shape: Shape) -> (Column, &'static str) {

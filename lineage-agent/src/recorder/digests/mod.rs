@@ -165,15 +165,7 @@ impl Digests {
         if file_type == FileType::Directory {
             return;
         }
-        let identity = Identity {
-            dev: file.dev,
-            ino: file.ino,
-            version: file.version,
-        };
-        let asker = Asker {
-            lineage: file.lineage,
-            seq: file.seq,
-        };
+        let (identity, asker) = asked_by(file);
         let recent = self.is_recent(file);
         match self.known.ask(&identity, file.lineage, self.has_room()) {
             Asked::Told => {}
@@ -213,15 +205,7 @@ impl Digests {
         if self.refused(file, file_type).is_some() || self.waiting.len() >= WAITING_MAX / 2 {
             return;
         }
-        let identity = Identity {
-            dev: file.dev,
-            ino: file.ino,
-            version: file.version,
-        };
-        let asker = Asker {
-            lineage: file.lineage,
-            seq: file.seq,
-        };
+        let (identity, asker) = asked_by(file);
         let recent = self.is_recent(file);
         self.want(file, held, (identity, recent), asker, Some(name.into()));
     }
@@ -459,4 +443,18 @@ impl Digests {
 
 fn now_ns() -> u64 {
     u64::try_from(SystemClock.now().boot_ns).unwrap_or(0)
+}
+
+/// What a file is known by, and the record that asks for its digest.
+fn asked_by(file: &FileSeen<'_>) -> (Identity, Asker) {
+    let identity = Identity {
+        dev: file.dev,
+        ino: file.ino,
+        version: file.version,
+    };
+    let asker = Asker {
+        lineage: file.lineage,
+        seq: file.seq,
+    };
+    (identity, asker)
 }
