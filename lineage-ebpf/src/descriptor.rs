@@ -137,11 +137,11 @@ extern "C" fn remember_high(fd: i32, number: u64, cpu: u32) -> u64 {
     0
 }
 
-/// Whether a descriptor that is not in the table can be put into it: what has no room is not recorded at
-/// each use anew.
+/// Whether a descriptor is in the table or can be put into it: what has no room is not recorded at each
+/// use anew.
 #[inline(always)]
 pub(crate) fn has_room(actor: &Actor, fd: i32) -> bool {
-    if place(actor, fd).is_some() {
+    if place(actor, fd).is_some() || find(actor, fd).is_some() {
         return true;
     }
     let Some(scratch) = maps::scratch(maps::cpu()) else {

@@ -33,7 +33,8 @@ use crate::{
     read::mask_32,
 };
 
-/// `BPF_F_NO_PREALLOC` (`include/uapi/linux/bpf.h`): memory is taken for what is there.
+/// `BPF_F_NO_PREALLOC` (`include/uapi/linux/bpf.h`): memory is taken for what is there. When the kernel has
+/// none at that moment, that is told like a table that is full.
 const AS_NEEDED: u32 = 1;
 
 /// `BPF_F_MMAPABLE` (`include/uapi/linux/bpf.h`): the agent reads the map in place.

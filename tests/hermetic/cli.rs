@@ -5,7 +5,6 @@
 //! fixed keys and clocks, so the outputs are always the same.
 
 use std::io::{BufRead, BufReader, Read};
-use std::os::unix::fs::PermissionsExt as _;
 use std::os::unix::process::CommandExt as _;
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -17,7 +16,7 @@ use lineage_agent::evidence::keys::{Keys, Plan, Secrets};
 use lineage_agent::evidence::manifest::Reason;
 use lineage_agent::evidence::schema::{FIELDS, FieldType, Record, Value};
 use lineage_agent::evidence::writer::{Identity, Options, Writer};
-use lineage_tests::programs::LINEAGE;
+use lineage_tests::programs::{LINEAGE, lineage_for_everybody};
 use lineage_tests::terminal::Terminal;
 use serde_json::{Map, Value as Json};
 use tempfile::TempDir;
@@ -323,13 +322,7 @@ fn what_cannot_be_written_is_told_once_and_in_words() {
 #[test]
 fn keys_that_may_not_be_read_are_not_called_missing() {
     const NOBODY: u32 = 65_534;
-    let place = tempfile::tempdir().expect("a temporary directory");
-    let open = |path: &Path| {
-        std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o755)).expect("ours");
-    };
-    open(place.path());
-    let program = place.path().join("lineage");
-    std::fs::copy(&*LINEAGE, &program).expect("room");
+    let (place, program) = lineage_for_everybody();
     let keys = place.path().join("private/keys");
     let mut new = Command::new(&program);
     new.args(["key", "new", "--epochs", "2", "--keys"])

@@ -529,6 +529,23 @@ fn nothing_is_left_out_while_another_thread_maps() {
     );
 }
 
+/// What could not be looked at is not taken for memory made executable, and what is executable has its one
+/// record.
+#[test]
+fn shared_memory_is_no_code_while_another_thread_maps() {
+    const EACH: usize = 2000;
+    let maps = format!("repeat {EACH} [ call @a mmap 0 4096 3 33 -1 0 ; ]");
+    let run = Recorder::new().script(&format!(
+        "thread @t [ {maps} ] {maps} join @t call @j mmap 0 4096 5 34 -1 0 ; call @j mmap 0 4096 5 34 -1 0 ;"
+    ));
+    let known = run.rows.all("file.map", &json!({ "path": "/dev/zero" }));
+    let unknown = json!({ "call": "mmap", "path": null, "truncated": "path" });
+    let unknown = run.rows.all("file.map", &unknown);
+    assert_eq!(known.len() + unknown.len(), 2 * EACH);
+    assert!(!known.is_empty());
+    run.rows.only("process.execmem", &json!({}));
+}
+
 /// The kernel changes one mapping after the other, and fails at the first hole.
 #[test]
 fn a_protection_that_had_its_effect_before_it_failed_is_recorded() {

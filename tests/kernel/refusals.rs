@@ -7,7 +7,7 @@ use std::path::Path;
 use std::process::{Command, Output};
 
 use lineage_tests::evidence::Verdict;
-use lineage_tests::programs::{ACTOR, LINEAGE};
+use lineage_tests::programs::{ACTOR, LINEAGE, lineage_for_everybody};
 use lineage_tests::recorder::Recorder;
 
 /// Fails unless the output is a refusal: one line that has these words, and this status.
@@ -53,7 +53,10 @@ fn assert_nothing_written(directory: &Path) {
 fn without_root() {
     let recorder = Recorder::without_keys();
     fs::set_permissions(recorder.path(""), fs::Permissions::from_mode(0o777)).expect("ours");
-    let output = attempt(&recorder, recorder.command().uid(65534).gid(65534));
+    let (_directory, program) = lineage_for_everybody();
+    let mut command = Command::new(program);
+    command.args(recorder.command().get_args());
+    let output = attempt(&recorder, command.uid(65534).gid(65534));
     assert_refused(&output, 125, &["root"]);
     assert!(!recorder.path("evidence").exists());
     assert!(!recorder.path("keys").exists());

@@ -5,7 +5,7 @@ use std::io::BufReader;
 use std::os::unix::process::CommandExt;
 use std::process::{Command, Output};
 
-use lineage_tests::programs::LINEAGE;
+use lineage_tests::programs::{LINEAGE, lineage_for_everybody};
 use lineage_tests::recorder::Recorder;
 use lineage_tests::wait;
 use serde_json::Value;
@@ -61,7 +61,8 @@ fn a_large_file_that_is_read_shows_how_far_it_is() {
     let by_link = by_link.arg("status").arg(&link).status();
     assert!(by_link.expect("the lineage binary runs").success());
     // Whoever may not look does not know.
-    let mut nobody = Command::new(&*LINEAGE);
+    let (_directory, program) = lineage_for_everybody();
+    let mut nobody = Command::new(program);
     let nobody = nobody.arg("status").uid(65534).gid(65534).output();
     let nobody = nobody.expect("the lineage binary runs");
     assert_refused(&nobody, 2, &["read what recorders tell (root can)"]);

@@ -1,5 +1,7 @@
 //! Where the programs under test are.
 
+use std::fs::Permissions;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::LazyLock;
@@ -18,6 +20,18 @@ pub static LINEAGE: LazyLock<PathBuf> = LazyLock::new(|| {
     }
     existing(&directory().join("lineage"))
 });
+
+/// A copy of it that everybody may execute, in a directory that goes with the result: its own place may be
+/// open to its builder only.
+pub fn lineage_for_everybody() -> (tempfile::TempDir, PathBuf) {
+    let directory = tempfile::Builder::new()
+        .permissions(Permissions::from_mode(0o755))
+        .tempdir()
+        .expect("writable");
+    let program = directory.path().join("lineage");
+    std::fs::copy(&*LINEAGE, &program).expect("readable");
+    (directory, program)
+}
 
 /// Where Cargo puts programs of this profile: the tests themselves are in `deps/` below it.
 fn directory() -> PathBuf {

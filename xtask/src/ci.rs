@@ -24,6 +24,9 @@ pub(crate) fn run(args: &[String]) -> Result<()> {
     documentation()?;
     // The tests are run also when this fails: whoever waits for both wants to know both.
     let programs = programs::run(&[]);
+    if let Err(error) = &programs {
+        sh::say("Failed", format!("programs: {error:#}"));
+    }
     test::run(&[])?;
     programs
 }

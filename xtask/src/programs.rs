@@ -22,7 +22,7 @@ const AGAIN: [(&str, &str); 5] = [
 const PROGRAMS: [(&str, &str); 11] = [
     ("git", "git"),
     ("make", "make"),
-    ("cc", "gcc"),
+    ("gcc", "gcc"),
     ("python3", "python3"),
     ("node", "nodejs"),
     ("npm", "npm"),

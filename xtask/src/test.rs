@@ -38,6 +38,9 @@ pub(crate) fn run(args: &[String]) -> Result<()> {
     venv()?;
     // The live tests run also when a machine failed: whoever waits for both wants to know both.
     let machines = if with_vm { vm::usual() } else { Ok(()) };
+    if let Err(error) = &machines {
+        sh::say("Failed", format!("{error:#}"));
+    }
     live(for_cargo)?;
     machines
 }

@@ -36,8 +36,8 @@ const BUSYBOX_SUITE: &str = "bookworm";
 /// Where the programs are in the machine.
 const HOME: &str = "/lineage";
 
-/// How long a machine may say nothing: each test gives up on what does not come within ten minutes.
-const SILENCE: Duration = Duration::from_secs(900);
+/// How long nothing may be heard of the tests: each gives up on what does not come within ten minutes.
+const SILENCE: Duration = Duration::from_secs(1500);
 
 /// What is tested on kernels between the oldest and the newest unless somebody asks for more: that the
 /// verifier takes the probes, and that they read what these tests look at.

@@ -77,6 +77,13 @@ impl Dir {
         }
     }
 
+    /// Whether both are handles on the same directory.
+    #[must_use]
+    pub fn is(&self, other: &Self) -> bool {
+        let identity = |dir: &Self| fs::fstat(&dir.fd).map(|stat| (stat.st_dev, stat.st_ino));
+        matches!((identity(self), identity(other)), (Ok(one), Ok(two)) if one == two)
+    }
+
     /// Another handle on the same directory.
     ///
     /// # Errors

@@ -11,7 +11,6 @@ use lineage_common::{
 };
 
 use super::fold;
-use crate::evidence::kinds;
 
 /// Kinds that are left out, and the calls that make them and nothing else.
 #[derive(Debug, Clone, Default)]
@@ -79,18 +78,24 @@ impl LeftOut {
     }
 }
 
-/// Kinds that can be left out.
+/// Kinds that can be left out: all that calls make of which nothing else is seen. Others may move bytes, or
+/// be the first use of a descriptor.
 fn possible() -> BTreeSet<&'static str> {
-    SYSCALLS.iter().flat_map(made).collect()
+    let (stay, may_go): (Vec<&Syscall>, Vec<&Syscall>) = SYSCALLS
+        .iter()
+        .filter(|call| call.action.0 >= Action::SHAPED)
+        .partition(|call| call.action == Action::IOCTL);
+    let made = |calls: Vec<&Syscall>| calls.into_iter().flat_map(made).collect();
+    let (stay, may_go): (BTreeSet<_>, BTreeSet<_>) = (made(stay), made(may_go));
+    may_go.difference(&stay).copied().collect()
 }
 
-/// The kinds of records that a call makes, if it makes nothing that others depend on.
+/// The kinds of records that a call makes, if it is recorded as it is.
 fn made(call: &Syscall) -> Vec<&'static str> {
-    match call.action {
-        Action::MMAP | Action::MPROTECT => vec![kinds::FILE_MAP, kinds::PROCESS_EXECMEM],
-        Action::IOCTL => vec![kinds::FILE_IOCTL],
-        action if action.0 >= Action::SHAPED => fold::kinds_of_call(call.name),
-        _ => Vec::new(),
+    if call.action.0 >= Action::SHAPED {
+        fold::kinds_of_call(call.name)
+    } else {
+        Vec::new()
     }
 }
 
@@ -117,10 +122,6 @@ mod tests {
         assert_eq!(
             of(&["file.rmdir"]).unwrap_err(),
             shared("file.rmdir", "file.unlink", "unlinkat")
-        );
-        assert_eq!(
-            of(&["file.map"]).unwrap_err().to_string(),
-            "leave out file.map: not without process.execmem, because mmap makes both"
         );
         let both = of(&["file.rmdir", "file.unlink"]).unwrap();
         assert!(both.names().any(|name| name == "unlinkat"));

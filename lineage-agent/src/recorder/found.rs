@@ -58,46 +58,54 @@ impl Recording {
         let Body::Found(FoundBody::File(file, _)) = event.body else {
             return;
         };
-        let Some(pipe) = pipe(file.file) else {
+        let own = event.header.pid;
+        let Some(pipe) = pipe(own, file.file) else {
             return;
         };
         let (holders, all) = pipes.holders(pipe);
-        let own = event.header.pid;
-        let processes = at_other_end(&holders, own, OpenFlags::of_host(file.file.flags));
+        let flags = OpenFlags::of_host(file.file.flags);
         let recorded = |holder: &Holder| {
             let start = self.fold.start_of(holder.pid)?;
             holder.start.contains(start).then_some(start)
         };
-        let processes = processes
-            .into_iter()
-            .map(|holder| (holder.pid, recorded(holder)));
-        let processes = processes.collect();
-        self.fold.set_other_end(OtherEnd { processes, all });
+        let others = at_other_end(holders, own, flags);
+        let named = others.clone().take(OtherEnd::NAMED_MAX);
+        let processes = named.map(|holder| (holder.pid, recorded(holder))).collect();
+        let total = others.count();
+        self.fold.set_other_end(OtherEnd {
+            processes,
+            total,
+            all,
+        });
     }
 }
 
 /// Which pipe a file is, if it is one.
-fn pipe(file: &File) -> Option<Pipe> {
+fn pipe(pid: u32, file: &File) -> Option<Pipe> {
     if FileType::from_raw_mode(file.mode) != FileType::Fifo {
         return None;
     }
     Some(match file.fs_magic {
         PIPEFS => Pipe::Anonymous(file.ino),
-        _ => Pipe::Named(file.dev, file.ino),
+        _ => Pipe::Named {
+            pid,
+            fd: file.fd,
+            ino: file.ino,
+        },
     })
 }
 
 /// Those that can read what the process writes, or write what it reads; the process itself only when
 /// it is alone.
-fn at_other_end(holders: &[Holder], own: u32, flags: OpenFlags) -> Vec<&Holder> {
+fn at_other_end<'a>(
+    holders: impl Iterator<Item = &'a Holder> + Clone,
+    own: u32,
+    flags: OpenFlags,
+) -> impl Iterator<Item = &'a Holder> + Clone {
     let (reads, writes) = (flags.reads(), flags.writes());
-    let opposite = |holder: &&Holder| reads && holder.writes || writes && holder.reads;
-    let all: Vec<&Holder> = holders.iter().filter(opposite).collect();
-    let others = || all.iter().copied().filter(|holder| holder.pid != own);
-    if others().next().is_some() {
-        return others().collect();
-    }
-    all
+    let all = holders.filter(move |holder| reads && holder.writes || writes && holder.reads);
+    let alone = !all.clone().any(|holder| holder.pid != own);
+    all.filter(move |holder| alone || holder.pid != own)
 }
 
 #[cfg(test)]
@@ -119,8 +127,8 @@ mod tests {
             holder(9, false, true),
         ];
         let of = |own, flags| -> Vec<u32> {
-            let found = at_other_end(&holders, own, OpenFlags(flags));
-            found.iter().map(|holder| holder.pid).collect()
+            let found = at_other_end(holders.iter(), own, OpenFlags(flags));
+            found.map(|holder| holder.pid).collect()
         };
         let [read, write, both] = [0, 1, 2];
         assert_eq!(of(5, read), [7, 9]);
@@ -128,8 +136,9 @@ mod tests {
         assert_eq!(of(9, write), [5, 7]);
         assert_eq!(of(7, both), [5, 9]);
         let alone = [holder(7, true, true)];
-        let found = at_other_end(&alone, 7, OpenFlags(read));
-        assert_eq!(found.len(), 1, "it holds both ends, and nobody else any");
-        assert!(at_other_end(&holders[..1], 5, OpenFlags(read)).is_empty());
+        let found = at_other_end(alone.iter(), 7, OpenFlags(read));
+        assert_eq!(found.count(), 1, "it holds both ends, and nobody else any");
+        let found = at_other_end(holders[..1].iter(), 5, OpenFlags(read));
+        assert_eq!(found.count(), 0);
     }
 }

@@ -126,7 +126,7 @@ impl Missing {
             (
                 "dropped",
                 self.dropped,
-                "an event that was counted became no record",
+                "the recorder, or the kernel before any probe ran, let an event go",
             ),
         ]
         .map(|(counter, times, what)| Missed {

@@ -26,6 +26,8 @@ const DIRECTORY: &str = "lineage";
 const FILE: &str = "status.json";
 /// The same while it is being written.
 const STAGED: &str = "status.json.tmp";
+/// How often a recorder makes its directory before it does without.
+const OWN_TRIES: u32 = 10;
 /// Largest file that is read.
 const BYTES_MAX: u64 = 64 << 10;
 
@@ -124,9 +126,7 @@ impl Published {
             .ok()?
             .make(DIRECTORY, 0o755)
             .ok()?;
-        let own = all.make(&name, 0o750).ok()?;
-        // Whoever asks has it for a moment.
-        own.lock_waiting().ok()?;
+        let own = Self::own(&all, &name)?;
         let told = Status {
             pid,
             since: Timestamp::now().as_second(),
@@ -146,6 +146,19 @@ impl Published {
         };
         published.write();
         Some(published)
+    }
+
+    /// This recorder's directory, for it alone. Whoever asks has it for a moment, and may have taken one for
+    /// what a dead recorder of the same process id left.
+    fn own(all: &Dir, name: &str) -> Option<Dir> {
+        for _ in 0..OWN_TRIES {
+            let own = all.make(name, 0o750).ok()?;
+            own.lock_waiting().ok()?;
+            if all.child(name).ok()?.is_some_and(|there| there.is(&own)) {
+                return Some(own);
+            }
+        }
+        None
     }
 
     /// Tells how far it has come, and what is lost and missing.

@@ -263,14 +263,24 @@ fn record_here(actor: &Actor, asked: &Asked) -> Result<(), Skip> {
         frame.release();
         return Err(emit::lost(maps::cpu(), Kind::MAP));
     }
-    let behind = look(actor, frame.scratch, asked);
+    let mut behind = look(actor, frame.scratch, asked);
     // SAFETY: the scratch is ours until the frame is sent.
     let executable = unsafe { (*frame.scratch).memory.state } & VM_EXEC != 0;
     let refused = asked.failed() && !executable;
     let nothing_done = refused && !REFUSED.contains(&asked.result);
-    let looked = is_private_memory(asked.flags);
-    let again = behind == Behind::NOTHING && !looked && !is_first(actor, asked, refused);
-    if nothing_done || again {
+    if asked.flags & ANONYMOUS != 0 && behind != Behind::FILE {
+        // What is shared has a file, which could not be looked at: then that is said. Executable, it counts
+        // as what has none.
+        behind = if asked.protection & EXECUTABLE == 0 {
+            Behind::UNKNOWN
+        } else {
+            Behind::NOTHING
+        };
+    }
+    let asked_before = is_private_memory(asked.flags);
+    if nothing_done
+        || (behind == Behind::NOTHING && !asked_before && !is_first(actor, asked, refused))
+    {
         frame.release();
         return Err(Skip::Untraced);
     }

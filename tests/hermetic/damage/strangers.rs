@@ -7,7 +7,7 @@ use std::path::Path;
 use std::process::{Command, Output, Stdio};
 
 use lineage_agent::verify::{Code, Verdict};
-use lineage_tests::programs::LINEAGE;
+use lineage_tests::programs::{LINEAGE, lineage_for_everybody};
 use rustix::fs::{FileType, Mode, mknodat};
 
 use super::sample::{Copy, SEALED};
@@ -193,11 +193,7 @@ fn what_a_user_may_not_read_is_no_tampering() {
     let copy = SEALED.copy();
     let open = |path: &Path| fs::set_permissions(path, fs::Permissions::from_mode(0o755)).unwrap();
     open(copy.temp.path());
-    // The one that was built may lie where only its builder looks.
-    let verifier = tempfile::tempdir().unwrap();
-    open(verifier.path());
-    let program = verifier.path().join("lineage");
-    fs::copy(&*LINEAGE, &program).unwrap();
+    let (_directory, program) = lineage_for_everybody();
     let output = Command::new(program)
         .args(["verify", "--json", "--trust", &copy.trust])
         .arg(copy.temp.path())

@@ -53,10 +53,11 @@ pub(super) fn is_named(wanted: &Wanted) -> bool {
     let Some(name) = &wanted.named else {
         return true;
     };
-    let pid = wanted.pid;
-    let roots = [Some(pid), wanted.parent].into_iter().flatten();
+    let roots = [Some(wanted.pid), wanted.parent].into_iter().flatten();
     let roots = roots.map(|pid| format!("/proc/{pid}/root"));
-    roots.chain(["/".to_owned()]).any(|root| {
+    // The host's names are the process's only where it sees the same paths.
+    let host = (wanted.host_path == wanted.path).then(|| "/".to_owned());
+    roots.chain(host).any(|root| {
         let resolve = ResolveFlags::IN_ROOT | ResolveFlags::NO_MAGICLINKS;
         let found = in_root(&root, name, OFlags::PATH | OFlags::CLOEXEC, resolve);
         let stat = found.and_then(|found| fstat(&found).map_err(unreadable));

@@ -9,6 +9,7 @@ use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 use rustix::fs::{
     AtFlags, Dir, FileType, Mode, OFlags, StatxFlags, openat, readlinkat, statat, statx,
 };
+use rustix::io::Errno;
 
 use super::{DIRECTORY, StartTime, numbers, read_stat};
 
@@ -28,8 +29,16 @@ const WRITES: u32 = 0o200;
 pub enum Pipe {
     /// One without a name, by inode number.
     Anonymous(u64),
-    /// A FIFO, by device in the kernel's encoding and inode number.
-    Named(u32, u64),
+    /// A FIFO, by a descriptor that leads to it: its device has another number for those who ask about the
+    /// file than inside the kernel, where a file system has several.
+    Named {
+        /// Process id.
+        pid: u32,
+        /// The descriptor.
+        fd: i32,
+        /// Inode number.
+        ino: u64,
+    },
 }
 
 /// A process that has an end of a pipe.
@@ -58,7 +67,7 @@ pub struct Pipes {
 struct Ends {
     /// By device, 0 for pipes without a name, and inode number.
     ends: Vec<((u32, u64), Holder)>,
-    /// Whether there was more than is kept or looked at.
+    /// Whether there was more than is kept, or could be looked at.
     cut: bool,
 }
 
@@ -71,19 +80,24 @@ impl Pipes {
         }
     }
 
-    /// The processes that hold ends of a pipe, by process id, and whether these are all that were seen.
-    pub fn holders(&mut self, pipe: Pipe) -> (Vec<Holder>, bool) {
-        let (ends, key) = match pipe {
-            Pipe::Anonymous(ino) => (&mut self.anonymous, (0, ino)),
-            Pipe::Named(dev, ino) => (&mut self.named, (dev, ino)),
-        };
+    /// The processes that hold ends of a pipe, by process id, each once, and whether all were looked at.
+    pub fn holders(&mut self, pipe: Pipe) -> (impl Iterator<Item = &Holder> + Clone, bool) {
         let root = self.root.as_ref();
-        let ends = ends.get_or_insert_with(|| {
-            root.map_or_else(Ends::default, |root| {
-                Ends::walk(root, matches!(pipe, Pipe::Named(..)))
-            })
+        let (ends, key) = match pipe {
+            Pipe::Anonymous(ino) => (&mut self.anonymous, Some((0, ino))),
+            Pipe::Named { pid, fd, ino } => {
+                let key = root.and_then(|root| led_to(root, pid, fd));
+                (&mut self.named, key.filter(|(_, found)| *found == ino))
+            }
+        };
+        let ends = ends.get_or_insert_with(|| match root {
+            Some(root) => Ends::walk(root, matches!(pipe, Pipe::Named { .. })),
+            None => Ends {
+                cut: true,
+                ..Ends::default()
+            },
         });
-        (ends.of(key), !ends.cut)
+        (ends.of(key), key.is_some() && !ends.cut)
     }
 }
 
@@ -92,44 +106,60 @@ impl Ends {
     fn walk(root: &OwnedFd, named: bool) -> Self {
         let mut found = Self::default();
         let mut left = DESCRIPTORS_MAX;
-        for pid in numbers(root).unwrap_or_default() {
-            // One that has ended, or that may not be looked at.
-            let Ok(process) = openat(root, pid.to_string(), PROCESS, Mode::empty()) else {
-                continue;
-            };
-            found.process(pid, &process, named, &mut left);
-            if found.cut {
+        let pids = numbers(root).unwrap_or_default();
+        found.cut = pids.is_empty();
+        for pid in pids {
+            let looked = openat(root, pid.to_string(), PROCESS, Mode::empty())
+                .and_then(|process| found.process(pid, &process, named, &mut left));
+            // One that has ended has none.
+            found.cut |= looked.is_err_and(|why| !matches!(why, Errno::NOENT | Errno::SRCH));
+            if left == 0 || found.ends.len() >= ENDS_MAX {
+                found.cut = true;
                 break;
             }
         }
         found.ends.sort_unstable();
+        found.ends.dedup_by(|next, first| {
+            let same = (next.0, next.1.pid) == (first.0, first.1.pid);
+            if same {
+                first.1.reads |= next.1.reads;
+                first.1.writes |= next.1.writes;
+            }
+            same
+        });
         found
     }
 
     /// Looks at the descriptors of one process. The descriptor of its directory is of no other process,
     /// so all of it is of this one.
-    fn process(&mut self, pid: u32, process: &OwnedFd, named: bool, left: &mut usize) {
-        let Ok(directory) = openat(process, "fd", DIRECTORY, Mode::empty()) else {
-            return;
-        };
-        let Ok(entries) = Dir::read_from(&directory) else {
-            return;
-        };
+    fn process(
+        &mut self,
+        pid: u32,
+        process: &OwnedFd,
+        named: bool,
+        left: &mut usize,
+    ) -> Result<(), Errno> {
+        let directory = openat(process, "fd", DIRECTORY, Mode::empty())?;
         let mut start = None;
         let mut text = Vec::new();
-        for entry in entries.flatten() {
+        for entry in Dir::read_from(&directory)? {
+            let entry = entry?;
             let name = entry.file_name();
             if name.to_bytes().starts_with(b".") {
                 continue;
             }
             if *left == 0 || self.ends.len() >= ENDS_MAX {
-                self.cut = true;
-                return;
+                break;
             }
             *left -= 1;
-            let Ok(link) = readlinkat(&directory, name, text) else {
-                text = Vec::new();
-                continue;
+            let link = match readlinkat(&directory, name, text) {
+                Ok(link) => link,
+                // It was closed meanwhile.
+                Err(Errno::NOENT) => {
+                    text = Vec::new();
+                    continue;
+                }
+                Err(why) => return Err(why),
             };
             let key = match anonymous(link.to_bytes()) {
                 Some(ino) if !named => Some((0, ino)),
@@ -147,7 +177,7 @@ impl Ends {
                 start = read_stat(process, "stat").ok().map(|stat| stat.start);
             }
             let Some(start) = start else {
-                return;
+                return Err(Errno::SRCH);
             };
             let holder = Holder {
                 pid,
@@ -157,22 +187,16 @@ impl Ends {
             };
             self.ends.push((key, holder));
         }
+        Ok(())
     }
 
-    /// The holders of one pipe, each once.
-    fn of(&self, key: (u32, u64)) -> Vec<Holder> {
-        let from = self.ends.partition_point(|(of, _)| *of < key);
-        let mut holders: Vec<Holder> = Vec::new();
-        for (_, end) in self.ends[from..].iter().take_while(|(of, _)| *of == key) {
-            match holders.last_mut() {
-                Some(last) if last.pid == end.pid => {
-                    last.reads |= end.reads;
-                    last.writes |= end.writes;
-                }
-                _ => holders.push(*end),
-            }
-        }
-        holders
+    /// The holders of one pipe; none of what is not known.
+    fn of(&self, key: Option<(u32, u64)>) -> impl Iterator<Item = &Holder> + Clone {
+        let from = self.ends.partition_point(|(of, _)| Some(*of) < key);
+        let of_pipe = self.ends[from..]
+            .iter()
+            .take_while(move |(of, _)| Some(*of) == key);
+        of_pipe.map(|(_, holder)| holder)
     }
 }
 
@@ -183,6 +207,13 @@ const PROCESS: OFlags = OFlags::PATH.union(OFlags::DIRECTORY).union(OFlags::CLOE
 fn anonymous(link: &[u8]) -> Option<u64> {
     let number = link.strip_prefix(b"pipe:[")?.strip_suffix(b"]")?;
     std::str::from_utf8(number).ok()?.parse().ok()
+}
+
+/// Device and inode number of the FIFO that a descriptor of a process leads to, if it does.
+fn led_to(root: &OwnedFd, pid: u32, fd: i32) -> Option<(u32, u64)> {
+    let directory = openat(root, format!("{pid}/fd"), DIRECTORY, Mode::empty()).ok()?;
+    let name = std::ffi::CString::new(fd.to_string()).ok()?;
+    fifo(directory.as_fd(), &name)
 }
 
 /// Device and inode number of what a descriptor leads to, if that is a FIFO. Asks no server for it: one
@@ -218,11 +249,10 @@ mod tests {
     /// What is told of this process, and of a child. Another that a test starts at this moment may
     /// have all there is until it executes its program.
     fn told(pipes: &mut Pipes, pipe: Pipe, child: u32) -> Vec<(u32, bool, bool)> {
-        let (holders, all) = pipes.holders(pipe);
-        assert!(all);
+        let (holders, _) = pipes.holders(pipe);
         [std::process::id(), child]
             .iter()
-            .filter_map(|pid| holders.iter().find(|holder| holder.pid == *pid))
+            .filter_map(|pid| holders.clone().find(|holder| holder.pid == *pid))
             .map(|holder| (holder.pid, holder.reads, holder.writes))
             .collect()
     }
@@ -240,10 +270,10 @@ mod tests {
         let found = told(&mut pipes, anonymous, child.id());
         assert_eq!(found, [me(false, true), (child.id(), true, false)]);
         assert_eq!(told(&mut pipes, Pipe::Anonymous(u64::MAX), 0), []);
-        let (holders, _) = pipes.holders(anonymous);
-        let child_found = holders.iter().find(|holder| holder.pid == child.id());
         let stat = format!("{}/stat", child.id());
         let stat = read_stat(pipes.root.as_ref().unwrap(), &stat).unwrap();
+        let (mut holders, _) = pipes.holders(anonymous);
+        let child_found = holders.find(|holder| holder.pid == child.id());
         assert_eq!(child_found.map(|holder| holder.start), Some(stat.start));
         child.kill().unwrap();
         child.wait().unwrap();
@@ -256,11 +286,17 @@ mod tests {
         let path = directory.path().join("fifo");
         mknodat(CWD, &path, FileType::Fifo, Mode::from_raw_mode(0o600), 0).unwrap();
         let end = open(&path, OFlags::RDWR | OFlags::CLOEXEC, Mode::empty()).unwrap();
-        let file = std::fs::metadata(&path).unwrap();
-        let dev = rustix::fs::major(file.dev()) << 20 | rustix::fs::minor(file.dev());
-        let named = Pipe::Named(dev, file.ino());
+        let ino = std::fs::metadata(&path).unwrap().ino();
+        let (pid, fd) = (std::process::id(), end.as_raw_fd());
+        let named = Pipe::Named { pid, fd, ino };
         assert_eq!(told(&mut pipes(), named, 0), [me(true, true)]);
-        assert_eq!(told(&mut pipes(), Pipe::Anonymous(file.ino()), 0), []);
+        assert_eq!(told(&mut pipes(), Pipe::Anonymous(ino), 0), []);
+        let another = Pipe::Named {
+            pid,
+            fd,
+            ino: ino + 1,
+        };
+        assert_eq!(told(&mut pipes(), another, 0), []);
         drop(end);
         assert_eq!(told(&mut pipes(), named, 0), []);
     }

@@ -160,9 +160,12 @@ pub fn kind(name: &str, arguments: &[u64; 8]) -> &'static str {
     }
 }
 
-/// All kinds of records that a call can make whose frame is the generic one, an `ioctl` apart.
+/// All kinds of records that a call can make whose frame is the generic one.
 #[must_use]
 pub fn kinds(name: &str) -> Vec<&'static str> {
+    if name == "ioctl" {
+        return vec![kinds::FILE_IOCTL, kinds::FILE_XATTR, kinds::KERNEL_CONTROL];
+    }
     let kind = |arguments| kind(name, arguments);
     let mut kinds = vec![kind(&[0; 8]), kind(&[REMOVE_DIRECTORY; 8])];
     kinds.dedup();

@@ -57,30 +57,31 @@ pub(super) struct Looking {
     other_end: Option<OtherEnd>,
 }
 
-/// Most processes named that hold the other end of a pipe.
-const HOLDERS_MAX: usize = 16;
-
 /// The processes at the other end of a pipe, as procfs showed them.
 #[derive(Debug, Default)]
 pub struct OtherEnd {
-    /// Process ids, ascending, each with its `start_boottime` when it is one of those recorded.
+    /// Process ids of the first [`Self::NAMED_MAX`], ascending, each with its `start_boottime` when it is one
+    /// of those recorded.
     pub processes: Vec<(u32, Option<u64>)>,
-    /// Whether they are all that could be seen.
+    /// How many there are.
+    pub total: usize,
+    /// Whether all descriptors of the host were looked at.
     pub all: bool,
 }
 
 impl OtherEnd {
+    /// Most processes named.
+    pub const NAMED_MAX: usize = 16;
+
     /// What the first one's id does not say, as JSON.
     fn detail(&self) -> Option<String> {
         let mut detail = serde_json::Map::new();
-        let total = self.processes.len();
-        if total > 1 {
-            let named = self.processes.iter().take(HOLDERS_MAX);
-            let pids: Vec<u32> = named.map(|(pid, _)| *pid).collect();
+        if self.total > 1 {
+            let pids: Vec<u32> = self.processes.iter().map(|(pid, _)| *pid).collect();
             detail.insert("holders".to_owned(), pids.into());
         }
-        if total > HOLDERS_MAX {
-            detail.insert("holders_total".to_owned(), total.into());
+        if self.total > self.processes.len() {
+            detail.insert("holders_total".to_owned(), self.total.into());
         }
         if !self.all {
             detail.insert("holders_cut".to_owned(), true.into());

@@ -22,6 +22,8 @@ use crate::{
 /// what is `VM_MAYSHARE` for it (`include/linux/mm.h`).
 const PROTECTION: u32 = 0x7;
 const SHARED: u32 = 0x1;
+/// `MAP_SHARED|MAP_ANONYMOUS`: there is a file of the kernel's own behind it.
+const SHARED_MEMORY: u32 = 0x21;
 const MAY_SHARE: u64 = 0x80;
 
 impl Fold {
@@ -38,8 +40,15 @@ impl Fold {
         let shown = protection(state(map));
         self.scratch.set_file_flags(header.flags, file.fs_magic);
         if map.behind != Behind::FILE {
+            let shared_memory = map.flags & SHARED_MEMORY == SHARED_MEMORY;
+            let kind = if shared_memory && (u64::from(map.protection) | map.state) & EXECUTABLE == 0
+            {
+                kinds::FILE_MAP
+            } else {
+                kinds::PROCESS_EXECMEM
+            };
             return self
-                .emit(header, kinds::PROCESS_EXECMEM, sink, |text, record| {
+                .emit(header, kind, sink, |text, record| {
                     record.call = call;
                     record.protection = Some(shown);
                     record.detail = Some(&detail);

@@ -80,6 +80,13 @@ impl Known {
         }
     }
 
+    /// Whether this lineage was told of this version, or will be.
+    pub(super) fn is_told(&self, identity: &Identity, lineage: u32) -> bool {
+        self.entries.get(identity).is_some_and(|entry| {
+            entry.lineages.contains(&lineage) && !matches!(entry.state, State::Missed(_))
+        })
+    }
+
     /// It is going to be read.
     pub(super) fn waits(&mut self, identity: Identity, lineage: u32, ticket: u64) {
         self.note(identity, lineage, State::Waits(ticket));

@@ -206,6 +206,9 @@ impl Digests {
             return;
         }
         let (identity, asker) = asked_by(file);
+        if self.known.is_told(&identity, file.lineage) {
+            return;
+        }
         let recent = self.is_recent(file);
         self.want(file, held, (identity, recent), asker, Some(name.into()));
     }
