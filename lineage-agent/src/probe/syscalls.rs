@@ -63,8 +63,8 @@ mod tests {
             (call, Machine::X86_64.number(call).unwrap())
         };
         let ((chmod, at), (quotactl, other)) = (number_of("chmod"), number_of("quotactl_fd"));
-        let [all, less] = [&[][..], &[chmod, quotactl]]
-            .map(|left_out| table(Machine::X86_64, left_out));
+        let [all, less] =
+            [&[][..], &[chmod, quotactl]].map(|left_out| table(Machine::X86_64, left_out));
         let different = (0..SYSCALLS_MAX).filter(|number| all[*number] != less[*number]);
         assert_eq!(different.collect::<Vec<_>>(), [at, other]);
         // The 32-bit call of this number is `mmap`; of the other one there is the same call.
