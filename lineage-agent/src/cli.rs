@@ -205,8 +205,8 @@ pub struct Record {
     )]
     pub environment: Environment,
 
-    /// Do not record this kind, such as `file.chmod,process.signal`: the calls that make it cost nothing then,
-    /// and the evidence names them (may be repeated). What other records depend on cannot be left out.
+    /// Do not record this kind, such as `file.chmod,process.signal`: the calls that make it then
+    /// cost what calls cost that are never recorded, and the evidence names them (may be repeated). What other records depend on cannot be left out.
     #[arg(long, value_name = "KIND", value_delimiter = ',')]
     pub leave_out: Vec<String>,
 

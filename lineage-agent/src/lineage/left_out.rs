@@ -1,7 +1,7 @@
 //! Kinds of records that are not wanted.
 //!
-//! The calls that make them are then not looked at, like all calls that are not recorded: they cost nothing
-//! more. That is possible where no other record depends on what is seen of the call.
+//! The calls that make them are then not looked at, like all calls that are not recorded, and cost no
+//! more than those. That is possible where no other record depends on what is seen of the call.
 
 use std::collections::BTreeSet;
 
