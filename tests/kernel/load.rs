@@ -5,6 +5,7 @@ use std::io::Write as _;
 
 use lineage_agent::probe::catalog::Entry;
 use lineage_agent::probe::{Options, ProbeError, Probes};
+use lineage_tests::entries;
 
 fn load(entry: Option<Entry>) -> Result<Entry, ProbeError> {
     let options = Options {
@@ -23,8 +24,8 @@ fn the_kernel_takes_every_probe() {
 
 /// What loads is also checked with a child that is created, opens, binds and ends.
 #[test]
-fn both_ways_into_the_probes_work() {
-    for entry in [Entry::Typed, Entry::Guarded] {
+fn every_way_into_the_probes_works() {
+    for &entry in entries::complete() {
         match load(Some(entry)) {
             Ok(used) => assert_eq!(used, entry),
             // Linux 6.10 is the first with all of the events, and a kernel that needs them is newer.

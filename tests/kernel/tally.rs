@@ -6,7 +6,9 @@ use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
+use lineage_agent::probe::catalog::Entry;
 use lineage_common::limits::TALLIES_PER_PROCESS_MAX;
+use lineage_tests::entries;
 use lineage_tests::evidence::Verdict;
 use lineage_tests::programs::{ACTOR, LINEAGE};
 use lineage_tests::recorder::Recorder;
@@ -222,16 +224,16 @@ const DISABLED: &str = "2";
 fn requests_of_rings_are_counted_by_opcode() {
     let disabled = fs::read_to_string("/proc/sys/kernel/io_uring_disabled");
     let disabled = disabled.is_ok_and(|value| value.trim() == DISABLED);
-    for entry in ["typed", "guarded"] {
+    for &entry in entries::complete() {
         // Linux 6.10 is the first with all of the events, where they can be read.
         let events = Path::new("/sys/kernel/tracing/events/sched/sched_prepare_exec");
-        if entry == "guarded" && !events.exists() {
+        if entry == Entry::Guarded && !events.exists() {
             continue;
         }
         let recorder = Recorder::new();
         let mut command = recorder.command();
         command
-            .env("LINEAGE_ENTRY", entry)
+            .env("LINEAGE_ENTRY", entry.name())
             .arg("--")
             .arg(&*ACTOR)
             .stdin(Stdio::null());
@@ -264,6 +266,6 @@ fn requests_of_rings_are_counted_by_opcode() {
         let read = |count| of(READ, "IORING_OP_READ", count);
         let expected = [nothing(1), read(1), nothing(5), read(3)];
         let expected = if disabled { &[][..] } else { &expected[..] };
-        assert_eq!(told, expected, "{entry}");
+        assert_eq!(told, expected, "{}", entry.name());
     }
 }
