@@ -339,7 +339,9 @@ fn a_huge_file_delays_neither_the_end_nor_the_others() {
     assert_eq!(reason(&run, &beyond).1, "too-large");
     right(&run, &small);
     let said = run.stderr();
-    assert!(said.contains("for their digests, at most 3 s"), "{said}");
+    // How many are left then is a matter of time.
+    let expected = ", at most 3 s: Ctrl-C ends that";
+    assert!(said.contains(expected), "{said}");
 }
 
 #[test]
