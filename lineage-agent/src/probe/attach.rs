@@ -24,6 +24,7 @@ use super::{
     ring::{Mapping, Ring},
     syscalls,
     tracking::Tracking,
+    trim::trim,
     uninterrupted::uninterrupted,
     warnings::Warnings,
 };
@@ -114,16 +115,6 @@ fn load(
         .map_max_entries("SCRATCH", cpus)
         .verifier_log_level(VerifierLogLevel::DEBUG);
     uninterrupted(entry, || loader.load(OBJECT)).map_err(|error| ProbeError::Load(error.into()))
-}
-
-/// Gives back what loading took: the kernel's type information is megabytes in many small pieces,
-/// which the allocator would keep for as long as the recorder runs.
-pub(super) fn trim() {
-    #[cfg(target_env = "gnu")]
-    // SAFETY: releases free pages of the allocator; no argument, no memory in use is touched.
-    unsafe {
-        libc::malloc_trim(0)
-    };
 }
 
 impl Attached {

@@ -34,6 +34,7 @@ mod reader;
 mod ring;
 pub mod syscalls;
 mod tracking;
+mod trim;
 mod uninterrupted;
 mod warnings;
 
@@ -195,7 +196,7 @@ impl Probes {
     /// [`ProbeError::Program`] when the kernel refuses the programs that look.
     pub fn found(&mut self) -> Result<Found, ProbeError> {
         let found = programs::found(&mut self.attached.ebpf)?;
-        attach::trim();
+        trim::trim();
         Ok(Found::new(found))
     }
 
