@@ -1,5 +1,8 @@
 //! The command line: what can be asked for, and the help that teaches it.
 
+pub mod grant;
+pub mod policy;
+
 #[cfg(feature = "record")]
 use std::ffi::OsString;
 use std::{fmt::Display, num::NonZeroUsize, path::PathBuf, str::FromStr};
@@ -137,6 +140,19 @@ pub enum Command {
     /// Make and show the keys that sign evidence on this host.
     #[command(subcommand)]
     Key(Key),
+    /// Make, narrow, inspect and take back grants.
+    ///
+    /// A grant is signed by somebody who answers for it. It says what a lineage is for, which policies
+    /// govern it, which processes it is for, and until when; it can be given on to sub-agents, but only narrower.
+    /// docs/grants.md describes the format: in-toto statements in DSSE envelopes.
+    #[command(subcommand)]
+    Grant(grant::Grant),
+    /// Check policies, and ask what they allow.
+    ///
+    /// Policies are written in Cedar, the language of cedarpolicy.com; `lineage policy schema` prints what they can
+    /// speak of, and docs/policies.md tells what of the language the kernel can enforce.
+    #[command(subcommand)]
+    Policy(policy::Policy),
     /// Tell what can be recorded on this host, and what cannot.
     #[cfg(feature = "record")]
     Doctor(Doctor),

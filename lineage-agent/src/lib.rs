@@ -5,6 +5,7 @@
 //! [`verify`] and [`review`] read them back, on any machine, trusting none of it.
 //! `ARCHITECTURE.md` is the map.
 
+pub mod authority;
 pub mod batch;
 pub mod cli;
 pub mod clock;

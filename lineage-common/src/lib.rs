@@ -12,5 +12,6 @@ pub mod compat;
 pub mod frame;
 pub mod layout;
 pub mod limits;
+pub mod policy;
 pub mod tally;
 pub mod task;

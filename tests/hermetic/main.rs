@@ -3,5 +3,7 @@
 mod cli;
 mod coverage;
 mod golden;
+mod grant;
+mod policy;
 mod schema;
 mod stack;

@@ -33,6 +33,25 @@ pub fn lineage_for_everybody() -> (tempfile::TempDir, PathBuf) {
     (directory, program)
 }
 
+/// The Python of the virtual environment that `cargo xtask test` prepares.
+///
+/// # Panics
+///
+/// When it is not there, or without what `tests/independent/requirements.txt` names.
+#[must_use]
+pub fn python() -> PathBuf {
+    const LIBRARIES: &str =
+        "import pyarrow, blake3, nacl, duckdb, polars, securesystemslib, in_toto_attestation";
+    let python = Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/venv/bin/python");
+    let ready = Command::new(&python).args(["-c", LIBRARIES]).output();
+    assert!(
+        ready.is_ok_and(|output| output.status.success()),
+        "{} or a library of it is missing; `cargo xtask test` prepares them",
+        python.display()
+    );
+    python
+}
+
 /// Where Cargo puts programs of this profile: the tests themselves are in `deps/` below it.
 fn directory() -> PathBuf {
     let tests = std::env::current_exe().expect("procfs is mounted");

@@ -83,9 +83,7 @@ fn kernel_release() -> String {
 
 /// Where the tests find what they run.
 pub(crate) fn environment(command: &mut Command) {
-    command
-        .env("LINEAGE_BIN", paths::lineage())
-        .env("LINEAGE_PYTHON", paths::target("venv/bin/python"));
+    command.env("LINEAGE_BIN", paths::lineage());
 }
 
 /// A Python environment under `target/` with the independent verifier's libraries.
@@ -99,7 +97,7 @@ pub(crate) fn venv() -> Result<()> {
     }
     sh::say(
         "Installing",
-        "Python libraries of the independent verifier in target/venv",
+        "Python libraries of the independent verifier and of other tools in target/venv",
     );
     create_venv()?;
     let pip = sh::command(

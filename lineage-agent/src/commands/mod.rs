@@ -2,8 +2,10 @@
 
 #[cfg(feature = "record")]
 mod doctor;
+mod grant;
 mod key;
 mod ls;
+mod policy;
 #[cfg(feature = "record")]
 mod recognisers;
 #[cfg(feature = "record")]
@@ -41,6 +43,8 @@ fn run(command: Command) -> ExitCode {
         Command::Tree(options) => tree::run(&options),
         Command::Seal(options) => seal::run(&options),
         Command::Key(options) => key::run(&options),
+        Command::Grant(options) => grant::run(&options),
+        Command::Policy(options) => policy::run(&options),
         Command::Verify(options) => verify::run(&options),
     };
     result.unwrap_or_else(|error| {

@@ -101,6 +101,22 @@ pub(super) fn print(text: &str) -> anyhow::Result<ExitCode> {
     ending(out.write_all(text.as_bytes()).and_then(|()| out.flush()))
 }
 
+/// A JSON document on one line in ASCII: what it quotes cannot steer a terminal.
+pub(super) fn json(document: &serde_json::Value) -> String {
+    let mut out = String::new();
+    for character in document.to_string().chars() {
+        if character.is_ascii() && character != '\x7f' {
+            out.push(character);
+        } else {
+            let mut units = [0; 2];
+            for unit in character.encode_utf16(&mut units) {
+                out += &format!("\\u{unit:04x}");
+            }
+        }
+    }
+    out + "\n"
+}
+
 /// What a writer's outcome means while records are visited: go on, or stop with the error.
 pub(super) fn or_stop(written: io::Result<()>) -> ControlFlow<io::Error> {
     match written {
@@ -135,6 +151,21 @@ mod tests {
         assert_eq!(
             wrapped("a incomprehensible b", 2, 10),
             "a\n  incomprehensible\n  b"
+        );
+    }
+
+    #[test]
+    fn json_is_ascii_and_means_the_same() {
+        let document = serde_json::json!({ "a": "\u{9b}\u{7f}\u{202e}\u{1f600}é\n" });
+        let text = json(&document);
+        assert!(
+            text.bytes()
+                .all(|byte| byte == b'\n' || (b' '..0x7f).contains(&byte)),
+            "{text}"
+        );
+        assert_eq!(
+            serde_json::from_str::<serde_json::Value>(&text).unwrap(),
+            document
         );
     }
 

@@ -1,6 +1,8 @@
-//! Plain BLAKE3 digests of documents and programs.
+//! Plain digests of documents and programs: BLAKE3, which everything here goes by.
 
 use std::io;
+
+use sha2::{Digest as _, Sha256};
 
 use super::tree::Hash;
 
@@ -8,6 +10,12 @@ use super::tree::Hash;
 #[must_use]
 pub fn of(bytes: &[u8]) -> Hash {
     *blake3::hash(bytes).as_bytes()
+}
+
+/// The SHA-256 digest of bytes in memory, for documents that other tools read too.
+#[must_use]
+pub fn sha256(bytes: &[u8]) -> Hash {
+    Sha256::digest(bytes).into()
 }
 
 /// Digest of everything a reader gives.

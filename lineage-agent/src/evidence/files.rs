@@ -175,20 +175,7 @@ impl Dir {
             Err(Errno::NOENT) => return Ok(None),
             Err(errno) => return Err(Error::io("open", path)(errno.into())),
         };
-        let stat = fs::fstat(&fd).map_err(|errno| Error::io("stat", &path)(errno.into()))?;
-        if FileType::from_raw_mode(stat.st_mode) != FileType::RegularFile {
-            let reason = io::Error::new(io::ErrorKind::InvalidInput, "not a regular file");
-            return Err(Error::io("open", path)(reason));
-        }
-        let bytes = stat.st_size.cast_unsigned();
-        if bytes > bytes_max {
-            return Err(Error::TooLarge {
-                path,
-                bytes,
-                bytes_max,
-            });
-        }
-        Ok(Some(File::from(fd)))
+        regular(fd, path, bytes_max).map(Some)
     }
 
     /// Reads a file whole, unless it is not there.
@@ -200,18 +187,7 @@ impl Dir {
         let Some(file) = self.open_file(name, bytes_max)? else {
             return Ok(None);
         };
-        let mut bytes = Vec::new();
-        // The file may grow while it is read.
-        let read = file.take(bytes_max + 1).read_to_end(&mut bytes);
-        read.map_err(Error::io("read", self.path.join(name)))?;
-        if bytes.len() as u64 > bytes_max {
-            return Err(Error::TooLarge {
-                path: self.path.join(name),
-                bytes: bytes.len() as u64,
-                bytes_max,
-            });
-        }
-        Ok(Some(bytes))
+        whole(file, &self.path.join(name), bytes_max).map(Some)
     }
 
     /// Whether there is a symbolic link of this name.
@@ -244,4 +220,51 @@ impl Dir {
             fs::fstat(&self.fd).map_err(|errno| Error::io("stat", &self.path)(errno.into()))?;
         Ok((stat.st_uid, stat.st_mode & 0o7777))
     }
+}
+
+/// Reads a file whole that a user named: links are followed, and it must be a regular file.
+///
+/// # Errors
+///
+/// [`Error::Io`], [`Error::TooLarge`]
+pub fn read_named(path: &Path, bytes_max: u64) -> Result<Vec<u8>> {
+    // As in `Dir::open_file`.
+    let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK;
+    let fd = fs::open(path, flags, Mode::empty())
+        .map_err(|errno| Error::io("open", path)(errno.into()))?;
+    let file = regular(fd, path.to_owned(), bytes_max)?;
+    whole(file, path, bytes_max)
+}
+
+/// What was opened, if it is a regular file and not too large.
+fn regular(fd: OwnedFd, path: PathBuf, bytes_max: u64) -> Result<File> {
+    let stat = fs::fstat(&fd).map_err(|errno| Error::io("stat", &path)(errno.into()))?;
+    if FileType::from_raw_mode(stat.st_mode) != FileType::RegularFile {
+        let reason = io::Error::new(io::ErrorKind::InvalidInput, "not a regular file");
+        return Err(Error::io("open", path)(reason));
+    }
+    let bytes = stat.st_size.cast_unsigned();
+    if bytes > bytes_max {
+        return Err(Error::TooLarge {
+            path,
+            bytes,
+            bytes_max,
+        });
+    }
+    Ok(File::from(fd))
+}
+
+/// Everything in it; it may grow while it is read.
+pub(super) fn whole(file: File, path: &Path, bytes_max: u64) -> Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    let read = file.take(bytes_max + 1).read_to_end(&mut bytes);
+    read.map_err(Error::io("read", path))?;
+    if bytes.len() as u64 > bytes_max {
+        return Err(Error::TooLarge {
+            path: path.to_owned(),
+            bytes: bytes.len() as u64,
+            bytes_max,
+        });
+    }
+    Ok(bytes)
 }

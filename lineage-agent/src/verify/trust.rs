@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use crate::evidence::files::Dir;
+use crate::evidence::files;
 use crate::evidence::note::{Algorithm, VerifierKey};
 use crate::evidence::origin::HostId;
 use crate::evidence::text::parse_hex;
@@ -129,25 +129,11 @@ impl Trust {
             path: path.to_owned(),
             reason,
         };
-        let full = Path::new(path);
-        let (Some(name), true) = (
-            full.file_name().and_then(|name| name.to_str()),
-            full.exists(),
-        ) else {
+        if !Path::new(path).exists() {
             return Err(TrustError::Unknown(path.to_owned()));
-        };
-        // A user may well name a link here, unlike in the evidence.
-        let full = full
-            .canonicalize()
+        }
+        let bytes = files::read_named(Path::new(path), FILE_BYTES_MAX)
             .map_err(|error| failed(error.to_string()))?;
-        let name = full
-            .file_name()
-            .and_then(|name| name.to_str())
-            .unwrap_or(name);
-        let bytes = Dir::open(full.parent().unwrap_or(Path::new("/")))
-            .and_then(|dir| dir.read(name, FILE_BYTES_MAX))
-            .map_err(|error| failed(error.to_string()))?
-            .unwrap_or_default();
         let text = String::from_utf8(bytes).map_err(|_| failed("it is not text".to_owned()))?;
         let mut pins = 0;
         for line in text.lines().map(str::trim) {

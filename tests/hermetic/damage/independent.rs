@@ -1,10 +1,11 @@
 //! The independent verifier, run in one Python process for all tests.
 
 use std::io::{BufRead as _, BufReader, Write as _};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::sync::{LazyLock, Mutex};
 
+use lineage_tests::programs::python;
 use serde_json::{Value, json};
 
 /// Answers one line of JSON per line of JSON.
@@ -45,21 +46,6 @@ static SERVER_PROCESS: LazyLock<Mutex<Server>> = LazyLock::new(|| {
         _child: child,
     })
 });
-
-/// The Python of the virtual environment that `cargo xtask test` prepares.
-pub(crate) fn python() -> PathBuf {
-    let python = Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/venv/bin/python");
-    let ready = Command::new(&python)
-        .args(["-c", "import pyarrow, blake3, nacl, duckdb, polars"])
-        .output()
-        .is_ok_and(|output| output.status.success());
-    assert!(
-        ready,
-        "{} with pyarrow, blake3, pynacl, duckdb and polars is missing; `cargo xtask test` prepares it",
-        python.display()
-    );
-    python
-}
 
 /// Asks it.
 pub(crate) fn verify(evidence: &Path, trust: &str) -> Answer {

@@ -7,14 +7,14 @@ use std::time::{Duration, Instant};
 use lineage_agent::verify::{Code, Options, Report, Trust, Verdict};
 
 use super::sample::{Copy, SEALED};
-use super::{assert_says, independent, verify, verify_alone};
+use super::{assert_says, verify, verify_alone};
 
 /// Writes the first segment anew, with what the case falsifies.
 fn falsified(case: &str, many: u32) -> Copy {
     let copy = SEALED.copy();
     let (path, aside) = (copy.segment(0), copy.temp.path().join("aside"));
     let program = concat!(env!("CARGO_MANIFEST_DIR"), "/hermetic/damage/footers.py");
-    let output = Command::new(independent::python())
+    let output = Command::new(lineage_tests::programs::python())
         .arg(program)
         .arg(case)
         .args([&path, &aside])

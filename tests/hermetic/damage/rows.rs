@@ -11,8 +11,8 @@ use lineage_agent::verify::{Code, Report, Verdict};
 use parquet::arrow::ArrowWriter;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 
+use super::assert_found;
 use super::sample::{RECORDS, SEALED};
-use super::{assert_found, independent};
 
 /// Columns by name.
 type Columns = Vec<(String, ArrayRef)>;
@@ -185,7 +185,7 @@ fn columns_of_another_type_are_not_read() {
 fn python(program: &str, arguments: &[&str]) {
     let copy = SEALED.copy();
     let (path, aside) = (copy.segment(0), copy.temp.path().join("aside"));
-    let output = Command::new(independent::python())
+    let output = Command::new(lineage_tests::programs::python())
         .args(["-c", program])
         .args([&path, &aside])
         .args(arguments)

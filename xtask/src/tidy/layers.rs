@@ -37,10 +37,20 @@ const RESERVED: &[Reserved] = &[
         why: "only evidence/ hashes, signs and knows the file format; use what it offers",
     },
     Reserved {
+        words: &["cedar_policy", "miette"],
+        within: AGENT,
+        allowed: &["lineage-agent/src/authority/policy/"],
+        why: "only authority/policy/ knows Cedar; use what it offers",
+    },
+    Reserved {
         words: &["clap"],
         within: AGENT,
-        allowed: &["lineage-agent/src/cli.rs", "lineage-agent/src/main.rs"],
-        why: "only cli.rs knows how the command line is parsed; pass values",
+        allowed: &[
+            "lineage-agent/src/cli.rs",
+            "lineage-agent/src/cli/",
+            "lineage-agent/src/main.rs",
+        ],
+        why: "only cli knows how the command line is parsed; pass values",
     },
     Reserved {
         words: &[
@@ -68,6 +78,7 @@ const RESERVED: &[Reserved] = &[
 /// Which parts of the agent each part may use. Parts that are not listed may use everything.
 const PARTS: &[(&str, &[&str])] = &[
     ("cli", &[]),
+    ("authority", &["authority", "evidence"]),
     ("event", &[]),
     ("batch", &[]),
     ("glob", &[]),

@@ -82,7 +82,7 @@ impl Keys {
         };
         let leaves = leaves(&enrolment, &host_key, &epoch_keys);
         enrolment.root = root::<Log>(leaves.iter().copied());
-        let pem = store::encode_host_key(&secrets.host)?;
+        let pem = store::encode_key(&secrets.host, &path.join(store::HOST_KEY))?;
         let host = Signer::new(host_id.key_name(), host);
         let note = note::sign(&enrolment.text(), &[&host]);
 

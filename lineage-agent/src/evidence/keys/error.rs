@@ -45,6 +45,14 @@ pub enum KeyError {
         /// Why.
         reason: &'static str,
     },
+    /// Not an Ed25519 secret key in PKCS#8 PEM.
+    #[error("{} is no Ed25519 secret key in PKCS#8 PEM: {reason}", path.display())]
+    Pem {
+        /// The file.
+        path: PathBuf,
+        /// What whoever read it says.
+        reason: String,
+    },
     /// The enrolment promised this many epochs and they are over.
     #[error(
         "the {0} epochs enrolled are over: enrol again with `lineage key new` in another directory and pin the new root"

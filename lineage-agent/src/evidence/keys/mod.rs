@@ -5,11 +5,13 @@
 
 mod enrol;
 mod error;
+mod issuer;
 mod log;
 mod store;
 
 pub use enrol::{Plan, Secrets};
 pub use error::KeyError;
+pub use issuer::{IssuerKey, NotAKey, PublicKey};
 pub use log::{EpochSigner, LogKeys};
 
 use std::path::{Path, PathBuf};
@@ -79,7 +81,7 @@ impl Keys {
             return Err(KeyError::Incomplete(path.to_owned()));
         }
         let pem = store::read_secret(&dir, store::HOST_KEY)?;
-        let host = store::decode_host_key(&pem, path)?;
+        let host = store::decode_key(&pem, &path.join(store::HOST_KEY))?;
         let host_key = host.verifying_key().to_bytes();
         let host_id = HostId::of(&host_key);
         let host = Signer::new(host_id.key_name(), host);

@@ -10,7 +10,7 @@ use ed25519_dalek::pkcs8::spki::der::pem::LineEnding;
 use ed25519_dalek::pkcs8::{DecodePrivateKey as _, EncodePrivateKey as _, KeypairBytes};
 use zeroize::Zeroizing;
 
-use super::super::files::Dir;
+use super::super::files::{Dir, whole};
 use super::super::text::{Lines, hex};
 use super::error::KeyError;
 
@@ -200,7 +200,7 @@ pub(super) fn read_secret(dir: &Dir, name: &str) -> Result<Zeroizing<String>, Ke
         source,
     })?;
     check_private(&path, metadata.uid(), metadata.mode() & 0o7777)?;
-    let bytes = dir.read(name, SECRET_BYTES_MAX)?.unwrap_or_default();
+    let bytes = whole(file, &path, SECRET_BYTES_MAX)?;
     String::from_utf8(bytes)
         .map(Zeroizing::new)
         .map_err(|_| KeyError::Malformed {
@@ -242,7 +242,7 @@ pub(super) fn forbid_dumps() -> Result<(), KeyError> {
     Ok(())
 }
 
-pub(super) fn encode_host_key(secret: &[u8; 32]) -> Result<Zeroizing<String>, KeyError> {
+pub(super) fn encode_key(secret: &[u8; 32], path: &Path) -> Result<Zeroizing<String>, KeyError> {
     // Without the public key: version 1 of the structure, which every OpenSSL reads.
     let pair = KeypairBytes {
         secret_key: *secret,
@@ -250,14 +250,14 @@ pub(super) fn encode_host_key(secret: &[u8; 32]) -> Result<Zeroizing<String>, Ke
     };
     pair.to_pkcs8_pem(LineEnding::LF)
         .map_err(|_| KeyError::Malformed {
-            path: HOST_KEY.into(),
+            path: path.to_owned(),
             reason: "cannot be encoded",
         })
 }
 
-pub(super) fn decode_host_key(pem: &str, dir: &Path) -> Result<SigningKey, KeyError> {
-    SigningKey::from_pkcs8_pem(pem).map_err(|_| KeyError::Malformed {
-        path: dir.join(HOST_KEY),
-        reason: "not an Ed25519 key in PKCS#8 PEM",
+pub(super) fn decode_key(pem: &str, path: &Path) -> Result<SigningKey, KeyError> {
+    SigningKey::from_pkcs8_pem(pem).map_err(|error| KeyError::Pem {
+        path: path.to_owned(),
+        reason: error.to_string(),
     })
 }

@@ -217,7 +217,7 @@ fn who_is_moved_by_others_is_in_their_container() {
     assert_eq!(kept.get(record, "cgroup"), Some("77"));
     assert_eq!(
         kept.get(record, "detail"),
-        Some(r#"{"by":5,"container":"docker:abc","path":""}"#)
+        Some(r#"{"path":"","container":"docker:abc","by":5}"#)
     );
 }
 

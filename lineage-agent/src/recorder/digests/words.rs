@@ -89,11 +89,11 @@ mod tests {
             (Reason::Gone, r#"{"reason":"gone"}"#),
             (
                 Reason::Changed(vec!["size", "ctime_ns"]),
-                r#"{"changed":["size","ctime_ns"],"reason":"changed"}"#,
+                r#"{"reason":"changed","changed":["size","ctime_ns"]}"#,
             ),
             (
                 Reason::Unreadable(13),
-                r#"{"error":"EACCES","reason":"unreadable"}"#,
+                r#"{"reason":"unreadable","error":"EACCES"}"#,
             ),
         ];
         for (reason, expected) in cases {

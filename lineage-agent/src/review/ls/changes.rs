@@ -119,7 +119,7 @@ mod tests {
         }
         assert_eq!(
             told(r#"{"changed":{"mounts":7,"clock.steps":[]}}"#).as_deref(),
-            Some("clock.steps ? → ?, mounts ? → ?")
+            Some("mounts ? → ?, clock.steps ? → ?")
         );
     }
 }

@@ -1,0 +1,137 @@
+//! `lineage grant`: make, narrow, inspect and take back grants.
+
+mod inspect;
+mod terms;
+
+use std::{
+    fs::OpenOptions,
+    io::{ErrorKind, Write as _},
+    path::Path,
+    process::ExitCode,
+};
+
+use anyhow::{Context as _, bail};
+use jiff::Timestamp;
+
+use super::{remark, screen, shown};
+use crate::{
+    authority::{
+        chain::{BUNDLE_BYTES_MAX, Chain},
+        dsse::ENVELOPE_BYTES_MAX,
+        revocation::{REASON_BYTES_MAX, Revocation},
+        statement::{self, Statement, Subject},
+        time::Time,
+    },
+    cli::grant as cli,
+    evidence::{
+        files,
+        keys::{IssuerKey, PublicKey},
+    },
+};
+
+/// Largest file of a public key, bytes.
+const KEY_BYTES_MAX: u64 = 4096;
+
+/// Runs `lineage grant …`.
+pub(super) fn run(command: &cli::Grant) -> anyhow::Result<ExitCode> {
+    match command {
+        cli::Grant::Key { file } => key(file),
+        cli::Grant::Issue(options) => terms::issue(options),
+        cli::Grant::Narrow(options) => terms::narrow(options),
+        cli::Grant::Inspect(options) => inspect::run(options),
+        cli::Grant::Revoke(options) => revoke(options),
+    }
+}
+
+fn key(path: &Path) -> anyhow::Result<ExitCode> {
+    let key = match path.symlink_metadata() {
+        Err(error) if error.kind() == ErrorKind::NotFound => {
+            let key = IssuerKey::create(path).context("make a key")?;
+            remark(&format!("a new key is in {}: keep it", shown(path)));
+            key
+        }
+        _ => IssuerKey::open(path).context("read the key")?,
+    };
+    screen::print(&format!("{}\n", key.public()))
+}
+
+/// Reads a file of grants.
+pub(super) fn read_chain(path: &Path) -> anyhow::Result<Chain> {
+    let bytes = files::read_named(path, BUNDLE_BYTES_MAX as u64).context("read the grant")?;
+    Chain::parse(&bytes).with_context(|| format!("use the grant in {}", shown(path)))
+}
+
+fn read_revocation(path: &Path) -> anyhow::Result<Statement<Revocation>> {
+    let bytes =
+        files::read_named(path, ENVELOPE_BYTES_MAX as u64).context("read the revocation")?;
+    statement::parse(&bytes).with_context(|| format!("use the revocation in {}", shown(path)))
+}
+
+/// A public key as the command line has it: itself, or a file of it.
+fn public_key(text: &str) -> anyhow::Result<PublicKey> {
+    let path = Path::new(text);
+    if !path.exists() {
+        let key = text.parse();
+        return key.with_context(|| format!("use the key {text}: no such file, and"));
+    }
+    let bytes = files::read_named(path, KEY_BYTES_MAX).context("read the key")?;
+    let key = PublicKey::from_file(&String::from_utf8_lossy(&bytes));
+    key.with_context(|| {
+        format!(
+            "use the key in {} (`lineage grant key` prints the public half of a secret key)",
+            shown(path)
+        )
+    })
+}
+
+/// This moment.
+fn now() -> anyhow::Result<Time> {
+    let now = Time::from_seconds(Timestamp::now().as_second());
+    now.context("use a clock that is thousands of years off")
+}
+
+/// Writes a document to its own new file, or to standard output.
+fn write(output: Option<&Path>, text: &str) -> anyhow::Result<ExitCode> {
+    let Some(path) = output else {
+        return screen::print(text);
+    };
+    let create = OpenOptions::new().write(true).create_new(true).open(path);
+    create
+        .and_then(|mut file| {
+            file.write_all(text.as_bytes())?;
+            file.sync_all()
+        })
+        .with_context(|| format!("write {}", shown(path)))?;
+    Ok(ExitCode::SUCCESS)
+}
+
+fn revoke(options: &cli::Revoke) -> anyhow::Result<ExitCode> {
+    let chain = read_chain(&options.grant)?;
+    let key = IssuerKey::open(&options.key).context("read the key")?;
+    if options.reason.len() > REASON_BYTES_MAX {
+        bail!("give a reason of more than {REASON_BYTES_MAX} bytes");
+    }
+    let issuer = key.public();
+    if chain
+        .links()
+        .iter()
+        .all(|grant| grant.predicate.issuer != issuer)
+    {
+        bail!(
+            "take back the grant in {} with the key {issuer}: only who issued it, or one above it, can",
+            shown(&options.grant)
+        );
+    }
+    let grant = chain.last();
+    let subject = Subject::new(
+        grant.predicate.purpose.text.clone(),
+        &grant.envelope.payload,
+    );
+    let revocation = Revocation {
+        issuer,
+        revoked_at: now()?,
+        reason: options.reason.clone(),
+    };
+    let text = statement::sign(vec![subject], revocation, &key) + "\n";
+    write(options.output.as_deref(), &text)
+}
