@@ -125,6 +125,7 @@ fn a_grant_is_issued_narrowed_and_taken_back() {
     assert_eq!((&document["authorises"], status), (&json!(false), Some(1)));
     let why = document["why_not"].as_str().expect("a reason");
     assert!(why.contains("was revoked by ed25519:"), "{why}");
+    assert!(why.ends_with("because of \"enough\""), "{why}");
     // Below, only what is below can be taken back.
     let said = desk.refused(&["revoke", "grant", "--key", "lead.pem"]);
     assert!(said.contains("only who issued it"), "{said}");
@@ -195,6 +196,11 @@ fn bad_input_is_told_with_its_place() {
     symlink("/dev/zero", desk.path("zero")).expect("a link");
     let said = desk.refused(&["inspect", "zero"]);
     assert!(said.contains("not a regular file"), "{said}");
+    // What is written as a key is one, whatever files there are.
+    let boss = desk.text("boss.pub");
+    fs::write(desk.path(boss.trim()), desk.text("lead.pub")).expect("writable");
+    assert_eq!(desk.inspect(&["grant", "--trust", boss.trim()]).1, Some(0));
+    assert_eq!(desk.inspect(&["grant", "--trust", "lead.pub"]).1, Some(1));
     // A key that others can read, one that is none, and a file that is there.
     let said = desk.refused(&["inspect", "grant", "--trust", "read.cedar"]);
     assert!(said.contains("not a public key"), "{said}");

@@ -157,6 +157,12 @@ fn policies_are_checked_rule_by_rule() {
         said.contains("warning: p.cedar:keys: `like \"/keys*\"`"),
         "{said}"
     );
+    let (status, said) = check(&WIDE.replace("resource.port == 443", "resource.port == 70443"));
+    assert_eq!(status, Some(0), "{said}");
+    assert!(
+        said.contains("warning: p.cedar:web: it never applies"),
+        "{said}"
+    );
     let (status, said) = check(&WIDE.replace("/keys/*", "/*/keys"));
     assert_eq!(status, Some(2), "{said}");
     assert!(said.contains("policy p.cedar:keys: `"), "{said}");

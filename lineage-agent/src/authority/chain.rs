@@ -85,13 +85,22 @@ pub enum Refusal {
         until: Time,
     },
     /// Taken back.
-    #[error("grant {id} was revoked by {by}")]
+    #[error("grant {id} was revoked by {by}, {}", given(.reason))]
     Revoked {
         /// Which one.
         id: Digest,
         /// Who did.
         by: PublicKey,
+        /// Why.
+        reason: String,
     },
+}
+
+fn given(reason: &str) -> String {
+    if reason.is_empty() {
+        return "without a reason".to_owned();
+    }
+    format!("because of {reason:?}")
 }
 
 fn list(widenings: &[Widening]) -> String {
@@ -213,8 +222,12 @@ impl Chain {
                 .iter()
                 .filter(|one| self.revoked_by(one) == Some(id));
             if let Some(revocation) = revoked.next() {
-                let by = revocation.predicate.issuer;
-                return Some(Refusal::Revoked { id, by });
+                let Revocation { issuer, reason, .. } = revocation.predicate.clone();
+                return Some(Refusal::Revoked {
+                    id,
+                    by: issuer,
+                    reason,
+                });
             }
             if at < grant.not_before {
                 let from = grant.not_before;

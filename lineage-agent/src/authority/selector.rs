@@ -136,7 +136,8 @@ fn is_at_or_below(path: &str, above: &str) -> bool {
 }
 
 /// Whether a path is as the kernel writes it.
-fn is_plain(path: &str) -> bool {
+#[must_use]
+pub fn is_plain(path: &str) -> bool {
     path == "/"
         || path.strip_prefix('/').is_some_and(|names| {
             names

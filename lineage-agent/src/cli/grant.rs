@@ -17,7 +17,7 @@ pub enum Grant {
     },
     /// Issue a grant: what a lineage is for, what governs it, and until when.
     ///
-    /// It allows what all policies named here allow together, and nothing else. Nobody can change it, and
+    /// It allows what one of the policies named here permits and none forbids, and nothing else. Nobody can change it, and
     /// only the keys named with --narrowed-by can give a narrower one on.
     #[command(after_help = ISSUE_EXAMPLES)]
     Issue(Issue),
@@ -92,7 +92,7 @@ pub struct Terms {
     pub narrowed_by: Vec<String>,
 
     /// How many narrower grants can follow one below the other, at most 7 [default: 1 with --narrowed-by].
-    #[arg(long, value_name = "N", requires = "narrowed_by")]
+    #[arg(long, value_name = "N", requires = "narrowed_by", value_parser = clap::value_parser!(u32).range(1..=7))]
     pub max_depth: Option<u32>,
 
     /// Programs that may be executed.

@@ -49,7 +49,8 @@ pub struct Explain {
     #[arg(long = "policy", value_name = "FILE", required = true)]
     pub policies: Vec<PathBuf>,
 
-    /// A grant: of each in its chain the policies that it names must allow it.
+    /// A grant: of each in its chain the policies that it names must allow it. Whether it is in its time, and whose it
+    /// is, is not looked at (`lineage grant inspect` does).
     #[arg(long, value_name = "FILE")]
     pub grant: Option<PathBuf>,
 

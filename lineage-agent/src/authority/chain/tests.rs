@@ -288,6 +288,7 @@ fn a_grant_is_taken_back_by_who_stands_above() {
         Some(Refusal::Revoked {
             id,
             by: office.public(person),
+            reason: String::new(),
         })
     };
     assert_eq!(revoked(0, &whole), by(0, id));

@@ -56,9 +56,9 @@ pub enum CompileError {
     /// Constructs that have no table, all of them.
     #[error("{}", list(.0))]
     Unenforceable(Vec<Unenforceable>),
-    /// Two rules of one grant have the same name.
-    #[error("two rules are called {0:?}: give the files other names")]
-    Twice(String),
+    /// Two policies of one grant have the same name: records could not tell them apart.
+    #[error("two policies are called {0:?}: give one of the files another name")]
+    SameName(String),
     /// More than fits.
     #[error(transparent)]
     TooLarge(#[from] TooLarge),
@@ -66,7 +66,7 @@ pub enum CompileError {
 
 fn list(errors: &[Unenforceable]) -> String {
     let texts: Vec<String> = errors.iter().map(ToString::to_string).collect();
-    texts.join("\n")
+    texts.join("; ")
 }
 
 /// Compiles the policies of a chain: of each grant those that it names.
@@ -81,13 +81,16 @@ pub fn compile(levels: &[Vec<Source>], schema: &Schema) -> Result<Compiled, Comp
     let mut warnings = Vec::new();
     for (level, sources) in levels.iter().enumerate() {
         let mut names = BTreeSet::new();
+        if let Some(twice) = sources.iter().find(|source| !names.insert(&source.name)) {
+            return Err(CompileError::SameName(twice.name.clone()));
+        }
         warnings.extend(sources.iter().flat_map(|source| source.warnings.clone()));
         for rule in sources.iter().flat_map(|source| &source.rules) {
-            if !names.insert(&rule.name) {
-                return Err(CompileError::Twice(rule.name.clone()));
-            }
             let conditions = conditions(&rule.syntax, schema, &mut errors);
             warning::look(&rule.name, &conditions, &mut warnings);
+            if conditions.is_empty() {
+                warnings.push(Warning::never(&rule.name));
+            }
             let level = level as u8;
             let mut actions: Vec<_> = conditions
                 .keys()

@@ -27,10 +27,22 @@ pub(super) fn problem(text: &str) -> Option<String> {
                     }
                 }
             }
-            b'/' if bytes.peek() == Some(&b'/') => {
-                while bytes.next_if(|byte| *byte != b'\n').is_some() {}
+            // To Cedar it ends a comment, to people it does not.
+            b'\r' if bytes.peek() != Some(&b'\n') => {
+                return Some(format!("line {line}: a carriage return that ends no line"));
             }
-            b'(' | b'[' | b'{' => brackets += 1,
+            b'/' if bytes.peek() == Some(&b'/') => {
+                while bytes
+                    .next_if(|byte| !matches!(byte, b'\n' | b'\r'))
+                    .is_some()
+                {}
+            }
+            b'[' => {
+                brackets += 1;
+                // It may take a member out of what is before it.
+                operators += 1;
+            }
+            b'(' | b'{' => brackets += 1,
             b')' | b']' | b'}' => brackets = brackets.saturating_sub(1),
             b';' => operators = 0,
             b'&' | b'|' | b'=' | b'<' | b'>' | b'!' | b'+' | b'-' | b'*' | b'.' => operators += 1,

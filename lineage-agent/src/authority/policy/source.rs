@@ -109,7 +109,7 @@ pub enum SourceError {
     #[error("not UTF-8 from byte {0} on")]
     Encoding(usize),
     /// Not Cedar, or not by the schema: each thing that is wrong, with its place.
-    #[error("{}", .0.join("\n"))]
+    #[error("{}", .0.join("; "))]
     Wrong(Vec<String>),
 }
 
@@ -136,6 +136,7 @@ impl Source {
             let what = "templates (?principal, ?resource) are not used here".to_owned();
             return Err(SourceError::Wrong(vec![what]));
         }
+        let (rules, set) = rules(name, &set).map_err(|what| SourceError::Wrong(vec![what]))?;
         let checked = Validator::new(schema.cedar.clone()).validate(&set, ValidationMode::Strict);
         let wrong: Vec<String> = checked
             .validation_errors()
@@ -151,7 +152,6 @@ impl Source {
             what: placed(text, warning),
         });
         let warnings = warnings.collect();
-        let (rules, set) = rules(name, &set).map_err(|what| SourceError::Wrong(vec![what]))?;
         Ok(Self {
             name: name.to_owned(),
             bytes: bytes.to_vec(),

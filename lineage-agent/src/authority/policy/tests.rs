@@ -295,6 +295,13 @@ fn what_would_exhaust_the_stack_or_the_time_is_refused_or_quick() {
         " || true".repeat(100_000)
     );
     assert!(wrong(&chain).contains("operators"));
+    let members = format!(
+        "permit (principal, action, resource) when {{ resource{} == \"x\" }};",
+        "[\"path\"]".repeat(5000)
+    );
+    assert!(wrong(&members).contains("operators"));
+    let hidden = "// x\rpermit (principal, action, resource);";
+    assert_eq!(wrong(hidden), "line 1: a carriage return that ends no line");
     // As deep as is allowed.
     let deep = format!(
         "permit (principal, action, resource) when {{ {}true{} }};",

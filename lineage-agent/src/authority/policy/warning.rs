@@ -15,6 +15,18 @@ pub struct Warning {
     pub what: String,
 }
 
+impl Warning {
+    /// About a rule that never applies.
+    pub(super) fn never(rule: &str) -> Self {
+        let what = "it never applies: a group of actions is compared with `in`, one address is never equal to a \
+                    block, IPv4-mapped addresses are IPv4, and a port is at most 65535";
+        Self {
+            rule: rule.to_owned(),
+            what: what.to_owned(),
+        }
+    }
+}
+
 impl fmt::Display for Warning {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(out, "{}: {}", self.rule, self.what)

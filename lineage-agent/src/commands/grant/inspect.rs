@@ -54,8 +54,14 @@ pub(super) fn run(options: &Inspect) -> anyhow::Result<ExitCode> {
         None => now()?,
     };
     for revocation in revocations.iter().filter(|one| !counts(one, &chain)) {
+        let names = chain.links().iter().any(|grant| revocation.names(grant.id));
+        let why = if names {
+            "does not count: only who issued a grant, or one above it, can take it back"
+        } else {
+            "is about other grants"
+        };
         super::remark(&format!(
-            "the revocation by {} takes back none of these grants",
+            "the revocation by {} {why}",
             revocation.predicate.issuer
         ));
     }
@@ -118,7 +124,10 @@ fn text(chain: &Chain, at: Time, answer: &Answer) -> Result<String, fmt::Error> 
     }
     match answer {
         Answer::Yes => writeln!(out, "authorises at {at}")?,
-        Answer::No(why) => writeln!(out, "authorises nothing at {at}: {why}")?,
+        Answer::No(why) => {
+            let why = visible(why.as_bytes());
+            writeln!(out, "authorises nothing at {at}: {why}")?;
+        }
         Answer::Unknown => writeln!(
             out,
             "nothing is wrong with it at {at}; whether its issuer may grant anything was not asked \

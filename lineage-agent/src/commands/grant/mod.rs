@@ -69,11 +69,12 @@ fn read_revocation(path: &Path) -> anyhow::Result<Statement<Revocation>> {
 
 /// A public key as the command line has it: itself, or a file of it.
 fn public_key(text: &str) -> anyhow::Result<PublicKey> {
-    let path = Path::new(text);
-    if !path.exists() {
+    // What is written as a key is never the name of a file somebody may have put there.
+    if text.starts_with(PublicKey::PREFIX) {
         let key = text.parse();
-        return key.with_context(|| format!("use the key {text}: no such file, and"));
+        return key.with_context(|| format!("use the key {text}"));
     }
+    let path = Path::new(text);
     let bytes = files::read_named(path, KEY_BYTES_MAX).context("read the key")?;
     let key = PublicKey::from_file(&String::from_utf8_lossy(&bytes));
     key.with_context(|| {
@@ -95,13 +96,17 @@ fn write(output: Option<&Path>, text: &str) -> anyhow::Result<ExitCode> {
     let Some(path) = output else {
         return screen::print(text);
     };
+    let what = || format!("write {}", shown(path));
     let create = OpenOptions::new().write(true).create_new(true).open(path);
-    create
-        .and_then(|mut file| {
-            file.write_all(text.as_bytes())?;
-            file.sync_all()
-        })
-        .with_context(|| format!("write {}", shown(path)))?;
+    let mut file = create.with_context(what)?;
+    let written = file
+        .write_all(text.as_bytes())
+        .and_then(|()| file.sync_all());
+    if written.is_err() {
+        // Half of a document is none.
+        let _ = std::fs::remove_file(path);
+    }
+    written.with_context(what)?;
     Ok(ExitCode::SUCCESS)
 }
 

@@ -19,7 +19,7 @@ use crate::{
         time::Time,
     },
     cli::grant::{Issue, Narrow, Terms},
-    commands::{policy, shown},
+    commands::{policy, remark, shown},
     evidence::{
         keys::{IssuerKey, PublicKey},
         text::parse_hex,
@@ -49,6 +49,9 @@ pub(super) fn issue(options: &Issue) -> anyhow::Result<ExitCode> {
         parent: None,
         budgets: budgets(terms, Budgets::default()),
     };
+    if not_after <= now()? {
+        remark("this grant is over already");
+    }
     let envelope = statement::sign(policies(&options.policies)?, grant, &key);
     let chain = Chain::parse(envelope.as_bytes()).context("issue this grant")?;
     write(terms.output.as_deref(), &chain.to_text())
@@ -106,7 +109,10 @@ fn end(terms: &Terms, begin: Time) -> anyhow::Result<Option<Time>> {
         .with_context(|| format!("use --for {text}: expected a time such as 90s, 8h or 30d"))?;
     let lasts = span
         .to_duration(SpanRelativeTo::days_are_24_hours())
-        .with_context(|| format!("use --for {text}: months and years differ in length"))?;
+        .ok()
+        .with_context(|| {
+            format!("use --for {text}: months and years differ in length; say it in days")
+        })?;
     let end = begin.seconds().checked_add(lasts.as_secs());
     let end = end.and_then(Time::from_seconds);
     end.with_context(|| format!("use --for {text}: it ends too late"))

@@ -8,15 +8,18 @@ use serde_json::json;
 
 use super::{read, word};
 use crate::{
-    authority::policy::{
-        compile,
-        engine::{Answer, Engine, Object},
-        levels,
-        profile::Target,
-        source::{Schema, Source, SourceRule},
+    authority::{
+        policy::{
+            compile,
+            engine::{Answer, Engine, Object},
+            levels,
+            profile::Target,
+            source::{Schema, Source, SourceRule},
+        },
+        selector::is_plain,
     },
     cli::policy::Explain,
-    commands::{grant::read_chain, screen, visible},
+    commands::{grant::read_chain, remark, screen, visible},
 };
 
 /// What a Unix socket's path begins with here.
@@ -57,6 +60,9 @@ pub(super) fn run(options: &Explain) -> anyhow::Result<ExitCode> {
     let deciding: Vec<&SourceRule> = rules
         .filter(|rule| answer.rules.contains(&rule.name))
         .collect();
+    if options.grant.is_some() && !options.json {
+        remark("whether the grant authorises anything is for `lineage grant inspect` to say");
+    }
     let text = if options.json {
         screen::json(&json(&answer, &deciding))
     } else {
@@ -124,7 +130,10 @@ fn question(action: &str, object: &str) -> anyhow::Result<(Target, Object)> {
     let (resource, object) = match resources {
         [Resource::Program | Resource::File] => (resources[0], Object::Path(path(object)?)),
         _ => match object.strip_prefix(UNIX) {
-            Some(socket) => (Resource::UnixSocket, Object::Path(socket.to_owned())),
+            Some(name) if name.starts_with('@') => {
+                (Resource::UnixSocket, Object::Path(name.to_owned()))
+            }
+            Some(socket) => (Resource::UnixSocket, Object::Path(path(socket)?)),
             None => (Resource::Endpoint, endpoint(object)?),
         },
     };
@@ -140,8 +149,9 @@ fn question(action: &str, object: &str) -> anyhow::Result<(Target, Object)> {
 
 fn path(text: &str) -> anyhow::Result<String> {
     ensure!(
-        text.starts_with('/'),
-        "ask about {text}: a path begins with a slash, as the kernel writes it"
+        is_plain(text),
+        "ask about {text}: a path begins with a slash and has no `.`, `..`, empty name or slash at its end, as \
+         the kernel writes it"
     );
     Ok(text.to_owned())
 }

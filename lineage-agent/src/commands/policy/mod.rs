@@ -38,7 +38,7 @@ fn read(path: &Path, schema: &Schema) -> anyhow::Result<Source> {
 
 /// The name of a policy file, and what is in it.
 pub(super) fn file(path: &Path) -> anyhow::Result<(String, Vec<u8>)> {
-    let bytes = files::read_named(path, POLICY_BYTES_MAX as u64)?;
+    let bytes = files::read_named(path, POLICY_BYTES_MAX as u64).context("read the policy")?;
     let name = path.file_name().unwrap_or(path.as_os_str());
     match name.to_str() {
         Some(name) => Ok((name.to_owned(), bytes)),

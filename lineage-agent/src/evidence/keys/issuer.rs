@@ -19,9 +19,6 @@ use super::error::KeyError;
 use super::{random_bytes, store};
 use zeroize::Zeroizing;
 
-/// What the text of a public key begins with.
-const PREFIX: &str = "ed25519:";
-
 /// The public half: whose signatures count.
 ///
 /// Its text is `ed25519:` and 64 hex digits.
@@ -41,6 +38,9 @@ pub enum NotAKey {
 }
 
 impl PublicKey {
+    /// What the text of a public key begins with.
+    pub const PREFIX: &str = "ed25519:";
+
     /// Whether `signature` is this key's over `message`, strictly: no malleable encodings.
     #[must_use]
     pub fn verifies(&self, message: &[u8], signature: &[u8]) -> bool {
@@ -52,6 +52,10 @@ impl PublicKey {
     fn strong(key: &VerifyingKey) -> Result<Self, NotAKey> {
         if key.is_weak() {
             return Err(NotAKey::Weak);
+        }
+        // A point has one encoding (RFC 8032, section 5.1.3), and a key one text.
+        if key.to_edwards().compress().to_bytes() != key.to_bytes() {
+            return Err(NotAKey::Form);
         }
         Ok(Self(key.to_bytes()))
     }
@@ -74,7 +78,7 @@ impl FromStr for PublicKey {
     type Err = NotAKey;
 
     fn from_str(text: &str) -> Result<Self, NotAKey> {
-        let digits = text.strip_prefix(PREFIX).ok_or(NotAKey::Form)?;
+        let digits = text.strip_prefix(Self::PREFIX).ok_or(NotAKey::Form)?;
         let bytes = parse_hex(digits).ok_or(NotAKey::Form)?;
         Self::strong(&VerifyingKey::from_bytes(&bytes).map_err(|_| NotAKey::Form)?)
     }
@@ -96,7 +100,7 @@ impl From<PublicKey> for String {
 
 impl fmt::Display for PublicKey {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(out, "{PREFIX}{}", hex(&self.0))
+        write!(out, "{}{}", Self::PREFIX, hex(&self.0))
     }
 }
 
@@ -234,10 +238,11 @@ mod tests {
 
     #[test]
     fn what_is_no_key_is_refused() {
-        let weak = format!("{PREFIX}01{}", "00".repeat(31));
-        let upper = format!("{PREFIX}{}", "AB".repeat(32));
+        let weak = format!("ed25519:01{}", "00".repeat(31));
+        let upper = format!("ed25519:{}", "AB".repeat(32));
         assert_eq!(weak.parse::<PublicKey>(), Err(NotAKey::Weak));
-        for text in ["", "ed25519:", "ed25519:00", &upper, "root:00"] {
+        let large = format!("ed25519:f0{}7f", "ff".repeat(30));
+        for text in ["", "ed25519:", "ed25519:00", &upper, &large, "root:00"] {
             assert_eq!(text.parse::<PublicKey>(), Err(NotAKey::Form), "{text}");
         }
     }
