@@ -145,12 +145,16 @@ pub enum Command {
     /// A grant is signed by somebody who answers for it. It says what a lineage is for, which policies
     /// govern it, which processes it is for, and until when; it can be given on to sub-agents, but only narrower.
     /// docs/grants.md describes the format: in-toto statements in DSSE envelopes.
+    ///
+    /// Recording does not use grants yet: no process is bound to one.
     #[command(subcommand)]
     Grant(grant::Grant),
     /// Check policies, and ask what they allow.
     ///
     /// Policies are written in Cedar, the language of cedarpolicy.com; `lineage policy schema` prints what they can
     /// speak of, and docs/policies.md tells what of the language the kernel can enforce.
+    ///
+    /// Recording does not use policies yet: no process is held to one.
     #[command(subcommand)]
     Policy(policy::Policy),
     /// Tell what can be recorded on this host, and what cannot.

@@ -224,10 +224,11 @@ const DISABLED: &str = "2";
 fn requests_of_rings_are_counted_by_opcode() {
     let disabled = fs::read_to_string("/proc/sys/kernel/io_uring_disabled");
     let disabled = disabled.is_ok_and(|value| value.trim() == DISABLED);
-    for &entry in entries::complete() {
+    let ways = entries::complete();
+    for &entry in ways {
         // Linux 6.10 is the first with all of the events, where they can be read.
         let events = Path::new("/sys/kernel/tracing/events/sched/sched_prepare_exec");
-        if entry == Entry::Guarded && !events.exists() {
+        if entry == Entry::Guarded && ways.len() > 1 && !events.exists() {
             continue;
         }
         let recorder = Recorder::new();

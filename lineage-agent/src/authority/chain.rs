@@ -1,6 +1,6 @@
 //! Chains of grants: one that stands alone, and those that narrow it, each the one before.
 //!
-//! A file of grants is an in-toto bundle: JSON envelopes one after the other, usually one to a line.
+//! A file of grants is written like an in-toto bundle: JSON envelopes one after the other, usually one to a line.
 
 use serde::de::IgnoredAny;
 
@@ -183,17 +183,6 @@ impl Chain {
     pub fn to_text(&self) -> String {
         let lines = self.links.iter().map(|link| link.envelope.to_json() + "\n");
         lines.collect()
-    }
-
-    /// When all of them authorise: from the first moment to before the second.
-    #[must_use]
-    pub fn window(&self) -> (Time, Time) {
-        let Grant {
-            not_before,
-            not_after,
-            ..
-        } = self.last().predicate;
-        (not_before, not_after)
     }
 
     /// Why the chain authorises nothing at a moment, when only these issuers are trusted.

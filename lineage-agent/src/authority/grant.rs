@@ -15,7 +15,7 @@ pub const PURPOSE_BYTES_MAX: usize = 4096;
 /// Most entries of all selectors of a grant together, and most keys in it.
 pub const ENTRIES_MAX: usize = 64;
 
-/// Most levels of grants there can be: bits that the kernel side keeps for them.
+/// Most levels of grants there can be.
 pub const LEVELS_MAX: usize = 8;
 
 /// What an issuer grants: the predicate of the statement.

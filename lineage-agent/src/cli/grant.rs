@@ -23,8 +23,8 @@ pub enum Grant {
     Issue(Issue),
     /// Give a grant on, narrower: the same or less in everything.
     ///
-    /// What is not said stays as it is in the grant above, but for who may narrow it further, which is
-    /// nobody. Anything wider is refused, and named. The output holds the grants above as well.
+    /// What is not said stays as it is in the grant above, but for when it begins, which is now, and who may narrow it
+    /// further, which is nobody. Anything wider is refused, and named. The output holds the grants above as well.
     #[command(after_help = NARROW_EXAMPLES)]
     Narrow(Narrow),
     /// Show grants, and whether they authorise anything.
@@ -75,7 +75,8 @@ pub struct Terms {
     #[arg(long)]
     pub launch_only: bool,
 
-    /// When it begins, such as 2026-11-29T08:00:00Z [default: now; of a narrowed one as above].
+    /// When it begins, such as 2026-11-29T08:00:00Z [default: now, or when
+    /// the grant above begins].
     #[arg(long, value_name = "TIME")]
     pub not_before: Option<String>,
 

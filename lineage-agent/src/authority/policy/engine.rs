@@ -35,7 +35,7 @@ pub struct Answer {
     pub allowed: bool,
     /// The grant that decided, as in [`lineage_common::policy::Ruling`].
     pub level: u8,
-    /// The names of the rules by which it did: those that forbid, or those that permit, or none.
+    /// The names of the rules, sorted, by which it did: those that forbid, or those that permit, or none.
     pub rules: Vec<String>,
     /// What could not be evaluated; then it is denied.
     pub errors: Vec<String>,

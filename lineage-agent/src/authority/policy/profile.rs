@@ -15,6 +15,7 @@ use lineage_common::policy::{Operation, Resource};
 
 use self::attributes::Attribute;
 use super::condition::Condition;
+use super::source::Schema;
 
 /// Something that the kernel cannot enforce.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -52,12 +53,6 @@ impl Target {
     }
 }
 
-/// Which actions a name stands for: one, or those of a group.
-pub trait Actions {
-    /// Whether `action` is `name`, or in the group of this name.
-    fn within(&self, action: &str, name: &str) -> bool;
-}
-
 /// When a policy applies to a target.
 ///
 /// # Errors
@@ -66,27 +61,27 @@ pub trait Actions {
 pub fn condition(
     policy: &Template,
     target: Target,
-    actions: &impl Actions,
+    schema: &Schema,
 ) -> Result<Condition, Unenforceable> {
     let reader = Reader {
         policy: policy.id.0.as_str(),
         target,
-        actions,
+        schema,
     };
     reader.whole(policy)
 }
 
-struct Reader<'a, A> {
+struct Reader<'a> {
     policy: &'a str,
     target: Target,
-    actions: &'a A,
+    schema: &'a Schema,
 }
 
 const ENTITY: &str = "processes and resources are told apart by their attributes, not as entities";
 const OPERATOR: &str = "this operator has no table";
 const OPERANDS: &str = "one side must be an attribute of the resource, the other a literal";
 
-impl<A: Actions> Reader<'_, A> {
+impl Reader<'_> {
     fn whole(&self, policy: &Template) -> Result<Condition, Unenforceable> {
         match &policy.principal {
             PrincipalConstraint::Any => {}
@@ -132,7 +127,7 @@ impl<A: Actions> Reader<'_, A> {
 
     /// Whether the action is this one, or in this group.
     fn is_in(&self, action: &EntityUID) -> bool {
-        is_action(action) && self.actions.within(self.operation(), &action.eid)
+        is_action(action) && self.schema.is_within(self.operation(), &action.eid)
     }
 
     fn is_resource(&self, name: &str) -> bool {

@@ -9,7 +9,6 @@ use cedar_policy::{
 use miette::Diagnostic;
 
 use super::nesting;
-use super::profile::Actions;
 use super::warning::Warning;
 
 /// Largest policy, bytes.
@@ -41,6 +40,11 @@ impl Schema {
         let actions = cedar.action_entities().expect("our own actions");
         Self { cedar, actions }
     }
+
+    /// Whether an action has this name, or is in the group of this name.
+    pub(super) fn is_within(&self, name: &str, group: &str) -> bool {
+        name == group || self.actions.is_ancestor_of(&action(group), &action(name))
+    }
 }
 
 impl Default for Schema {
@@ -55,12 +59,6 @@ pub(super) fn action(name: &str) -> EntityUid {
         "Action".parse().expect("a type's name"),
         cedar_policy::EntityId::new(name),
     )
-}
-
-impl Actions for Schema {
-    fn within(&self, name: &str, group: &str) -> bool {
-        name == group || self.actions.is_ancestor_of(&action(group), &action(name))
-    }
 }
 
 /// What a rule does when it applies.

@@ -58,7 +58,7 @@ pub(super) fn run(options: &Explain) -> anyhow::Result<ExitCode> {
     let deciding = levels.get(usize::from(answer.level)).into_iter().flatten();
     let rules = deciding.flat_map(|source| &source.rules);
     let deciding: Vec<&SourceRule> = rules
-        .filter(|rule| answer.rules.contains(&rule.name))
+        .filter(|rule| answer.rules.binary_search(&rule.name).is_ok())
         .collect();
     if options.grant.is_some() && !options.json {
         remark("whether the grant authorises anything is for `lineage grant inspect` to say");

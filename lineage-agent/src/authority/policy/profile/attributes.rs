@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use cedar_policy::pst::{BinaryOp, Expr, Literal, PatternElem, UnaryOp, Var};
 use lineage_common::policy::{PATH_KEY_BYTES, Protocol, Resource};
 
-use super::{Actions, OPERANDS, OPERATOR, Reader, Unenforceable};
+use super::{OPERANDS, OPERATOR, Reader, Unenforceable};
 use crate::authority::policy::condition::{Atom, Block, Condition, MAPPED_BITS};
 
 /// A side of a comparison that differs from request to request.
@@ -20,7 +20,7 @@ pub(super) enum Attribute {
 const PATTERN: &str = "`*` can only stand at the end";
 const ADDRESS: &str = "not a literal address or block of addresses";
 
-impl<A: Actions> Reader<'_, A> {
+impl Reader<'_> {
     /// `resource.address.isIpv4()` and the like.
     pub(super) fn family(
         &self,
