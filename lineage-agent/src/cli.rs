@@ -243,6 +243,22 @@ pub struct Record {
     #[arg(long)]
     pub no_digests: bool,
 
+    /// Hold what is recorded to this policy (may be repeated; see `lineage policy` and docs/policies.md).
+    #[arg(long = "policy", value_name = "FILE")]
+    pub policies: Vec<PathBuf>,
+
+    /// What becomes of what the policies deny: only recorded (audit), or prevented as far as this kernel can,
+    /// and otherwise the process is ended (enforce).
+    #[arg(
+        long,
+        value_name = "MODE",
+        value_enum,
+        default_value_t,
+        requires = "policies",
+        hide_possible_values = true
+    )]
+    pub mode: Mode,
+
     /// How long the end of recording waits for digests, seconds.
     #[arg(long, value_name = "SECONDS", value_parser = number(0_u64), default_value_t = 60)]
     pub digest_wait: u64,
@@ -289,6 +305,17 @@ impl Record {
         let record = record.expect("`lineage record` is among the commands");
         Err(record.error(ErrorKind::MissingRequiredArgument, problem))
     }
+}
+
+/// What becomes of what policies deny.
+#[cfg(feature = "record")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
+pub enum Mode {
+    /// It is recorded.
+    Audit,
+    /// It is prevented, or the process is ended.
+    #[default]
+    Enforce,
 }
 
 /// What is recorded of the environments of processes.

@@ -11,10 +11,14 @@ use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
 pub use process::{Cgroup, Clone3, Fork, Namespaces};
 
-use crate::{limits::COMM_BYTES, tally::Class};
+use crate::{
+    limits::COMM_BYTES,
+    policy::{Outcome, Ruling},
+    tally::Class,
+};
 
 /// Version of every layout in this crate; raised by any change to one of them.
-pub const WIRE_VERSION: u32 = 4;
+pub const WIRE_VERSION: u32 = 5;
 
 /// Precedes [`WIRE_VERSION`] in the object's read-only data, for the agent to find it.
 pub const WIRE_MARK: [u8; 16] = *b"lineage frames:\0";
@@ -183,8 +187,12 @@ pub struct Header {
     pub lineage: u32,
     /// How many execs this process had made before this event, its ancestors' not counted.
     pub exec: u32,
-    /// Always 0.
-    pub reserved: u32,
+    /// What the policy said, where [`Self::outcome`] says that it was asked.
+    pub ruling: Ruling,
+    /// What came of that.
+    pub outcome: Outcome,
+    /// [`crate::policy::Governance::generation`] of what governed.
+    pub generation: u32,
     /// Name of the acting thread up to the first NUL; older kernels leave remains of earlier names
     /// after it.
     pub comm: [u8; COMM_BYTES],
@@ -731,7 +739,7 @@ pub struct CpuCounters {
 }
 
 const _: () = {
-    assert!(size_of::<Header>() == 80);
+    assert!(size_of::<Header>() == 88);
     assert!(size_of::<Fork>() == 72);
     assert!(size_of::<Version>() == 32);
     assert!(size_of::<Exec>() == 128);

@@ -98,3 +98,12 @@ pub const BULK_RING_BYTES: u32 = 16 * 1024 * 1024;
 
 /// CPUs the counters have room for: `NR_CPUS` of the distributions' kernels.
 pub const CPUS_MAX: u32 = 8192;
+
+/// Entries of all tables of policies together.
+pub const PATH_RULES_MAX: u32 = 1 << 18;
+
+/// Lineages that can be governed.
+pub const GOVERNED_MAX: u32 = 4096;
+
+/// Ways to govern that there can be at one time.
+pub const GOVERNANCES_MAX: u32 = 256;

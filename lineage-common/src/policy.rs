@@ -87,10 +87,96 @@ impl Operation {
     }
 }
 
+/// Bits before the path or the address in a key, all of which always count.
+pub const KEY_HEAD_BITS: u32 = 64;
+
 /// Bytes of a path that a key holds: the kernel allows 256 with what precedes it (`LPM_DATA_SIZE_MAX`,
 /// `kernel/bpf/lpm_trie.c`). What policies say is shorter, so of a longer path the first bytes
 /// decide.
 pub const PATH_KEY_BYTES: usize = 248;
+
+/// Key of the trie of paths, after the length of the prefix.
+///
+/// It begins with table and operation, so every table is a part of the same trie, and another one takes its
+/// place by its number. A path ends with a NUL, which is part of an entry that means exactly this path.
+#[repr(C)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, FromBytes, IntoBytes, KnownLayout, Immutable)]
+pub struct PathKey {
+    /// The table: [`Governance::table`].
+    pub table: u32,
+    /// What is done, and for a Unix socket [`Self::UNIX_SOCKET`] besides.
+    pub operation: u32,
+    /// The path; what is beyond the prefix does not count.
+    pub path: [u8; PATH_KEY_BYTES],
+}
+
+impl PathKey {
+    /// The path is a Unix socket's, not a file's.
+    pub const UNIX_SOCKET: u32 = 1 << 8;
+}
+
+/// What governs a lineage: value of the map of governance. One that a lineage uses is not changed, but for
+/// its end.
+#[repr(C)]
+#[derive(
+    Clone, Copy, PartialEq, Eq, Debug, Default, FromBytes, IntoBytes, KnownLayout, Immutable,
+)]
+pub struct Governance {
+    /// Where its rules are.
+    pub table: u32,
+    /// Counts what has governed, from 1.
+    pub generation: u32,
+    /// Boot time in nanoseconds from which on nothing is allowed any more.
+    pub until_ns: u64,
+    /// [`Mode`]
+    pub mode: Mode,
+    /// Always 0.
+    pub reserved: u32,
+}
+
+/// What becomes of what a policy denies.
+#[repr(transparent)]
+#[derive(
+    Clone, Copy, PartialEq, Eq, Hash, Debug, Default, FromBytes, IntoBytes, KnownLayout, Immutable,
+)]
+pub struct Mode(pub u32);
+
+impl Mode {
+    /// It is recorded.
+    pub const AUDIT: Self = Self(0);
+    /// It is prevented, or who does it is ended.
+    pub const ENFORCE: Self = Self(1);
+}
+
+/// What came of judging.
+#[repr(transparent)]
+#[derive(
+    Clone, Copy, PartialEq, Eq, Hash, Debug, Default, FromBytes, IntoBytes, KnownLayout, Immutable,
+)]
+pub struct Outcome(pub u32);
+
+impl Outcome {
+    /// Nothing governs it.
+    pub const UNGOVERNED: Self = Self(0);
+    /// It is allowed.
+    pub const ALLOWED: Self = Self(1);
+    /// It is denied, and nothing was done about it.
+    pub const DENIED: Self = Self(2);
+    /// It is denied, and the process was sent `SIGKILL`.
+    pub const KILLED: Self = Self(3);
+    /// It is denied, and the signal could not be sent.
+    pub const NOT_KILLED: Self = Self(4);
+    /// What of it is one of those.
+    pub const KIND: u32 = 0xff;
+    /// Denied because the path is not known whole.
+    pub const CUT: u32 = 1 << 8;
+    /// Denied because the host has no path to it.
+    pub const NOT_ON_HOST: u32 = 1 << 9;
+    /// Denied because what governs is over.
+    pub const OVER: u32 = 1 << 10;
+    /// Denied because the table has no entry for it.
+    pub const NO_ENTRY: u32 = 1 << 11;
+}
 
 /// Protocols that policies tell apart.
 #[repr(transparent)]
@@ -118,7 +204,9 @@ pub const PORT_BOUNDS_MAX: usize = 63;
 
 /// What a policy says.
 #[repr(C)]
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, FromBytes, IntoBytes, KnownLayout, Immutable)]
+#[derive(
+    Clone, Copy, PartialEq, Eq, Hash, Debug, Default, FromBytes, IntoBytes, KnownLayout, Immutable,
+)]
 pub struct Ruling {
     /// 1 when it is allowed, else 0.
     pub allowed: u8,
@@ -133,8 +221,17 @@ pub struct Ruling {
 impl Ruling {
     /// No rule: nothing allows it.
     pub const NO_RULE: u16 = u16::MAX;
+
+    /// Nothing was asked.
+    pub const NONE: Self = Self {
+        allowed: 0,
+        level: 0,
+        rule: 0,
+    };
 }
 
 const _: () = {
+    assert!(size_of::<PathKey>() == 256);
+    assert!(size_of::<Governance>() == 24);
     assert!(size_of::<Ruling>() == 4);
 };

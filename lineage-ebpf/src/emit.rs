@@ -8,7 +8,10 @@ use aya_ebpf::{
     bindings::{BPF_RB_AVAIL_DATA, BPF_RB_FORCE_WAKEUP, BPF_RB_NO_WAKEUP},
     helpers::generated::{bpf_ktime_get_boot_ns, bpf_ringbuf_output, bpf_ringbuf_query},
 };
-use lineage_common::frame::{Flags, Header, Kind, NO_CPU};
+use lineage_common::{
+    frame::{Flags, Header, Kind, NO_CPU},
+    policy::{Outcome, Ruling},
+};
 
 use crate::{
     atomic::{add, exchange, fetch_add},
@@ -71,6 +74,9 @@ impl Frame {
         unsafe {
             (&raw mut (*scratch).busy).write_volatile(1);
             (*scratch).cpu = cpu;
+            (*scratch).outcome = Outcome::UNGOVERNED;
+            (*scratch).ruling = Ruling::NONE;
+            (*scratch).generation = 0;
         }
         Ok(Self { scratch })
     }
@@ -186,7 +192,9 @@ extern "C" fn deliver(cpu: u32) -> u64 {
     unsafe {
         let header = (&raw mut (*scratch).frame).cast::<Header>();
         (*header).cpu = cpu;
-        (*header).reserved = 0;
+        (*header).ruling = (*scratch).ruling;
+        (*header).outcome = (*scratch).outcome;
+        (*header).generation = (*scratch).generation;
         let number = fetch_add(&raw mut (*counters).number, 1);
         (*header).number = number;
         (*header).time = bpf_ktime_get_boot_ns();

@@ -60,7 +60,7 @@ pub(crate) fn append(scratch: *mut Scratch, at: u64, flags: Flags) -> HostPath {
 
 /// Whether the host sees the same path as the process.
 #[inline(always)]
-fn seen_alike(scratch: *mut Scratch, flags: Flags) -> bool {
+pub(crate) fn seen_alike(scratch: *mut Scratch, flags: Flags) -> bool {
     let Some(host) = maps::host() else {
         return true;
     };

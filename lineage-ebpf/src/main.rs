@@ -33,6 +33,7 @@ mod endpoints;
 mod facts;
 mod first;
 mod host;
+mod judge;
 mod maps;
 mod namespaces;
 mod other;

@@ -3,7 +3,10 @@
 use aya_ebpf::{
     helpers::bpf_get_smp_processor_id,
     macros::map,
-    maps::{Array, HashMap, LruHashMap, RingBuf, Stack},
+    maps::{
+        Array, HashMap, LruHashMap, RingBuf, Stack,
+        lpm_trie::{Key, LpmTrie},
+    },
 };
 use lineage_common::{
     calls::{SHAPES, SHAPES_COUNT, Shape},
@@ -11,9 +14,11 @@ use lineage_common::{
     layout::{Action, KernelLayout, SYSCALLS_MAX},
     limits::{
         ADDRESS_BYTES_MAX, BLOCKS_MAX, BULK_RING_BYTES, CONTROL_RING_BYTES, CPUS_MAX,
-        DESCRIPTORS_MAX, FRAME_BYTES_MAX, INTERPRETER_BYTES, INTERPRETERS_MAX, LINKS_MAX,
-        PEERS_MAX, TALLY_ENTRIES_MAX, TASKS_MAX, TURNS_BITS, TURNS_MAX,
+        DESCRIPTORS_MAX, FRAME_BYTES_MAX, GOVERNANCES_MAX, GOVERNED_MAX, INTERPRETER_BYTES,
+        INTERPRETERS_MAX, LINKS_MAX, PATH_RULES_MAX, PEERS_MAX, TALLY_ENTRIES_MAX, TASKS_MAX,
+        TURNS_BITS, TURNS_MAX,
     },
+    policy::{Governance, Outcome, PathKey, Ruling},
     tally::{Tally, TallyKey},
     task::{Block, Descriptor, DescriptorKey, Link, NO_BLOCK, Switch, Task, Turn},
 };
@@ -51,6 +56,18 @@ static LAYOUT: KernelLayout = KernelLayout::UNKNOWN;
 /// What to do at the return of each system call; set by the agent before loading.
 #[unsafe(no_mangle)]
 static SYSCALLS: [Action; SYSCALLS_MAX] = [Action::NONE; SYSCALLS_MAX];
+
+/// 1 when something can be governed; set by the agent before loading. What nothing governs costs nothing then: the
+/// verifier leaves out what cannot happen.
+#[unsafe(no_mangle)]
+static GOVERNS: u32 = 0;
+
+/// Whether something can be governed.
+#[inline(always)]
+pub(crate) fn governs() -> bool {
+    // SAFETY: volatile because the agent replaces it before the object is loaded.
+    unsafe { (&raw const GOVERNS).read_volatile() != 0 }
+}
 
 /// Address of [`LAYOUT`], for [`crate::read::offset`].
 #[inline(always)]
@@ -199,6 +216,34 @@ static SCRATCH: Array<Scratch> = Array::with_max_entries(CPUS_MAX, 0);
 #[map]
 static FOUND: Array<Scratch> = Array::with_max_entries(1, 0);
 
+/// What policies say about paths.
+#[map]
+static PATH_RULES: LpmTrie<PathKey, Ruling> = LpmTrie::with_max_entries(PATH_RULES_MAX, 0);
+
+/// By lineage: which of [`GOVERNANCE`] it is governed by, from 1; 0 for none. Another one takes its place by this
+/// word alone.
+#[map]
+static GOVERNED: Array<u32> = Array::with_max_entries(GOVERNED_MAX, 0);
+
+/// What governs.
+#[map]
+static GOVERNANCE: Array<Governance> = Array::with_max_entries(GOVERNANCES_MAX, 0);
+
+/// What governs a lineage.
+#[inline(always)]
+pub(crate) fn governance(lineage: u32) -> Option<*mut Governance> {
+    let number = GOVERNED.get_ptr_mut(lineage)?;
+    // SAFETY: map values live as long as the program; the agent changes this one.
+    let number = unsafe { number.read_volatile() };
+    GOVERNANCE.get_ptr_mut(number.checked_sub(1)?)
+}
+
+/// What is said for the longest prefix of a key.
+#[inline(always)]
+pub(crate) fn path_rule(key: &Key<PathKey>) -> Option<Ruling> {
+    PATH_RULES.get(key).copied()
+}
+
 /// Name of an interpreter, with its NUL.
 pub(crate) type Interpreter = [u8; INTERPRETER_BYTES];
 
@@ -231,6 +276,14 @@ pub(crate) struct Scratch {
     pub(crate) other: Other,
     /// Which descriptors go with messages, likewise. Kept from one frame to the next.
     pub(crate) passing: Passing,
+    /// The key by which a path is judged. After it there is room for what a copy in words writes beyond its end.
+    pub(crate) key: Key<PathKey>,
+    pub(crate) key_room: [u8; 292],
+    /// What the policy says about what the frame is about.
+    pub(crate) ruling: Ruling,
+    pub(crate) outcome: Outcome,
+    pub(crate) generation: u32,
+    aligned: u32,
     /// The frame. Twice the largest, so that a masked offset plus a masked length stay inside.
     pub(crate) frame: [u8; 2 * FRAME_BYTES_MAX],
     /// What the call that is looked at has moved and is to be recorded; at most [`NEWS_MAX`] of it.

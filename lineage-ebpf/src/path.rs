@@ -58,13 +58,20 @@ pub(crate) struct Walk {
     /// Where in the frame the next component goes.
     at: u64,
     /// Where in the frame the path began.
-    start: u64,
+    pub(crate) start: u64,
     /// [`Flags`] met.
     flags: u64,
     /// 1 when the walk has come to its end, 0 while the loop could go on.
     ended: u64,
+    /// Components so far.
+    pub(crate) components: u64,
+    /// Where each of the last ones ends, with its NUL, from where the path begins.
+    pub(crate) ends: [u16; ENDS],
     window: Window<{ words(DENTRY_WINDOW) }>,
 }
+
+/// Components of a path that are told apart: of one that fits into a key of the policies there are less.
+pub(crate) const ENDS: usize = 128;
 
 /// Sets the end of the following walks, the root of the process of `task`; its `struct fs_struct`.
 #[inline(always)]
@@ -132,6 +139,7 @@ pub(crate) fn append_here(scratch: *mut Scratch, at: u64, mnt: u64, dentry: u64)
         (*walk).at = at;
         (*walk).start = at;
         (*walk).flags = 0;
+        (*walk).components = 0;
         (*walk).ended = u64::from(at_root(walk));
         let steps = if (*walk).ended == 0 { STEPS_MAX } else { 0 };
         let mut context = scratch;
@@ -198,6 +206,11 @@ unsafe extern "C" fn step(_index: u64, context: *mut c_void) -> i64 {
         };
         if !appended {
             return end(walk, Flags::PATH_CUT);
+        }
+        if maps::governs() {
+            let count = (*walk).components;
+            (*walk).ends[count as usize % ENDS] = ((*walk).at - (*walk).start) as u16;
+            (*walk).components = count + 1;
         }
         if parent == dentry {
             // An object without a place in the tree: a pipe, a socket, an anonymous inode, a memfd.

@@ -14,8 +14,12 @@ use indicatif::{ProgressBar, ProgressStyle};
 use jiff::Timestamp;
 use serde_json::json;
 
-use super::{complain, key, remark, seal_command, shell_word, shown};
+use super::{complain, key, policy, remark, seal_command, shell_word, shown};
 use crate::{
+    authority::policy::{
+        compile,
+        source::{Schema, Source},
+    },
     cli,
     counted::counted,
     evidence::{
@@ -24,7 +28,10 @@ use crate::{
     },
     lineage::{left_out::LeftOut, variables},
     probe,
-    recorder::{DigestRequest, Left, News, Outcome, RecordError, Request, Why, prepare, record},
+    recorder::{
+        DigestRequest, Left, News, Outcome, RecordError, Request, Why, policy::Policy, prepare,
+        record,
+    },
 };
 
 /// Exit status when recording itself failed, so that it is not taken for the command's.
@@ -113,6 +120,7 @@ fn try_run(options: cli::Record, say: &Say) -> anyhow::Result<u8> {
 /// What is to be recorded, as the command line has it.
 fn requested(options: cli::Record, output: PathBuf) -> anyhow::Result<Request> {
     let left_out = LeftOut::of(&options.leave_out)?;
+    let policy = governed(&options)?;
     Ok(Request {
         output,
         append: options.append,
@@ -129,6 +137,7 @@ fn requested(options: cli::Record, output: PathBuf) -> anyhow::Result<Request> {
             control_ring_bytes: options.control_ring,
             bulk_ring_bytes: options.bulk_ring,
             left_out: left_out.calls.clone(),
+            governs: policy.is_some(),
             ..probe::Options::default()
         },
         left_out,
@@ -136,7 +145,27 @@ fn requested(options: cli::Record, output: PathBuf) -> anyhow::Result<Request> {
             patterns: options.digest,
             wait: Duration::from_secs(options.digest_wait),
         }),
+        policy,
     })
+}
+
+/// The policies that govern, if there are any.
+fn governed(options: &cli::Record) -> anyhow::Result<Option<Policy>> {
+    if options.policies.is_empty() {
+        return Ok(None);
+    }
+    let schema = Schema::new();
+    let sources = options
+        .policies
+        .iter()
+        .map(|path| policy::read(path, &schema));
+    let levels = vec![sources.collect::<anyhow::Result<Vec<Source>>>()?];
+    let compiled = compile(&levels, &schema).context("enforce these policies")?;
+    Ok(Some(Policy {
+        compiled,
+        levels,
+        enforce: options.mode == cli::Mode::Enforce,
+    }))
 }
 
 /// An error that ended recording on the way, and what that leaves.

@@ -107,6 +107,11 @@ pub const ACTOR: &[&str] = &[
     "truncated",
     "notes",
     "recognised",
+    "verdict",
+    "effect",
+    "rule",
+    "grant_level",
+    "table_generation",
 ];
 
 macro_rules! kinds {

@@ -264,6 +264,11 @@ registry! {
     84 rdev I64 Kernel "The device a device file stands for, encoded as `st_rdev` of stat(2).";
     88 socket_ino I64 Kernel "Inode number of the socket that a descriptor was passed through.";
     90 entry Text Derived "What an interpreter was given to run: the script as it was named, or the name of a module. From `argv`, or from `filename` when the kernel ran the script.";
+    91 verdict Text Kernel "What the policy said, computed in the kernel: `allow` or `deny`. Absent when nothing governs this act.";
+    92 effect Text Kernel "What came of that: `allowed`; `prevented` (it did not happen), `killed-before-run` (the program was ended before its first instruction), `killed-after-effect` (it happened, and the process was ended), `would-deny` (it happened: the policy is only audited), `not-prevented` (it happened, and the process could not be ended).";
+    93 rule Text Kernel "The rule that decided: name of the policy, colon, name of the rule. Absent when it is denied because no rule permits it.";
+    94 grant_level I64 Kernel "Which grant of the chain decided, from 0: of what is allowed the last one, of what is not the first that does not allow it.";
+    95 table_generation I64 Kernel "Counts what has governed the lineage, from 1: which of it decided.";
 }
 
 #[cfg(test)]

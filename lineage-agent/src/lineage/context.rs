@@ -10,12 +10,17 @@ use serde::Serialize;
 pub struct Context<'a> {
     /// The container the lineage's first process was in when it was registered, as `MANAGER:ID`.
     pub container: Option<&'a str>,
-    /// What decided: `observe` (nothing is denied, every decision is *ungoverned*).
+    /// What becomes of what is denied: `observe` (nothing is, every act is *ungoverned*), `audit` (it is recorded),
+    /// `enforce` (it is prevented, or who does it is ended).
     pub enforcement: &'a str,
     /// Digest of the environment document.
     pub environment: &'a str,
     /// The lineage.
     pub lineage: &'a str,
+    /// Digest of the document that names the policies, and their rules in the order of the tables; none where
+    /// nothing governs.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub policy: Option<&'a str>,
     /// Digest of the context before this one; none for the first.
     pub previous: Option<&'a str>,
     /// Why a new context began: `start`, or `environment: ` and the names of what changed in the
@@ -44,6 +49,7 @@ mod tests {
             enforcement: "observe",
             environment: "e",
             lineage: "l",
+            policy: None,
             previous: None,
             reason: "start",
             version: 1,

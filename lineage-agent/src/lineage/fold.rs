@@ -16,6 +16,9 @@ mod pass;
 mod process;
 mod tally;
 mod transfer;
+mod verdict;
+
+use std::sync::Arc;
 
 use lineage_common::frame::{Flags, Header};
 
@@ -93,6 +96,8 @@ struct Lineage {
     start_seq: u64,
     /// Records so far: `lineage_seq` of the next.
     records: u64,
+    /// The names of the rules that have governed it, by generation from 1.
+    rules: Vec<Arc<[String]>>,
 }
 
 impl Fold {
@@ -292,6 +297,7 @@ impl Fold {
             result: Some(header.result),
             ..Record::default()
         };
+        verdict::complete(header, &lineage.rules, &mut record);
         fill(&self.scratch, &mut record);
         self.recognisers.complete(&mut record, &mut self.found);
         sink.append(&record)?;

@@ -19,6 +19,7 @@ use super::{
     Options, ProbeError,
     catalog::Entry,
     counters::Counters,
+    governance::Governing,
     programs::Programs,
     reader::Reader,
     ring::{Mapping, Ring},
@@ -46,6 +47,7 @@ pub(super) struct Attached {
     /// Owns the programs and their links: dropping it detaches them.
     pub(super) ebpf: Ebpf,
     pub(super) tracking: Tracking,
+    pub(super) governing: Governing,
     pub(super) warnings: Warnings,
     pub(super) programs: Programs,
 }
@@ -79,12 +81,14 @@ pub(super) fn attach(
         |name| Mapping::new(map(&ebpf, name)?.fd().as_fd(), page, 0, true).map_err(ProbeError::Map);
     let (waiting, blocks_taken) = (word("READER")?, word("BLOCKS_TAKEN")?);
     let tracking = Tracking::new(&mut ebpf, blocks_taken)?;
+    let governing = Governing::new(&mut ebpf)?;
     let warnings =
         Warnings::new(&mut ebpf).map_err(|error| ProbeError::Load(anyhow::Error::new(error)))?;
     let reader = Reader::new(control, bulk, counters, waiting).map_err(ProbeError::Map)?;
     let attached = Attached {
         ebpf,
         tracking,
+        governing,
         warnings,
         programs,
     };
@@ -104,11 +108,13 @@ fn load(
         Entry::Typed => 1,
         Entry::Guarded => INTERPRETERS_MAX,
     };
+    let governs = u32::from(options.governs);
     let mut loader = EbpfLoader::new();
     loader
         .map_max_entries("INTERPRETERS", interpreters)
         .override_global("LAYOUT", layout.as_bytes(), true)
         .override_global("SYSCALLS", table.as_bytes(), true)
+        .override_global("GOVERNS", &governs, true)
         .map_max_entries("CONTROL", options.control_ring_bytes)
         .map_max_entries("BULK", options.bulk_ring_bytes)
         .map_max_entries("COUNTERS", cpus)

@@ -133,6 +133,9 @@ pub enum ProbeError {
     /// The process does not exist.
     #[error("there is no process {0}")]
     NoProcess(u32),
+    /// No room for another policy.
+    #[error("there is no room for another policy in the kernel's tables")]
+    Governed,
     /// Not every descendant could be followed while attaching.
     #[error("processes are created faster than they can be listed ({missed} links missed)")]
     LinksMissed {

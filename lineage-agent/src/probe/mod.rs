@@ -15,6 +15,7 @@ use lineage_common::{
     frame::CpuCounters,
     layout::KernelLayout,
     limits::{BULK_RING_BYTES, CONTROL_RING_BYTES},
+    policy::Governance,
 };
 use zerocopy::IntoBytes;
 
@@ -27,6 +28,7 @@ mod error;
 mod events;
 mod family;
 mod found;
+mod governance;
 pub mod layout;
 mod preflight;
 mod programs;
@@ -41,6 +43,7 @@ mod warnings;
 pub use counters::Counters;
 pub use error::ProbeError;
 pub use found::Found;
+pub use governance::PathRule;
 pub use reader::{Drained, Reader};
 
 use attach::Attached;
@@ -63,6 +66,8 @@ pub struct Options {
     pub entry: Option<Entry>,
     /// Calls that are not looked at.
     pub left_out: Vec<&'static Syscall>,
+    /// Whether something is to be governed.
+    pub governs: bool,
 }
 
 impl Default for Options {
@@ -74,6 +79,7 @@ impl Default for Options {
                 .ok()
                 .and_then(|name| Entry::named(&name)),
             left_out: Vec::new(),
+            governs: false,
         }
     }
 }
@@ -187,6 +193,22 @@ impl Probes {
         let entry = self.entry();
         let Attached { ebpf, tracking, .. } = &mut self.attached;
         uninterrupted(entry, || tracking.attach(ebpf, pid, lineage))
+    }
+
+    /// Lets a policy govern a lineage from now on. What its table is called is chosen here.
+    ///
+    /// # Errors
+    ///
+    /// [`ProbeError`] when there is no room, or the kernel refuses: then it is governed as before.
+    pub fn govern<'a>(
+        &mut self,
+        lineage: u32,
+        governance: Governance,
+        rules: impl IntoIterator<Item = PathRule<'a>>,
+    ) -> Result<(), ProbeError> {
+        let entry = self.entry();
+        let governing = &mut self.attached.governing;
+        uninterrupted(entry, || governing.govern(lineage, governance, rules))
     }
 
     /// What the tracked processes have open and mapped. It is looked at as it is read.

@@ -47,6 +47,10 @@ pub(super) struct Change {
 /// What governs one lineage, as far as it is its own.
 #[derive(Debug, Clone)]
 pub(super) struct Governed {
+    /// See [`Context::enforcement`].
+    pub(super) enforcement: &'static str,
+    /// Digest of the document of its policies.
+    pub(super) policy: Option<String>,
     pub(super) lineage: String,
     pub(super) container: Option<String>,
     /// Digest of its context.
@@ -63,9 +67,10 @@ impl Governed {
     ) -> Result<(), RecordError> {
         let context = Context {
             container: self.container.as_deref(),
-            enforcement: "observe",
+            enforcement: self.enforcement,
             environment,
             lineage: &self.lineage,
+            policy: self.policy.as_deref(),
             previous: (!self.context.is_empty()).then_some(&self.context),
             reason,
             version: 1,

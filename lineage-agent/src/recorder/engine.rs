@@ -55,6 +55,8 @@ pub(super) struct Begin {
     pub(super) writer: Writer,
     pub(super) boot: BootId,
     pub(super) lineages: Vec<Registration>,
+    /// The names of the rules that govern them, if any do.
+    pub(super) rules: Option<Arc<[String]>>,
     /// What the host has mounted, if that is known.
     pub(super) mounts: Option<Arc<Mounts>>,
     pub(super) containers: Containers,
@@ -339,6 +341,7 @@ impl Recording {
                 context: &registration.governed.context,
                 time_ns: registration.time_ns,
                 detail: &registration.detail,
+                rules: begin.rules.as_ref(),
             };
             fold.start_lineage(&start, &mut sink)?;
             for snapshot in &registration.snapshots {

@@ -12,6 +12,7 @@ pub mod launch;
 mod missing;
 mod output;
 mod pending;
+pub mod policy;
 pub mod recognisers;
 mod registration;
 mod sink;
@@ -37,6 +38,7 @@ use crate::{
 use changes::Watch;
 use engine::{Begin, Engine, Finish, Finished};
 use launch::{LaunchError, Waiting};
+use policy::Policy;
 use recognisers::{FileError, Files};
 use registration::{Origin, Registrar};
 use status::Published;
@@ -69,6 +71,8 @@ pub struct Request {
     pub probes: probe::Options,
     /// Which files are read for their digest; none when there shall be no digests.
     pub digests: Option<DigestRequest>,
+    /// What governs what is recorded; none when it is only observed.
+    pub policy: Option<Policy>,
 }
 
 impl Request {
@@ -244,6 +248,11 @@ pub async fn record(
     let launch = |path: &PathBuf| launch::start(path, &request.command);
     let waiting = program.as_ref().map(launch).transpose()?;
     let lineages = track(&mut probes, request, waiting.as_ref())?;
+    if let Some(policy) = &request.policy {
+        for lineage in 0..u32::try_from(lineages.len()).unwrap_or(u32::MAX) {
+            policy.govern(&mut probes, lineage)?;
+        }
+    }
     let registrar = Registrar::new(&probes, &procfs)?;
     let writer = open_writer(request, keys, &registrar)?;
     let registered = registrar.register(&writer, lineages, request, &recognisers)?;
@@ -259,6 +268,7 @@ pub async fn record(
         writer,
         boot: registered.boot,
         lineages: registered.lineages,
+        rules: request.policy.as_ref().map(Policy::rules),
     };
     let watch = start(&mut engine, begin, registered.surroundings).await?;
     tell(News::Started);
@@ -366,6 +376,7 @@ mod tests {
             left_out: LeftOut::default(),
             probes: probe::Options::default(),
             digests: None,
+            policy: None,
         };
         // It would wait for its own end, and record what it does about that.
         let refused = prepare(&request).map(drop);

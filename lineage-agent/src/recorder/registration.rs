@@ -24,6 +24,7 @@ use crate::{
 use super::{
     RecordError, Request,
     changes::Governed,
+    policy::Policy,
     recognisers::Files,
     snapshot,
     surroundings::{Parts, Surroundings},
@@ -119,6 +120,8 @@ impl<'a> Registrar<'a> {
             ..self.parts.clone()
         };
         let surroundings = Surroundings::read(parts, &artifacts)?;
+        let policy = request.policy.as_ref();
+        let policy = policy.map(|policy| policy.store(&artifacts)).transpose()?;
         let mut registrations = Vec::new();
         for (number, (origin, tracked)) in (0..).zip(lineages) {
             let time_ns = u64::try_from(SystemClock.now().boot_ns).unwrap_or(0);
@@ -145,6 +148,8 @@ impl<'a> Registrar<'a> {
             let container = snapshots.first().and_then(|root| self.container_of(root));
             let detail = detail(&origin, container.as_deref(), request);
             let mut governed = Governed {
+                enforcement: request.policy.as_ref().map_or("observe", Policy::mode),
+                policy: policy.clone(),
                 lineage: uid,
                 container,
                 context: String::new(),

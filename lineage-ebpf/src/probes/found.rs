@@ -11,6 +11,7 @@ use core::ffi::c_void;
 use aya_ebpf::helpers::generated::{bpf_ktime_get_boot_ns, bpf_seq_write};
 use lineage_common::{
     frame::{FOUND_ALIGN, Flags, FoundFile, FoundMap, Header, HostPath, Kind, NO_CPU, Socket},
+    policy::{Outcome, Ruling},
     task::Task,
 };
 
@@ -97,7 +98,9 @@ impl Look {
             (*header).tid = typed(self.thread, offset!(task_pid));
             (*header).lineage = (*self.task).lineage;
             (*header).exec = (*self.task).exec;
-            (*header).reserved = 0;
+            (*header).ruling = Ruling::NONE;
+            (*header).outcome = Outcome::UNGOVERNED;
+            (*header).generation = 0;
             let comm = (&raw mut (*header).comm).cast::<u64>();
             comm.write(typed(self.thread, offset!(task_comm)));
             comm.add(1)

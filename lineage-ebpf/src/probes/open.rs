@@ -4,16 +4,19 @@ use lineage_common::{
     frame::{File, Flags, HostPath, Kind, Version},
     layout::Action,
     limits::PATH_BYTES_MAX,
+    policy::Operation,
     task::Descriptor,
 };
 
 use crate::{
     descriptor,
     emit::{BODY, Frame, What},
-    host, maps, other,
+    host,
+    judge::{self, Operations},
+    maps, other,
     path::{self, AT_FDCWD},
     probes::syscall::{Returned, argument},
-    read::{copy_user_string, user},
+    read::{copy_user_string, offset, untyped, user},
     skip::Skip,
     start,
     task::{self, Actor},
@@ -64,6 +67,7 @@ fn record_call(actor: &Actor, fd: i32, file: u64, kind: Kind, call_flags: u32) -
         unsafe { (*frame.scratch).cpu },
         fd,
         call_flags & OF_THE_CALL,
+        u32::from(kind == Kind::FILE_OPEN),
     );
     if filled == 0 {
         frame.release();
@@ -85,7 +89,7 @@ fn record_call(actor: &Actor, fd: i32, file: u64, kind: Kind, call_flags: u32) -
 /// read. A global function, see [`crate`].
 #[unsafe(no_mangle)]
 #[inline(never)]
-pub(crate) extern "C" fn fill_file(cpu: u32, fd: i32, call_flags: u32) -> u64 {
+pub(crate) extern "C" fn fill_file(cpu: u32, fd: i32, call_flags: u32, opened: u32) -> u64 {
     let Some(scratch) = maps::scratch(cpu) else {
         return 0;
     };
@@ -101,6 +105,14 @@ pub(crate) extern "C" fn fill_file(cpu: u32, fd: i32, call_flags: u32) -> u64 {
         (*facts).flags |= call_flags;
         let (len, flags) = path::append_here(scratch, PATH, (*facts).mnt, (*facts).dentry);
         let host = host::append_here(scratch, PATH + len, flags);
+        if maps::governs() && opened != 0 {
+            judge::path(
+                scratch,
+                operations((*facts).flags, (*target).file),
+                host.view,
+                flags,
+            );
+        }
         let body = (&raw mut (*scratch).frame)
             .cast::<u8>()
             .add(BODY as usize)
@@ -119,6 +131,32 @@ pub(crate) extern "C" fn fill_file(cpu: u32, fd: i32, call_flags: u32) -> u64 {
         };
         (len + other) | u64::from(flags.0) << 32
     }
+}
+
+/// What was done to a file by opening it so. `flags` are those of the open file, and of the call.
+#[inline(always)]
+fn operations(flags: u32, file: u64) -> Operations {
+    /// `FMODE_CREATED` (`include/linux/fs.h`)
+    const CREATED: u32 = 1 << 20;
+    /// `O_PATH`, `O_TRUNC` (`include/uapi/asm-generic/fcntl.h`)
+    const PATH_ONLY: u32 = 0o10_000_000;
+    const TRUNCATED: u32 = 0o1000;
+    if flags & PATH_ONLY != 0 {
+        return Operations::NONE;
+    }
+    // `O_RDONLY` is 0, `O_WRONLY` 1, `O_RDWR` 2.
+    let mut operations = Operations::NONE;
+    if flags & 3 != 1 {
+        operations = operations.with(Operation::READ);
+    }
+    if flags & 3 != 0 || flags & TRUNCATED != 0 {
+        operations = operations.with(Operation::WRITE);
+    }
+    let mode = untyped::<u32>(file + offset!(file_mode) as u64).unwrap_or(CREATED);
+    if mode & CREATED != 0 {
+        operations = operations.with(Operation::CREATE);
+    }
+    operations
 }
 
 /// What the caller asked for.

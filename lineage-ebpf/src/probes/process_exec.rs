@@ -8,9 +8,10 @@ use aya_ebpf::{
     programs::BtfTracePointContext,
 };
 use lineage_common::{
-    frame::{Exec, Flags, Kind},
+    frame::{Exec, Flags, HostPath, Kind},
     layout::Action,
     limits::{ARGUMENTS_MAX, ARGV_BYTES_MAX, PATH_BYTES_MAX},
+    policy::Operation,
 };
 
 use crate::{
@@ -18,6 +19,7 @@ use crate::{
     descriptor::{self, Sweep},
     emit::{self, BODY, Frame, What},
     facts, host,
+    judge::{self, Operations},
     maps::{self, Scratch},
     path::{self, AT_FDCWD},
     probes::{
@@ -31,6 +33,9 @@ use crate::{
     start,
     task::{self, Actor},
 };
+
+/// What is done to a program.
+const EXECUTED: Operations = Operations::NONE.with(Operation::EXEC);
 
 /// Where the byte strings of an exec begin.
 const STRINGS: u64 = BODY + size_of::<Exec>() as u64;
@@ -169,6 +174,10 @@ fn fill(frame: &Frame, thread: Typed, image: &Image) -> Option<(u64, Flags)> {
         }
         (*body).exe_len = exe_len as u32;
         at += exe_len;
+        let alike = host::seen_alike(scratch, flags);
+        if alike {
+            judge::path(scratch, EXECUTED, HostPath::SAME.view, flags);
+        }
 
         let (mnt, dentry) = (
             typed(fs, offset!(fs_pwd_mnt)),
@@ -203,6 +212,9 @@ fn fill(frame: &Frame, thread: Typed, image: &Image) -> Option<(u64, Flags)> {
         }
         at += u64::from(kept);
         (*body).host = host::append(scratch, at, flags);
+        if !alike {
+            judge::path(scratch, EXECUTED, (*body).host.view, flags);
+        }
         Some((at + u64::from((*body).host.len), flags))
     }
 }

@@ -31,7 +31,7 @@ pub(super) fn run(command: &cli::Policy) -> anyhow::Result<ExitCode> {
 }
 
 /// Reads a policy file.
-fn read(path: &Path, schema: &Schema) -> anyhow::Result<Source> {
+pub(super) fn read(path: &Path, schema: &Schema) -> anyhow::Result<Source> {
     let (name, bytes) = file(path)?;
     Source::parse(&name, &bytes, schema).with_context(|| format!("use the policy {}", shown(path)))
 }

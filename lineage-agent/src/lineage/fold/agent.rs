@@ -26,6 +26,8 @@ pub struct LineageStart<'a> {
     pub time_ns: u64,
     /// How it came about, as JSON.
     pub detail: &'a str,
+    /// The names of the rules that govern it, if any do.
+    pub rules: Option<&'a Arc<[String]>>,
 }
 
 /// What makes another context the one that governs a lineage.
@@ -58,6 +60,7 @@ impl Fold {
             context_seq: start_seq,
             start_seq,
             records: 0,
+            rules: start.rules.cloned().into_iter().collect(),
         };
         self.lineages.push(lineage);
         let number = self.lineages.len() - 1;

@@ -72,6 +72,7 @@ impl Frames {
         let mut kept = Kept::default();
         fold.set_utc_offset(1_000_000_000);
         let start = LineageStart {
+            rules: None,
             uid: "L",
             context: "C",
             time_ns: 1,
@@ -131,7 +132,9 @@ impl Frames {
             tid: pid,
             lineage: 0,
             exec: 0,
-            reserved: 0,
+            ruling: lineage_common::policy::Ruling::NONE,
+            outcome: lineage_common::policy::Outcome::UNGOVERNED,
+            generation: 0,
             comm: *b"sh\0\0\0\0\0\0\0\0\0\0\0\0\0\0",
         };
         self.number += 1;

@@ -36,7 +36,9 @@ fn frame(cpu: u32, number: u64, time: u64) -> Vec<u8> {
         tid: 1,
         lineage: 0,
         exec: 0,
-        reserved: 0,
+        ruling: lineage_common::policy::Ruling::NONE,
+        outcome: lineage_common::policy::Outcome::UNGOVERNED,
+        generation: 0,
         comm: [0; 16],
     };
     header.as_bytes().to_vec()

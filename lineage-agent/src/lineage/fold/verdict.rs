@@ -1,0 +1,38 @@
+//! What the kernel side decided about an act, and what came of that.
+
+use std::sync::Arc;
+
+use lineage_common::{
+    frame::Header,
+    policy::{Outcome, Ruling},
+};
+
+use crate::evidence::{kinds, schema::Record};
+
+/// Fills in the decision that a frame carries; `rules` are the names of rules by generation, from 1.
+pub(super) fn complete<'a>(header: &Header, rules: &'a [Arc<[String]>], record: &mut Record<'a>) {
+    let outcome = Outcome(header.outcome.0 & Outcome::KIND);
+    if outcome == Outcome::UNGOVERNED {
+        return;
+    }
+    let Ruling {
+        allowed,
+        level,
+        rule,
+    } = header.ruling;
+    record.verdict = Some(if allowed == 1 { "allow" } else { "deny" });
+    record.effect = Some(match outcome {
+        Outcome::ALLOWED => "allowed",
+        Outcome::DENIED => "would-deny",
+        Outcome::KILLED if record.kind == Some(kinds::PROCESS_EXEC) => "killed-before-run",
+        Outcome::KILLED => "killed-after-effect",
+        _ => "not-prevented",
+    });
+    let generation = header.generation.checked_sub(1);
+    let rules = generation.and_then(|generation| rules.get(generation as usize));
+    record.rule = rules
+        .and_then(|rules| rules.get(usize::from(rule)))
+        .map(String::as_str);
+    record.grant_level = Some(i64::from(level));
+    record.table_generation = Some(i64::from(header.generation));
+}
