@@ -176,6 +176,8 @@ impl Outcome {
     pub const OVER: u32 = 1 << 10;
     /// Denied because the table has no entry for it.
     pub const NO_ENTRY: u32 = 1 << 11;
+    /// What was judged: from this bit on one for each operation, by its number.
+    pub const OPERATIONS_SHIFT: u32 = 16;
 }
 
 /// Protocols that policies tell apart.

@@ -104,7 +104,7 @@ fn judged(
             Outcome::NOT_KILLED
         };
         (*scratch).ruling = ruling;
-        (*scratch).outcome = Outcome(kind.0 | reasons);
+        (*scratch).outcome = Outcome(kind.0 | reasons | operations << Outcome::OPERATIONS_SHIFT);
         (*scratch).generation = (*governance).generation;
     }
     Ok(())

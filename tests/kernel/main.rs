@@ -23,6 +23,7 @@ mod exec;
 mod exit;
 mod flow;
 mod fork;
+mod govern;
 mod host_path;
 mod inherit;
 mod keys;

@@ -112,6 +112,7 @@ pub const ACTOR: &[&str] = &[
     "rule",
     "grant_level",
     "table_generation",
+    "judged",
 ];
 
 macro_rules! kinds {

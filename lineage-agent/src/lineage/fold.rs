@@ -263,6 +263,7 @@ impl Fold {
         fill: impl FnOnce(&'a Scratch, &mut Record<'a>),
     ) -> Result<u64, S::Error> {
         self.scratch.set_comm(&header.comm);
+        verdict::name_operations(header, &mut self.scratch.judged);
         let process = self
             .processes
             .get(header.pid, header.start)
@@ -297,7 +298,7 @@ impl Fold {
             result: Some(header.result),
             ..Record::default()
         };
-        verdict::complete(header, &lineage.rules, &mut record);
+        verdict::complete(header, &lineage.rules, &self.scratch.judged, &mut record);
         fill(&self.scratch, &mut record);
         self.recognisers.complete(&mut record, &mut self.found);
         sink.append(&record)?;

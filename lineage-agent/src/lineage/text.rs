@@ -32,6 +32,8 @@ pub(super) struct Scratch {
     pub(super) path: String,
     /// The same as the host sees it, where that differs.
     pub(super) host_path: String,
+    /// What a decision is about.
+    pub(super) judged: String,
     /// Directory a claimed path starts from.
     pub(super) dir: String,
     /// The second path of a call.

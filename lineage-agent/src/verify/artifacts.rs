@@ -73,9 +73,25 @@ fn references(document: &[u8]) -> impl Iterator<Item = Hash> {
         mounts: Option<String>,
         #[serde(default)]
         recognisers: Vec<String>,
+        policy: Option<String>,
+        schema: Option<String>,
+        #[serde(default)]
+        levels: Vec<Vec<Named>>,
+    }
+    #[derive(Deserialize)]
+    struct Named {
+        blake3: String,
     }
     let document: Document = serde_json::from_slice(document).unwrap_or_default();
     let one = document.environment.into_iter().chain(document.mounts);
+    let policies = document
+        .levels
+        .into_iter()
+        .flatten()
+        .map(|named| named.blake3);
     one.chain(document.recognisers)
+        .chain(document.policy)
+        .chain(document.schema)
+        .chain(policies)
         .filter_map(|text| parse_hex(&text))
 }

@@ -77,6 +77,8 @@ codes! {
     RowsAdded "rows-added" Tampered "Records were added that were never signed.";
     SegmentUnreadable "segment-unreadable" Tampered "The file was changed so that it is no longer a table of records; they cannot be read.";
     ReadersDisagree "readers-disagree" Tampered "Programs that read this file would not all see the signed records: what it says about them is false.";
+    DecisionWrong "decision-wrong" Tampered "The policy, asked once more, decides otherwise than the signed record says.";
+    PolicyMissing "policy-missing" Unverifiable "The policies by which this was decided are not there, or not understood here; whether the decision is right cannot be told.";
     RecordRule "record-rule" Tampered "The signed records contradict the format or their manifest: whoever wrote them did not follow it.";
     ColumnForeign "column-foreign" Tampered "Queries would see values here that nobody signed.";
     FileForeign "file-foreign" Tampered "Queries would see records here that nobody signed.";

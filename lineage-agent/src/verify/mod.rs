@@ -19,6 +19,7 @@ mod log;
 mod loss;
 mod place;
 mod progress;
+mod replay;
 mod report;
 mod rows;
 mod sealed;

@@ -9,6 +9,7 @@ use super::access::HostDir;
 use super::finding::{Code, Finding};
 use super::layout::blocks_path;
 use super::progress::Progress;
+use super::replay::Replay;
 use crate::counted::counted;
 use crate::evidence::digest;
 use crate::evidence::hasher::RecordHasher;
@@ -43,18 +44,20 @@ pub(super) struct Summary {
 
 /// Rows as they pass: hashed, and checked against the rules that hold for each record.
 #[derive(Debug)]
-pub(super) struct Rules {
+pub(super) struct Rules<'a> {
     first: u64,
     window: Option<(i64, i64)>,
     seen: u64,
     /// The first record that breaks a rule; it counts only if the records are the signed ones.
     broken: Option<Finding>,
     summary: Summary,
+    replay: Replay<'a>,
 }
 
-impl Rules {
-    pub(super) fn new(first: u64, window: Option<(i64, i64)>) -> Self {
+impl<'a> Rules<'a> {
+    pub(super) fn new(dir: &'a HostDir, first: u64, window: Option<(i64, i64)>) -> Self {
         Self {
+            replay: Replay::new(dir),
             first,
             window,
             seen: 0,
@@ -119,16 +122,16 @@ impl Rules {
             let sum = self.summary.lost.entry(cpu).or_default();
             *sum = sum.saturating_add(lost);
         }
-        Ok(())
+        self.replay.check(record)
     }
 }
 
 /// What hashing the rows of a file gave.
-struct Hashed {
+struct Hashed<'a> {
     rows: u64,
     root: Hash,
     blocks: Vec<Hash>,
-    rules: Rules,
+    rules: Rules<'a>,
 }
 
 /// Checks the rows of a file. The summary is there only if they are exactly the signed records.
@@ -147,7 +150,7 @@ pub(super) fn check(
         }
     };
     let original = expected.file.is_some_and(|named| is_file(&file, named));
-    let hashed = match hash_rows(&file, expected, progress, findings) {
+    let hashed = match hash_rows(dir, &file, expected, progress, findings) {
         Ok(hashed) => hashed,
         Err(fault) => {
             findings.push(about(fault.finding(original)).rows(all_rows(expected)));
@@ -250,12 +253,13 @@ impl From<SegmentError> for Fault {
 }
 
 /// Reads and hashes every row, up to one more than there should be.
-fn hash_rows(
+fn hash_rows<'a>(
+    dir: &'a HostDir,
     mut file: &File,
     expected: &Expected<'_>,
     progress: &Progress<'_>,
     findings: &mut Vec<Finding>,
-) -> Result<Hashed, Fault> {
+) -> Result<Hashed<'a>, Fault> {
     file.rewind().map_err(SegmentError::from)?;
     let segment = SegmentFile::open(file)?;
     for column in &segment.shape().foreign_columns {
@@ -265,7 +269,7 @@ fn hash_rows(
         findings.push(finding.found(format!("column {column}")));
     }
     let mut hasher = RecordHasher::default();
-    let mut rules = Rules::new(expected.first, expected.window);
+    let mut rules = Rules::new(dir, expected.first, expected.window);
     let mut malformed = None;
     segment.records(|record| {
         if hasher.size() == expected.count.min(RECORDS_MAX) {
@@ -296,7 +300,7 @@ fn hash_rows(
 const RANGES_MAX: usize = 20;
 
 /// Where the rows differ: by block where the block roots are there to tell.
-fn changed_rows(dir: &HostDir, expected: &Expected<'_>, hashed: &Hashed) -> Vec<Finding> {
+fn changed_rows(dir: &HostDir, expected: &Expected<'_>, hashed: &Hashed<'_>) -> Vec<Finding> {
     let finding = || Finding::new(Code::RowsChanged);
     let Ok(proven) = read_blocks(dir, expected.segment, expected.count, &expected.root) else {
         return vec![

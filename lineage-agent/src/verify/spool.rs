@@ -68,7 +68,7 @@ pub(super) fn check(
             return Some(Spool::default());
         }
     };
-    let mut state = State::new(keys, place);
+    let mut state = State::new(dir, keys, place);
     let walked = walk(FrameReader::new(file), &mut state);
     findings.extend(walked.err().map(about));
     Some(state.spool)
@@ -94,6 +94,7 @@ fn walk(mut frames: FrameReader<File>, state: &mut State<'_>) -> Result<(), Find
 
 /// A spool as far as it is read.
 struct State<'a> {
+    dir: &'a HostDir,
     keys: &'a Keys,
     place: &'a Place<'a>,
     spool: Spool,
@@ -101,7 +102,7 @@ struct State<'a> {
     statement: Option<Statement>,
     header: Hash,
     tree: RecordTree,
-    rules: Rules,
+    rules: Rules<'a>,
     /// A record that is none; it counts once a commit covers it.
     malformed: Option<Finding>,
 }
@@ -111,15 +112,16 @@ fn bad(at: u64, found: impl std::fmt::Display) -> Finding {
 }
 
 impl<'a> State<'a> {
-    fn new(keys: &'a Keys, place: &'a Place<'a>) -> Self {
+    fn new(dir: &'a HostDir, keys: &'a Keys, place: &'a Place<'a>) -> Self {
         Self {
+            dir,
             keys,
             place,
             spool: Spool::default(),
             statement: None,
             header: [0; 32],
             tree: RecordTree::default(),
-            rules: Rules::new(0, None),
+            rules: Rules::new(dir, 0, None),
             malformed: None,
         }
     }
@@ -188,7 +190,7 @@ impl<'a> State<'a> {
                 .found(head.opened));
         }
         self.statement = Some(*statement);
-        self.rules = Rules::new(head.first, Some(widened_window(statement)));
+        self.rules = Rules::new(self.dir, head.first, Some(widened_window(statement)));
         self.spool.head = Some(head);
         Ok(())
     }

@@ -91,7 +91,10 @@ const PARTS: &[(&str, &[&str])] = &[
         ],
     ),
     ("evidence", &["event", "evidence", "lineage", "clock"]),
-    ("verify", &["counted", "evidence", "verify", "names"]),
+    (
+        "verify",
+        &["authority", "counted", "evidence", "verify", "names"],
+    ),
     (
         "review",
         &["counted", "evidence", "glob", "review", "names"],

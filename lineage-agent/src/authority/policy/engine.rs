@@ -2,6 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use cedar_policy::{
     Authorizer, Context, Decision, Entities, Entity, EntityId, EntityUid, PolicySet, Request,
@@ -43,8 +44,8 @@ pub struct Answer {
 
 /// The policies of a chain of grants.
 #[derive(Debug)]
-pub struct Engine<'a> {
-    schema: &'a Schema,
+pub struct Engine {
+    schema: Arc<Schema>,
     levels: Vec<PolicySet>,
     authorizer: Authorizer,
     /// Entities that no question has of its own.
@@ -52,13 +53,13 @@ pub struct Engine<'a> {
     workload: EntityUid,
 }
 
-impl<'a> Engine<'a> {
+impl Engine {
     /// An engine for the policies of each grant. A rule's name that occurs twice in a grant is an error, in words.
     ///
     /// # Errors
     ///
     /// Why the policies cannot be put together.
-    pub fn new(levels: &[Vec<Source>], schema: &'a Schema) -> Result<Self, String> {
+    pub fn new(levels: &[Vec<Source>], schema: Arc<Schema>) -> Result<Self, String> {
         let mut sets = Vec::new();
         for sources in levels {
             let policies = sources
@@ -71,11 +72,12 @@ impl<'a> Engine<'a> {
             .actions
             .clone()
             .add_entities([Entity::with_uid(workload.clone())], Some(&schema.cedar));
+        let common = common.map_err(|error| error.to_string())?;
         Ok(Self {
             schema,
             levels: sets,
             authorizer: Authorizer::new(),
-            common: common.map_err(|error| error.to_string())?,
+            common,
             workload,
         })
     }

@@ -1,6 +1,7 @@
 //! The tables and the real engine give the same answers.
 
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use lineage_common::policy::{Operation, Protocol, Resource, Ruling};
 use proptest::prelude::*;
@@ -13,12 +14,12 @@ use super::*;
 struct Both {
     compiled: Compiled,
     levels: Vec<Vec<Source>>,
-    schema: Schema,
+    schema: Arc<Schema>,
 }
 
 impl Both {
     fn new(levels: &[&str]) -> Self {
-        let schema = Schema::new();
+        let schema = Arc::new(Schema::new());
         let levels: Vec<Vec<Source>> = levels
             .iter()
             .map(|text| match Source::parse("p", text.as_bytes(), &schema) {
@@ -42,19 +43,14 @@ impl Both {
         &self,
         questions: &[(Target, Object); N],
     ) -> [(bool, u8, Option<&str>); N] {
-        let engine = Engine::new(&self.levels, &self.schema).unwrap();
+        let engine = Engine::new(&self.levels, self.schema.clone()).unwrap();
         std::array::from_fn(|at| {
             let (target, object) = &questions[at];
             self.same(&engine, *target, object)
         })
     }
 
-    fn same(
-        &self,
-        engine: &Engine<'_>,
-        target: Target,
-        object: &Object,
-    ) -> (bool, u8, Option<&str>) {
+    fn same(&self, engine: &Engine, target: Target, object: &Object) -> (bool, u8, Option<&str>) {
         let ruling = match object {
             Object::Path(path) => self.compiled.table.path(target, path.as_bytes()),
             Object::Endpoint {
@@ -470,7 +466,7 @@ proptest! {
             .into_iter()
             .flat_map(|operation| paths.iter().map(move |path| file(operation, path)))
             .collect();
-        let engine = Engine::new(&both.levels, &both.schema).unwrap();
+        let engine = Engine::new(&both.levels, both.schema.clone()).unwrap();
         for (target, object) in &questions {
             both.same(&engine, *target, object);
         }
@@ -495,7 +491,7 @@ proptest! {
                 (target, Object::Endpoint { address, port, protocol })
             })
             .collect();
-        let engine = Engine::new(&both.levels, &both.schema).unwrap();
+        let engine = Engine::new(&both.levels, both.schema.clone()).unwrap();
         for (target, object) in &questions {
             both.same(&engine, *target, object);
         }

@@ -1,6 +1,6 @@
 //! `lineage policy explain`: whether something would be allowed, and by which rule.
 
-use std::{fmt::Write as _, net::SocketAddr, process::ExitCode};
+use std::{fmt::Write as _, net::SocketAddr, process::ExitCode, sync::Arc};
 
 use anyhow::{Context as _, bail, ensure};
 use lineage_common::policy::{Operation, Protocol, Resource};
@@ -27,7 +27,7 @@ const UNIX: &str = "unix:";
 
 /// Runs `lineage policy explain`.
 pub(super) fn run(options: &Explain) -> anyhow::Result<ExitCode> {
-    let schema = Schema::new();
+    let schema = Arc::new(Schema::new());
     let sources = options.policies.iter().map(|path| read(path, &schema));
     let sources: Vec<Source> = sources.collect::<anyhow::Result<_>>()?;
     let levels = match &options.grant {
@@ -36,7 +36,7 @@ pub(super) fn run(options: &Explain) -> anyhow::Result<ExitCode> {
     };
     let (target, object) = question(&options.action, &options.object)?;
     let compiled = compile(&levels, &schema).context("enforce these policies")?;
-    let engine = Engine::new(&levels, &schema);
+    let engine = Engine::new(&levels, schema);
     let engine = engine
         .map_err(anyhow::Error::msg)
         .context("use these policies")?;

@@ -4,13 +4,32 @@ use std::sync::Arc;
 
 use lineage_common::{
     frame::Header,
-    policy::{Outcome, Ruling},
+    policy::{Operation, Outcome, Ruling},
 };
 
 use crate::evidence::{kinds, schema::Record};
 
+/// Names what a frame's decision is about.
+pub(super) fn name_operations(header: &Header, out: &mut String) {
+    out.clear();
+    let operations = header.outcome.0 >> Outcome::OPERATIONS_SHIFT;
+    for (operation, name, _) in Operation::ALL {
+        if operations >> operation.0 & 1 == 1 {
+            if !out.is_empty() {
+                out.push(',');
+            }
+            out.push_str(name);
+        }
+    }
+}
+
 /// Fills in the decision that a frame carries; `rules` are the names of rules by generation, from 1.
-pub(super) fn complete<'a>(header: &Header, rules: &'a [Arc<[String]>], record: &mut Record<'a>) {
+pub(super) fn complete<'a>(
+    header: &Header,
+    rules: &'a [Arc<[String]>],
+    judged: &'a str,
+    record: &mut Record<'a>,
+) {
     let outcome = Outcome(header.outcome.0 & Outcome::KIND);
     if outcome == Outcome::UNGOVERNED {
         return;
@@ -34,5 +53,6 @@ pub(super) fn complete<'a>(header: &Header, rules: &'a [Arc<[String]>], record: 
         .and_then(|rules| rules.get(usize::from(rule)))
         .map(String::as_str);
     record.grant_level = Some(i64::from(level));
+    record.judged = Some(judged);
     record.table_generation = Some(i64::from(header.generation));
 }
