@@ -13,9 +13,8 @@ use lineage_common::{
 use crate::{
     maps::{self, Scratch},
     path::ENDS,
-    read::{copy_kernel, mask_frame},
+    read::{copy_kernel, load, mask_frame, store},
     skip::Skip,
-    task::Actor,
 };
 
 /// `SIGKILL` (`include/uapi/asm-generic/signal.h`).
@@ -56,29 +55,21 @@ pub(crate) fn path(scratch: *mut Scratch, operations: Operations, view: u16, fla
 #[unsafe(no_mangle)]
 #[inline(never)]
 extern "C" fn judge_path(cpu: u32, operations: u32, reasons: u32) -> u64 {
-    let Ok(actor) = Actor::current() else {
-        return 0;
-    };
     let Some(scratch) = maps::scratch(cpu) else {
         return 0;
     };
-    let _ = judged(&actor, scratch, operations, reasons);
+    let _ = judged(scratch, operations, reasons);
     0
 }
 
 #[inline(always)]
-fn judged(
-    actor: &Actor,
-    scratch: *mut Scratch,
-    operations: u32,
-    mut reasons: u32,
-) -> Result<(), Skip> {
-    // SAFETY: the entry of a tracked process stays while one of its threads runs; map values live as long as the
-    // program, and the scratch is the caller's.
+fn judged(scratch: *mut Scratch, operations: u32, mut reasons: u32) -> Result<(), Skip> {
+    // SAFETY: map values live as long as the program, and the scratch is the caller's.
     unsafe {
-        let governance = maps::governance((*actor.task).lineage).ok_or(Skip::Untraced)?;
+        let governance = maps::governance((*scratch).lineage).ok_or(Skip::Untraced)?;
         let (table, mode) = ((*governance).table, (*governance).mode);
-        if bpf_ktime_get_boot_ns() >= (*governance).until_ns {
+        let until_ns = (*governance).until_ns;
+        if until_ns != u64::MAX && bpf_ktime_get_boot_ns() >= until_ns {
             reasons |= Outcome::OVER;
         }
         let mut ruling = Ruling {
@@ -164,6 +155,9 @@ unsafe fn build_key(scratch: *mut Scratch) {
     }
 }
 
+/// Longest component that is copied in words: cheaper than a copy of the exact length.
+const SHORT: u64 = 32;
+
 /// Where the building of a key is.
 #[repr(C)]
 struct Building {
@@ -200,7 +194,14 @@ unsafe extern "C" fn component(_index: u64, context: *mut c_void) -> i64 {
         let from = (&raw const (*scratch).frame)
             .cast::<u8>()
             .add(mask_frame((*walk).start + begin) as usize);
-        copy_kernel(to.add(1), len, from as u64);
+        if len <= SHORT {
+            // In words, beyond the end: the next one, or the NUL, is written over it.
+            for word in 0..SHORT as usize / 8 {
+                store(to.add(1 + word * 8), load(from.add(word * 8)));
+            }
+        } else {
+            copy_kernel(to.add(1), len, from as u64);
+        }
         (*state).at = at + 1 + len;
         (*state).left = left - 1;
         0

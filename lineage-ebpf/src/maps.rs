@@ -283,7 +283,8 @@ pub(crate) struct Scratch {
     pub(crate) ruling: Ruling,
     pub(crate) outcome: Outcome,
     pub(crate) generation: u32,
-    aligned: u32,
+    /// The lineage of who did it, for whoever judges.
+    pub(crate) lineage: u32,
     /// The frame. Twice the largest, so that a masked offset plus a masked length stay inside.
     pub(crate) frame: [u8; 2 * FRAME_BYTES_MAX],
     /// What the call that is looked at has moved and is to be recorded; at most [`NEWS_MAX`] of it.

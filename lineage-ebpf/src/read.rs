@@ -299,6 +299,21 @@ pub(crate) unsafe fn store(to: *mut u8, word: u64) {
     }
 }
 
+/// The word at `from`, which need not be aligned, likewise.
+///
+/// # Safety
+///
+/// A word can be read there.
+#[inline(always)]
+pub(crate) unsafe fn load(from: *const u8) -> u64 {
+    let word: u64;
+    // SAFETY: by contract.
+    unsafe {
+        core::arch::asm!("{1} = *(u64 *)({0} + 0)", in(reg) from, lateout(reg) word, options(nostack, readonly));
+    }
+    word
+}
+
 /// `value & 0x1f`, likewise: the number of a place in a table of 32.
 #[inline(always)]
 pub(crate) fn mask_32(value: u64) -> u64 {

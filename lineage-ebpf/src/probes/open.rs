@@ -60,7 +60,10 @@ pub(crate) fn record(actor: &Actor, fd: i32, file: u64, kind: Kind) -> Result<()
 fn record_call(actor: &Actor, fd: i32, file: u64, kind: Kind, call_flags: u32) -> Result<(), Skip> {
     let frame = Frame::take(kind)?;
     // SAFETY: the scratch is ours until the frame is sent.
-    let target = unsafe { &mut (*frame.scratch).target };
+    let target = unsafe {
+        (*frame.scratch).lineage = (*actor.task).lineage;
+        &mut (*frame.scratch).target
+    };
     target.file = file;
     // SAFETY: as above.
     let filled = fill_file(
@@ -138,8 +141,9 @@ pub(crate) extern "C" fn fill_file(cpu: u32, fd: i32, call_flags: u32, opened: u
 fn operations(flags: u32, file: u64) -> Operations {
     /// `FMODE_CREATED` (`include/linux/fs.h`)
     const CREATED: u32 = 1 << 20;
-    /// `O_PATH`, `O_TRUNC` (`include/uapi/asm-generic/fcntl.h`)
+    /// `O_PATH`, `O_CREAT`, `O_TRUNC` (`include/uapi/asm-generic/fcntl.h`)
     const PATH_ONLY: u32 = 0o10_000_000;
+    const CREATE: u32 = 0o100;
     const TRUNCATED: u32 = 0o1000;
     if flags & PATH_ONLY != 0 {
         return Operations::NONE;
@@ -152,8 +156,9 @@ fn operations(flags: u32, file: u64) -> Operations {
     if flags & 3 != 0 || flags & TRUNCATED != 0 {
         operations = operations.with(Operation::WRITE);
     }
-    let mode = untyped::<u32>(file + offset!(file_mode) as u64).unwrap_or(CREATED);
-    if mode & CREATED != 0 {
+    if flags & CREATE != 0
+        && untyped::<u32>(file + offset!(file_mode) as u64).is_none_or(|mode| mode & CREATED != 0)
+    {
         operations = operations.with(Operation::CREATE);
     }
     operations

@@ -131,6 +131,8 @@ extern "C" fn record_exec(filename: u64, interpreter: u64, argc: u32, flags: u32
 #[inline(always)]
 fn record(actor: &Actor, image: &Image) -> Result<(), Skip> {
     let frame = Frame::take(Kind::EXEC)?;
+    // SAFETY: the scratch is ours until it is released.
+    unsafe { (*frame.scratch).lineage = (*actor.task).lineage };
     let Some((len, flags)) = fill(&frame, actor.thread, image) else {
         frame.release();
         return Err(emit::lost(maps::cpu(), Kind::EXEC));
