@@ -107,3 +107,9 @@ pub const GOVERNED_MAX: u32 = 4096;
 
 /// Ways to govern that there can be at one time.
 pub const GOVERNANCES_MAX: u32 = 256;
+
+/// Entries of all tables of addresses together.
+pub const ADDRESS_RULES_MAX: u32 = 1 << 18;
+
+/// Threads that can be between a decision about a call and its return at one time.
+pub const DECIDED_MAX: u32 = 16_384;

@@ -115,12 +115,43 @@ impl PathKey {
     pub const UNIX_SOCKET: u32 = 1 << 8;
 }
 
+/// Key of the trie of addresses, after the length of the prefix.
+#[repr(C)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, FromBytes, IntoBytes, KnownLayout, Immutable)]
+pub struct AddressKey {
+    /// The table: [`Governance::table`].
+    pub table: u32,
+    /// What is done.
+    pub operation: Operation,
+    /// With which protocol.
+    pub protocol: Protocol,
+    /// How many of [`Governance::port_bounds`] the port has reached.
+    pub port_class: u8,
+    /// Always 0.
+    pub reserved: u8,
+    /// The address; of IPv4 as an IPv4-mapped one (RFC 4291, section 2.5.5.2), so that both spellings
+    /// are one.
+    pub address: [u8; 16],
+}
+
+/// What was decided about a call before it had an effect, until the call returns: value of a map by thread.
+#[repr(C)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, FromBytes, IntoBytes, KnownLayout, Immutable)]
+pub struct Decided {
+    /// What the policy said.
+    pub ruling: Ruling,
+    /// What came of that.
+    pub outcome: Outcome,
+    /// [`Governance::generation`]
+    pub generation: u32,
+    /// What was asked.
+    pub operation: u32,
+}
+
 /// What governs a lineage: value of the map of governance. One that a lineage uses is not changed, but for
 /// its end.
 #[repr(C)]
-#[derive(
-    Clone, Copy, PartialEq, Eq, Debug, Default, FromBytes, IntoBytes, KnownLayout, Immutable,
-)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, FromBytes, IntoBytes, KnownLayout, Immutable)]
 pub struct Governance {
     /// Where its rules are.
     pub table: u32,
@@ -130,8 +161,22 @@ pub struct Governance {
     pub until_ns: u64,
     /// [`Mode`]
     pub mode: Mode,
-    /// Always 0.
-    pub reserved: u32,
+    /// How many of [`Self::port_bounds`] there are.
+    pub port_bounds_count: u32,
+    /// Ports at which classes begin, ascending; then [`u16::MAX`], of which none is counted.
+    pub port_bounds: [u16; PORT_BOUNDS_MAX + 1],
+}
+
+impl Governance {
+    /// Nothing is governed by it yet.
+    pub const NONE: Self = Self {
+        table: 0,
+        generation: 0,
+        until_ns: 0,
+        mode: Mode::AUDIT,
+        port_bounds_count: 0,
+        port_bounds: [u16::MAX; PORT_BOUNDS_MAX + 1],
+    };
 }
 
 /// What becomes of what a policy denies.
@@ -166,6 +211,8 @@ impl Outcome {
     pub const KILLED: Self = Self(3);
     /// It is denied, and the signal could not be sent.
     pub const NOT_KILLED: Self = Self(4);
+    /// It is denied, and the call was refused before it had an effect.
+    pub const PREVENTED: Self = Self(5);
     /// What of it is one of those.
     pub const KIND: u32 = 0xff;
     /// Denied because the path is not known whole.
@@ -234,6 +281,8 @@ impl Ruling {
 
 const _: () = {
     assert!(size_of::<PathKey>() == 256);
-    assert!(size_of::<Governance>() == 24);
+    assert!(size_of::<AddressKey>() == 24);
+    assert!(size_of::<Decided>() == 16);
+    assert!(size_of::<Governance>() == 24 + 2 * (PORT_BOUNDS_MAX + 1));
     assert!(size_of::<Ruling>() == 4);
 };

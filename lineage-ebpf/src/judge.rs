@@ -4,14 +4,17 @@
 
 use core::ffi::c_void;
 
-use aya_ebpf::helpers::generated::{bpf_ktime_get_boot_ns, bpf_loop, bpf_send_signal};
+use aya_ebpf::helpers::{
+    bpf_get_current_pid_tgid,
+    generated::{bpf_ktime_get_boot_ns, bpf_loop, bpf_send_signal},
+};
 use lineage_common::{
-    frame::{Flags, HostPath},
+    frame::{Flags, HostPath, Kind},
     policy::{KEY_HEAD_BITS, Mode, Operation, Outcome, PATH_KEY_BYTES, Ruling},
 };
 
 use crate::{
-    maps::{self, Scratch},
+    maps::{self, DECIDED, Scratch},
     path::ENDS,
     read::{copy_kernel, load, mask_frame, store},
     skip::Skip,
@@ -31,6 +34,34 @@ impl Operations {
     pub(crate) const fn with(self, operation: Operation) -> Self {
         Self(self.0 | 1 << operation.0)
     }
+}
+
+/// Takes over what was decided about the call of the current thread before it had an effect, if the frame is about that.
+#[inline(always)]
+pub(crate) fn decided(scratch: *mut Scratch, kind: Kind) {
+    if !maps::governs() {
+        return;
+    }
+    let operation = match kind {
+        Kind::NET_CONNECT => Operation::CONNECT,
+        Kind::NET_BIND => Operation::BIND,
+        Kind::NET_SEND => Operation::SEND,
+        _ => return,
+    };
+    let thread = bpf_get_current_pid_tgid();
+    // SAFETY: the value is copied before it is removed; the scratch is the caller's.
+    unsafe {
+        let Some(decided) = DECIDED.get(&thread).copied() else {
+            return;
+        };
+        if decided.operation != u32::from(operation.0) {
+            return;
+        }
+        (*scratch).ruling = decided.ruling;
+        (*scratch).outcome = decided.outcome;
+        (*scratch).generation = decided.generation;
+    }
+    let _ = DECIDED.remove(&thread);
 }
 
 /// Judges operations on the file whose path was walked last: `view` is how the host sees it, `flags` what the

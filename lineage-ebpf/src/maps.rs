@@ -13,12 +13,12 @@ use lineage_common::{
     frame::{CpuCounters, Kind, Other, WIRE_MARK, WIRE_VERSION},
     layout::{Action, KernelLayout, SYSCALLS_MAX},
     limits::{
-        ADDRESS_BYTES_MAX, BLOCKS_MAX, BULK_RING_BYTES, CONTROL_RING_BYTES, CPUS_MAX,
-        DESCRIPTORS_MAX, FRAME_BYTES_MAX, GOVERNANCES_MAX, GOVERNED_MAX, INTERPRETER_BYTES,
-        INTERPRETERS_MAX, LINKS_MAX, PATH_RULES_MAX, PEERS_MAX, TALLY_ENTRIES_MAX, TASKS_MAX,
-        TURNS_BITS, TURNS_MAX,
+        ADDRESS_BYTES_MAX, ADDRESS_RULES_MAX, BLOCKS_MAX, BULK_RING_BYTES, CONTROL_RING_BYTES,
+        CPUS_MAX, DECIDED_MAX, DESCRIPTORS_MAX, FRAME_BYTES_MAX, GOVERNANCES_MAX, GOVERNED_MAX,
+        INTERPRETER_BYTES, INTERPRETERS_MAX, LINKS_MAX, PATH_RULES_MAX, PEERS_MAX,
+        TALLY_ENTRIES_MAX, TASKS_MAX, TURNS_BITS, TURNS_MAX,
     },
-    policy::{Governance, Outcome, PathKey, Ruling},
+    policy::{AddressKey, Decided, Governance, Outcome, PathKey, Ruling},
     tally::{Tally, TallyKey},
     task::{Block, Descriptor, DescriptorKey, Link, NO_BLOCK, Switch, Task, Turn},
 };
@@ -219,6 +219,20 @@ static FOUND: Array<Scratch> = Array::with_max_entries(1, 0);
 /// What policies say about paths.
 #[map]
 static PATH_RULES: LpmTrie<PathKey, Ruling> = LpmTrie::with_max_entries(PATH_RULES_MAX, 0);
+
+/// What policies say about addresses.
+#[map]
+static ADDRESS_RULES: LpmTrie<AddressKey, Ruling> = LpmTrie::with_max_entries(ADDRESS_RULES_MAX, 0);
+
+/// By thread: what was decided about the call that it is in.
+#[map]
+pub(crate) static DECIDED: LruHashMap<u64, Decided> = LruHashMap::with_max_entries(DECIDED_MAX, 0);
+
+/// What is said for the longest prefix of a key.
+#[inline(always)]
+pub(crate) fn address_rule(key: &Key<AddressKey>) -> Option<Ruling> {
+    ADDRESS_RULES.get(key).copied()
+}
 
 /// By lineage: which of [`GOVERNANCE`] it is governed by, from 1; 0 for none. Another one takes its place by this
 /// word alone.

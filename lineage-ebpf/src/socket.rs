@@ -9,7 +9,7 @@ use lineage_common::{
 use crate::{
     descriptor::{self, Target},
     emit::{BODY, Frame, Sent, What},
-    endpoints, facts,
+    endpoints, facts, judge,
     maps::{self, Scratch},
     read::{copy_user, mask_name, offset, untyped},
     skip::Skip,
@@ -122,6 +122,7 @@ fn record_here(
 ) -> Result<(), Skip> {
     let done = result >= 0 || (kind == Kind::NET_CONNECT && result == IN_PROGRESS);
     let frame = Frame::take(kind)?;
+    judge::decided(frame.scratch, kind);
     let target = target(&frame, fd);
     let what = What {
         kind,

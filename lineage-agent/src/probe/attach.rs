@@ -23,7 +23,7 @@ use super::{
     programs::Programs,
     reader::Reader,
     ring::{Mapping, Ring},
-    syscalls,
+    socket_hooks, syscalls,
     tracking::Tracking,
     trim::trim,
     uninterrupted::uninterrupted,
@@ -70,6 +70,9 @@ pub(super) fn attach(
     let cpus = possible_cpus()?;
     let mut ebpf = load(options, layout, machine, programs.entry, cpus)?;
     programs.attach(&mut ebpf)?;
+    if options.governs {
+        socket_hooks::attach(&mut ebpf)?;
+    }
     trim();
     // The rings come last: mapped, they count as memory of this process, and loading takes enough.
     let counters = Counters::new(map(&ebpf, "COUNTERS")?.fd().as_fd(), cpus as usize)

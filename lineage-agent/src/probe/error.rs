@@ -133,6 +133,11 @@ pub enum ProbeError {
     /// The process does not exist.
     #[error("there is no process {0}")]
     NoProcess(u32),
+    /// No control groups of the unified hierarchy.
+    #[error(
+        "the unified hierarchy of control groups (cgroup2) is not mounted here from its root on: connections cannot be prevented"
+    )]
+    NoUnifiedHierarchy,
     /// No room for another policy.
     #[error("there is no room for another policy in the kernel's tables")]
     Governed,

@@ -9,7 +9,7 @@ use aya::{
 };
 use lineage_common::{
     limits::{GOVERNANCES_MAX, GOVERNED_MAX},
-    policy::{Governance, KEY_HEAD_BITS, PATH_KEY_BYTES, PathKey, Ruling},
+    policy::{AddressKey, Governance, KEY_HEAD_BITS, PATH_KEY_BYTES, PathKey, Ruling},
 };
 
 use super::ProbeError;
@@ -30,6 +30,7 @@ macro_rules! pods {
 
 pods! {
     PathValue(PathKey);
+    AddressValue(AddressKey);
     RulingValue(Ruling);
     GovernanceValue(Governance);
 }
@@ -45,9 +46,21 @@ pub struct PathRule<'a> {
     pub ruling: Ruling,
 }
 
+/// One entry of a table of addresses.
+#[derive(Debug, Clone, Copy)]
+pub struct AddressRule {
+    /// Its key but for the table.
+    pub key: AddressKey,
+    /// Bits of the address that count.
+    pub bits: u32,
+    /// What is said about it.
+    pub ruling: Ruling,
+}
+
 /// The maps of policies.
 pub(super) struct Governing {
     paths: LpmTrie<MapData, PathValue, RulingValue>,
+    addresses: LpmTrie<MapData, AddressValue, RulingValue>,
     governed: Array<MapData, u32>,
     governance: Array<MapData, GovernanceValue>,
     /// How many of [`Self::governance`] were ever used.
@@ -66,6 +79,7 @@ impl Governing {
         let mut map = |name| ebpf.take_map(name).ok_or(ProbeError::Object(name));
         Ok(Self {
             paths: map("PATH_RULES")?.try_into()?,
+            addresses: map("ADDRESS_RULES")?.try_into()?,
             governed: map("GOVERNED")?.try_into()?,
             governance: map("GOVERNANCE")?.try_into()?,
             used: 0,
@@ -77,14 +91,15 @@ impl Governing {
         &mut self,
         lineage: u32,
         governance: Governance,
-        rules: impl IntoIterator<Item = PathRule<'a>>,
+        paths: impl IntoIterator<Item = PathRule<'a>>,
+        addresses: impl IntoIterator<Item = AddressRule>,
     ) -> Result<(), ProbeError> {
         let number = self.used;
         if number >= GOVERNANCES_MAX || lineage >= GOVERNED_MAX {
             return Err(ProbeError::Governed);
         }
         self.used += 1;
-        for rule in rules {
+        for rule in paths {
             let mut path = [0; PATH_KEY_BYTES];
             let room = path.get_mut(..rule.prefix.len());
             room.ok_or(ProbeError::Governed)?
@@ -97,6 +112,14 @@ impl Governing {
             let bits = KEY_HEAD_BITS + 8 * rule.prefix.len() as u32;
             self.paths
                 .insert(&Key::new(bits, PathValue(key)), RulingValue(rule.ruling), 0)?;
+        }
+        for rule in addresses {
+            let key = AddressKey {
+                table: number,
+                ..rule.key
+            };
+            let key = Key::new(KEY_HEAD_BITS + rule.bits, AddressValue(key));
+            self.addresses.insert(&key, RulingValue(rule.ruling), 0)?;
         }
         let governance = Governance {
             table: number,

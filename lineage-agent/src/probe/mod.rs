@@ -34,6 +34,7 @@ mod preflight;
 mod programs;
 mod reader;
 mod ring;
+mod socket_hooks;
 pub mod syscalls;
 mod tracking;
 mod trim;
@@ -43,7 +44,7 @@ mod warnings;
 pub use counters::Counters;
 pub use error::ProbeError;
 pub use found::Found;
-pub use governance::PathRule;
+pub use governance::{AddressRule, PathRule};
 pub use reader::{Drained, Reader};
 
 use attach::Attached;
@@ -204,11 +205,14 @@ impl Probes {
         &mut self,
         lineage: u32,
         governance: Governance,
-        rules: impl IntoIterator<Item = PathRule<'a>>,
+        paths: impl IntoIterator<Item = PathRule<'a>>,
+        addresses: impl IntoIterator<Item = AddressRule>,
     ) -> Result<(), ProbeError> {
         let entry = self.entry();
         let governing = &mut self.attached.governing;
-        uninterrupted(entry, || governing.govern(lineage, governance, rules))
+        uninterrupted(entry, || {
+            governing.govern(lineage, governance, paths, addresses)
+        })
     }
 
     /// What the tracked processes have open and mapped. It is looked at as it is read.

@@ -124,7 +124,7 @@ fn warnings_are_fatal() -> bool {
 ///
 /// The kernel stops looking at a program when a signal arrives, and wants to be asked again
 /// (`do_check` in `kernel/bpf/verifier.c`).
-fn with(
+pub(super) fn with(
     ebpf: &mut Ebpf,
     name: &'static str,
     act: impl Fn(&mut aya::programs::Program) -> Result<(), ProgramError>,

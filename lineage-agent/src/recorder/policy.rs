@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use lineage_common::policy::{Governance, Mode, PathKey, Resource};
+use lineage_common::policy::{AddressKey, Governance, Mode, PathKey, Protocol, Resource};
 use serde_json::json;
 
 use crate::{
@@ -11,7 +11,7 @@ use crate::{
         source::{SCHEMA, Source},
     },
     evidence::writer::Artifacts,
-    probe::{PathRule, Probes},
+    probe::{AddressRule, PathRule, Probes},
 };
 
 use super::RecordError;
@@ -44,7 +44,8 @@ impl Policy {
 
     /// Lets them govern a lineage, whose first process waits.
     pub(super) fn govern(&self, probes: &mut Probes, lineage: u32) -> Result<(), RecordError> {
-        let governance = Governance {
+        let table = &self.compiled.table;
+        let mut governance = Governance {
             generation: 1,
             until_ns: u64::MAX,
             mode: if self.enforce {
@@ -52,25 +53,38 @@ impl Policy {
             } else {
                 Mode::AUDIT
             },
-            ..Governance::default()
+            port_bounds_count: table.port_bounds.len() as u32,
+            ..Governance::NONE
         };
-        let rules = self
-            .compiled
-            .table
-            .paths
-            .iter()
-            .map(|((target, prefix), ruling)| {
-                let socket = match target.resource {
-                    Resource::UnixSocket => PathKey::UNIX_SOCKET,
-                    _ => 0,
-                };
-                PathRule {
-                    operation: u32::from(target.operation.0) | socket,
-                    prefix,
-                    ruling: *ruling,
-                }
-            });
-        Ok(probes.govern(lineage, governance, rules)?)
+        let bounds = governance.port_bounds.iter_mut().zip(&table.port_bounds);
+        bounds.for_each(|(place, bound)| *place = *bound);
+        let paths = table.paths.iter().map(|((target, prefix), ruling)| {
+            let socket = match target.resource {
+                Resource::UnixSocket => PathKey::UNIX_SOCKET,
+                _ => 0,
+            };
+            PathRule {
+                operation: u32::from(target.operation.0) | socket,
+                prefix,
+                ruling: *ruling,
+            }
+        });
+        let addresses = table.addresses.iter().map(|(key, ruling)| {
+            let (operation, protocol, port_class, block) = *key;
+            AddressRule {
+                key: AddressKey {
+                    table: 0,
+                    operation,
+                    protocol: Protocol(protocol),
+                    port_class,
+                    reserved: 0,
+                    address: block.first.to_be_bytes(),
+                },
+                bits: block.bits,
+                ruling: *ruling,
+            }
+        });
+        Ok(probes.govern(lineage, governance, paths, addresses)?)
     }
 
     /// Stores them with the document that says how they govern; its digest.

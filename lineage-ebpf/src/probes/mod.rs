@@ -20,6 +20,7 @@ mod pipe;
 pub(crate) mod process_exec;
 mod process_exit;
 mod process_fork;
+mod sock_addr;
 mod socket_create;
 mod syscall;
 mod tasks;

@@ -43,6 +43,7 @@ pub(super) fn complete<'a>(
     record.effect = Some(match outcome {
         Outcome::ALLOWED => "allowed",
         Outcome::DENIED => "would-deny",
+        Outcome::PREVENTED => "prevented",
         Outcome::KILLED if record.kind == Some(kinds::PROCESS_EXEC) => "killed-before-run",
         Outcome::KILLED => "killed-after-effect",
         _ => "not-prevented",

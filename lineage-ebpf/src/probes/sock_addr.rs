@@ -1,0 +1,162 @@
+//! Internet addresses that processes connect to, take or send to, before they do.
+//!
+//! The hooks of the root control group are asked by the kernel with the address that it has copied already, so nothing
+//! that the process does meanwhile changes it, and what they refuse does not happen (`EPERM`). They can be preempted, so
+//! they use no scratch: the decision waits in a map until the call returns, and goes into its record.
+
+use aya_ebpf::{
+    helpers::{bpf_get_current_pid_tgid, generated::bpf_ktime_get_boot_ns},
+    macros::cgroup_sock_addr,
+    maps::lpm_trie::Key,
+    programs::SockAddrContext,
+};
+use lineage_common::policy::{
+    AddressKey, Decided, Governance, KEY_HEAD_BITS, Mode, Operation, Outcome, PORT_BOUNDS_MAX,
+    Protocol, Ruling,
+};
+
+use crate::{
+    maps::{self, DECIDED},
+    skip::Skip,
+    task::Actor,
+};
+
+/// What the hooks answer.
+const ALLOW: i32 = 1;
+const REFUSE: i32 = 0;
+
+/// `IPPROTO_TCP`, `IPPROTO_UDP` (`include/uapi/linux/in.h`)
+const TCP: u32 = 6;
+const UDP: u32 = 17;
+
+/// Bits of an address.
+const ADDRESS_BITS: u32 = 128;
+
+macro_rules! hooks {
+    ($($name:ident $operation:ident $address:ident;)*) => {
+        $(
+            /// `BPF_CGROUP_RUN_SA_PROG` ([`include/linux/bpf-cgroup.h`](https://elixir.bootlin.com/linux/v6.12/source/include/linux/bpf-cgroup.h)).
+            #[cgroup_sock_addr($name)]
+            pub(crate) fn $name(ctx: SockAddrContext) -> i32 {
+                answer(&ctx, Operation::$operation, $address(&ctx))
+            }
+        )*
+    };
+}
+
+hooks! {
+    connect4 CONNECT ipv4;
+    connect6 CONNECT ipv6;
+    bind4 BIND ipv4;
+    bind6 BIND ipv6;
+    sendmsg4 SEND ipv4;
+    sendmsg6 SEND ipv6;
+}
+
+/// The address, IPv4-mapped.
+#[inline(always)]
+fn ipv4(ctx: &SockAddrContext) -> [u32; 4] {
+    // SAFETY: the kernel's own; the verifier knows the members.
+    let address = unsafe { (&raw const (*ctx.sock_addr).user_ip4).read_volatile() };
+    [0, 0, 0xffff_u32.to_be(), address]
+}
+
+#[inline(always)]
+fn ipv6(ctx: &SockAddrContext) -> [u32; 4] {
+    // SAFETY: as above.
+    unsafe {
+        let words = (&raw const (*ctx.sock_addr).user_ip6).cast::<u32>();
+        [
+            words.read_volatile(),
+            words.add(1).read_volatile(),
+            words.add(2).read_volatile(),
+            words.add(3).read_volatile(),
+        ]
+    }
+}
+
+#[inline(always)]
+fn answer(ctx: &SockAddrContext, operation: Operation, address: [u32; 4]) -> i32 {
+    judged(ctx, operation, address).unwrap_or(ALLOW)
+}
+
+#[inline(always)]
+fn judged(ctx: &SockAddrContext, operation: Operation, address: [u32; 4]) -> Result<i32, Skip> {
+    if !maps::governs() {
+        return Err(Skip::Untraced);
+    }
+    let actor = Actor::current()?;
+    // SAFETY: the entry of a tracked process stays while one of its threads runs; map values live as long as the
+    // program; the context is the kernel's own.
+    let (governance, port, protocol) = unsafe {
+        let governance = maps::governance((*actor.task).lineage).ok_or(Skip::Untraced)?;
+        let port = (&raw const (*ctx.sock_addr).user_port).read_volatile();
+        let protocol = (&raw const (*ctx.sock_addr).protocol).read_volatile();
+        (&*governance, u16::from_be(port as u16), protocol)
+    };
+    let mut reasons = 0;
+    let mut ruling = Ruling {
+        allowed: 0,
+        level: 0,
+        rule: Ruling::NO_RULE,
+    };
+    // SAFETY: takes nothing.
+    if governance.until_ns != u64::MAX && unsafe { bpf_ktime_get_boot_ns() } >= governance.until_ns
+    {
+        reasons |= Outcome::OVER;
+    } else {
+        let key = AddressKey {
+            table: governance.table,
+            operation,
+            protocol: match protocol {
+                TCP => Protocol::TCP,
+                UDP => Protocol::UDP,
+                _ => Protocol::OTHER,
+            },
+            port_class: class(governance, port),
+            reserved: 0,
+            address: bytes(address),
+        };
+        match maps::address_rule(&Key::new(KEY_HEAD_BITS + ADDRESS_BITS, key)) {
+            Some(found) => ruling = found,
+            None => reasons |= Outcome::NO_ENTRY,
+        }
+    }
+    let (kind, answer) = match (ruling.allowed != 0, governance.mode == Mode::ENFORCE) {
+        (true, _) => (Outcome::ALLOWED, ALLOW),
+        (false, false) => (Outcome::DENIED, ALLOW),
+        (false, true) => (Outcome::PREVENTED, REFUSE),
+    };
+    let asked = 1_u32 << operation.0 << Outcome::OPERATIONS_SHIFT;
+    let decided = Decided {
+        ruling,
+        outcome: Outcome(kind.0 | reasons | asked),
+        generation: governance.generation,
+        operation: u32::from(operation.0),
+    };
+    // Without room it is not told, and done all the same.
+    let _ = DECIDED.insert(&bpf_get_current_pid_tgid(), &decided, 0);
+    Ok(answer)
+}
+
+/// How many bounds a port has reached.
+#[inline(always)]
+fn class(governance: &Governance, port: u16) -> u8 {
+    let mut class = 0_usize;
+    let mut step = (PORT_BOUNDS_MAX + 1) / 2;
+    // The bounds are as many as a power of two less one, and what is beyond those there are is never reached.
+    while step > 0 {
+        let bound = governance.port_bounds[(class + step - 1) & PORT_BOUNDS_MAX];
+        if bound <= port && ((class + step) as u32) <= governance.port_bounds_count {
+            class += step;
+        }
+        step /= 2;
+    }
+    class as u8
+}
+
+#[inline(always)]
+fn bytes(words: [u32; 4]) -> [u8; 16] {
+    // SAFETY: both have the same size and no invalid values.
+    unsafe { core::mem::transmute(words) }
+}
