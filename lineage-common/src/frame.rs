@@ -13,7 +13,7 @@ pub use process::{Cgroup, Clone3, Fork, Namespaces};
 
 use crate::{
     limits::COMM_BYTES,
-    policy::{Outcome, Ruling},
+    policy::{End, Outcome, Ruling},
     tally::Class,
 };
 
@@ -582,6 +582,8 @@ pub struct Socket {
     pub given_len: u32,
     /// Always 0.
     pub reserved: u32,
+    /// What was judged before the call had an effect, where the header's outcome says that something was.
+    pub judged: End,
 }
 
 /// Which ends of a [`Socket`] have an address: an unconnected socket has no peer.
@@ -747,7 +749,7 @@ const _: () = {
     assert!(size_of::<File>() == 80);
     assert!(size_of::<Close>() == 48);
     assert!(size_of::<Use>() == 64);
-    assert!(size_of::<Socket>() == 120);
+    assert!(size_of::<Socket>() == 144);
     assert!(size_of::<Pass>() == 56);
     assert!(size_of::<Call>() == 144);
     assert!(size_of::<Other>() == 24);

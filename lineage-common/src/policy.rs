@@ -134,6 +134,22 @@ pub struct AddressKey {
     pub address: [u8; 16],
 }
 
+/// The end of a connection that a decision is about, as it was asked for: port 0 is any that is free.
+#[repr(C)]
+#[derive(
+    Clone, Copy, PartialEq, Eq, Debug, Default, FromBytes, IntoBytes, KnownLayout, Immutable,
+)]
+pub struct End {
+    /// The address, as in [`AddressKey::address`].
+    pub address: [u8; 16],
+    /// The port.
+    pub port: u16,
+    /// With which protocol.
+    pub protocol: Protocol,
+    /// Always 0.
+    pub reserved: [u8; 5],
+}
+
 /// What was decided about a call before it had an effect, until the call returns: value of a map by thread.
 #[repr(C)]
 #[derive(Clone, Copy, PartialEq, Eq, Debug, FromBytes, IntoBytes, KnownLayout, Immutable)]
@@ -146,6 +162,8 @@ pub struct Decided {
     pub generation: u32,
     /// What was asked.
     pub operation: u32,
+    /// About what.
+    pub end: End,
 }
 
 /// What governs a lineage: value of the map of governance. One that a lineage uses is not changed, but for
@@ -229,7 +247,9 @@ impl Outcome {
 
 /// Protocols that policies tell apart.
 #[repr(transparent)]
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, FromBytes, IntoBytes, KnownLayout, Immutable)]
+#[derive(
+    Clone, Copy, PartialEq, Eq, Hash, Debug, Default, FromBytes, IntoBytes, KnownLayout, Immutable,
+)]
 pub struct Protocol(pub u8);
 
 impl Protocol {
@@ -282,7 +302,7 @@ impl Ruling {
 const _: () = {
     assert!(size_of::<PathKey>() == 256);
     assert!(size_of::<AddressKey>() == 24);
-    assert!(size_of::<Decided>() == 16);
+    assert!(size_of::<Decided>() == 40);
     assert!(size_of::<Governance>() == 24 + 2 * (PORT_BOUNDS_MAX + 1));
     assert!(size_of::<Ruling>() == 4);
 };

@@ -60,6 +60,7 @@ pub(crate) fn decided(scratch: *mut Scratch, kind: Kind) {
         (*scratch).ruling = decided.ruling;
         (*scratch).outcome = decided.outcome;
         (*scratch).generation = decided.generation;
+        (*scratch).end = decided.end;
     }
     let _ = DECIDED.remove(&thread);
 }

@@ -18,7 +18,7 @@ use lineage_common::{
         INTERPRETER_BYTES, INTERPRETERS_MAX, LINKS_MAX, PATH_RULES_MAX, PEERS_MAX,
         TALLY_ENTRIES_MAX, TASKS_MAX, TURNS_BITS, TURNS_MAX,
     },
-    policy::{AddressKey, Decided, Governance, Outcome, PathKey, Ruling},
+    policy::{AddressKey, Decided, End, Governance, Outcome, PathKey, Ruling},
     tally::{Tally, TallyKey},
     task::{Block, Descriptor, DescriptorKey, Link, NO_BLOCK, Switch, Task, Turn},
 };
@@ -297,6 +297,8 @@ pub(crate) struct Scratch {
     pub(crate) ruling: Ruling,
     pub(crate) outcome: Outcome,
     pub(crate) generation: u32,
+    /// And the end of a connection that it says it about.
+    pub(crate) end: End,
     /// The lineage of who did it, for whoever judges.
     pub(crate) lineage: u32,
     /// The frame. Twice the largest, so that a masked offset plus a masked length stay inside.

@@ -3,6 +3,7 @@
 use lineage_common::{
     frame::{Flags, Held, Kind, Socket},
     limits::ADDRESS_BYTES_MAX,
+    policy::{End, Outcome, Protocol},
     task::Descriptor,
 };
 
@@ -194,6 +195,9 @@ pub(crate) fn tell(
     // SAFETY: the body is ours until the frame is sent.
     let len = unsafe {
         clear(body);
+        if maps::governs() && (*frame.scratch).outcome != Outcome::UNGOVERNED {
+            (*body).judged = (*frame.scratch).end;
+        }
         (*body).fd = fd;
         (*body).argument = address.argument;
         let known = file == 0 || endpoints::describe_socket((*frame.scratch).cpu, file) != 0;
@@ -262,6 +266,12 @@ fn addressed(file: u64) -> bool {
 pub(crate) unsafe fn clear(body: *mut Socket) {
     // SAFETY: the caller's body.
     unsafe {
+        (*body).judged = End {
+            address: [0; 16],
+            port: 0,
+            protocol: Protocol::OTHER,
+            reserved: [0; 5],
+        };
         (*body).ino = 0;
         (*body).cookie = 0;
         (*body).peer_ino = 0;

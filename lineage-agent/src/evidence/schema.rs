@@ -269,7 +269,7 @@ registry! {
     93 rule Text Kernel "The rule that decided: name of the policy, colon, name of the rule. Absent when it is denied because no rule permits it.";
     94 grant_level I64 Kernel "Which grant of the chain decided, from 0: of what is allowed the last one, of what is not the first that does not allow it.";
     95 table_generation I64 Kernel "Counts what has governed the lineage, from 1: which of it decided.";
-    96 judged Text Kernel "What the decision is about, by the names of actions in policies, comma separated: opening a file to read and write it are two.";
+    96 judged Text Kernel "What the decision is about, by the names of actions in policies, comma separated: opening a file to read and write it are two. Of connections with the address, port and protocol that were asked for, as `connect 10.0.0.1:443/tcp`.";
 }
 
 #[cfg(test)]

@@ -34,6 +34,8 @@ pub(super) struct Scratch {
     pub(super) host_path: String,
     /// What a decision is about.
     pub(super) judged: String,
+    /// And about which end of a connection.
+    pub(super) judged_end: String,
     /// Directory a claimed path starts from.
     pub(super) dir: String,
     /// The second path of a call.

@@ -1,9 +1,10 @@
 //! Every decision once more, by the real Cedar engine, from the evidence alone.
 
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
 use std::sync::Arc;
 
-use lineage_common::policy::{Operation, Resource};
+use lineage_common::policy::{Operation, Protocol, Resource};
 use serde::Deserialize;
 
 use super::access::HostDir;
@@ -109,15 +110,21 @@ impl<'a> Replay<'a> {
         }
         let unknown =
             || Finding::new(Code::RecordRule).found(format!("a decision about {judged:?}"));
-        let bytes = unescape(path).ok_or_else(unknown)?;
-        let object = Object::Path(String::from_utf8_lossy(&bytes).into_owned());
+        let (actions, object) = match judged.split_once(' ') {
+            Some((action, end)) => (action, endpoint(end).ok_or_else(unknown)?),
+            None => {
+                let bytes = unescape(path).ok_or_else(unknown)?;
+                let path = String::from_utf8_lossy(&bytes).into_owned();
+                (judged, Object::Path(path))
+            }
+        };
         let mut answer = None;
-        for name in judged.split(',') {
+        for name in actions.split(',') {
             let known = Operation::ALL.iter().find(|(_, known, _)| *known == name);
             let (operation, _, resources) = known.ok_or_else(unknown)?;
-            let resource = match resources {
-                [Resource::Program] => Resource::Program,
-                [Resource::File] => Resource::File,
+            let resource = match (&object, resources) {
+                (Object::Path(_), [resource]) => *resource,
+                (Object::Endpoint { .. }, [Resource::Endpoint, _]) => Resource::Endpoint,
                 _ => return Err(unknown()),
             };
             let target = Target {
@@ -183,6 +190,20 @@ impl<'a> Replay<'a> {
         let bytes = artifacts::read(self.dir, &parse_hex(digest)?).ok()?;
         serde_json::from_slice(&bytes).ok()
     }
+}
+
+/// `10.0.0.1:443/tcp`
+fn endpoint(text: &str) -> Option<Object> {
+    let (address, protocol) = text.split_once('/')?;
+    let address: SocketAddr = address.parse().ok()?;
+    let known = Protocol::ALL
+        .into_iter()
+        .find(|(_, name)| *name == protocol);
+    Some(Object::Endpoint {
+        address: address.ip(),
+        port: address.port(),
+        protocol: known?.0,
+    })
 }
 
 fn agree(

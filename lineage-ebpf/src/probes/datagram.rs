@@ -16,6 +16,7 @@ use lineage_common::{
 use crate::{
     emit::{self, Frame, What},
     endpoints::{self, INET, INET6, PACKET},
+    judge,
     maps::{self, PEERS},
     probes::syscall::{Returned, argument},
     read::{copy_user_to, mask_name, user},
@@ -191,6 +192,7 @@ extern "C" fn first_message(fd: i32, kind: u16, result: i64, at: u64, len: u64) 
     let Ok(frame) = Frame::take(kind) else {
         return 0;
     };
+    judge::decided(frame.scratch, kind);
     let target = socket::target(&frame, fd);
     if !target.is_addressed() {
         frame.release();

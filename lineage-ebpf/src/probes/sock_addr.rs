@@ -11,7 +11,7 @@ use aya_ebpf::{
     programs::SockAddrContext,
 };
 use lineage_common::policy::{
-    AddressKey, Decided, Governance, KEY_HEAD_BITS, Mode, Operation, Outcome, PORT_BOUNDS_MAX,
+    AddressKey, Decided, End, Governance, KEY_HEAD_BITS, Mode, Operation, Outcome, PORT_BOUNDS_MAX,
     Protocol, Ruling,
 };
 
@@ -94,6 +94,11 @@ fn judged(ctx: &SockAddrContext, operation: Operation, address: [u32; 4]) -> Res
         let protocol = (&raw const (*ctx.sock_addr).protocol).read_volatile();
         (&*governance, u16::from_be(port as u16), protocol)
     };
+    let protocol = match protocol {
+        TCP => Protocol::TCP,
+        UDP => Protocol::UDP,
+        _ => Protocol::OTHER,
+    };
     let mut reasons = 0;
     let mut ruling = Ruling {
         allowed: 0,
@@ -108,11 +113,7 @@ fn judged(ctx: &SockAddrContext, operation: Operation, address: [u32; 4]) -> Res
         let key = AddressKey {
             table: governance.table,
             operation,
-            protocol: match protocol {
-                TCP => Protocol::TCP,
-                UDP => Protocol::UDP,
-                _ => Protocol::OTHER,
-            },
+            protocol,
             port_class: class(governance, port),
             reserved: 0,
             address: bytes(address),
@@ -133,6 +134,12 @@ fn judged(ctx: &SockAddrContext, operation: Operation, address: [u32; 4]) -> Res
         outcome: Outcome(kind.0 | reasons | asked),
         generation: governance.generation,
         operation: u32::from(operation.0),
+        end: End {
+            address: bytes(address),
+            port,
+            protocol,
+            reserved: [0; 5],
+        },
     };
     // Without room it is not told, and done all the same.
     let _ = DECIDED.insert(&bpf_get_current_pid_tgid(), &decided, 0);

@@ -3,7 +3,7 @@
 use lineage_common::frame::{Header, Kind, Socket};
 use serde_json::json;
 
-use super::{Fold, Sink, found::snapshot};
+use super::{Fold, Sink, found::snapshot, verdict};
 use crate::{
     event::SocketEvent,
     evidence::schema::Record,
@@ -43,7 +43,9 @@ impl Fold {
         };
         let detail = detail(header.kind, socket);
         self.scratch.set_flags(header.flags, "peer_addr");
+        verdict::name_end(header, &socket.judged, &mut self.scratch.judged_end);
         let seq = self.emit(header, kind, sink, |text, record| {
+            record.judged = some(&text.judged_end);
             if found {
                 snapshot(header, record);
             }

@@ -1,10 +1,12 @@
 //! What the kernel side decided about an act, and what came of that.
 
+use std::fmt::Write as _;
+use std::net::{Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 
 use lineage_common::{
     frame::Header,
-    policy::{Operation, Outcome, Ruling},
+    policy::{End, Operation, Outcome, Protocol, Ruling},
 };
 
 use crate::evidence::{kinds, schema::Record};
@@ -21,6 +23,21 @@ pub(super) fn name_operations(header: &Header, out: &mut String) {
             out.push_str(name);
         }
     }
+}
+
+/// Names the end of a connection that a decision is about, behind what it is about; as `lineage policy explain` takes it.
+pub(super) fn name_end(header: &Header, end: &End, out: &mut String) {
+    name_operations(header, out);
+    if out.is_empty() {
+        return;
+    }
+    let address = Ipv6Addr::from(end.address).to_canonical();
+    let address = SocketAddr::new(address, end.port);
+    let name = Protocol::ALL
+        .iter()
+        .find(|(known, _)| *known == end.protocol);
+    let name = name.map_or("other", |(_, name)| name);
+    let _ = write!(out, " {address}/{name}");
 }
 
 /// Fills in the decision that a frame carries; `rules` are the names of rules by generation, from 1.
