@@ -139,3 +139,68 @@ fn a_file_that_is_denied_is_opened_and_no_more() {
         assert_eq!(run.output.status.code(), Some(128 + 9), "{way}");
     }
 }
+
+/// A recorder that lets TCP connect to port 8080 of loopback addresses, and UDP send to port 53.
+fn connected(mode: &str) -> Recorder {
+    let recorder = Recorder::new();
+    let policy = r#"
+        permit (principal, action in [Action::"exec", Action::"read"], resource);
+        @id("web") permit (principal, action == Action::"connect", resource is Endpoint)
+        when { resource.address.isLoopback() && resource.port == 8080 && resource.protocol == "tcp" };
+        @id("names") permit (principal, action == Action::"send", resource is Endpoint) when { resource.port == 53 };
+        @id("any") permit (principal, action == Action::"bind", resource is Endpoint) when { resource.port == 0 };
+    "#;
+    fs::write(recorder.path("p.cedar"), policy).expect("writable");
+    let file = recorder.path("p.cedar").display().to_string();
+    recorder
+        .option("--policy")
+        .option(&file)
+        .option("--mode")
+        .option(mode)
+}
+
+#[test]
+fn connections_are_refused_before_they_are_made() {
+    let run = connected("enforce").script(
+        "socket @a inet stream fails ECONNREFUSED connect @a 127.0.0.1:8080 \
+         socket @b inet stream fails EPERM connect @b 127.0.0.1:8081 \
+         socket @c inet6 stream fails EPERM connect @c [::1]:8081 \
+         socket @d inet6 stream fails ECONNREFUSED connect @d [::ffff:127.0.0.1]:8080 \
+         socket @e inet dgram fails EPERM connect @e 127.0.0.1:8080 \
+         socket @f inet dgram sendto @f 3 127.0.0.1:53 fails EPERM sendto @f 3 127.0.0.1:54 \
+         socket @g inet stream bind @g 127.0.0.1:0 socket @h inet stream fails EPERM bind @h 127.0.0.1:7777",
+    );
+    let decisions = |kind: &str| -> Vec<_> {
+        let rows = run.rows.all(kind, &json!({}));
+        let of = |field: &str, row: &lineage_tests::rows::Row| {
+            row.get(field).as_str().unwrap_or("-").to_owned()
+        };
+        rows.iter()
+            .map(|row| [of("judged", row), of("effect", row), of("rule", row)].join(" "))
+            .collect()
+    };
+    assert_eq!(
+        decisions("net.connect"),
+        [
+            "connect 127.0.0.1:8080/tcp allowed p.cedar:web",
+            "connect 127.0.0.1:8081/tcp prevented -",
+            "connect [::1]:8081/tcp prevented -",
+            "connect 127.0.0.1:8080/tcp allowed p.cedar:web",
+            "connect 127.0.0.1:8080/udp prevented -",
+        ]
+    );
+    assert_eq!(
+        decisions("net.send"),
+        [
+            "send 127.0.0.1:53/udp allowed p.cedar:names",
+            "send 127.0.0.1:54/udp prevented -",
+        ]
+    );
+    assert_eq!(
+        decisions("net.bind"),
+        [
+            "bind 127.0.0.1:0/tcp allowed p.cedar:any",
+            "bind 127.0.0.1:7777/tcp prevented -",
+        ]
+    );
+}
