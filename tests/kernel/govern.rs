@@ -44,6 +44,7 @@ fn decided(run: &Recorded, kind: &str, fits: &serde_json::Value, expected: &serd
 #[test]
 fn what_is_denied_is_told_when_it_is_only_audited() {
     let recorder = governed("audit");
+    fs::copy(&*ACTOR, recorder.path("open/file.actor")).expect("writable");
     let (open, closed) = (recorder.path("open/file"), recorder.path("closed/file"));
     let (open, closed) = (
         open.canonicalize().expect("it is"),
@@ -51,7 +52,7 @@ fn what_is_denied_is_told_when_it_is_only_audited() {
     );
     let (open, closed) = (open.display().to_string(), closed.display().to_string());
     let script = format!(
-        "open @a {open} O_RDWR open @b {closed} O_RDONLY open @c {open}.new O_WRONLY|O_CREAT exec /bin/true ;"
+        "open @a {open} O_RDWR open @b {closed} O_RDONLY open @c {open}.new O_WRONLY|O_CREAT exec {open}.actor actor exit 0 ;"
     );
     let run = recorder.script(&script);
     let by = |rule: &str| format!("p.cedar:{rule}");

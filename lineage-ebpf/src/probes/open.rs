@@ -70,16 +70,25 @@ fn record_call(actor: &Actor, fd: i32, file: u64, kind: Kind, call_flags: u32) -
         unsafe { (*frame.scratch).cpu },
         fd,
         call_flags & OF_THE_CALL,
-        u32::from(kind == Kind::FILE_OPEN),
     );
     if filled == 0 {
         frame.release();
         return Err(Skip::Unreadable);
     }
     let opened = kind == Kind::FILE_OPEN;
+    let flags = Flags((filled >> 32) as u16);
+    // Here and not where the walk is: all functions of a probe share 512 bytes of stack.
+    if maps::governs() && opened {
+        let body = frame.body::<File>();
+        // SAFETY: the scratch is ours until the frame is sent.
+        unsafe {
+            let operations = operations((*frame.scratch).facts.flags, file);
+            judge::path(frame.scratch, operations, (*body).host.view, flags);
+        }
+    }
     let what = What {
         kind,
-        flags: Flags((filled >> 32) as u16),
+        flags,
         result: if opened { i64::from(fd) } else { 0 },
     };
     let sent = frame.send(actor, what, filled & 0xffff_ffff);
@@ -92,7 +101,7 @@ fn record_call(actor: &Actor, fd: i32, file: u64, kind: Kind, call_flags: u32) -
 /// read. A global function, see [`crate`].
 #[unsafe(no_mangle)]
 #[inline(never)]
-pub(crate) extern "C" fn fill_file(cpu: u32, fd: i32, call_flags: u32, opened: u32) -> u64 {
+pub(crate) extern "C" fn fill_file(cpu: u32, fd: i32, call_flags: u32) -> u64 {
     let Some(scratch) = maps::scratch(cpu) else {
         return 0;
     };
@@ -108,14 +117,6 @@ pub(crate) extern "C" fn fill_file(cpu: u32, fd: i32, call_flags: u32, opened: u
         (*facts).flags |= call_flags;
         let (len, flags) = path::append_here(scratch, PATH, (*facts).mnt, (*facts).dentry);
         let host = host::append_here(scratch, PATH + len, flags);
-        if maps::governs() && opened != 0 {
-            judge::path(
-                scratch,
-                operations((*facts).flags, (*target).file),
-                host.view,
-                flags,
-            );
-        }
         let body = (&raw mut (*scratch).frame)
             .cast::<u8>()
             .add(BODY as usize)
