@@ -154,7 +154,7 @@ pub enum Command {
     /// Policies are written in Cedar, the language of cedarpolicy.com; `lineage policy schema` prints what they can
     /// speak of, and docs/policies.md tells what of the language the kernel can enforce.
     ///
-    /// Recording does not use policies yet: no process is held to one.
+    /// `lineage record --policy` holds a command to one.
     #[command(subcommand)]
     Policy(policy::Policy),
     /// Tell what can be recorded on this host, and what cannot.

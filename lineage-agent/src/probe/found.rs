@@ -105,6 +105,9 @@ mod tests {
         }
     }
 
+    /// The shortest frame.
+    const HEAD: usize = size_of::<Header>();
+
     fn frames(lens: &[usize]) -> Vec<u8> {
         let mut bytes = Vec::new();
         for len in lens {
@@ -128,7 +131,7 @@ mod tests {
 
     #[test]
     fn frames_are_found_whole_wherever_the_reading_is_cut() {
-        let lens = [80, 81, 4000, 88, FRAME_BYTES_MAX, 95];
+        let lens = [HEAD, HEAD + 1, 4000, HEAD + 8, FRAME_BYTES_MAX, HEAD + 15];
         assert_eq!(read(&frames(&lens)).unwrap(), lens);
         assert!(read(&[]).unwrap().is_empty());
     }
@@ -136,7 +139,11 @@ mod tests {
     #[test]
     fn what_is_no_frame_is_refused() {
         let cut = frames(&[100, 100]);
-        for bytes in [&cut[..150], &frames(&[79]), &frames(&[FRAME_BYTES_MAX + 1])] {
+        for bytes in [
+            &cut[..150],
+            &frames(&[HEAD - 1]),
+            &frames(&[FRAME_BYTES_MAX + 1]),
+        ] {
             assert!(matches!(read(bytes), Err(ProbeError::Object(_))));
         }
     }
