@@ -108,6 +108,20 @@ pub enum Command {
     /// fails or is killed, it goes on unrecorded.
     #[cfg(feature = "record")]
     Record(Record),
+    /// Run a command in a lineage of its own, under a narrower grant.
+    ///
+    /// For a process that is recorded under a grant (`lineage record --grant`) and hands a part of its work to a
+    /// sub-agent: asks its recorder, and then becomes the command. What that may do is what every grant of the
+    /// chain allows. If the grant is wider than the one that governs in any way, revoked or over, nothing is run, and the
+    /// exit status is 125.
+    #[cfg(feature = "record")]
+    Exec(Exec),
+    /// Let a recorder read its grant and policies again.
+    ///
+    /// What it records is governed by what is in the files now, from one moment to the next; the evidence tells
+    /// both. If anything is wrong with them, all stays as it was. Needs root.
+    #[cfg(feature = "record")]
+    Reload(Reload),
     /// Finish evidence that a crash or power loss left unsealed.
     ///
     /// Seals every whole record that reached the disk, tells of the gap in the evidence, and closes the
@@ -146,7 +160,7 @@ pub enum Command {
     /// govern it, which processes it is for, and until when; it can be given on to sub-agents, but only narrower.
     /// docs/grants.md describes the format: in-toto statements in DSSE envelopes.
     ///
-    /// Recording does not use grants yet: no process is bound to one.
+    /// `lineage record --grant` binds a command to one, `lineage exec --grant` a sub-agent to a narrower one.
     #[command(subcommand)]
     Grant(grant::Grant),
     /// Check policies, and ask what they allow.
@@ -215,7 +229,8 @@ pub struct Record {
 
     /// What is recorded of the environments of processes, which their own memory shows: the names of
     /// the variables; their values as well, but for what looks like a secret by its name or form; or
-    /// nothing.
+    /// nothing. With names or values there is also what programs were told of a trace when they were executed
+    /// (TRACEPARENT, TRACESTATE, BAGGAGE), but for what looks like a secret.
     #[arg(
         long,
         value_name = "WHAT",
@@ -227,7 +242,13 @@ pub struct Record {
 
     /// Do not record this kind, such as `file.chmod,process.signal`: the calls that make it then
     /// cost what calls cost that are never recorded, and the evidence names them (may be repeated). What other records depend on cannot be left out.
-    #[arg(long, value_name = "KIND", value_delimiter = ',')]
+    /// What a policy governs is looked at whole, so the two do not go together.
+    #[arg(
+        long,
+        value_name = "KIND",
+        value_delimiter = ',',
+        conflicts_with = "policies"
+    )]
     pub leave_out: Vec<String>,
 
     /// Also recognise what this file describes (see `lineage recognisers` and docs/recognisers.md).
@@ -247,6 +268,19 @@ pub struct Record {
     #[arg(long = "policy", value_name = "FILE")]
     pub policies: Vec<PathBuf>,
 
+    /// Bind what is recorded to this grant, whose policies are given with --policy (see `lineage grant` and
+    /// docs/grants.md): nothing is allowed before it begins, after it ends, or once it is revoked.
+    #[arg(long, value_name = "FILE", requires_all = ["policies", "trust"])]
+    pub grant: Option<PathBuf>,
+
+    /// Who may issue grants: a public key, or a file of one (may be repeated).
+    #[arg(long, value_name = "KEY", requires = "grant")]
+    pub trust: Vec<String>,
+
+    /// A revocation, or a directory of them (*.json), looked for every second.
+    #[arg(long, value_name = "PATH", requires = "grant")]
+    pub revocations: Option<PathBuf>,
+
     /// What becomes of what the policies deny: only recorded (audit), or prevented as far as this kernel can,
     /// and otherwise the process is ended (enforce).
     #[arg(
@@ -258,6 +292,11 @@ pub struct Record {
         hide_possible_values = true
     )]
     pub mode: Mode,
+
+    /// Refuse to run when policies can only be enforced in a lesser tier than this (lsm, fexit or trace; see `lineage
+    /// doctor` and docs/policies.md).
+    #[arg(long, value_name = "TIER", value_parser = policy::tier)]
+    pub require_tier: Option<lineage_common::tier::Tier>,
 
     /// How long the end of recording waits for digests, seconds.
     #[arg(long, value_name = "SECONDS", value_parser = number(0_u64), default_value_t = 60)]
@@ -305,6 +344,39 @@ impl Record {
         let record = record.expect("`lineage record` is among the commands");
         Err(record.error(ErrorKind::MissingRequiredArgument, problem))
     }
+}
+
+/// Options of `lineage exec`.
+#[cfg(feature = "record")]
+#[derive(Debug, Args)]
+#[command(after_help = EXEC_EXAMPLES)]
+pub struct Exec {
+    /// The grant: a file that `lineage grant narrow` wrote.
+    #[arg(long, value_name = "FILE")]
+    pub grant: PathBuf,
+
+    /// Where the recorder listens [default: what LINEAGE_CONTROL says, which the recorder sets for the command it
+    /// starts].
+    #[arg(long, value_name = "SOCKET")]
+    pub control: Option<PathBuf>,
+
+    /// The command and its arguments.
+    #[arg(trailing_var_arg = true, value_name = "CMD", required = true)]
+    pub command: Vec<OsString>,
+}
+
+#[cfg(feature = "record")]
+const EXEC_EXAMPLES: &str = "\
+Examples:
+  lineage grant narrow grant.json --key lead.pem --purpose 'Read the logs' --for 10m -o child.json
+  lineage exec --grant child.json -- python3 reader.py";
+
+/// Options of `lineage reload`.
+#[cfg(feature = "record")]
+#[derive(Debug, Args)]
+pub struct Reload {
+    /// Directory of the evidence that is being recorded.
+    pub evidence: PathBuf,
 }
 
 /// What becomes of what policies deny.
@@ -359,12 +431,14 @@ pub struct Verify {
     /// Directory of the evidence.
     pub evidence: PathBuf,
 
-    /// What to trust: `root:<64 hex digits>`, a verifier key, or a file holding either.
+    /// What to trust: `root:<64 hex digits>`, a verifier key, `ed25519:<64 hex digits>` of who may issue grants, or a
+    /// file holding any of them (may be repeated).
     #[arg(long, value_name = "KEY-OR-ROOT", required = true)]
     pub trust: Vec<String>,
 
     /// Demand more: sealed, pinned (an epoch root, not only the host key), witnessed, no-loss (and
-    /// sealed), original (every Parquet file the one the recorder wrote, byte for byte).
+    /// sealed), original (every Parquet file the one the recorder wrote, byte for byte), governed (every lineage
+    /// without a break, by grants whose issuers are trusted).
     #[arg(long, value_name = "WHAT", value_delimiter = ',')]
     pub require: Vec<String>,
 
@@ -419,6 +493,10 @@ pub struct Ls {
     #[arg(long, value_name = "ID")]
     pub lineage: Vec<String>,
 
+    /// Only what a policy decided so: allow or deny.
+    #[arg(long, value_name = "VERDICT", value_parser = ["allow", "deny"], hide_possible_values = true)]
+    pub decision: Vec<String>,
+
     /// Only calls that failed.
     #[arg(short, long)]
     pub failed: bool,
@@ -443,6 +521,7 @@ Examples:
   lineage ls run1 -k open,close --path '/etc/*' who touched the configuration
   lineage ls run1 -r '*-install,model-file'     packages installed, models used
   lineage ls run1 --peer '*:443'                connections to port 443
+  lineage ls run1 --decision deny               what a policy did not allow
   lineage ls run1 --ndjson | jq -r 'select(.bytes_written > 0).path'
 
 The fields of --ndjson are described in docs/schema.md.";

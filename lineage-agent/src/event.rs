@@ -19,6 +19,8 @@ pub struct Event<'a> {
     pub header: &'a Header,
     /// What happened.
     pub body: Body<'a>,
+    /// The name by which it was looked up in a policy, as far as a key holds it; empty where there was none.
+    pub judged: &'a [u8],
 }
 
 /// What happened, by [`Kind`].
@@ -104,6 +106,8 @@ pub struct ExecEvent<'a> {
     pub interpreter: &'a [u8],
     /// The argument block: each argument ended by NUL, the last perhaps cut.
     pub argv: &'a [u8],
+    /// The variables that carry a trace context, each ended by NUL.
+    pub hints: &'a [u8],
     /// The executable as the host sees it.
     pub host: HostFile<'a>,
 }
@@ -318,7 +322,12 @@ impl<'a> Event<'a> {
             }
             Kind(unknown) => return Err(FrameError::UnknownKind(unknown)),
         };
-        Ok(Self { header, body })
+        let judged = rest.bytes(header.judged_len, "what was judged")?;
+        Ok(Self {
+            header,
+            body,
+            judged,
+        })
     }
 }
 
@@ -375,6 +384,7 @@ impl<'a> Cursor<'a> {
             filename: self.bytes(exec.filename_len, "filename")?,
             interpreter: self.bytes(exec.interpreter_len, "interpreter")?,
             argv: self.bytes(exec.argv_len, "argv")?,
+            hints: self.bytes(exec.hints_len, "hints")?,
             host: self.host(exec.host)?,
         };
         // Not every probe can tell a script: without one, the kernel's interpreter is the program.

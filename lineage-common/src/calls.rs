@@ -4,7 +4,10 @@
 //! and the name of a call whose frame carries its number. A call that is not in it is not seen;
 //! `docs/coverage.md` says of each of those why.
 
-use crate::layout::{Action, SYSCALLS_MAX};
+use crate::{
+    layout::{Action, SYSCALLS_MAX},
+    policy::Operation,
+};
 
 pub mod coverage;
 
@@ -85,6 +88,26 @@ const NATIVE: [u16; SYSCALLS_MAX] = {
     }
     table
 };
+
+/// Bit of an entry of the table of judged calls: it is judged as it returns also where hooks are asked before.
+pub const JUDGED_ALWAYS: u8 = 1 << 7;
+
+/// What a call does to the file that it names, and whether no hook is asked about it that has the path.
+#[must_use]
+pub fn judged(name: &str) -> Option<(Operation, bool)> {
+    Some(match name {
+        "unlink" | "unlinkat" | "rmdir" => (Operation::DELETE, false),
+        "rename" | "renameat" | "renameat2" => (Operation::RENAME, false),
+        "link" | "linkat" | "symlink" | "symlinkat" => (Operation::LINK, false),
+        "mkdir" | "mkdirat" | "mknod" | "mknodat" => (Operation::CREATE, false),
+        "truncate" => (Operation::WRITE, false),
+        "chmod" | "fchmod" | "fchmodat" | "fchmodat2" | "chown" | "lchown" | "fchown"
+        | "fchownat" => (Operation::CHMOD, false),
+        "setxattr" | "lsetxattr" | "fsetxattr" | "setxattrat" | "removexattr" | "lremovexattr"
+        | "fremovexattr" | "removexattrat" | "file_setattr" => (Operation::CHMOD, true),
+        _ => return None,
+    })
+}
 
 /// Which arguments of a call name what, for calls that are recorded by one and the same probe. An
 /// argument is given by its position; [`Shape::HERE`] and [`Shape::RESULT`] stand for what is none.

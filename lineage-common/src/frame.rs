@@ -1,7 +1,8 @@
 //! Frames: what a probe writes into a ring buffer for one event.
 //!
 //! A frame is a [`Header`], then the body its [`Kind`] names, then the body's byte strings one
-//! after another in the order of the body's `*_len` fields, without padding or terminators. All
+//! after another in the order of the body's `*_len` fields, without padding or terminators; last comes what
+//! was judged, if the header says so. All
 //! integers are in the byte order of the host. Both sides are built from this file, and the agent
 //! refuses an object whose [`WIRE_VERSION`] differs from its own.
 
@@ -18,7 +19,7 @@ use crate::{
 };
 
 /// Version of every layout in this crate; raised by any change to one of them.
-pub const WIRE_VERSION: u32 = 5;
+pub const WIRE_VERSION: u32 = 7;
 
 /// Precedes [`WIRE_VERSION`] in the object's read-only data, for the agent to find it.
 pub const WIRE_MARK: [u8; 16] = *b"lineage frames:\0";
@@ -196,6 +197,11 @@ pub struct Header {
     /// Name of the acting thread up to the first NUL; older kernels leave remains of earlier names
     /// after it.
     pub comm: [u8; COMM_BYTES],
+    /// Bytes at the end of the frame that are what was judged, where it has a name: the path by which it was looked
+    /// up, as far as the key holds it. 0 when nothing was looked up by a name.
+    pub judged_len: u32,
+    /// Always 0.
+    pub reserved: u32,
 }
 
 /// Which version of a file's content and inode there was: together with device and inode number it
@@ -258,7 +264,8 @@ impl HostPath {
 /// name starts from; the other fields are 0.
 ///
 /// Byte strings: `exe` (reversed components, see [`File`]), `cwd` (reversed components),
-/// `filename`, `interpreter`, `argv` (arguments, each ended by NUL).
+/// `filename`, `interpreter`, `argv` (arguments, each ended by NUL), `hints` (the variables of the environment that carry a
+/// trace context, each ended by NUL).
 #[repr(C)]
 #[derive(Clone, Copy, Debug, FromBytes, IntoBytes, KnownLayout, Immutable)]
 pub struct Exec {
@@ -304,6 +311,10 @@ pub struct Exec {
     pub interpreter_len: u32,
     /// Bytes of the argument block kept.
     pub argv_len: u32,
+    /// Bytes of the variables that carry a trace context.
+    pub hints_len: u32,
+    /// Always 0.
+    pub reserved: u32,
     /// The executable as the host sees it.
     pub host: HostPath,
 }
@@ -736,15 +747,19 @@ pub struct CpuCounters {
     pub compat: u64,
     /// Calls that were to be counted, and no place was left for their count.
     pub tallies_full: u64,
+    /// What was asked at a hook while there was no room to look at it: denied where the policy is enforced.
+    pub unjudged: u64,
+    /// Decisions made before a call returned that are in no record: the call has none of its own.
+    pub undecided: u64,
     /// Always 0; fills a pair of cache lines so that CPUs do not share one.
-    pub reserved: [u64; 10],
+    pub reserved: [u64; 8],
 }
 
 const _: () = {
-    assert!(size_of::<Header>() == 88);
+    assert!(size_of::<Header>() == 96);
     assert!(size_of::<Fork>() == 72);
     assert!(size_of::<Version>() == 32);
-    assert!(size_of::<Exec>() == 128);
+    assert!(size_of::<Exec>() == 136);
     assert!(size_of::<Exit>() == 8);
     assert!(size_of::<File>() == 80);
     assert!(size_of::<Close>() == 48);

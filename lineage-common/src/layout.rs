@@ -97,6 +97,7 @@ kernel_layout! {
     signal_thread_head: "signal_struct" "thread_head";
     signal_nr_threads: "signal_struct" "nr_threads";
     signal_flags: "signal_struct" "flags";
+    signal_pids: "signal_struct" "pids";
     signal_group_exit_code: "signal_struct" "group_exit_code";
     files_count: "files_struct" "count.counter";
     files_fdt: "files_struct" "fdt";
@@ -132,6 +133,9 @@ kernel_layout! {
     super_dev: "super_block" "s_dev";
     super_magic: "super_block" "s_magic";
     super_root: "super_block" "s_root";
+    super_flags: "super_block" "s_flags";
+    path_mnt: "path" "mnt";
+    path_dentry: "path" "dentry";
     dentry_inode: "dentry" "d_inode";
     dentry_sb: "dentry" "d_sb";
     dentry_hash_pprev: "dentry" "d_hash.pprev";
@@ -147,6 +151,8 @@ kernel_layout! {
     mount_ns: "mount" "mnt_ns";
     mm_arg_start: "mm_struct" "arg_start";
     mm_arg_end: "mm_struct" "arg_end";
+    mm_env_start: "mm_struct" "env_start";
+    mm_env_end: "mm_struct" "env_end";
     mm_start_stack: "mm_struct" "start_stack";
     mm_exe_file: "mm_struct" "exe_file";
     mm_saved_auxv: "mm_struct" "saved_auxv";
@@ -156,6 +162,8 @@ kernel_layout! {
     vma_pgoff: "vm_area_struct" "vm_pgoff";
     vma_file: "vm_area_struct" "vm_file";
     bprm_argc: "linux_binprm" "argc";
+    bprm_file: "linux_binprm" "file";
+    bprm_buf: "linux_binprm" "buf";
     bprm_filename: "linux_binprm" "filename";
     bprm_interp: "linux_binprm" "interp";
     cred_uid: "cred" "uid.val";
@@ -218,6 +226,8 @@ kernel_layout! {
     io_kiocb_opcode: "io_kiocb" "opcode" optional;
     unix_addr: "unix_sock" "addr" optional;
     unix_peer: "unix_sock" "peer" optional;
+    unix_path_mnt: "unix_sock" "path.mnt" optional;
+    unix_path_dentry: "unix_sock" "path.dentry" optional;
     unix_address_len: "unix_address" "len" optional;
     unix_address_name: "unix_address" "name" optional;
     tcp_snd_una: "tcp_sock" "snd_una" optional;
@@ -391,6 +401,8 @@ impl Action {
     pub const MEMFD_SECRET: Self = Self(25);
     /// `pipe(fds)`, `pipe2(fds, flags)`
     pub const PIPE: Self = Self(26);
+    /// `io_uring_enter`: makes no record, but what was decided about its requests ends with it.
+    pub const RING: Self = Self(28);
 
     /// `mq_timedsend(queue, message, bytes, …)`: all of argument 2, when it succeeds.
     pub const MQ_SEND: Self = Self(40);

@@ -15,3 +15,4 @@ pub mod limits;
 pub mod policy;
 pub mod tally;
 pub mod task;
+pub mod tier;

@@ -8,6 +8,16 @@ pub const FRAME_BYTES_MAX: usize = 64 * 1024;
 /// Longest argument block kept from an exec, in bytes; the rest is cut and flagged.
 pub const ARGV_BYTES_MAX: usize = 32 * 1024;
 
+/// Longest variable of a new image's environment that is kept of those that carry a trace context, with its NUL; the rest
+/// is cut.
+pub const HINT_BYTES_MAX: usize = 2048;
+
+/// Variables that carry a trace context kept of one exec: there is one of each name.
+pub const HINTS_MAX: u32 = 3;
+
+/// Variables of an environment looked at, or pieces of [`HINT_BYTES_MAX`] of longer ones.
+pub const VARIABLES_MAX: u32 = 4096;
+
 /// Longest path kept, in bytes: what `PATH_MAX` (`include/uapi/linux/limits.h`) allows a caller.
 pub const PATH_BYTES_MAX: usize = 4096;
 
@@ -102,11 +112,17 @@ pub const CPUS_MAX: u32 = 8192;
 /// Entries of all tables of policies together.
 pub const PATH_RULES_MAX: u32 = 1 << 18;
 
+/// Processes of a group that are looked at when it is sent a signal: of a larger one nobody knows.
+pub const GROUP_MEMBERS_MAX: u32 = 256;
+
 /// Lineages that can be governed.
 pub const GOVERNED_MAX: u32 = 4096;
 
 /// Ways to govern that there can be at one time.
-pub const GOVERNANCES_MAX: u32 = 256;
+pub const GOVERNANCES_MAX: u32 = 1024;
+
+/// Grants with a budget that there can be at one time.
+pub const BUDGETS_MAX: u32 = 1024;
 
 /// Entries of all tables of addresses together.
 pub const ADDRESS_RULES_MAX: u32 = 1 << 18;

@@ -3,7 +3,11 @@
 //! What is found for the longest prefix is the whole answer: at compile time each entry takes in what all
 //! shorter ones say.
 
+mod named;
+
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
+
+pub use named::{NAME_BYTES, NAMES, NAMES_COUNT, Named};
 
 /// What is done, as policies name it.
 #[repr(transparent)]
@@ -35,6 +39,10 @@ pub enum Resource {
     Endpoint,
     /// A Unix socket, by its path.
     UnixSocket,
+    /// Something of the kernel, by its name.
+    Facility,
+    /// Another process, by how it stands to the one that acts.
+    Process,
 }
 
 impl Resource {
@@ -46,6 +54,29 @@ impl Resource {
             Self::File => "File",
             Self::Endpoint => "Endpoint",
             Self::UnixSocket => "UnixSocket",
+            Self::Facility => "Facility",
+            Self::Process => "Process",
+        }
+    }
+
+    /// Its attribute that is a text, by which it is looked up; of an endpoint there is none.
+    #[must_use]
+    pub fn text(self) -> Option<&'static str> {
+        match self {
+            Self::Program | Self::File | Self::UnixSocket => Some("path"),
+            Self::Endpoint => None,
+            Self::Facility => Some("name"),
+            Self::Process => Some("relation"),
+        }
+    }
+
+    /// Whether there can be one with this text.
+    #[must_use]
+    pub fn has(self, text: &str) -> bool {
+        match self {
+            Self::Facility => Named::FACILITIES.iter().any(|(_, name, _)| *name == text),
+            Self::Process => Named::RELATIONS.iter().any(|(_, name)| *name == text),
+            _ => true,
         }
     }
 }
@@ -76,6 +107,10 @@ operations! {
     11 LISTEN "listen" Endpoint | UnixSocket "Waits for others to connect.";
     12 ACCEPT "accept" Endpoint | UnixSocket "Takes the connection of somebody.";
     13 SEND "send" Endpoint | UnixSocket "Sends to an address without a connection.";
+    14 USE "use" Facility "Makes use of something of the kernel.";
+    15 PTRACE "ptrace" Process "Looks into another process, or changes it.";
+    16 SIGNAL "signal" Process "Sends another process a signal.";
+    17 MAP "map" File "Maps a file to execute what is in it.";
 }
 
 impl Operation {
@@ -87,8 +122,14 @@ impl Operation {
     }
 }
 
+/// What precedes the path of a Unix socket in texts, which tells it from an address.
+pub const UNIX: &str = "unix:";
+
 /// Bits before the path or the address in a key, all of which always count.
 pub const KEY_HEAD_BITS: u32 = 64;
+
+/// Bits of an address, IPv4 ones as IPv6.
+pub const ADDRESS_BITS: u32 = 128;
 
 /// Bytes of a path that a key holds: the kernel allows 256 with what precedes it (`LPM_DATA_SIZE_MAX`,
 /// `kernel/bpf/lpm_trie.c`). What policies say is shorter, so of a longer path the first bytes
@@ -183,6 +224,8 @@ pub struct Governance {
     pub port_bounds_count: u32,
     /// Ports at which classes begin, ascending; then [`u16::MAX`], of which none is counted.
     pub port_bounds: [u16; PORT_BOUNDS_MAX + 1],
+    /// Of each level the place of its [`Budget`], from 1; 0 when it has none.
+    pub budgets: [u16; BUDGET_LEVELS],
 }
 
 impl Governance {
@@ -194,7 +237,35 @@ impl Governance {
         mode: Mode::AUDIT,
         port_bounds_count: 0,
         port_bounds: [u16::MAX; PORT_BOUNDS_MAX + 1],
+        budgets: [0; BUDGET_LEVELS],
     };
+}
+
+/// Levels of grants that can have a budget: all there can be.
+pub const BUDGET_LEVELS: usize = 8;
+
+/// Places in a [`Budget`]: a power of two, so that the kernel's verifier believes a mask.
+pub const SPENT_COUNT: usize = 4;
+
+/// What is counted in a [`Budget`].
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Spent {
+    /// A program executed.
+    Exec = 0,
+    /// A connection begun.
+    Connection = 1,
+    /// A byte sent through an internet socket.
+    Byte = 2,
+}
+
+/// How much all processes that are bound to a grant, or to one below it, may do together: value of the map of budgets.
+#[repr(C)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, FromBytes, IntoBytes, KnownLayout, Immutable)]
+pub struct Budget {
+    /// The most there may be, by [`Spent`]; [`u64::MAX`] for no limit.
+    pub limits: [u64; SPENT_COUNT],
+    /// What there was; more than that when something was denied for it.
+    pub spent: [u64; SPENT_COUNT],
 }
 
 /// What becomes of what a policy denies.
@@ -241,14 +312,42 @@ impl Outcome {
     pub const OVER: u32 = 1 << 10;
     /// Denied because the table has no entry for it.
     pub const NO_ENTRY: u32 = 1 << 11;
+    /// It is about a Unix socket.
+    pub const UNIX_SOCKET: u32 = 1 << 12;
+    /// Denied because the budget of a grant is spent.
+    pub const BUDGET: u32 = 1 << 30;
     /// What was judged: from this bit on one for each operation, by its number.
-    pub const OPERATIONS_SHIFT: u32 = 16;
+    pub const OPERATIONS_SHIFT: u32 = 12;
+
+    /// Whether an operation was judged.
+    #[must_use]
+    pub const fn judges(self, operation: Operation) -> bool {
+        self.0 & Self::of(operation) != 0
+    }
+
+    /// That an operation was judged.
+    #[must_use]
+    pub const fn of(operation: Operation) -> u32 {
+        1 << operation.0 << Self::OPERATIONS_SHIFT
+    }
 }
 
 /// Protocols that policies tell apart.
 #[repr(transparent)]
 #[derive(
-    Clone, Copy, PartialEq, Eq, Hash, Debug, Default, FromBytes, IntoBytes, KnownLayout, Immutable,
+    Clone,
+    Copy,
+    PartialEq,
+    Eq,
+    PartialOrd,
+    Ord,
+    Hash,
+    Debug,
+    Default,
+    FromBytes,
+    IntoBytes,
+    KnownLayout,
+    Immutable,
 )]
 pub struct Protocol(pub u8);
 
@@ -303,6 +402,11 @@ const _: () = {
     assert!(size_of::<PathKey>() == 256);
     assert!(size_of::<AddressKey>() == 24);
     assert!(size_of::<Decided>() == 40);
-    assert!(size_of::<Governance>() == 24 + 2 * (PORT_BOUNDS_MAX + 1));
+    assert!(size_of::<Governance>() == 24 + 2 * (PORT_BOUNDS_MAX + 1 + BUDGET_LEVELS));
+    assert!(size_of::<Budget>() == 64);
     assert!(size_of::<Ruling>() == 4);
+    // Every operation has a bit of its own, above all others.
+    assert!(Operation::ALL.len() == Operation::MAP.0 as usize);
+    assert!(Operation::MAP.0 as u32 + Outcome::OPERATIONS_SHIFT < u32::BITS);
+    assert!(Outcome::of(Operation::EXEC) > Outcome::UNIX_SOCKET);
 };

@@ -38,8 +38,8 @@ pub struct Task {
     pub execmem: u32,
     /// Descriptors whose first use one of its threads is recording, a bit for each, which several share.
     pub entered: u32,
-    /// Always zero.
-    pub reserved: u32,
+    /// 1 when what created it was denied, and it is to end before it does anything itself; else 0.
+    pub condemned: u32,
 }
 
 /// Ways to make memory executable that has no file behind it.
@@ -80,7 +80,7 @@ impl Task {
             tallies: 0,
             execmem: 0,
             entered: 0,
-            reserved: 0,
+            condemned: 0,
         }
     }
 
@@ -121,6 +121,12 @@ pub struct Switch {
     pub attaching: u32,
     /// Links for which the map had no room, or children that could not be listed.
     pub links_missed: u32,
+    /// The next list gives a process to another lineage: its `start`, 0 for none.
+    pub moved_start: u64,
+    /// Its id.
+    pub moved_pid: u32,
+    /// The lineage.
+    pub moved_to: u32,
 }
 
 /// A process as the probes list it on request.
@@ -139,8 +145,8 @@ pub struct Listed {
     pub ns_pid: u32,
     /// Inode number of that namespace; 0 when it has none any more.
     pub pid_ns: u32,
-    /// Always 0.
-    pub reserved: u32,
+    /// The lineage of its entry in the task map; 0 when it has none.
+    pub lineage: u32,
     /// `start` of its entry in the task map; 0 when it has none.
     pub tracked: u64,
 }
@@ -245,7 +251,7 @@ const _: () = {
     assert!(size_of::<Listed>() == 40);
     assert!(size_of::<Task>() == 56);
     assert!(size_of::<Link>() == 16);
-    assert!(size_of::<Switch>() == 8);
+    assert!(size_of::<Switch>() == 24);
     assert!(size_of::<DescriptorKey>() == 16);
     assert!(size_of::<Descriptor>() == 80);
     assert!(size_of::<Turn>() == 24);

@@ -10,13 +10,13 @@ use aya_ebpf::{
 };
 use lineage_common::{
     frame::{Flags, Header, Kind, NO_CPU},
-    policy::{Outcome, Ruling},
+    policy::{Outcome, PATH_KEY_BYTES, Ruling},
 };
 
 use crate::{
     atomic::{add, exchange, fetch_add},
     maps::{self, Scratch},
-    read::{mask_frame, offset, store, typed},
+    read::{load, mask_frame, offset, store, typed},
     skip::Skip,
     task::Actor,
 };
@@ -77,6 +77,7 @@ impl Frame {
             (*scratch).outcome = Outcome::UNGOVERNED;
             (*scratch).ruling = Ruling::NONE;
             (*scratch).generation = 0;
+            (*scratch).judged_len = 0;
         }
         Ok(Self { scratch })
     }
@@ -195,6 +196,11 @@ extern "C" fn deliver(cpu: u32) -> u64 {
         (*header).ruling = (*scratch).ruling;
         (*header).outcome = (*scratch).outcome;
         (*header).generation = (*scratch).generation;
+        (*header).judged_len = 0;
+        (*header).reserved = 0;
+        if maps::governs() {
+            append_judged(scratch);
+        }
         let number = fetch_add(&raw mut (*counters).number, 1);
         (*header).number = number;
         (*header).time = bpf_ktime_get_boot_ns();
@@ -213,6 +219,36 @@ extern "C" fn deliver(cpu: u32) -> u64 {
     }
     0
 }
+
+/// Puts what was judged behind the rest of the frame.
+#[inline(always)]
+unsafe fn append_judged(scratch: *mut Scratch) {
+    // SAFETY: the scratch is the caller's; the frame has room for twice the mask, and the key for the longest path.
+    unsafe {
+        let judged = (*scratch).judged_len;
+        if judged == 0 {
+            return;
+        }
+        let header = (&raw mut (*scratch).frame).cast::<Header>();
+        let at = mask_frame(u64::from((*header).len));
+        let to = (&raw mut (*scratch).frame).cast::<u8>().add(at as usize);
+        let from = (&raw const (*scratch).key.data.path).cast::<u8>();
+        // In words, beyond the end: what is there is not sent.
+        for word in 0..SHORT_WORDS {
+            store(to.add(word * 8), load(from.add(word * 8)));
+        }
+        if judged > SHORT_WORDS as u32 * 8 {
+            for word in SHORT_WORDS..PATH_KEY_BYTES / 8 {
+                store(to.add(word * 8), load(from.add(word * 8)));
+            }
+        }
+        (*header).judged_len = judged;
+        (*header).len = at as u32 + judged;
+    }
+}
+
+/// Words of what was judged that are copied in any case.
+const SHORT_WORDS: usize = 8;
 
 /// Wakes the reader only when it waits and much is unread. A wake-up is an interrupt to this CPU
 /// itself, which in a virtual machine costs more than ten frames.

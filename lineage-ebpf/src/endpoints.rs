@@ -16,7 +16,7 @@ use crate::{
 pub(crate) const UNIX: u16 = 1;
 pub(crate) const INET: u16 = 2;
 pub(crate) const INET6: u16 = 10;
-const NETLINK: u16 = 16;
+pub(crate) const NETLINK: u16 = 16;
 pub(crate) const PACKET: u16 = 17;
 const VSOCK: u16 = 40;
 

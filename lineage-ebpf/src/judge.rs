@@ -1,6 +1,8 @@
-//! What a policy says about what was done, looked up while the frame about it is put together.
+//! What a policy says about what is done, looked up in its tables.
 //!
 //! A file is judged by the path that the host has for it: no other root, mount namespace or link makes it another one.
+
+mod socket;
 
 use core::ffi::c_void;
 
@@ -10,29 +12,54 @@ use aya_ebpf::helpers::{
 };
 use lineage_common::{
     frame::{Flags, HostPath, Kind},
-    policy::{KEY_HEAD_BITS, Mode, Operation, Outcome, PATH_KEY_BYTES, Ruling},
+    policy::{
+        KEY_HEAD_BITS, Mode, NAME_BYTES, Named, Operation, Outcome, PATH_KEY_BYTES, PathKey,
+        Ruling, Spent,
+    },
 };
 
 use crate::{
+    budget,
+    emit::Frame,
     maps::{self, DECIDED, Scratch},
     path::ENDS,
     read::{copy_kernel, load, mask_frame, store},
     skip::Skip,
+    task::Actor,
 };
 
-/// `SIGKILL` (`include/uapi/asm-generic/signal.h`).
-const KILL: u32 = 9;
+pub(crate) use socket::{Plain, socket};
 
-/// Operations on one file, a bit for each by its number.
+/// `SIGKILL` (`include/uapi/asm-generic/signal.h`).
+pub(crate) const KILL: u32 = 9;
+
+/// Operations on one file, a bit for each by its number, and how they are judged.
 #[derive(Clone, Copy)]
 pub(crate) struct Operations(pub(crate) u32);
 
 impl Operations {
     pub(crate) const NONE: Self = Self(0);
+    /// What is denied is refused by whoever asks, and nobody is ended.
+    pub(crate) const REFUSED: Self = Self(1 << 31);
+    /// It is the path of a Unix socket.
+    pub(crate) const UNIX_SOCKET: Self = Self(1 << 30);
+    /// What allows it is not used up by it: there is more to come of the same act.
+    pub(crate) const UNCOUNTED: Self = Self(1 << 29);
+    /// Bits of operations.
+    const ALL: u32 = (1 << 18) - 1;
 
     /// These and one more.
     pub(crate) const fn with(self, operation: Operation) -> Self {
         Self(self.0 | 1 << operation.0)
+    }
+
+    /// Both.
+    pub(crate) const fn and(self, other: Self) -> Self {
+        Self(self.0 | other.0)
+    }
+
+    fn has(self, other: Self) -> bool {
+        self.0 & other.0 != 0
     }
 }
 
@@ -51,7 +78,7 @@ pub(crate) fn decided(scratch: *mut Scratch, kind: Kind) {
     let thread = bpf_get_current_pid_tgid();
     // SAFETY: the value is copied before it is removed; the scratch is the caller's.
     unsafe {
-        let Some(decided) = DECIDED.get(&thread).copied() else {
+        let Some(decided) = DECIDED.get(thread).copied() else {
             return;
         };
         if decided.operation != u32::from(operation.0) {
@@ -62,16 +89,48 @@ pub(crate) fn decided(scratch: *mut Scratch, kind: Kind) {
         (*scratch).generation = decided.generation;
         (*scratch).end = decided.end;
     }
-    let _ = DECIDED.remove(&thread);
+    let _ = DECIDED.remove(thread);
+}
+
+/// Forgets what was decided about requests of the current thread: they have no record of their own, and the next
+/// call's must not have it.
+///
+/// Not inlined: its stack is free again afterwards.
+#[inline(never)]
+pub(crate) fn forget() {
+    if maps::governs() {
+        let _ = DECIDED.remove(bpf_get_current_pid_tgid());
+    }
+}
+
+/// Ends the acting process if that was decided when it was created: it returns from its creation like from a call.
+#[inline(always)]
+pub(crate) fn condemned(actor: &Actor) {
+    // SAFETY: the entry of a tracked process stays while one of its threads runs.
+    if maps::governs() && unsafe { (*actor.task).condemned } != 0 {
+        // SAFETY: takes a number only. When it fails the process is ending.
+        unsafe { bpf_send_signal(KILL) };
+    }
 }
 
 /// Judges operations on the file whose path was walked last: `view` is how the host sees it, `flags` what the
 /// walk met.
 #[inline(always)]
 pub(crate) fn path(scratch: *mut Scratch, operations: Operations, view: u16, flags: Flags) {
-    if !maps::governs() || operations.0 == 0 {
+    if !maps::governs() || operations.0 & Operations::ALL == 0 {
         return;
     }
+    // SAFETY: the scratch is the caller's.
+    judge_path(
+        unsafe { (*scratch).cpu },
+        operations.0,
+        unknown(view, flags),
+    );
+}
+
+/// Why a path that was walked cannot be judged, if it cannot.
+#[inline(always)]
+pub(crate) fn unknown(view: u16, flags: Flags) -> u32 {
     let mut reasons = 0;
     if flags.has(Flags::PATH_CUT) {
         reasons |= Outcome::CUT;
@@ -79,28 +138,123 @@ pub(crate) fn path(scratch: *mut Scratch, operations: Operations, view: u16, fla
     if view != HostPath::SAME.view && view != HostPath::WHOLE {
         reasons |= Outcome::NOT_ON_HOST;
     }
-    // SAFETY: the scratch is the caller's.
-    judge_path(unsafe { (*scratch).cpu }, operations.0, reasons);
+    reasons
 }
 
-/// [`path`] in the scratch of `cpu`; denied at once when there are reasons. A global function, see [`crate`].
+/// [`path`] in the scratch of `cpu`, as [`decide`] does. A global function, see [`crate`].
 #[unsafe(no_mangle)]
 #[inline(never)]
-extern "C" fn judge_path(cpu: u32, operations: u32, reasons: u32) -> u64 {
+pub(crate) extern "C" fn judge_path(cpu: u32, operations: u32, reasons: u32) -> u64 {
     let Some(scratch) = maps::scratch(cpu) else {
         return 0;
     };
-    let _ = judged(scratch, operations, reasons);
-    0
+    if reasons == 0 {
+        // SAFETY: the scratch is the caller's.
+        unsafe {
+            let at = build_key(scratch);
+            end_key(scratch, at);
+        }
+    }
+    decide(scratch, Operations(operations), reasons).unwrap_or(0)
 }
 
+/// Judges what the acting process does to what has a name, unless that is [`Named::NONE`].
 #[inline(always)]
-fn judged(scratch: *mut Scratch, operations: u32, mut reasons: u32) -> Result<(), Skip> {
+pub(crate) fn name(frame: &Frame, actor: &Actor, operation: Operation, named: Named) {
+    if !maps::governs() || named == Named::NONE {
+        return;
+    }
+    // SAFETY: the scratch is the caller's; the entry of a tracked process stays while one of its threads runs.
+    unsafe {
+        (*frame.scratch).lineage = (*actor.task).lineage;
+        judge_name((*frame.scratch).cpu, operation.0.into(), named.0.into());
+    }
+}
+
+/// [`name`] in the scratch of `cpu`. A global function, see [`crate`].
+#[unsafe(no_mangle)]
+#[inline(never)]
+extern "C" fn judge_name(cpu: u32, operation: u32, named: u32) -> u64 {
+    let Some(scratch) = maps::scratch(cpu) else {
+        return 0;
+    };
+    let [first, second] = maps::name(named);
+    // SAFETY: the scratch is the caller's, and its key has room for more than a name.
+    unsafe {
+        let to = (&raw mut (*scratch).key.data.path).cast::<u8>();
+        store(to, first);
+        store(to.add(8), second);
+        (*scratch).key.prefix_len = KEY_HEAD_BITS + 8 * NAME_BYTES as u32;
+        (*scratch).judged_len = u32::from(maps::name_length(named));
+    }
+    key(scratch, operation, 0)
+}
+
+/// Judges one operation, with [`PathKey::UNIX_SOCKET`] if it is one on such, by the key in the scratch of `cpu`; denied at
+/// once when there are reasons. A global function, see [`crate`].
+#[unsafe(no_mangle)]
+#[inline(never)]
+extern "C" fn judge_key(cpu: u32, operation: u32, reasons: u32) -> u64 {
+    let Some(scratch) = maps::scratch(cpu) else {
+        return 0;
+    };
+    key(scratch, operation, reasons)
+}
+
+/// [`judge_key`], here.
+#[inline(always)]
+fn key(scratch: *mut Scratch, operation: u32, reasons: u32) -> u64 {
+    let mut operations = Operations(1 << (operation & 0x1f));
+    if operation & PathKey::UNIX_SOCKET != 0 {
+        operations = operations.and(Operations::UNIX_SOCKET);
+    }
+    let decided = decide_by(scratch, operations, reasons, false, |scratch| {
+        // SAFETY: the scratch is the caller's.
+        unsafe {
+            (*scratch).key.data.operation = operation;
+            maps::path_rule(&(*scratch).key)
+        }
+    });
+    decided.unwrap_or(0)
+}
+
+/// It is denied.
+pub(crate) const DENIED: u64 = 1;
+/// It is denied, and what governs is enforced.
+pub(crate) const ENFORCED: u64 = 2;
+
+/// Decides about operations on what the key has the path of; denied at once when there are reasons. [`DENIED`],
+/// perhaps with [`ENFORCED`]; else 0.
+#[inline(always)]
+pub(crate) fn decide(
+    scratch: *mut Scratch,
+    operations: Operations,
+    reasons: u32,
+) -> Result<u64, Skip> {
+    // SAFETY: the scratch is the caller's.
+    decide_by(scratch, operations, reasons, true, |scratch| unsafe {
+        look_up(scratch, operations)
+    })
+}
+
+/// The same, by what `look_up` finds, which is not asked where there are reasons to deny anyway. Programs are counted where
+/// they can be among the operations.
+#[inline(always)]
+fn decide_by(
+    scratch: *mut Scratch,
+    operations: Operations,
+    mut reasons: u32,
+    programs: bool,
+    look_up: impl FnOnce(*mut Scratch) -> Option<Ruling>,
+) -> Result<u64, Skip> {
     // SAFETY: map values live as long as the program, and the scratch is the caller's.
     unsafe {
         let governance = maps::governance((*scratch).lineage).ok_or(Skip::Untraced)?;
         let (table, mode) = ((*governance).table, (*governance).mode);
         let until_ns = (*governance).until_ns;
+        if reasons != 0 {
+            (*scratch).judged_len = 0;
+        }
         if until_ns != u64::MAX && bpf_ktime_get_boot_ns() >= until_ns {
             reasons |= Outcome::OVER;
         }
@@ -110,54 +264,91 @@ fn judged(scratch: *mut Scratch, operations: u32, mut reasons: u32) -> Result<()
             rule: Ruling::NO_RULE,
         };
         if reasons == 0 {
-            build_key(scratch);
             (*scratch).key.data.table = table;
-            match look_up(scratch, operations) {
+            match look_up(scratch) {
                 Some(found) => ruling = found,
                 None => reasons |= Outcome::NO_ENTRY,
             }
+        } else {
+            (*scratch).judged_len = 0;
         }
-        let kind = if ruling.allowed != 0 {
+        if programs
+            && ruling.allowed != 0
+            && operations.has(Operations::NONE.with(Operation::EXEC))
+            && !operations.has(Operations::UNCOUNTED)
+        {
+            let level = budget::spend((*scratch).lineage, Spent::Exec as u32, 1);
+            if level != 0 {
+                ruling = budget::ruling(level);
+                reasons |= Outcome::BUDGET;
+            }
+        }
+        let denied = ruling.allowed == 0;
+        let kind = if !denied {
             Outcome::ALLOWED
         } else if mode != Mode::ENFORCE {
             Outcome::DENIED
+        } else if operations.has(Operations::REFUSED) {
+            Outcome::PREVENTED
         } else if bpf_send_signal(KILL) == 0 {
             Outcome::KILLED
         } else {
             Outcome::NOT_KILLED
         };
+        if operations.has(Operations::UNIX_SOCKET) {
+            reasons |= Outcome::UNIX_SOCKET;
+        }
+        let judged = (operations.0 & Operations::ALL) << Outcome::OPERATIONS_SHIFT;
         (*scratch).ruling = ruling;
-        (*scratch).outcome = Outcome(kind.0 | reasons | operations << Outcome::OPERATIONS_SHIFT);
+        (*scratch).outcome = Outcome(kind.0 | reasons | judged);
         (*scratch).generation = (*governance).generation;
+        Ok(match (denied, mode == Mode::ENFORCE) {
+            (false, _) => 0,
+            (true, false) => DENIED,
+            (true, true) => DENIED | ENFORCED,
+        })
     }
-    Ok(())
 }
 
 /// The first ruling that does not allow one of the operations, else the last that does; `None` without an entry.
 #[inline(always)]
-unsafe fn look_up(scratch: *mut Scratch, operations: u32) -> Option<Ruling> {
-    let mut found = None;
+unsafe fn look_up(scratch: *mut Scratch, operations: Operations) -> Option<Ruling> {
+    // Of several there are only those that an open or a socket can be.
+    if operations.0 & Operations::ALL == 1 << Operation::MAP.0 {
+        // SAFETY: the scratch is the caller's.
+        return unsafe {
+            (*scratch).key.data.operation = u32::from(Operation::MAP.0);
+            maps::path_rule(&(*scratch).key)
+        };
+    }
+    // Not an option: LLVM would read what is not there.
+    let (mut found, mut looked) = (Ruling::NONE, false);
+    let socket = if operations.has(Operations::UNIX_SOCKET) {
+        PathKey::UNIX_SOCKET
+    } else {
+        0
+    };
     let mut operation = 1;
-    while operation <= Operation::CHMOD.0 {
-        if operations >> operation & 1 == 1 {
+    while operation <= Operation::SEND.0 {
+        if operations.0 >> operation & 1 == 1 {
             // SAFETY: the scratch is the caller's.
             let ruling = unsafe {
-                (*scratch).key.data.operation = u32::from(operation);
+                (*scratch).key.data.operation = u32::from(operation) | socket;
                 maps::path_rule(&(*scratch).key)?
             };
-            found = Some(ruling);
+            (found, looked) = (ruling, true);
             if ruling.allowed == 0 {
-                return found;
+                return Some(found);
             }
         }
         operation += 1;
     }
-    found
+    looked.then_some(found)
 }
 
-/// Puts the path that was walked last into the key, from the root on, as far as it fits.
+/// Puts the path that was walked last into the key, from the root on, as far as it fits; how long it is there.
 #[inline(always)]
-unsafe fn build_key(scratch: *mut Scratch) {
+pub(crate) unsafe fn build_key(scratch: *mut Scratch) -> u64 {
     // SAFETY: the scratch is the caller's; the callback gets it by way of our stack.
     unsafe {
         let components = (*scratch).walk.components;
@@ -166,10 +357,7 @@ unsafe fn build_key(scratch: *mut Scratch) {
             left: components,
             at: 0,
         };
-        if components == 0 {
-            (*scratch).key.data.path[0] = b'/';
-            state.at = 1;
-        } else {
+        if components != 0 {
             bpf_loop(
                 ENDS as u32,
                 component as *mut c_void,
@@ -177,13 +365,29 @@ unsafe fn build_key(scratch: *mut Scratch) {
                 0,
             );
         }
-        let at = state.at as usize;
+        state.at
+    }
+}
+
+/// Ends the key at `at`, where it has nothing more; a root is a slash.
+#[inline(always)]
+pub(crate) unsafe fn end_key(scratch: *mut Scratch, at: u64) {
+    // SAFETY: the scratch is the caller's.
+    unsafe {
+        let mut at = at as usize;
+        if at == 0 {
+            (*scratch).key.data.path[0] = b'/';
+            at = 1;
+        }
         let mut bits = KEY_HEAD_BITS + 8 * PATH_KEY_BYTES as u32;
+        let mut len = PATH_KEY_BYTES as u32;
         if at < PATH_KEY_BYTES {
             (*scratch).key.data.path[at] = 0;
             bits = KEY_HEAD_BITS + 8 * (at as u32 + 1);
+            len = at as u32;
         }
         (*scratch).key.prefix_len = bits;
+        (*scratch).judged_len = len;
     }
 }
 

@@ -26,12 +26,16 @@
 
 mod atomic;
 mod auxv;
+mod budget;
 mod cgroup;
 mod descriptor;
 mod emit;
 mod endpoints;
 mod facts;
 mod first;
+mod given;
+mod hints;
+mod hook;
 mod host;
 mod judge;
 mod maps;

@@ -9,16 +9,19 @@ use aya_ebpf::{
     },
 };
 use lineage_common::{
-    calls::{SHAPES, SHAPES_COUNT, Shape},
+    calls::{JUDGED_ALWAYS, SHAPES, SHAPES_COUNT, Shape},
     frame::{CpuCounters, Kind, Other, WIRE_MARK, WIRE_VERSION},
     layout::{Action, KernelLayout, SYSCALLS_MAX},
     limits::{
-        ADDRESS_BYTES_MAX, ADDRESS_RULES_MAX, BLOCKS_MAX, BULK_RING_BYTES, CONTROL_RING_BYTES,
-        CPUS_MAX, DECIDED_MAX, DESCRIPTORS_MAX, FRAME_BYTES_MAX, GOVERNANCES_MAX, GOVERNED_MAX,
-        INTERPRETER_BYTES, INTERPRETERS_MAX, LINKS_MAX, PATH_RULES_MAX, PEERS_MAX,
-        TALLY_ENTRIES_MAX, TASKS_MAX, TURNS_BITS, TURNS_MAX,
+        ADDRESS_BYTES_MAX, ADDRESS_RULES_MAX, BLOCKS_MAX, BUDGETS_MAX, BULK_RING_BYTES,
+        CONTROL_RING_BYTES, CPUS_MAX, DECIDED_MAX, DESCRIPTORS_MAX, FRAME_BYTES_MAX,
+        GOVERNANCES_MAX, GOVERNED_MAX, INTERPRETER_BYTES, INTERPRETERS_MAX, LINKS_MAX,
+        PATH_RULES_MAX, PEERS_MAX, TALLY_ENTRIES_MAX, TASKS_MAX, TURNS_BITS, TURNS_MAX,
     },
-    policy::{AddressKey, Decided, End, Governance, Outcome, PathKey, Ruling},
+    policy::{
+        AddressKey, Budget, Decided, End, Governance, NAME_BYTES, NAMES, NAMES_COUNT, Named,
+        Operation, Outcome, PathKey, Ruling,
+    },
     tally::{Tally, TallyKey},
     task::{Block, Descriptor, DescriptorKey, Link, NO_BLOCK, Switch, Task, Turn},
 };
@@ -27,7 +30,11 @@ use crate::{
     atomic::fetch_add,
     descriptor::Target,
     facts::FileFacts,
+    given::Joining,
+    hints::Search,
+    hook::Waiting,
     host::Host,
+    judge::Plain,
     path::Walk,
     probes::{
         map::{Asked, Memory},
@@ -61,6 +68,53 @@ static SYSCALLS: [Action; SYSCALLS_MAX] = [Action::NONE; SYSCALLS_MAX];
 /// verifier leaves out what cannot happen.
 #[unsafe(no_mangle)]
 static GOVERNS: u32 = 0;
+
+/// 1 when what governs is asked at hooks before a call returns, 0 when only as it does; set by the agent before
+/// loading.
+#[unsafe(no_mangle)]
+static HOOKED: u32 = 0;
+
+/// The first scratch that is no CPU's, and how many there are; set by the agent before loading.
+#[unsafe(no_mangle)]
+static SPARE_SCRATCHES: [u32; 2] = [0; 2];
+
+/// What each system call does to the file that it names, by its number: an operation, and [`JUDGED_ALWAYS`]; 0 for
+/// none. Set by the agent before loading.
+#[unsafe(no_mangle)]
+static JUDGED_CALLS: [u8; SYSCALLS_MAX] = [0; SYSCALLS_MAX];
+
+/// Whether what governs is asked before a call returns.
+#[inline(always)]
+pub(crate) fn hooked() -> bool {
+    // SAFETY: volatile because the agent replaces it before the object is loaded.
+    unsafe { (&raw const HOOKED).read_volatile() != 0 }
+}
+
+/// The first scratch that is no CPU's, and how many there are.
+#[inline(always)]
+pub(crate) fn spare_scratches() -> [u32; 2] {
+    // SAFETY: volatile because the agent replaces it before the object is loaded.
+    unsafe { (&raw const SPARE_SCRATCHES).read_volatile() }
+}
+
+/// What call `number` does to the file that it names, if that is to be judged as it returns.
+#[inline(always)]
+pub(crate) fn judged_call(number: u32) -> Option<Operation> {
+    if number as usize >= SYSCALLS_MAX {
+        return None;
+    }
+    // SAFETY: the number is below the table's length; volatile because the agent replaces the table before the
+    // object is loaded.
+    let judged = unsafe {
+        (&raw const JUDGED_CALLS)
+            .cast::<u8>()
+            .add(number as usize)
+            .read_volatile()
+    };
+    let always = judged & JUDGED_ALWAYS != 0;
+    let operation = judged & !JUDGED_ALWAYS;
+    (operation != 0 && (always || !hooked())).then_some(Operation(operation))
+}
 
 /// Whether something can be governed.
 #[inline(always)]
@@ -117,6 +171,70 @@ pub(crate) fn shape(action: Action) -> Option<Shape> {
             .add(index)
             .read_volatile()
     })
+}
+
+/// The facility that each system call uses; set by the agent before loading.
+#[unsafe(no_mangle)]
+static FACILITIES: [u8; SYSCALLS_MAX] = [0; SYSCALLS_MAX];
+
+/// The facility that the native system call `number` uses.
+#[inline(always)]
+pub(crate) fn facility(number: u32) -> Named {
+    if number as usize >= SYSCALLS_MAX {
+        return Named::NONE;
+    }
+    // SAFETY: the number is below the table's length; volatile because the agent replaces the
+    // table before the object is loaded.
+    Named(unsafe {
+        (&raw const FACILITIES)
+            .cast::<u8>()
+            .add(number as usize)
+            .read_volatile()
+    })
+}
+
+/// Names that policies speak of, as keys have them.
+#[unsafe(no_mangle)]
+static NAME_TABLE: Names = Names(NAMES);
+
+/// Aligned, to be read in words.
+#[repr(C, align(8))]
+struct Names([[u8; NAME_BYTES]; NAMES_COUNT]);
+
+/// A name in words.
+#[inline(always)]
+pub(crate) fn name(named: u32) -> [u64; NAME_BYTES / 8] {
+    // SAFETY: the index is below the table's length; volatile so that it stays a table.
+    unsafe {
+        (&raw const NAME_TABLE)
+            .cast::<[u64; NAME_BYTES / 8]>()
+            .add(mask_32(u64::from(named)) as usize)
+            .read_volatile()
+    }
+}
+
+/// How long the names are.
+#[unsafe(no_mangle)]
+static NAME_LENGTHS: [u8; NAMES_COUNT] = {
+    let mut lengths = [0; NAMES_COUNT];
+    let mut number = 0;
+    while number < NAMES_COUNT {
+        lengths[number] = Named(number as u8).name().len() as u8;
+        number += 1;
+    }
+    lengths
+};
+
+/// Bytes of a name.
+#[inline(always)]
+pub(crate) fn name_length(named: u32) -> u8 {
+    // SAFETY: as for `name`.
+    unsafe {
+        (&raw const NAME_LENGTHS)
+            .cast::<u8>()
+            .add(mask_32(u64::from(named)) as usize)
+            .read_volatile()
+    }
 }
 
 /// Fork, exec, exit.
@@ -228,6 +346,20 @@ static ADDRESS_RULES: LpmTrie<AddressKey, Ruling> = LpmTrie::with_max_entries(AD
 #[map]
 pub(crate) static DECIDED: LruHashMap<u64, Decided> = LruHashMap::with_max_entries(DECIDED_MAX, 0);
 
+/// By thread: what hooks decided about the call that it is in.
+#[map]
+pub(crate) static WAITING: HashMap<u64, Waiting> = HashMap::with_max_entries(DECIDED_MAX, 0);
+
+/// Budgets of grants, from 1 on by what [`Governance::budgets`] says.
+#[map]
+static BUDGETS: Array<Budget> = Array::with_max_entries(BUDGETS_MAX, 0);
+
+/// A budget by its place, from 1.
+#[inline(always)]
+pub(crate) fn budget(place: u16) -> Option<*mut Budget> {
+    BUDGETS.get_ptr_mut(u32::from(place).checked_sub(1)?)
+}
+
 /// What is said for the longest prefix of a key.
 #[inline(always)]
 pub(crate) fn address_rule(key: &Key<AddressKey>) -> Option<Ruling> {
@@ -280,6 +412,8 @@ pub(crate) struct Scratch {
     pub(crate) walk: Walk,
     /// State of the copying of arguments, for the same reason.
     pub(crate) arguments: Arguments,
+    /// State of the search for variables, for the same reason.
+    pub(crate) search: Search,
     /// What is mapped where a call or an exec has mapped something, for the same reason.
     pub(crate) memory: Memory,
     /// What that call or exec asked for: it does not go into the numbers that a global function takes.
@@ -293,10 +427,18 @@ pub(crate) struct Scratch {
     /// The key by which a path is judged. After it there is room for what a copy in words writes beyond its end.
     pub(crate) key: Key<PathKey>,
     pub(crate) key_room: [u8; 292],
+    /// State of a look at a path that was given, for the same reason as that of a walk.
+    pub(crate) plain: Plain,
     /// What the policy says about what the frame is about.
     pub(crate) ruling: Ruling,
     pub(crate) outcome: Outcome,
     pub(crate) generation: u32,
+    /// Bytes of the key's path that it says it about; at most what the key holds.
+    pub(crate) judged_len: u32,
+    /// The same, on its way to wait for the call to return.
+    pub(crate) waiting: Waiting,
+    /// A name that is put behind a path to be judged.
+    pub(crate) joining: Joining,
     /// And the end of a connection that it says it about.
     pub(crate) end: End,
     /// The lineage of who did it, for whoever judges.
@@ -394,6 +536,16 @@ pub(crate) fn attaching() -> Option<*mut Switch> {
         return None;
     }
     Some(switch)
+}
+
+/// The lineage that a process is given to now.
+#[inline(always)]
+pub(crate) fn moved_to(pid: u32, start: u64) -> Option<u32> {
+    let switch = SWITCH.get_ptr(0)?;
+    // SAFETY: map values live as long as the program; the agent does not change it while it reads the list.
+    unsafe {
+        ((*switch).moved_pid == pid && (*switch).moved_start == start).then_some((*switch).moved_to)
+    }
 }
 
 /// This CPU's counters.

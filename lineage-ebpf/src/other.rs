@@ -1,10 +1,13 @@
 //! Other processes, as a call names them: by a number, or by a descriptor.
 
-use lineage_common::{frame::Other, layout::ABSENT};
+use core::ffi::c_void;
+
+use aya_ebpf::helpers::generated::bpf_loop;
+use lineage_common::{frame::Other, layout::ABSENT, limits::GROUP_MEMBERS_MAX, policy::Named};
 
 use crate::{
     emit,
-    maps::Scratch,
+    maps::{Scratch, TASKS},
     read::{Typed, offset, untyped},
     task::own_number,
 };
@@ -88,6 +91,119 @@ pub(crate) fn of_file(file: u64) -> Option<u64> {
         return None;
     }
     untyped(file + offset!(file_private_data) as u64)
+}
+
+/// `PIDTYPE_PGID` (`include/linux/pid_types.h`), and sizes of `struct hlist_head` and `hlist_node`.
+const GROUP: u64 = 2;
+const HEAD_BYTES: u64 = 8;
+const NODE_BYTES: u64 = 16;
+
+/// How the process of the `struct pid` at `pid` stands to a lineage. A global function, see [`crate`].
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub(crate) extern "C" fn relation(pid: u64, lineage: u32) -> u64 {
+    // The first list is that of the one thread with this id (`PIDTYPE_PID`).
+    let Some(link) = untyped::<u64>(pid + offset!(pid_tasks) as u64).filter(|link| *link != 0)
+    else {
+        return Named::OUTSIDE.0.into();
+    };
+    let thread = link - offset!(task_pid_links) as u64;
+    if is_inside(thread, lineage) {
+        Named::INSIDE.0.into()
+    } else {
+        Named::OUTSIDE.0.into()
+    }
+}
+
+/// Whether a process is of the lineage. One that has ended is known by its parent, which has to reap it.
+#[inline(always)]
+fn is_inside(thread: u64, lineage: u32) -> bool {
+    let tracked = |thread: u64| {
+        let pid: u32 = untyped(thread + offset!(task_tgid) as u64)?;
+        // SAFETY: map values stay readable.
+        TASKS
+            .get_ptr(pid)
+            .map(|task| unsafe { (*task).lineage } == lineage)
+    };
+    if let Some(inside) = tracked(thread) {
+        return inside;
+    }
+    untyped::<u64>(thread + offset!(task_group_leader) as u64)
+        .and_then(|leader| untyped::<u64>(leader + offset!(task_real_parent) as u64))
+        .and_then(tracked)
+        .unwrap_or(false)
+}
+
+/// How the processes that a signal to `number` reaches stand to the lineage of `thread`, as `kill` counts them:
+/// 0 is its own group, -1 everybody, and any other negative number the group of this number.
+#[inline(always)]
+pub(crate) fn relation_of_group(thread: Typed, number: i32, lineage: u32) -> u64 {
+    let group = match number {
+        0 => untyped::<u64>(thread as u64 + offset!(task_signal) as u64).and_then(|signal| {
+            untyped::<u64>(signal + offset!(signal_pids) as u64 + GROUP * HEAD_BYTES)
+        }),
+        -1 => None,
+        _ => numbered(thread, number.wrapping_neg()),
+    };
+    match group {
+        Some(group) => members(group, lineage),
+        None => Named::OUTSIDE.0.into(),
+    }
+}
+
+/// State of a look at all processes of a group, on the stack of [`members`].
+struct Members {
+    node: u64,
+    lineage: u32,
+    /// 1 when all there are were seen.
+    ended: u32,
+    /// 1 when one was not inside.
+    outside: u32,
+}
+
+/// How the processes of the group whose `struct pid` is at `group` stand to the lineage: inside when all are. A
+/// global function, see [`crate`].
+#[unsafe(no_mangle)]
+#[inline(never)]
+extern "C" fn members(group: u64, lineage: u32) -> u64 {
+    let first = group + offset!(pid_tasks) as u64 + GROUP * HEAD_BYTES;
+    let mut members = Members {
+        node: untyped(first).unwrap_or(0),
+        lineage,
+        ended: 0,
+        outside: 0,
+    };
+    // SAFETY: the callback gets the state that lives as long as the call.
+    unsafe {
+        bpf_loop(
+            GROUP_MEMBERS_MAX,
+            member as *mut c_void,
+            (&raw mut members).cast(),
+            0,
+        );
+    }
+    if members.ended == 1 && members.outside == 0 {
+        Named::INSIDE.0.into()
+    } else {
+        Named::OUTSIDE.0.into()
+    }
+}
+
+unsafe extern "C" fn member(_index: u64, context: *mut c_void) -> i64 {
+    // SAFETY: the context is the state that `members` holds on its stack.
+    let members = unsafe { &mut *context.cast::<Members>() };
+    if members.node == 0 {
+        members.ended = 1;
+        return 1;
+    }
+    let thread = members.node - offset!(task_pid_links) as u64 - GROUP * NODE_BYTES;
+    if !is_inside(thread, members.lineage) {
+        members.outside = 1;
+        return 1;
+    }
+    // `hlist_node.next` comes first.
+    members.node = untyped(members.node).unwrap_or(0);
+    0
 }
 
 /// Fills in the process of a `struct pid`.

@@ -10,7 +10,7 @@ use lineage_common::{
 use crate::{
     descriptor::{self, Target},
     emit::{BODY, Frame, Sent, What},
-    endpoints, facts, judge,
+    endpoints, facts, hook, judge,
     maps::{self, Scratch},
     read::{copy_user, mask_name, offset, untyped},
     skip::Skip,
@@ -18,7 +18,7 @@ use crate::{
 };
 
 /// `S_IFMT`, `S_IFSOCK` (`include/uapi/linux/stat.h`).
-const TYPE_MASK: u32 = 0o170_000;
+pub(crate) const TYPE_MASK: u32 = 0o170_000;
 pub(crate) const TYPE_SOCKET: u32 = 0o140_000;
 
 /// `SOCK_DGRAM`, `SOCK_RAW`, `SOCK_RDM`, `SOCK_PACKET` (`include/linux/net.h`), a bit for each: every
@@ -113,6 +113,17 @@ extern "C" fn record_socket(fd: i32, kind: u16, result: i64, at: u64, sizes: u64
     u64::from(record_here(&actor, fd, Kind(kind), result, &address).is_err())
 }
 
+/// Records that the socket at `fd` was there before; 0 when it is recorded. A global function of its own: what is judged of
+/// calls is not on this way, whose stack is deep already. See [`crate`].
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub(crate) extern "C" fn record_inherited(fd: i32) -> u64 {
+    let Ok(actor) = Actor::current() else {
+        return 1;
+    };
+    u64::from(record_here(&actor, fd, Kind::NET_INHERIT, 0, &Address::NONE).is_err())
+}
+
 #[inline(always)]
 fn record_here(
     actor: &Actor,
@@ -124,6 +135,7 @@ fn record_here(
     let done = result >= 0 || (kind == Kind::NET_CONNECT && result == IN_PROGRESS);
     let frame = Frame::take(kind)?;
     judge::decided(frame.scratch, kind);
+    hook::taken(frame.scratch);
     let target = target(&frame, fd);
     let what = What {
         kind,
@@ -171,6 +183,7 @@ pub(crate) fn remember(actor: &Actor, fd: i32, kind: Kind) -> Result<(), Skip> {
 #[inline(never)]
 pub(crate) fn moved(actor: &Actor, fd: i32, file: u64, kind: Kind, bytes: u64) -> Result<(), Skip> {
     let frame = Frame::take(kind)?;
+    judge::decided(frame.scratch, kind);
     let what = What {
         kind,
         flags: Flags(0),
@@ -201,6 +214,9 @@ pub(crate) fn tell(
         (*body).fd = fd;
         (*body).argument = address.argument;
         let known = file == 0 || endpoints::describe_socket((*frame.scratch).cpu, file) != 0;
+        if maps::governs() {
+            judge::socket(&frame, actor, what, file, address);
+        }
         if address.at != 0 && (given || !known) {
             flags = flags.with(Flags::CLAIMED);
             claim(frame.scratch, body, address);

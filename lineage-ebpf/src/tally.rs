@@ -7,13 +7,14 @@ use aya_ebpf::helpers::generated::bpf_loop;
 use lineage_common::{
     frame::{Counted, Flags, Kind},
     limits::TALLIES_PER_PROCESS_MAX,
+    policy::{Named, Operation},
     tally::{Class, Tally, TallyKey},
 };
 
 use crate::{
     atomic::{add, fetch_add_half},
     emit::{BODY, Frame, What},
-    facts,
+    facts, judge,
     maps::{self, TALLIES},
     path,
     skip::Skip,
@@ -66,6 +67,17 @@ impl Once {
         }
     }
 
+    /// What of the kernel it uses, if a policy can speak of it.
+    #[inline(always)]
+    fn facility(&self) -> Named {
+        match self.key.class {
+            Class::IO_URING => Named::IO_URING,
+            Class::COMPAT => Named::COMPAT,
+            Class::AIO => Named::AIO,
+            _ => Named::NONE,
+        }
+    }
+
     #[inline(always)]
     fn failed(&self) -> u64 {
         u64::from(self.result < 0 && self.result >= -ERRNO_MAX)
@@ -78,11 +90,31 @@ pub(crate) fn call(actor: &Actor, class: Class, code: u32, result: i64) -> Resul
     count(actor, &Once::new(actor, class, code, result))
 }
 
-/// Counts a call.
+/// Counts a call, and judges it: each, because what is denied must not go on where it is only counted.
 #[inline(never)]
 pub(crate) fn count(actor: &Actor, once: &Once) -> Result<(), Skip> {
+    let done = counted(actor, once);
+    if maps::governs() && done != Ok(Told::First) && once.facility() != Named::NONE {
+        let frame = Frame::take(Kind::TALLY)?;
+        judge::name(&frame, actor, Operation::USE, once.facility());
+        frame.release();
+    }
+    done.map(drop)
+}
+
+/// What became of a call.
+#[derive(PartialEq, Eq)]
+enum Told {
+    /// It was recorded.
+    First,
+    /// It was counted.
+    Again,
+}
+
+#[inline(always)]
+fn counted(actor: &Actor, once: &Once) -> Result<Told, Skip> {
     if again(once) {
-        return Ok(());
+        return Ok(Told::Again);
     }
     // SAFETY: the entry of a tracked process stays while one of its threads runs.
     if unsafe { (*actor.task).tallies } >= TALLIES_PER_PROCESS_MAX {
@@ -98,7 +130,7 @@ pub(crate) fn count(actor: &Actor, once: &Once) -> Result<(), Skip> {
     };
     if TALLIES.insert(once.key, tally, NO_EXIST).is_err() {
         // Another thread was faster, or there is no room.
-        return if again(once) { Ok(()) } else { full() };
+        return if again(once) { Ok(Told::Again) } else { full() };
     }
     // SAFETY: the entry of a tracked process stays while one of its threads runs.
     let number = unsafe { fetch_add_half(&raw mut (*actor.task).tallies, 1) };
@@ -106,7 +138,7 @@ pub(crate) fn count(actor: &Actor, once: &Once) -> Result<(), Skip> {
         let _ = TALLIES.remove(once.key);
         return full();
     }
-    first(actor, once)
+    first(actor, once).map(|()| Told::First)
 }
 
 /// Counts a call that is not the first of its kind.
@@ -137,7 +169,7 @@ fn listed(key: TallyKey, number: u32) -> TallyKey {
 }
 
 #[inline(always)]
-fn full() -> Result<(), Skip> {
+fn full() -> Result<Told, Skip> {
     if let Some(counters) = maps::counters(maps::cpu()) {
         // SAFETY: map values live as long as the program.
         unsafe { add(&raw mut (*counters).tallies_full, 1) };
@@ -149,6 +181,7 @@ fn full() -> Result<(), Skip> {
 #[inline(never)]
 fn first(actor: &Actor, once: &Once) -> Result<(), Skip> {
     let frame = Frame::take(Kind::TALLY)?;
+    judge::name(&frame, actor, Operation::USE, once.facility());
     let body = frame.body::<Counted>();
     // SAFETY: the body is ours until the frame is sent.
     unsafe {

@@ -4,6 +4,7 @@
 //! run of a small agent with everything a reviewer may meet added. It is written as evidence with
 //! fixed keys and clocks, so the outputs are always the same.
 
+use std::collections::HashMap;
 use std::io::{BufRead, BufReader, Read};
 use std::os::unix::process::CommandExt as _;
 use std::path::Path;
@@ -18,7 +19,7 @@ use lineage_agent::evidence::schema::{FIELDS, FieldType, Record, Value};
 use lineage_agent::evidence::writer::{Identity, Options, Writer};
 use lineage_tests::programs::{LINEAGE, lineage_for_everybody};
 use lineage_tests::terminal::Terminal;
-use serde_json::{Map, Value as Json};
+use serde_json::{Map, Value as Json, json};
 use tempfile::TempDir;
 
 use crate::golden;
@@ -77,13 +78,24 @@ fn write_story(directory: &Path) {
         &options,
     )
     .expect("a writer");
-    let context = writer.artifact(b"{}").expect("an artifact");
+    // The context of each lineage now.
+    let mut contexts: HashMap<String, String> = HashMap::new();
     for line in STORY.lines() {
         let Ok(Json::Object(mut fields)) = serde_json::from_str(line) else {
             panic!("not an object: {line}")
         };
         if fields.contains_key("context") {
-            fields.insert("context".to_owned(), context.clone().into());
+            let lineage = fields["lineage"].as_str().expect("a name").to_owned();
+            if ["lineage.start", "context.change"]
+                .map(Json::from)
+                .contains(&fields["kind"])
+            {
+                let previous = contexts.get(&lineage);
+                let document = json!({ "lineage": lineage, "previous": previous }).to_string();
+                let context = writer.artifact(document.as_bytes()).expect("an artifact");
+                contexts.insert(lineage.clone(), context);
+            }
+            fields.insert("context".to_owned(), contexts[&lineage].clone().into());
         }
         let texts = texts(&fields);
         writer
@@ -161,6 +173,34 @@ fn check(name: &str, output: &str) {
 #[test]
 fn ndjson_is_the_story_itself() {
     golden::check("tests/golden/story.ndjson", &piped("ls", &["--ndjson"]));
+}
+
+/// What is proposed from it, whatever the directory is called; twice the same.
+#[test]
+fn a_policy_is_learned_from_the_story() {
+    let learn = |options: &[&str]| {
+        let mut lineage = Command::new(&*LINEAGE);
+        lineage.args(["policy", "learn"]).args(options);
+        lineage.arg("evidence").current_dir(EVIDENCE.path());
+        let output = lineage.output().expect("lineage runs");
+        assert_eq!(String::from_utf8_lossy(&output.stderr), "");
+        assert!(output.status.success());
+        String::from_utf8(output.stdout).expect("UTF-8")
+    };
+    let text = learn(&[]);
+    check("learned.cedar", &text);
+    assert_eq!(learn(&[]), text);
+    let document: Json = serde_json::from_str(&learn(&["--json"])).expect("JSON");
+    assert_eq!(document["policy"], text);
+    assert_eq!(document["verified"], false);
+    let none: Json = serde_json::from_str(&learn(&["--json", "--lineage", "x"])).expect("JSON");
+    assert_eq!(
+        (
+            &none["records_used"],
+            none["rules"].as_array().map(Vec::len)
+        ),
+        (&Json::from(0), Some(0))
+    );
 }
 
 #[test]

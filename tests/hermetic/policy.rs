@@ -147,10 +147,17 @@ fn policies_are_checked_rule_by_rule() {
     let (status, said) = check(WIDE);
     assert_eq!(status, Some(0), "{said}");
     assert!(
-        said.contains("forbid p.cedar:keys: read, write, create, delete, rename, link, chmod\n"),
+        said.contains(
+            "forbid p.cedar:keys: read, write, create, delete, rename, link, chmod, map\n"
+        ),
         "{said}"
     );
     assert!(said.contains("tables: "), "{said}");
+    assert!(
+        said.contains("denied: killed after the effect, judged by the name as given: write, create, delete, rename, link, chmod\n"),
+        "{said}"
+    );
+    assert!(said.contains("\ntier trace: "), "{said}");
     let (status, said) = check(&WIDE.replace("/keys/*", "/keys*"));
     assert_eq!(status, Some(0), "{said}");
     assert!(
@@ -172,4 +179,51 @@ fn policies_are_checked_rule_by_rule() {
     assert!(said.contains("line 5 column"), "{said}");
     let schema = run(desk.path(), &["policy", "schema"]);
     assert!(String::from_utf8_lossy(&schema.stdout).contains("entity Endpoint"));
+}
+
+/// What is said of each rule depends on the host that is to enforce it.
+#[test]
+fn what_becomes_of_what_is_denied_is_said_by_tier() {
+    let desk = desk();
+    let denied = |tier: &str, rule: usize| {
+        let words = ["policy", "check", "wide.cedar", "--json", "--tier", tier];
+        let output = run(desk.path(), &words);
+        let document: Value = serde_json::from_slice(&output.stdout).expect("JSON");
+        assert_eq!(document["tier"], tier);
+        let each = document["rules"][rule]["denied"]
+            .as_array()
+            .expect("a list");
+        let told = each.iter().map(|one| {
+            let effects = one["ways"].as_array().expect("a list").iter();
+            let effects: Vec<String> = effects
+                .map(|way| format!("{}{}", way["effect"], way["by_name"]))
+                .collect();
+            (
+                one["action"].as_str().expect("a name").to_owned(),
+                effects.join(" ").replace('"', ""),
+            )
+        });
+        told.collect::<std::collections::BTreeMap<_, _>>()
+    };
+    let (files, web) = (1, 2);
+    let trace = denied("trace", files);
+    assert_eq!(trace["read"], "killed-after-effectfalse");
+    assert_eq!(trace["delete"], "killed-after-effecttrue");
+    assert_eq!(
+        trace["write"],
+        "killed-after-effectfalse killed-after-effecttrue"
+    );
+    let fexit = denied("fexit", files);
+    assert_eq!(fexit["delete"], "killed-after-effectfalse");
+    assert_eq!(denied("lsm", files)["delete"], "preventedfalse");
+    for tier in ["trace", "fexit", "lsm"] {
+        assert_eq!(denied(tier, web)["connect"], "preventedfalse");
+    }
+    let output = run(
+        desk.path(),
+        &["policy", "check", "wide.cedar", "--tier", "x"],
+    );
+    assert_eq!(output.status.code(), Some(2));
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(said.contains("expected trace, fexit or lsm"), "{said}");
 }

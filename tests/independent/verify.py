@@ -4,8 +4,8 @@
     verify.py DIR --trust root:HEX|VKEY|FILE ...       needs pyarrow, blake3 and pynacl
 
 Recomputes every record root, manifest link, log root, epoch root and signature, looks for files that are missing or that
-nobody signed, and exits as the document says. Left to `lineage verify` are witnesses, rules about contents that only the
-signer could have broken (order of times, counters, lineages), and what pyarrow does not tell of a rewritten Parquet file.
+nobody signed, and exits as the document says. Left to `lineage verify` are witnesses, rules about contents that only the signer could
+have broken (order of times, counters, lineages, decisions by policies), and what pyarrow does not tell of a rewritten Parquet file.
 """
 import base64, datetime, hashlib, itertools, json, os, pathlib, re, stat, struct, sys
 import nacl.signing, segment
@@ -79,7 +79,7 @@ class Host:
     """Checks one host directory in the steps of the document."""
     def __init__(self, root, pins):
         self.root, self.id, self.pins, self.findings = root, os.path.basename(root)[5:], pins, []
-        self.epoch, self.manifests, self.leaves, self.named, self.proven, self.size = {}, {}, [], set(), 0, 0
+        self.epoch, self.manifests, self.leaves, self.named, self.ends, self.proven, self.size = {}, {}, [], set(), set(), 0, 0
         self.all = {os.path.relpath(path, root): os.lstat(path) for path in walk(root)}
         self.files = {path for path, status in self.all.items() if stat.S_ISREG(status.st_mode)}  # no links
     def attempt(self, name, step, *args):  # what a step cannot make sense of is a finding, too
@@ -189,12 +189,14 @@ class Host:
     def tile(self, name, level, index, width):
         spans = [slice(at << 8 * level, at + 1 << 8 * level) for at in range(256 * index, 256 * index + width)]
         need(self.read(name) == b"".join(root(self.leaves[span], log_node) for span in spans), "other hashes")
-    def artifact(self, name, named):  # the environment that a context names is named, too, and what that names
+    def artifact(self, name, named):  # what a context names is named, too, and what that names
         text = self.read(name, 1 << 24)
         need(blake3(text).hexdigest() == name[10:], "another document")
-        document = json.loads(text) if text[:1] == b"{" else {}  # recognisers are TOML
-        parts = str([*map(document.get, ("environment", "mounts", "recognisers"))])
-        named += {f"artifacts/{digest}" for digest in re.findall("[0-9a-f]{64}", parts)} - set(named)
+        document = json.loads(text) if text[:1] == b"{" and name not in self.ends else {}  # recognisers are TOML
+        digests = lambda *keys: {f"artifacts/{digest}" for digest in re.findall("[0-9a-f]{64}", str([document.get(key) for key in keys]))}
+        ends = digests("mounts", "recognisers", "grants", "intent", "revocation", "schema", "levels")
+        self.ends |= ends
+        named += (ends | digests("environment", "policy", "parent", "previous")) - set(named)
     def rest(self, name):  # steps 7 to 9, tiles and losses
         end = self.size
         while f"spool/{end:010}.spool" in self.files:

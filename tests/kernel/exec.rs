@@ -7,7 +7,7 @@ use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
 use std::path::Path;
 
 use lineage_tests::programs::ACTOR;
-use lineage_tests::recorder::Recorder;
+use lineage_tests::recorder::{Recorded, Recorder};
 use lineage_tests::rows::version;
 use serde_json::json;
 
@@ -288,4 +288,68 @@ fn a_program_that_raises_the_rights_of_its_caller_is_noted() {
     exec_of(3).expect(&json!({ "notes": "privileged-exec", "egid": 0, "gid": 4321, "euid": 4321 }));
     exec_of(4).expect(&json!({ "notes": "privileged-exec", "uid": 4321, "euid": 0 }));
     exec_of(5).expect(&json!({ "notes": "privileged-exec", "uid": 4321, "euid": 4321 }));
+}
+
+const PARENT: &str = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+
+/// A recording of an actor with these variables, behind many others and a very long one.
+fn with_variables(recorder: Recorder, variables: &[(&str, &str)]) -> Recorded {
+    let mut command = recorder.command();
+    command.env_clear();
+    for number in 0..300 {
+        command.env(format!("A{number}"), "x".repeat(number));
+    }
+    // The rest of a variable is none, whatever it begins with.
+    let piece = format!("BAGGAGE={}", "y".repeat(2039));
+    command.env("AA", format!("{}{}", "x".repeat(2044), piece.repeat(8)));
+    command.envs(variables.iter().copied());
+    command.arg("--").arg(&*ACTOR).args(["exit", "0"]);
+    let output = command.output();
+    recorder.finish(output.expect("the lineage binary runs"))
+}
+
+/// A trace context is a hint that the environment has, whatever is recorded of that.
+#[test]
+fn what_a_program_is_told_of_a_trace_is_a_claim() {
+    let variables = [
+        ("TRACEPARENT", PARENT),
+        ("TRACESTATE", "congo=t61rcWkgMzE"),
+        ("BAGGAGE", "user=alice,api_key=hidden"),
+    ];
+    let run = with_variables(Recorder::new(), &variables);
+    let expected = json!({
+        "traceparent": PARENT, "tracestate": "congo=t61rcWkgMzE", "baggage": "user=alice,api_key",
+        "notes": null, "truncated": null,
+    });
+    run.rows
+        .only("process.exec", &json!({ "result": 0 }))
+        .expect(&expected);
+
+    let none = Recorder::new().option("--environment").option("none");
+    let run = with_variables(none, &variables);
+    let expected =
+        json!({ "traceparent": null, "tracestate": null, "baggage": null, "notes": null });
+    run.rows
+        .only("process.exec", &json!({ "result": 0 }))
+        .expect(&expected);
+}
+
+#[test]
+fn what_is_no_trace_context_is_left_out_and_said() {
+    let long = format!("a=b,c={}", "d".repeat(5000));
+    let variables = [
+        ("TRACEPARENT", "00-\u{1b}[31m"),
+        ("TRACESTATE", "a=b"),
+        ("BAGGAGE", &long),
+        ("TRACEPARENTS", PARENT),
+    ];
+    let run = with_variables(Recorder::new(), &variables);
+    let expected = json!({
+        "traceparent": null, "tracestate": null, "baggage": "a=b",
+        "notes": "traceparent-malformed", "truncated": "baggage",
+    });
+    run.rows
+        .only("process.exec", &json!({ "result": 0 }))
+        .expect(&expected);
+    run.assert_nothing_raw();
 }

@@ -1,11 +1,29 @@
 //! What a policy allows happens, and what it does not is told, and prevented as far as it can be.
 
 use std::fs;
-use std::os::unix::fs::symlink;
 
-use lineage_tests::programs::ACTOR;
+use std::process::Command;
+use std::sync::LazyLock;
+
+use lineage_tests::programs::{ACTOR, LINEAGE};
 use lineage_tests::recorder::{Recorded, Recorder};
-use serde_json::json;
+use serde_json::{Value, json};
+
+/// How early what is denied is stopped on this kernel, as the agent says.
+static TIER: LazyLock<String> = LazyLock::new(|| {
+    let output = Command::new(&*LINEAGE).args(["doctor", "--json"]).output();
+    let output = output.expect("the lineage binary runs").stdout;
+    let said: Value = serde_json::from_slice(&output).expect("one line of JSON");
+    said["tier"]
+        .as_str()
+        .expect("something can be governed")
+        .to_owned()
+});
+
+/// Whether it is refused before it has an effect.
+fn is_prevented() -> bool {
+    *TIER == "lsm"
+}
 
 /// A recorder with a directory of its own: below `open/` everything is allowed, below `closed/` nothing, and only
 /// the actor may be executed.
@@ -62,7 +80,7 @@ fn what_is_denied_is_told_when_it_is_only_audited() {
         &json!({ "path": open }),
         &json!({
             "verdict": "allow", "effect": "allowed", "rule": by("open"), "grant_level": 0, "table_generation": 1,
-            "judged": "read,write",
+            "judged": format!("read,write {open}"),
         }),
     );
     decided(
@@ -70,7 +88,7 @@ fn what_is_denied_is_told_when_it_is_only_audited() {
         "file.open",
         &json!({ "path": closed }),
         &json!({
-            "verdict": "deny", "effect": "would-deny", "rule": by("closed"), "judged": "read",
+            "verdict": "deny", "effect": "would-deny", "rule": by("closed"), "judged": format!("read {closed}"),
         }),
     );
     decided(
@@ -78,7 +96,7 @@ fn what_is_denied_is_told_when_it_is_only_audited() {
         "file.open",
         &json!({ "path": format!("{open}.new") }),
         &json!({
-            "verdict": "allow", "judged": "write,create",
+            "verdict": "allow", "judged": format!("write,create {open}.new"),
         }),
     );
     decided(
@@ -86,7 +104,7 @@ fn what_is_denied_is_told_when_it_is_only_audited() {
         "process.exec",
         &json!({ "verdict": "deny" }),
         &json!({
-            "effect": "would-deny", "rule": null, "judged": "exec",
+            "effect": "would-deny", "rule": null, "judged": format!("exec {open}.actor"),
         }),
     );
     assert_eq!(run.output.status.code(), Some(0));
@@ -96,49 +114,182 @@ fn what_is_denied_is_told_when_it_is_only_audited() {
 fn a_program_that_is_denied_does_not_run() {
     let recorder = governed("enforce");
     let mark = recorder.path("open/mark").display().to_string();
-    let run = recorder.script(&format!("exec /bin/sh -c :>{mark} ;"));
+    let refused = if is_prevented() { "fails EPERM " } else { "" };
+    let run = recorder.script(&format!("{refused}exec /bin/sh -c :>{mark} ;"));
+    assert!(!run.recorder.path("open/mark").exists());
+    let denied = json!({ "verdict": "deny" });
+    if is_prevented() {
+        decided(
+            &run,
+            "process.exec",
+            &denied,
+            &json!({ "effect": "prevented", "result": -1 }),
+        );
+        assert_eq!(run.output.status.code(), Some(0));
+        return;
+    }
     decided(
         &run,
         "process.exec",
-        &json!({ "verdict": "deny" }),
+        &denied,
         &json!({ "effect": "killed-before-run" }),
     );
-    assert!(!run.recorder.path("open/mark").exists());
     // Nothing at all was done by it.
     run.rows.only("process.exit", &json!({ "exit_signal": 9 }));
     assert_eq!(run.output.status.code(), Some(128 + 9));
 }
 
-/// Whatever way leads there, and however its own process calls it.
+/// What changes names and attributes: the call as the actor has it, the kind of its record, what is judged. In all of
+/// them `C` is the closed directory and `O` the open one.
+const CHANGES: &[(&str, &str, &str)] = &[
+    (
+        "linkat -100 =C/file -100 =O/linked 0",
+        "file.link",
+        "link C/file",
+    ),
+    (
+        "linkat -100 =O/file -100 =C/linked 0",
+        "file.link",
+        "link C/linked",
+    ),
+    (
+        "symlinkat =anywhere -100 =C/symlink",
+        "file.symlink",
+        "link C/symlink",
+    ),
+    ("mkdirat -100 =C/made 511", "file.mkdir", "create C/made"),
+    (
+        "mknodat -100 =C/node 33188 0",
+        "file.mknod",
+        "create C/node",
+    ),
+    ("truncate =C/file 0", "file.truncate", "write C/file"),
+    ("fchmodat -100 =C/file 0", "file.chmod", "chmod C/file"),
+    ("fchownat -100 =C/file 1 1 0", "file.chown", "chmod C/file"),
+    (
+        "renameat2 -100 =O/file -100 =C/moved 0",
+        "file.rename",
+        "rename C/moved",
+    ),
+    (
+        "renameat2 -100 =C/other -100 =O/moved 0",
+        "file.rename",
+        "rename C/other",
+    ),
+    ("unlinkat -100 =C/empty 512", "file.rmdir", "delete C/empty"),
+    ("unlinkat -100 =C/file 0", "file.unlink", "delete C/file"),
+];
+
+/// All of them as a script, and what they need.
+fn changes(recorder: &Recorder) -> String {
+    fs::create_dir(recorder.path("closed/empty")).expect("writable");
+    fs::write(recorder.path("closed/other"), "c").expect("writable");
+    let calls = CHANGES
+        .iter()
+        .map(|(call, ..)| format!("call @r {call} ; "));
+    placed(&calls.collect::<String>(), recorder)
+}
+
+/// The absolute paths of the two directories in a text.
+fn placed(text: &str, recorder: &Recorder) -> String {
+    let root = recorder.path("").canonicalize().expect("it is there");
+    let place = |name| root.join(name).display().to_string();
+    text.replace("C/", &(place("closed") + "/"))
+        .replace("O/", &(place("open") + "/"))
+}
+
 #[test]
-fn a_file_that_is_denied_is_opened_and_no_more() {
-    let ways = [
-        "open @a ROOT/closed/file O_RDONLY",
-        "open @a ROOT/link O_RDONLY",
-        "open @a ROOT/open/../closed/file O_RDONLY",
-        "chdir ROOT/closed open @a file O_RDONLY",
-        "open @d ROOT/closed O_PATH openat @a @d file O_RDONLY",
-        "chroot ROOT/closed open @a /file O_RDONLY",
-        "unshare CLONE_NEWNS mount-tmpfs ROOT/open open @a ROOT/open/own O_WRONLY|O_CREAT",
-    ];
-    for way in ways {
+fn what_changes_names_is_judged_by_both_of_them() {
+    let recorder = governed("audit");
+    let script = changes(&recorder);
+    let run = recorder.script(&script);
+    for (_, kind, judged) in CHANGES {
+        let fits = json!({ "judged": placed(judged, &run.recorder) });
+        let expected = json!({ "verdict": "deny", "effect": "would-deny", "result": 0 });
+        decided(&run, kind, &fits, &expected);
+    }
+}
+
+#[test]
+fn names_that_lead_up_are_denied_where_only_the_name_is_known() {
+    let recorder = governed("audit");
+    let script = placed(
+        "chdir O/ call @a mkdirat -100 =./a//b/../new 493 ; call @a unlinkat -100 =../open/./file 0 ;",
+        &recorder,
+    );
+    let (hooked, path) = (*TIER != "trace", placed("O/file", &recorder));
+    fs::create_dir_all(recorder.path("open/a/b")).expect("writable");
+    let run = recorder.script(&script);
+    let expected = if hooked {
+        json!({ "verdict": "allow", "judged": format!("delete {path}") })
+    } else {
+        json!({ "verdict": "deny", "rule": null, "judged": "delete" })
+    };
+    decided(&run, "file.unlink", &json!({}), &expected);
+}
+
+#[test]
+fn what_changes_names_is_stopped() {
+    if !is_prevented() {
         let recorder = governed("enforce");
-        symlink("closed/file", recorder.path("link")).expect("writable");
-        let root = recorder.path("").canonicalize().expect("it is there");
-        let way = way.replace("ROOT", root.display().to_string().trim_end_matches('/'));
-        let run = recorder.script(&format!("{way} print opened"));
-        let _ = rustix::mount::unmount(root.join("open"), rustix::mount::UnmountFlags::DETACH);
-        assert_eq!(run.stdout(), "", "{way}");
+        let script = placed("call @r unlinkat -100 =C/file 0 ; print alive", &recorder);
+        let run = recorder.script(&script);
+        let effect = json!({ "effect": "killed-after-effect" });
+        decided(&run, "file.unlink", &json!({ "verdict": "deny" }), &effect);
+        assert_eq!(run.stdout(), "");
+        return;
+    }
+    let recorder = governed("enforce");
+    let script = changes(&recorder);
+    let run = recorder.script(&(script + "print alive"));
+    assert_eq!(run.stdout(), "alive\n");
+    for (_, kind, judged) in CHANGES {
+        let judged = placed(judged, &run.recorder);
+        let fits = json!({ "judged": judged });
         decided(
             &run,
-            "file.open",
-            &json!({ "verdict": "deny" }),
-            &json!({
-                "effect": "killed-after-effect",
-            }),
+            kind,
+            &fits,
+            &json!({ "effect": "prevented", "verdict": "deny", "result": -1 }),
         );
-        assert_eq!(run.output.status.code(), Some(128 + 9), "{way}");
     }
+    // Nothing of it happened.
+    let closed = run.recorder.path("closed");
+    assert_eq!(
+        fs::read_to_string(closed.join("file")).expect("it is there"),
+        "b"
+    );
+    let mut left: Vec<_> = fs::read_dir(&closed)
+        .expect("it is there")
+        .map(|entry| entry.expect("readable").file_name())
+        .collect();
+    left.sort_unstable();
+    assert_eq!(left, ["empty", "file", "other"]);
+    assert!(!run.recorder.path("open/moved").exists());
+    assert!(!run.recorder.path("open/linked").exists());
+}
+
+#[test]
+fn a_better_tier_than_there_is_can_be_demanded() {
+    let recorder = governed("enforce").option("--require-tier").option("lsm");
+    let output = recorder
+        .command()
+        .arg("--")
+        .arg(&*ACTOR)
+        .args(["print", "ran"])
+        .output();
+    let output = output.expect("the lineage binary runs");
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    if is_prevented() {
+        assert_eq!(output.stdout, b"ran\n", "{said}");
+        return;
+    }
+    assert_eq!(output.status.code(), Some(125), "{said}");
+    assert_eq!(output.stdout, b"");
+    assert!(
+        said.contains("this host has no tier lsm for policies: "),
+        "{said}"
+    );
 }
 
 /// A recorder that lets TCP connect to port 8080 of loopback addresses, and UDP send to port 53.

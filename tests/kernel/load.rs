@@ -5,6 +5,7 @@ use std::io::Write as _;
 
 use lineage_agent::probe::catalog::Entry;
 use lineage_agent::probe::{Options, ProbeError, Probes};
+use lineage_common::tier::Tier;
 use lineage_tests::entries;
 
 fn load(entry: Option<Entry>) -> Result<Entry, ProbeError> {
@@ -37,6 +38,28 @@ fn every_way_into_the_probes_works() {
     }
 }
 
+/// Each is checked with a child that is denied everything. What a kernel does not have it says.
+#[test]
+fn policies_are_enforced_in_every_tier_there_is() {
+    for (best_tier, _) in Tier::ALL {
+        let options = Options {
+            governs: true,
+            best_tier,
+            ..Options::default()
+        };
+        match Probes::load(&options) {
+            Ok((probes, _)) => {
+                let tier = probes.tier().expect("something can be governed");
+                let names: Vec<_> = probes.better().iter().map(|(tier, _)| *tier).collect();
+                let better = Tier::ALL.iter().rev().map(|(better, _)| *better);
+                let better: Vec<_> = better.filter(|better| *better > tier).collect();
+                assert_eq!(names, better);
+            }
+            Err(error) => panic!("{best_tier:?}: {error}: {error:?}"),
+        }
+    }
+}
+
 /// Kernels that let less be seen than this one are older than those the tests run on.
 #[test]
 fn nothing_is_left_out_on_this_kernel() {
@@ -49,7 +72,11 @@ fn nothing_is_left_out_on_this_kernel() {
 #[test]
 fn the_verifier_is_far_from_its_limit() {
     const INSTRUCTIONS_MAX: u32 = 600_000;
-    let (probes, _reader) = Probes::load(&Options::default()).expect("the probes load");
+    let options = Options {
+        governs: true,
+        ..Options::default()
+    };
+    let (probes, _reader) = Probes::load(&options).expect("the probes load");
     let verified = probes.verified();
     // Not by a macro: those are shown of tests that fail only.
     let mut table = String::new();

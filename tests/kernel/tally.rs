@@ -156,7 +156,8 @@ fn what_does_not_fit_is_counted_as_such() {
     let summary: Value = serde_json::from_str(run.stderr().trim()).expect("one line of JSON");
     assert_eq!(summary["lost"], 0);
     let missing = json!({
-        "descriptors_full": 0, "tallies_full": 3, "tasks_full": 0, "busy": 0, "dropped": 0,
+        "descriptors_full": 0, "tallies_full": 3, "tasks_full": 0, "busy": 0, "unjudged": 0,
+        "undecided": 0, "dropped": 0,
     });
     assert_eq!(summary["missing"], missing);
     let losses = run.rows.all("evidence.loss", &json!({}));

@@ -8,7 +8,8 @@ use serde_json::Value;
 use crate::rows::{Row, Rows};
 
 /// Kinds that make a process what it is: what the other records of a process have as their cause.
-const MAKERS: [&str; 4] = [
+const MAKERS: [&str; 5] = [
+    "lineage.start",
     "process.fork",
     "process.exec",
     "process.snapshot",
@@ -71,6 +72,14 @@ fn positions(rows: &Rows) {
 fn causes(rows: &Rows) {
     for row in &rows.0 {
         match row.text("kind") {
+            // What made another lineage from one of its processes caused it.
+            "lineage.start" if row.get("detail")["how"] == "delegate" => {
+                assert_ne!(
+                    rows.cause(row).get("lineage"),
+                    row.get("lineage"),
+                    "{row:?}"
+                );
+            }
             "lineage.start" => assert_eq!(row.get("cause"), &Value::Null, "{row:?}"),
             "evidence.loss" => {}
             _ => {
@@ -130,6 +139,11 @@ fn lives(rows: &Rows) {
         if kind == "process.snapshot" {
             made_by.insert(process, row);
             continue;
+        }
+        let cause = rows.at(row.int("cause"));
+        if cause.text("kind") == "lineage.start" && cause.get("detail")["how"] == "delegate" {
+            // From then on it is what it was made there.
+            made_by.insert(process, cause);
         }
         let maker = made_by.get(process);
         let maker = maker.unwrap_or_else(|| panic!("nothing made this process: {row:?}"));

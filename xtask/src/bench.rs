@@ -34,6 +34,10 @@ mod budget {
     pub(super) const OPEN_RATIO: f64 = 1.7;
     /// CPU time of a write and a read of one byte, likewise.
     pub(super) const TRANSFER_RATIO: f64 = 1.6;
+    /// CPU time of open and close under a policy, to recorded without one.
+    pub(super) const VERDICT_RATIO: f64 = 1.2;
+    /// Of that under five thousand rules, to under five.
+    pub(super) const RULES_RATIO: f64 = 1.3;
     /// Resident memory of the recorder over ten million events.
     pub(super) const RSS_BYTES: f64 = 64.0 * 1024.0 * 1024.0;
     /// Evidence per event of the mix.
@@ -69,6 +73,7 @@ pub(crate) fn run(args: &[String]) -> Result<()> {
     let figures = [
         bench.open_ratio()?,
         bench.transfer_ratio()?,
+        bench.verdict()?,
         bench.many()?,
         bench.storm()?,
         bench.mix()?,
@@ -166,6 +171,55 @@ impl Bench {
         })
     }
 
+    /// What judging an open adds to recording it, in turns with few rules, many, and none.
+    fn verdict(&self) -> Result<Vec<Figure>> {
+        let work = self.load("open", OPENS, 1);
+        fs::create_dir_all(&self.place)?;
+        let policies = [5, 5000].map(|rules| self.policy(rules));
+        let [few, many] = policies;
+        let (few, many) = (few?, many?);
+        let mut times = [Vec::new(), Vec::new(), Vec::new()];
+        for round in 1..=ROUNDS {
+            sh::say("Measuring", format!("verdicts, round {round} of {ROUNDS}"));
+            for (times, options) in times.iter_mut().zip([&[][..], &few, &many]) {
+                times.push(cpu_ns(&self.record_with(options, &work)?.output)?);
+            }
+        }
+        let [none, few, many] = times.map(median);
+        let figure = |name, value, at_most| Figure {
+            name,
+            command: work.join(" "),
+            value,
+            unit: "times",
+            at_most,
+        };
+        Ok(vec![
+            figure(
+                "open+close, CPU with a policy / without (median)",
+                few / none,
+                budget::VERDICT_RATIO,
+            ),
+            figure(
+                "open+close, CPU with 5000 rules / 5 (median)",
+                many / few,
+                budget::RULES_RATIO,
+            ),
+        ])
+    }
+
+    /// The options for a policy of so many rules, which allows everything.
+    fn policy(&self, rules: usize) -> Result<Vec<String>> {
+        let mut text = "permit (principal, action, resource);\n".to_owned();
+        for number in 1..rules {
+            text += &format!(
+                "forbid (principal, action == Action::\"read\", resource is File) when {{ resource.path like \"/d/{number}/*\" }};\n"
+            );
+        }
+        let file = self.place.join(format!("{rules}.cedar"));
+        fs::write(&file, text)?;
+        Ok(["--policy".to_owned(), file.display().to_string()].to_vec())
+    }
+
     /// Ten million events on all CPUs: nothing lost, memory bounded.
     fn many(&self) -> Result<Vec<Figure>> {
         sh::say("Measuring", "ten million events");
@@ -227,6 +281,10 @@ impl Bench {
 
     /// Records a command with everything as it is by default.
     fn record(&self, work: &[String]) -> Result<Recorded> {
+        self.record_with(&[], work)
+    }
+
+    fn record_with(&self, options: &[String], work: &[String]) -> Result<Recorded> {
         let evidence = self.place.join("evidence");
         if evidence.exists() {
             fs::remove_dir_all(&evidence)?;
@@ -237,6 +295,7 @@ impl Bench {
         command
             .arg("--keys")
             .arg(self.place.join("keys"))
+            .args(options)
             .arg("--")
             .args(work);
         let shown = sh::shown_as(&command);

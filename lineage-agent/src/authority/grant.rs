@@ -83,7 +83,9 @@ pub struct Budgets {
 }
 
 impl Budgets {
-    fn are_none(&self) -> bool {
+    /// Whether nothing has a limit.
+    #[must_use]
+    pub fn are_none(&self) -> bool {
         *self == Self::default()
     }
 }

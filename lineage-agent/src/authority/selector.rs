@@ -33,7 +33,69 @@ pub enum Executable {
     Blake3(Digest),
 }
 
+/// What a selector is compared with: the first process of a lineage, as the recorder found it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Candidate {
+    /// The path of the program; none where it has none.
+    pub executable: Option<String>,
+    /// The digest of the program; none where nothing asked for it.
+    #[serde(rename = "blake3", default, skip_serializing_if = "Option::is_none")]
+    pub digest: Option<Digest>,
+    /// Its real user id, in the initial user namespace.
+    pub uid: u32,
+    /// Its control group in the unified hierarchy; none without one.
+    pub cgroup: Option<String>,
+    /// Whether the recorder started it.
+    pub launched: bool,
+}
+
 impl Selector {
+    /// What does not fit of a process, in words; none when all does.
+    #[must_use]
+    pub fn misfit(&self, candidate: &Candidate) -> Option<&'static str> {
+        let is_program = |one: &Executable| match one {
+            Executable::Path(path) => candidate.executable.as_ref() == Some(path),
+            Executable::Blake3(digest) => candidate.digest == Some(*digest),
+        };
+        let is_in = |above: &String| {
+            let group = candidate.cgroup.as_ref();
+            group.is_some_and(|group| is_at_or_below(group, above))
+        };
+        let any = |list: &Option<Vec<Executable>>| {
+            list.as_ref().is_none_or(|list| list.iter().any(is_program))
+        };
+        if !any(&self.executables) {
+            return Some("its program is none of those that the grant is for");
+        }
+        if self
+            .uids
+            .as_ref()
+            .is_some_and(|uids| !uids.contains(&candidate.uid))
+        {
+            return Some("its user is none of those that the grant is for");
+        }
+        if self
+            .cgroups
+            .as_ref()
+            .is_some_and(|groups| !groups.iter().any(is_in))
+        {
+            return Some("its control group is none of those that the grant is for, nor in one");
+        }
+        if self.launch_only && !candidate.launched {
+            return Some(
+                "it runs already, and the grant is for processes that the recorder starts",
+            );
+        }
+        None
+    }
+
+    /// Whether it takes a digest of the program to tell.
+    #[must_use]
+    pub fn asks_for_digest(&self) -> bool {
+        let mut programs = self.executables.iter().flatten();
+        programs.any(|program| matches!(program, Executable::Blake3(_)))
+    }
+
     /// Whether it demands nothing.
     pub(super) fn is_any(&self) -> bool {
         *self == Self::default()
@@ -208,6 +270,42 @@ mod tests {
         };
         assert_eq!(beyond(&wide, &launched), ["selector.launchOnly"]);
         assert_eq!(beyond(&launched, &wide), [] as [&str; 0]);
+    }
+
+    #[test]
+    fn a_process_fits_when_one_entry_of_every_list_does() {
+        let candidate = Candidate {
+            executable: Some("/bin/a".to_owned()),
+            digest: Some(Digest([1; 32])),
+            uid: 1000,
+            cgroup: Some("/agents/one".to_owned()),
+            launched: false,
+        };
+        let programs = [program("/bin/b"), Executable::Blake3(Digest([1; 32]))];
+        let fitting = selector(&programs, &[0, 1000], &["/agents"]);
+        assert_eq!(fitting.misfit(&candidate), None);
+        assert_eq!(Selector::default().misfit(&candidate), None);
+        let misfits = [
+            selector(&[program("/bin/b")], &[], &[]),
+            selector(&[Executable::Blake3(Digest([2; 32]))], &[], &[]),
+            selector(&[], &[0], &[]),
+            selector(&[], &[], &["/agents/one/below"]),
+            selector(&[], &[], &["/agents/on"]),
+            Selector {
+                launch_only: true,
+                ..fitting.clone()
+            },
+        ];
+        for selector in misfits {
+            assert!(selector.misfit(&candidate).is_some(), "{selector:?}");
+        }
+        let nameless = Candidate {
+            executable: None,
+            digest: None,
+            cgroup: None,
+            ..candidate
+        };
+        assert!(fitting.misfit(&nameless).is_some());
     }
 
     #[test]

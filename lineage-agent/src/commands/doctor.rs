@@ -2,6 +2,7 @@
 
 use std::process::ExitCode;
 
+use lineage_common::tier::Tier;
 use serde_json::json;
 
 use super::screen;
@@ -14,11 +15,10 @@ use crate::{
     probe::{Options, ProbeError, Probes},
 };
 
-/// How observation works here. Only one way exists so far; it works on every supported kernel.
-const TIER: &str = "trace";
-/// What that way costs and cannot do.
-const TIER_LIMITS: &str = "observes only: nothing is denied, and every system call of the host pays for one look at a table \
-    while something is recorded";
+/// How observation works. Only one way exists so far; it works on every supported kernel.
+const OBSERVES: &str = "trace";
+/// What that way costs.
+const OBSERVING: &str = "as calls return: every system call of the host pays for one look at a table while something is recorded";
 /// Columns before what is said.
 const INDENT: usize = 12;
 /// Columns before what is not seen, which has a name each.
@@ -27,8 +27,24 @@ const INDENT_NAMED: usize = 27;
 /// Loads and checks the probes, and says what that showed. Exit status 1 when nothing can be
 /// recorded here.
 pub(super) fn run(options: &cli::Doctor) -> anyhow::Result<ExitCode> {
-    let loaded = Probes::load(&Options::default()).map(|(probes, _)| probes);
+    let load = |governs| {
+        let options = Options {
+            governs,
+            ..Options::default()
+        };
+        Probes::load(&options).map(|(probes, _)| probes)
+    };
+    // What cannot govern may still record.
+    let (loaded, ungoverned) = match load(true) {
+        Ok(probes) => (Ok(probes), None),
+        Err(why) => (load(false), Some(why.to_string())),
+    };
     let loaded = loaded.as_ref();
+    let tiers = Tiers {
+        tier: loaded.ok().and_then(Probes::tier),
+        better: loaded.map_or(&[][..], |probes| probes.better()),
+        none: ungoverned.as_deref(),
+    };
     let unseen = loaded.map(Probes::unseen).unwrap_or_default();
     let blind_spots = blind_spots::here(&unseen);
     let names: Vec<&str> = blind_spots.iter().map(|spot| spot.name).collect();
@@ -37,7 +53,8 @@ pub(super) fn run(options: &cli::Doctor) -> anyhow::Result<ExitCode> {
         digest: "",
         probes: "",
         layout: "",
-        tier: TIER,
+        tier: OBSERVES,
+        enforcement: None,
         blind_spots: &names,
         mounts: None,
         clock_steps: 0,
@@ -51,8 +68,11 @@ pub(super) fn run(options: &cli::Doctor) -> anyhow::Result<ExitCode> {
             "why_not": loaded.err().map(ToString::to_string),
             "entry": loaded.ok().map(|probes| probes.entry().name()),
             "verified_instructions": loaded.map_or_else(|_| json!({}), verified),
-            "tier": TIER,
-            "tier_limits": TIER_LIMITS,
+            "observes": OBSERVES,
+            "tier": tiers.tier.map(Tier::name),
+            "tier_limits": tiers.limits(),
+            "not_prevented": tiers.tier.map(Tier::gaps),
+            "tiers_not_here": tiers.refused(),
             "kernel": environment.kernel,
             "cgroups": environment.cgroups,
             "clock": environment.clock,
@@ -60,15 +80,51 @@ pub(super) fn run(options: &cli::Doctor) -> anyhow::Result<ExitCode> {
         });
         format!("{object}\n")
     } else {
-        text(loaded, &environment, &blind_spots, screen::columns())
+        text(
+            loaded,
+            &tiers,
+            &environment,
+            &blind_spots,
+            screen::columns(),
+        )
     };
     let ending = screen::print(&text)?;
     Ok(if works { ending } else { ExitCode::FAILURE })
 }
 
+/// How policies are enforced here.
+struct Tiers<'a> {
+    tier: Option<Tier>,
+    /// Better ones, and why they are not.
+    better: &'a [(Tier, String)],
+    /// Why there is none.
+    none: Option<&'a str>,
+}
+
+impl Tiers<'_> {
+    /// What becomes of what is denied, or why nothing does.
+    fn limits(&self) -> String {
+        match (self.tier, self.none) {
+            (Some(tier), _) => tier.does().to_owned(),
+            (None, why) => format!(
+                "policies cannot be enforced: {}",
+                why.unwrap_or("the probes do not load")
+            ),
+        }
+    }
+
+    /// Why better ones are not to be had, by name.
+    fn refused(&self) -> serde_json::Value {
+        let better = self.better.iter();
+        let better = better.map(|(tier, why)| (tier.name().to_owned(), json!(why)));
+        serde_json::Value::Object(better.collect())
+    }
+}
+
 /// For people.
 fn text(
     loaded: Result<&Probes, &ProbeError>,
+    tiers: &Tiers<'_>,
     environment: &Environment<'_>,
     blind_spots: &[&BlindSpot],
     columns: usize,
@@ -88,7 +144,12 @@ fn text(
         }
         Err(error) => line("recording", INDENT, &format!("DOES NOT WORK: {error}")),
     }
-    line("tier", INDENT, &format!("{TIER}: {TIER_LIMITS}"));
+    line("observes", INDENT, OBSERVING);
+    let tier = tiers.tier.map_or("none", Tier::name);
+    line("tier", INDENT, &format!("{tier}: {}", tiers.limits()));
+    for (tier, why) in tiers.better {
+        line("", INDENT, &format!("not {}: {why}", tier.name()));
+    }
     line("kernel", INDENT, &environment.kernel.release);
     let cgroups = format!("{}: {}", environment.cgroups, groups(environment.cgroups));
     line("cgroups", INDENT, &cgroups);

@@ -89,6 +89,7 @@ fn filter(options: &cli::Ls) -> anyhow::Result<Filter> {
         comms: globs(&options.comm),
         recognised: globs(&options.recognised),
         lineages: options.lineage.clone(),
+        decisions: options.decision.clone(),
         failed: options.failed,
     })
 }

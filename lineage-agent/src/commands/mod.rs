@@ -2,6 +2,8 @@
 
 #[cfg(feature = "record")]
 mod doctor;
+#[cfg(feature = "record")]
+mod exec;
 mod grant;
 mod key;
 mod ls;
@@ -33,6 +35,10 @@ fn run(command: Command) -> ExitCode {
     let result = match command {
         #[cfg(feature = "record")]
         Command::Record(options) => return record::run(options),
+        #[cfg(feature = "record")]
+        Command::Exec(options) => return exec::run(&options),
+        #[cfg(feature = "record")]
+        Command::Reload(options) => exec::reload(&options),
         #[cfg(feature = "record")]
         Command::Doctor(options) => doctor::run(&options),
         #[cfg(feature = "record")]

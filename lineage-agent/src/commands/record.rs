@@ -12,14 +12,12 @@ use std::{
 use anyhow::Context as _;
 use indicatif::{ProgressBar, ProgressStyle};
 use jiff::Timestamp;
+use lineage_common::tier::Tier;
 use serde_json::json;
 
-use super::{complain, key, policy, remark, seal_command, shell_word, shown};
+use super::{complain, key, remark, seal_command, shell_word, shown};
 use crate::{
-    authority::policy::{
-        compile,
-        source::{Schema, Source},
-    },
+    authority::files,
     cli,
     counted::counted,
     evidence::{
@@ -29,7 +27,7 @@ use crate::{
     lineage::{left_out::LeftOut, variables},
     probe,
     recorder::{
-        DigestRequest, Left, News, Outcome, RecordError, Request, Why, policy::Policy, prepare,
+        DigestRequest, Left, News, Outcome, RecordError, Request, Why, authority::Files, prepare,
         record,
     },
 };
@@ -120,7 +118,7 @@ fn try_run(options: cli::Record, say: &Say) -> anyhow::Result<u8> {
 /// What is to be recorded, as the command line has it.
 fn requested(options: cli::Record, output: PathBuf) -> anyhow::Result<Request> {
     let left_out = LeftOut::of(&options.leave_out)?;
-    let policy = governed(&options)?;
+    let authority = governed(&options)?;
     Ok(Request {
         output,
         append: options.append,
@@ -137,7 +135,8 @@ fn requested(options: cli::Record, output: PathBuf) -> anyhow::Result<Request> {
             control_ring_bytes: options.control_ring,
             bulk_ring_bytes: options.bulk_ring,
             left_out: left_out.calls.clone(),
-            governs: policy.is_some(),
+            governs: authority.is_some(),
+            require_tier: options.require_tier.unwrap_or(Tier::Trace),
             ..probe::Options::default()
         },
         left_out,
@@ -145,25 +144,21 @@ fn requested(options: cli::Record, output: PathBuf) -> anyhow::Result<Request> {
             patterns: options.digest,
             wait: Duration::from_secs(options.digest_wait),
         }),
-        policy,
+        authority,
     })
 }
 
-/// The policies that govern, if there are any.
-fn governed(options: &cli::Record) -> anyhow::Result<Option<Policy>> {
+/// What governs, if anything does.
+fn governed(options: &cli::Record) -> anyhow::Result<Option<Files>> {
     if options.policies.is_empty() {
         return Ok(None);
     }
-    let schema = Schema::new();
-    let sources = options
-        .policies
-        .iter()
-        .map(|path| policy::read(path, &schema));
-    let levels = vec![sources.collect::<anyhow::Result<Vec<Source>>>()?];
-    let compiled = compile(&levels, &schema).context("enforce these policies")?;
-    Ok(Some(Policy {
-        compiled,
-        levels,
+    let trusted = options.trust.iter().map(|text| files::public_key(text));
+    Ok(Some(Files {
+        grant: options.grant.clone(),
+        policies: options.policies.clone(),
+        revocations: options.revocations.clone(),
+        trusted: trusted.collect::<Result<_, _>>()?,
         enforce: options.mode == cli::Mode::Enforce,
     }))
 }

@@ -113,6 +113,7 @@ pub const ACTOR: &[&str] = &[
     "grant_level",
     "table_generation",
     "judged",
+    "reason",
 ];
 
 macro_rules! kinds {
@@ -148,7 +149,7 @@ kinds! {
         [child_tid mnt_ns net_ns user_ns cgroup detail],
         "The process created a thread. Like `process.fork`, with `detail` if the thread does not share what threads do (`CLONE_VM`, `CLONE_FS`, `CLONE_FILES`, `CLONE_SIGHAND`, `CLONE_THREAD`), or has something of its own.";
     PROCESS_EXEC = "process.exec", Process, ocsf(Ocsf::PROCESS, 1),
-        [path dir host_path filename interpreter argv argc entry cwd dev ino mode generation size mtime_ns ctime_ns uid gid euid egid ns_pid pid_ns mnt_ns net_ns user_ns cgroup detail],
+        [path dir host_path filename interpreter argv argc entry cwd dev ino mode generation size mtime_ns ctime_ns uid gid euid egid ns_pid pid_ns mnt_ns net_ns user_ns cgroup traceparent tracestate baggage detail],
         "The process became another program, or could not. `dev`, `ino`, `mode` and the version (`generation`, `size`, `mtime_ns`, `ctime_ns`) are the executable's; `path` is there when it failed, and `dir` if that is relative. `detail` names the `container`, if the names of its control groups tell of one.";
     FILE_OPEN = "file.open", File, ocsf(Ocsf::FILE, 14),
         [path dir host_path fd target_uid target_pid flags mode dev ino generation size mtime_ns ctime_ns],

@@ -232,7 +232,7 @@ registry! {
     52 exit_code I64 Kernel "Status given to exit, 0-255.";
     53 exit_signal I64 Kernel "Signal that ended the process.";
     54 truncated Text Derived "Names of the fields of this record that were cut at a limit, comma separated. A path of the kernel that is cut begins with `/…/` instead of what is left out, also in later records; one that the caller wrote has lost its end.";
-    55 notes Text Derived "Conditions worth knowing, comma separated: `unlinked` (the file had lost its name), `unreachable` (it is not below the process's root), `core-dump`, `privileged-exec` (the kernel told the program that it has rights which who executed it had not, as a set-user-id program or one with capabilities has: `AT_SECURE`), `more-not-recorded` (more descriptors went with the messages of this call, and only these are recorded), `gone` (the process ended before it could be looked at), `not-on-host` (the process has another root or mount namespace, and the host has no path to the file).";
+    55 notes Text Derived "Conditions worth knowing, comma separated: `unlinked` (the file had lost its name), `unreachable` (it is not below the process's root), `core-dump`, `privileged-exec` (the kernel told the program that it has rights which who executed it had not, as a set-user-id program or one with capabilities has: `AT_SECURE`), `traceparent-malformed`, `tracestate-malformed`, `baggage-malformed` (the environment had one that is left out because it has not the form), `more-not-recorded` (more descriptors went with the messages of this call, and only these are recorded), `gone` (the process ended before it could be looked at), `not-on-host` (the process has another root or mount namespace, and the host has no path to the file).";
     56 detail Text Derived "What else there is to say, as JSON: of a call its arguments, with the kernel's names for numbers.";
     57 cpu I64 Derived "For `evidence.loss`: the CPU whose frames were lost.";
     58 lost_first U64 Derived "For `evidence.loss`: number of the first frame lost on that CPU.";
@@ -269,7 +269,11 @@ registry! {
     93 rule Text Kernel "The rule that decided: name of the policy, colon, name of the rule. Absent when it is denied because no rule permits it.";
     94 grant_level I64 Kernel "Which grant of the chain decided, from 0: of what is allowed the last one, of what is not the first that does not allow it.";
     95 table_generation I64 Kernel "Counts what has governed the lineage, from 1: which of it decided.";
-    96 judged Text Kernel "What the decision is about, by the names of actions in policies, comma separated: opening a file to read and write it are two. Of connections with the address, port and protocol that were asked for, as `connect 10.0.0.1:443/tcp`.";
+    96 judged Text Kernel "What the decision is about: the names of actions in policies, comma separated (opening a file to read and write it are two), a space, and what they were judged by. That is the path as the host sees it (of a long one the first 248 bytes, which decide), as in `read,write /srv/x`; of two names the one that decided; of a Unix socket `unix:` and its path; of other connections the address, port and protocol that were asked for, as `connect 10.0.0.1:443/tcp`; of what has a name that, as `use mount` and `signal outside`. No path follows when it is not known whole or the host has none: then it is denied.";
+    97 reason Text Kernel "Why it is denied whatever the rules say: `over` (the grant has ended, or was taken back), `path-cut` (the path is longer than what is read of it), `not-on-host` (the host has no path to it), `no-entry` (the tables say nothing about it), `budget` (that of the grant is spent).";
+    100 traceparent Text Claimed "The trace that the program is told to be a part of: `TRACEPARENT` in the environment it was executed with, of the form that W3C Trace Context has. A hint that nobody vouches for: any process can have set it. One that has not the form is left out, with `traceparent-malformed` in `notes`.";
+    101 tracestate Text Claimed "What tracing systems say besides, `TRACESTATE`, where there is a `traceparent`; likewise. Of a member that may hold a secret only the key.";
+    102 baggage Text Claimed "What the trace carries along, `BAGGAGE` (W3C Baggage); likewise. Of a member that may hold a secret only the key.";
 }
 
 #[cfg(test)]

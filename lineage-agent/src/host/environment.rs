@@ -26,8 +26,10 @@ pub struct Recorder<'a> {
     pub probes: &'a str,
     /// Digest of the kernel field offsets the probes were given.
     pub layout: &'a str,
-    /// How events are seen: `trace`, `fexit` or `lsm`.
+    /// How events are seen: `trace`, as calls return.
     pub tier: &'a str,
+    /// How what is denied is stopped, where something is governed.
+    pub enforcement: Option<Enforcement<'a>>,
     /// Names of what is not seen; see [`crate::host::blind_spots`].
     pub blind_spots: &'a [&'a str],
     /// Digest of the document of mounts; see [`crate::host::mounts`].
@@ -119,9 +121,20 @@ pub struct Kernel {
 pub struct Probes<'a> {
     /// Digest of the object file.
     pub digest: &'a str,
+    /// How what is denied is stopped; `null` where nothing is governed.
+    pub enforcement: Option<Enforcement<'a>>,
     /// Digest of the field offsets.
     pub layout: &'a str,
     /// How events are seen.
+    pub tier: &'a str,
+}
+
+/// How what policies deny is stopped.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct Enforcement<'a> {
+    /// Names of what happens all the same; see `docs/policies.md`.
+    pub not_prevented: &'a [&'a str],
+    /// `lsm`, `fexit` or `trace`.
     pub tier: &'a str,
 }
 
@@ -162,6 +175,7 @@ impl<'a> Environment<'a> {
             mounts: recorder.mounts,
             probes: Probes {
                 digest: recorder.probes,
+                enforcement: recorder.enforcement,
                 layout: recorder.layout,
                 tier: recorder.tier,
             },
@@ -270,6 +284,7 @@ mod tests {
         probes: "bb",
         layout: "cc",
         tier: "trace",
+        enforcement: None,
         blind_spots: &["io_uring"],
         mounts: Some("dd"),
         clock_steps: 0,

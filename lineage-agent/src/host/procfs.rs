@@ -6,6 +6,7 @@
 //! an error; it is absent. Links such as `exe` are read as text, or followed by the kernel straight
 //! to the inode (`/proc`'s own links); no path in them is ever walked from the wrong root.
 
+mod bearer;
 mod cgroup;
 mod containers;
 mod link;
@@ -21,6 +22,7 @@ use lineage_common::limits::ARGV_BYTES_MAX;
 use rustix::fs::{CWD, Dir, Mode, OFlags, openat, readlinkat};
 use rustix::io::Errno;
 
+pub use self::bearer::Bearer;
 pub use self::containers::Containers;
 pub use self::link::LinkedPath;
 pub use self::parse::{Capabilities, Credentials, StartTime};

@@ -30,6 +30,7 @@ use super::{
     process::{Process, Processes},
     recognise::{Found, Recognisers},
     text::Scratch,
+    variables::Shown,
 };
 use crate::{
     event::{Body, Event},
@@ -84,6 +85,8 @@ pub struct Fold {
     scratch: Scratch,
     recognisers: Recognisers,
     found: Found,
+    /// What is recorded of environments.
+    environment: Shown,
 }
 
 /// What the fold keeps of one lineage.
@@ -118,7 +121,13 @@ impl Fold {
             scratch: Scratch::default(),
             recognisers: Recognisers::default(),
             found: Found::default(),
+            environment: Shown::default(),
         }
+    }
+
+    /// Sets what is recorded of environments, from here on; as little as by default at first.
+    pub fn show_environment(&mut self, shown: Shown) {
+        self.environment = shown;
     }
 
     /// Sets what records are recognised by, from here on; nothing is at first.
@@ -152,6 +161,8 @@ impl Fold {
             return self.found(header, &found, sink);
         }
         self.ensure_known(header, sink);
+        self.follow(header);
+        verdict::name(header, event.judged, &mut self.scratch.judged);
         match event.body {
             Body::Fork(fork) => self.fork(header, fork, sink),
             Body::ThreadStart(fork) => self.thread_start(header, fork, sink),
@@ -253,6 +264,17 @@ impl Fold {
         );
     }
 
+    /// Lets a process that was given to another lineage be one of its processes from here on.
+    fn follow(&mut self, header: &Header) {
+        let start_seq = self.lineages[header.lineage as usize].start_seq;
+        if let Some(process) = self.processes.get_mut(header.pid, header.start)
+            && process.lineage != header.lineage
+        {
+            process.lineage = header.lineage;
+            process.cause = start_seq;
+        }
+    }
+
     /// Sends one record of the acting process: the fields every record has, then what `fill` adds
     /// from the scratch texts. Gives its `seq`.
     fn emit<'a, S: Sink>(
@@ -263,7 +285,6 @@ impl Fold {
         fill: impl FnOnce(&'a Scratch, &mut Record<'a>),
     ) -> Result<u64, S::Error> {
         self.scratch.set_comm(&header.comm);
-        verdict::name_operations(header, &mut self.scratch.judged);
         let process = self
             .processes
             .get(header.pid, header.start)

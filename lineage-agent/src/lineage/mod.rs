@@ -17,4 +17,5 @@ pub mod order;
 pub mod process;
 pub mod recognise;
 mod text;
+mod trace_context;
 pub mod variables;

@@ -2,6 +2,7 @@
 
 use lineage_common::frame::Flags;
 
+use super::trace_context::TraceContext;
 use crate::{
     event::{CallEvent, FileEvent, ReversedPath},
     evidence::escape::{escape_into, escape_list_into},
@@ -54,6 +55,8 @@ pub(super) struct Scratch {
     pub(super) interpreter: String,
     /// Arguments as JSON.
     pub(super) argv: String,
+    /// What the environment says of a trace.
+    pub(super) trace: TraceContext,
     /// Name of the thread.
     pub(super) comm: String,
     /// Names of cut fields.
@@ -102,6 +105,22 @@ impl Scratch {
             self.notes.push(',');
         }
         self.notes.push_str(note);
+    }
+
+    /// Adds the name of a field that was cut.
+    pub(super) fn add_cut(&mut self, field: &str) {
+        if !self.truncated.is_empty() {
+            self.truncated.push(',');
+        }
+        self.truncated.push_str(field);
+    }
+
+    /// Fills `trace` from the variables that carry it, and tells of what is left out.
+    pub(super) fn set_trace(&mut self, block: &[u8]) {
+        let trace = TraceContext::of(block);
+        trace.cut.iter().for_each(|field| self.add_cut(field));
+        trace.notes.iter().for_each(|note| self.add_note(note));
+        self.trace = trace;
     }
 
     /// [`Self::set_flags`] for a file. What never has a name is not remarkable for having none.

@@ -177,7 +177,8 @@ fn split(entry: &[u8]) -> Option<(&str, &[u8])> {
         .then_some((name, &entry[at + 1..]))
 }
 
-fn is_secret(name: &str, value: &[u8]) -> bool {
+/// Whether what has this name and value may be a secret.
+pub(super) fn is_secret(name: &str, value: &[u8]) -> bool {
     let name = name.to_ascii_uppercase();
     // What is not text cannot be looked through.
     let Ok(value) = std::str::from_utf8(value) else {

@@ -11,7 +11,8 @@ use lineage_common::{
     calls::Machine,
     frame::{CpuCounters, WIRE_MARK, WIRE_VERSION},
     layout::KernelLayout,
-    limits::INTERPRETERS_MAX,
+    limits::{DECIDED_MAX, INTERPRETERS_MAX},
+    tier::Tier,
 };
 use zerocopy::{FromZeros, IntoBytes};
 
@@ -20,6 +21,7 @@ use super::{
     catalog::Entry,
     counters::Counters,
     governance::Governing,
+    hooks,
     programs::Programs,
     reader::Reader,
     ring::{Mapping, Ring},
@@ -50,6 +52,8 @@ pub(super) struct Attached {
     pub(super) governing: Governing,
     pub(super) warnings: Warnings,
     pub(super) programs: Programs,
+    /// In which something is governed, if it is.
+    pub(super) tier: Option<Tier>,
 }
 
 /// The object's bytes, for the environment record.
@@ -63,15 +67,25 @@ pub(super) fn attach(
     layout: &KernelLayout,
     machine: Machine,
     mut programs: Programs,
+    tier: Option<Tier>,
 ) -> Result<(Attached, Reader), ProbeError> {
     check_version()?;
     check_size(options.control_ring_bytes)?;
     check_size(options.bulk_ring_bytes)?;
     let cpus = possible_cpus()?;
-    let mut ebpf = load(options, layout, machine, programs.entry, cpus)?;
+    let loading = Loading {
+        options,
+        layout,
+        machine,
+        entry: programs.entry,
+        cpus,
+        tier,
+    };
+    let mut ebpf = loading.load()?;
     programs.attach(&mut ebpf)?;
-    if options.governs {
+    if let Some(tier) = tier {
         socket_hooks::attach(&mut ebpf)?;
+        hooks::attach(&mut ebpf, tier)?;
     }
     trim();
     // The rings come last: mapped, they count as memory of this process, and loading takes enough.
@@ -94,36 +108,67 @@ pub(super) fn attach(
         governing,
         warnings,
         programs,
+        tier,
     };
     Ok((attached, reader))
 }
 
-/// Loads the object: its maps are made, its programs relocated.
-fn load(
-    options: &Options,
-    layout: &KernelLayout,
+/// What the object is loaded with.
+struct Loading<'a> {
+    options: &'a Options,
+    layout: &'a KernelLayout,
     machine: Machine,
     entry: Entry,
     cpus: u32,
-) -> Result<Ebpf, ProbeError> {
-    let table = syscalls::table(machine, &options.left_out);
-    let interpreters = match entry {
-        Entry::Typed => 1,
-        Entry::Guarded => INTERPRETERS_MAX,
-    };
-    let governs = u32::from(options.governs);
-    let mut loader = EbpfLoader::new();
-    loader
-        .map_max_entries("INTERPRETERS", interpreters)
-        .override_global("LAYOUT", layout.as_bytes(), true)
-        .override_global("SYSCALLS", table.as_bytes(), true)
-        .override_global("GOVERNS", &governs, true)
-        .map_max_entries("CONTROL", options.control_ring_bytes)
-        .map_max_entries("BULK", options.bulk_ring_bytes)
-        .map_max_entries("COUNTERS", cpus)
-        .map_max_entries("SCRATCH", cpus)
-        .verifier_log_level(VerifierLogLevel::DEBUG);
-    uninterrupted(entry, || loader.load(OBJECT)).map_err(|error| ProbeError::Load(error.into()))
+    tier: Option<Tier>,
+}
+
+impl Loading<'_> {
+    /// Loads the object: its maps are made, its programs relocated.
+    fn load(&self) -> Result<Ebpf, ProbeError> {
+        let table = syscalls::table(self.machine, &self.options.left_out, self.tier.is_some());
+        let facilities = syscalls::facilities(self.machine);
+        let judged = syscalls::judged(self.machine);
+        let interpreters = match self.entry {
+            Entry::Typed => 1,
+            Entry::Guarded => INTERPRETERS_MAX,
+        };
+        let governs = u32::from(self.tier.is_some());
+        let hooked = u32::from(self.tier.is_some_and(|tier| tier > Tier::Trace));
+        let (spare, waiting) = if hooked == 1 {
+            (self.spare_scratches(), DECIDED_MAX)
+        } else {
+            (0, 1)
+        };
+        let scratches = [self.cpus, spare];
+        let mut loader = EbpfLoader::new();
+        loader
+            .map_max_entries("INTERPRETERS", interpreters)
+            .override_global("LAYOUT", self.layout.as_bytes(), true)
+            .override_global("SYSCALLS", table.as_bytes(), true)
+            .override_global("FACILITIES", &facilities, true)
+            .override_global("JUDGED_CALLS", judged.as_slice(), true)
+            .override_global("GOVERNS", &governs, true)
+            .override_global("HOOKED", &hooked, true)
+            .override_global("SPARE_SCRATCHES", scratches.as_bytes(), true)
+            .map_max_entries("CONTROL", self.options.control_ring_bytes)
+            .map_max_entries("BULK", self.options.bulk_ring_bytes)
+            .map_max_entries("COUNTERS", self.cpus)
+            .map_max_entries("SCRATCH", self.cpus + spare)
+            .map_max_entries("WAITING", waiting)
+            .verifier_log_level(VerifierLogLevel::DEBUG);
+        uninterrupted(self.entry, || loader.load(OBJECT))
+            .map_err(|error| ProbeError::Load(error.into()))
+    }
+
+    /// How many scratches there are for hooks, which can be preempted while they use one.
+    fn spare_scratches(&self) -> u32 {
+        /// Two of a processor's hooks preempted by a third is rare enough.
+        const PER_CPU: u32 = 2;
+        /// At least and at most: each is some 130 KiB of the kernel's memory.
+        const RANGE: (u32, u32) = (8, 64);
+        (self.cpus * PER_CPU).clamp(RANGE.0, RANGE.1)
+    }
 }
 
 impl Attached {
@@ -160,11 +205,10 @@ impl Attached {
     /// nobody saw.
     pub(super) fn recursion_misses(&self) -> Result<u64, ProbeError> {
         let mut misses = 0;
-        for probe in self.programs.probes() {
-            let program = self
-                .ebpf
-                .program(probe.name)
-                .ok_or(ProbeError::Object(probe.name))?;
+        let probes = self.programs.probes().map(|probe| probe.name);
+        let hooks = self.tier.into_iter().flat_map(hooks::programs);
+        for name in probes.chain(hooks) {
+            let program = self.ebpf.program(name).ok_or(ProbeError::Object(name))?;
             let fd = program
                 .fd()
                 .map_err(|error| ProbeError::Load(error.into()))?;

@@ -138,6 +138,36 @@ pub enum ProbeError {
         "the unified hierarchy of control groups (cgroup2) is not mounted here from its root on: connections cannot be prevented"
     )]
     NoUnifiedHierarchy,
+    /// The process is not recorded.
+    #[error("process {0} is not recorded here")]
+    NotTracked(u32),
+    /// A hook of the tier cannot be used.
+    #[error(
+        "the kernel refused the hook {hook} of the tier {tier}: {}; nothing is enforced, and nothing was started",
+        brief(said)
+    )]
+    Hook {
+        /// The tier.
+        tier: &'static str,
+        /// The hook, or the function.
+        hook: &'static str,
+        /// What the kernel said.
+        said: anyhow::Error,
+    },
+    /// What is denied is not stopped as the tier promises.
+    #[error("what a policy denies is not stopped here by the tier {tier}: the kernel does not ask")]
+    Powerless {
+        /// The tier.
+        tier: &'static str,
+    },
+    /// A better tier was demanded than there is.
+    #[error("this host has no tier {required} for policies: {why}")]
+    Tier {
+        /// The tier demanded.
+        required: &'static str,
+        /// Why it is not there.
+        why: String,
+    },
     /// No room for another policy.
     #[error("there is no room for another policy in the kernel's tables")]
     Governed,
@@ -173,6 +203,7 @@ fn brief(error: &anyhow::Error) -> String {
         return format!("{error:#}");
     };
     let log = verifier_log.to_string();
+    let _ = std::fs::write("/tmp/vlog.txt", &log);
     let last = log
         .lines()
         .rev()

@@ -88,7 +88,7 @@ mod tests {
             live,
             ns_pid: pid,
             pid_ns: 1,
-            reserved: 0,
+            lineage: 0,
             tracked: 0,
         }
     }

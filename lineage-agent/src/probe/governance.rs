@@ -1,5 +1,7 @@
 //! Policies in the kernel: the agent's side of the tables, and of what governs which lineage.
 
+use std::collections::BTreeMap;
+
 use aya::{
     Ebpf, Pod,
     maps::{
@@ -8,8 +10,10 @@ use aya::{
     },
 };
 use lineage_common::{
-    limits::{GOVERNANCES_MAX, GOVERNED_MAX},
-    policy::{AddressKey, Governance, KEY_HEAD_BITS, PATH_KEY_BYTES, PathKey, Ruling},
+    limits::{BUDGETS_MAX, GOVERNANCES_MAX, GOVERNED_MAX},
+    policy::{
+        AddressKey, Budget, Governance, KEY_HEAD_BITS, PATH_KEY_BYTES, PathKey, Ruling, SPENT_COUNT,
+    },
 };
 
 use super::ProbeError;
@@ -33,6 +37,7 @@ pods! {
     AddressValue(AddressKey);
     RulingValue(Ruling);
     GovernanceValue(Governance);
+    BudgetValue(Budget);
 }
 
 /// One entry of a table of paths.
@@ -63,8 +68,13 @@ pub(super) struct Governing {
     addresses: LpmTrie<MapData, AddressValue, RulingValue>,
     governed: Array<MapData, u32>,
     governance: Array<MapData, GovernanceValue>,
-    /// How many of [`Self::governance`] were ever used.
-    used: u32,
+    budgets: Array<MapData, BudgetValue>,
+    /// Places in [`Self::budgets`] that are taken.
+    budgeted: u32,
+    /// What was ever put into [`Self::governance`].
+    used: Vec<Governance>,
+    /// Which of them governs each lineage that is governed.
+    places: BTreeMap<u32, u32>,
 }
 
 impl std::fmt::Debug for Governing {
@@ -82,23 +92,30 @@ impl Governing {
             addresses: map("ADDRESS_RULES")?.try_into()?,
             governed: map("GOVERNED")?.try_into()?,
             governance: map("GOVERNANCE")?.try_into()?,
-            used: 0,
+            budgets: map("BUDGETS")?.try_into()?,
+            budgeted: 0,
+            used: Vec::new(),
+            places: BTreeMap::new(),
         })
     }
 
-    /// Puts a table in place, and lets it govern a lineage: from one moment to the next, when all of it is there.
+    /// Puts a table in place, and lets it govern lineages: each from one moment to the next, when all of it is there.
     pub(super) fn govern<'a>(
         &mut self,
-        lineage: u32,
+        lineages: &[u32],
         governance: Governance,
         paths: impl IntoIterator<Item = PathRule<'a>>,
         addresses: impl IntoIterator<Item = AddressRule>,
     ) -> Result<(), ProbeError> {
-        let number = self.used;
-        if number >= GOVERNANCES_MAX || lineage >= GOVERNED_MAX {
+        let number = self.used.len() as u32;
+        if number >= GOVERNANCES_MAX || lineages.iter().any(|lineage| *lineage >= GOVERNED_MAX) {
             return Err(ProbeError::Governed);
         }
-        self.used += 1;
+        let governance = Governance {
+            table: number,
+            ..governance
+        };
+        self.used.push(governance);
         for rule in paths {
             let mut path = [0; PATH_KEY_BYTES];
             let room = path.get_mut(..rule.prefix.len());
@@ -121,13 +138,49 @@ impl Governing {
             let key = Key::new(KEY_HEAD_BITS + rule.bits, AddressValue(key));
             self.addresses.insert(&key, RulingValue(rule.ruling), 0)?;
         }
-        let governance = Governance {
-            table: number,
-            ..governance
-        };
         self.governance
             .set(number, GovernanceValue(governance), 0)?;
-        self.governed.set(lineage, number + 1, 0)?;
+        for &lineage in lineages {
+            self.governed.set(lineage, number + 1, 0)?;
+            self.places.insert(lineage, number);
+        }
+        Ok(())
+    }
+
+    /// Makes a budget with these limits; its place, from 1.
+    pub(super) fn budget(&mut self, limits: [u64; SPENT_COUNT]) -> Result<u16, ProbeError> {
+        let place = self.budgeted;
+        let number = u16::try_from(place + 1)
+            .ok()
+            .filter(|_| place < BUDGETS_MAX);
+        let number = number.ok_or(ProbeError::Governed)?;
+        let budget = Budget {
+            limits,
+            spent: [0; SPENT_COUNT],
+        };
+        self.budgets.set(place, BudgetValue(budget), 0)?;
+        self.budgeted += 1;
+        Ok(number)
+    }
+
+    /// Lets what governs a lineage end at this boot time, and with it whatever else it governs.
+    pub(super) fn end(&mut self, lineage: u32, until_ns: u64) -> Result<(), ProbeError> {
+        let Some(&number) = self.places.get(&lineage) else {
+            return Ok(());
+        };
+        let Some(governance) = self.used.get_mut(number as usize) else {
+            return Ok(());
+        };
+        governance.until_ns = until_ns;
+        let value = GovernanceValue(*governance);
+        Ok(self.governance.set(number, value, 0)?)
+    }
+
+    /// Lets nothing govern a lineage whose processes have ended, and everything that ever governed be used anew.
+    pub(super) fn forget(&mut self, lineage: u32) -> Result<(), ProbeError> {
+        self.governed.set(lineage, 0, 0)?;
+        self.used.clear();
+        self.places.clear();
         Ok(())
     }
 }

@@ -14,8 +14,9 @@ use lineage_common::{
     calls::{Machine, Syscall},
     frame::CpuCounters,
     layout::KernelLayout,
-    limits::{BULK_RING_BYTES, CONTROL_RING_BYTES},
-    policy::Governance,
+    limits::{BULK_RING_BYTES, CONTROL_RING_BYTES, GOVERNED_MAX},
+    policy::{Governance, Mode},
+    tier::Tier,
 };
 use zerocopy::IntoBytes;
 
@@ -29,6 +30,7 @@ mod events;
 mod family;
 mod found;
 mod governance;
+mod hooks;
 pub mod layout;
 mod preflight;
 mod programs;
@@ -36,7 +38,9 @@ mod reader;
 mod ring;
 mod socket_hooks;
 pub mod syscalls;
+mod tier;
 mod tracking;
+mod trial;
 mod trim;
 mod uninterrupted;
 mod warnings;
@@ -51,10 +55,14 @@ use attach::Attached;
 use btf::Btf;
 use catalog::{Entry, WITHOUT_OPTIONAL};
 use programs::Programs;
+use trial::Became;
 use uninterrupted::uninterrupted;
 
 /// Names an [`Entry`] to use instead of the fitting one, so that both can be tested on one kernel.
 const ENTRY_VARIABLE: &str = "LINEAGE_ENTRY";
+
+/// Names the best [`Tier`] to use, for the same reason.
+const TIER_VARIABLE: &str = "LINEAGE_TIER";
 
 /// How to load the probes.
 #[derive(Debug, Clone)]
@@ -69,6 +77,10 @@ pub struct Options {
     pub left_out: Vec<&'static Syscall>,
     /// Whether something is to be governed.
     pub governs: bool,
+    /// The least tier to govern in.
+    pub require_tier: Tier,
+    /// The best to govern in, so that all can be tested on one kernel.
+    pub best_tier: Tier,
 }
 
 impl Default for Options {
@@ -81,6 +93,11 @@ impl Default for Options {
                 .and_then(|name| Entry::named(&name)),
             left_out: Vec::new(),
             governs: false,
+            require_tier: Tier::Trace,
+            best_tier: std::env::var(TIER_VARIABLE)
+                .ok()
+                .and_then(|name| Tier::named(&name))
+                .unwrap_or(Tier::Lsm),
         }
     }
 }
@@ -103,6 +120,9 @@ pub struct Tracked {
 /// Lineage of the agent itself during the self-check; never seen by anyone.
 const SELF_CHECK: u32 = u32::MAX;
 
+/// Lineage of the child that is denied everything, likewise.
+const TRIAL: u32 = GOVERNED_MAX - 1;
+
 /// The probes, attached. Dropping it detaches them.
 #[derive(Debug)]
 pub struct Probes {
@@ -111,6 +131,8 @@ pub struct Probes {
     counters: Counters,
     /// When entries of ended processes were last looked for.
     reaped: Instant,
+    /// Tiers that are better than the one in use, and why they are not.
+    better: Vec<(Tier, String)>,
 }
 
 impl Probes {
@@ -120,6 +142,31 @@ impl Probes {
     ///
     /// [`ProbeError`]; nothing is left attached.
     pub fn load(options: &Options) -> Result<(Self, Reader), ProbeError> {
+        if !options.governs {
+            return Self::load_in(options, None);
+        }
+        let mut better = Vec::new();
+        for (tier, _) in Tier::ALL.into_iter().rev() {
+            let why = match tier::available(tier) {
+                _ if tier > options.best_tier => format!("{TIER_VARIABLE} forbids it"),
+                Ok(()) => match Self::load_in(options, Some(tier)) {
+                    Err(error @ ProbeError::Powerless { .. }) => error.to_string(),
+                    Ok((probes, reader)) => return Ok((Self { better, ..probes }, reader)),
+                    Err(error) => return Err(error),
+                },
+                Err(why) => why,
+            };
+            if tier <= options.require_tier {
+                let required = tier.name();
+                return Err(ProbeError::Tier { required, why });
+            }
+            better.push((tier, why));
+        }
+        Err(ProbeError::Object("the tiers"))
+    }
+
+    /// [`Self::load`] with what the tier needs to govern; with `None` nothing is governed.
+    fn load_in(options: &Options, tier: Option<Tier>) -> Result<(Self, Reader), ProbeError> {
         preflight::check_process()?;
         let machine = Machine::native().ok_or(ProbeError::Architecture(std::env::consts::ARCH))?;
         let (entry, layout, optional) = {
@@ -137,13 +184,14 @@ impl Probes {
             (entry, layout, optional)
         };
         let programs = Programs { entry, optional };
-        let (attached, reader) = attach::attach(options, &layout, machine, programs)?;
+        let (attached, reader) = attach::attach(options, &layout, machine, programs, tier)?;
         let counters = reader.counters().clone();
         let mut probes = Self {
             attached,
             layout,
             counters,
             reaped: Instant::now(),
+            better: Vec::new(),
         };
         let reader = probes.check(reader)?;
         Ok((probes, reader))
@@ -158,6 +206,7 @@ impl Probes {
         let tracking = &mut self.attached.tracking;
         uninterrupted(entry, || tracking.remove_with_descriptors(own));
         checked?;
+        self.check_tier()?;
         // Nobody is tracked now, so once the running probes have ended nothing is numbered.
         tracking::settle();
         let cpus = self.counters.cpus();
@@ -168,6 +217,45 @@ impl Probes {
         })?;
         reader.restart();
         Ok(reader)
+    }
+
+    /// Checks that what is denied is stopped as the tier promises.
+    fn check_tier(&mut self) -> Result<(), ProbeError> {
+        let Some(tier) = self.attached.tier else {
+            return Ok(());
+        };
+        let governance = Governance {
+            generation: 1,
+            until_ns: u64::MAX,
+            mode: Mode::ENFORCE,
+            ..Governance::NONE
+        };
+        // No table has anything about it.
+        self.govern(&[TRIAL], governance, [], [])?;
+        let became = trial::denied(|pid| self.track(pid, TRIAL).map(drop))?;
+        let entry = self.entry();
+        let governing = &mut self.attached.governing;
+        uninterrupted(entry, || governing.forget(TRIAL))?;
+        let promised = match tier {
+            Tier::Lsm => Became::Refused,
+            Tier::Fexit | Tier::Trace => Became::Ended,
+        };
+        if became == promised {
+            return Ok(());
+        }
+        Err(ProbeError::Powerless { tier: tier.name() })
+    }
+
+    /// The tier in which something is governed, if it is.
+    #[must_use]
+    pub fn tier(&self) -> Option<Tier> {
+        self.attached.tier
+    }
+
+    /// Tiers that are better than that, and why they are not to be had.
+    #[must_use]
+    pub fn better(&self) -> &[(Tier, String)] {
+        &self.better
     }
 
     /// Tracks one process and all it will create from now on. What it has created already is not
@@ -196,14 +284,14 @@ impl Probes {
         uninterrupted(entry, || tracking.attach(ebpf, pid, lineage))
     }
 
-    /// Lets a policy govern a lineage from now on. What its table is called is chosen here.
+    /// Lets a policy govern lineages from now on. What its table is called is chosen here.
     ///
     /// # Errors
     ///
-    /// [`ProbeError`] when there is no room, or the kernel refuses: then it is governed as before.
+    /// [`ProbeError`] when there is no room, or the kernel refuses: then they are governed as before.
     pub fn govern<'a>(
         &mut self,
-        lineage: u32,
+        lineages: &[u32],
         governance: Governance,
         paths: impl IntoIterator<Item = PathRule<'a>>,
         addresses: impl IntoIterator<Item = AddressRule>,
@@ -211,8 +299,55 @@ impl Probes {
         let entry = self.entry();
         let governing = &mut self.attached.governing;
         uninterrupted(entry, || {
-            governing.govern(lineage, governance, paths, addresses)
+            governing.govern(lineages, governance, paths, addresses)
         })
+    }
+
+    /// Makes a budget with these limits, by [`lineage_common::policy::Spent`]; its place, from 1.
+    ///
+    /// # Errors
+    ///
+    /// [`ProbeError`] when there is no room.
+    pub fn budget(
+        &mut self,
+        limits: [u64; lineage_common::policy::SPENT_COUNT],
+    ) -> Result<u16, ProbeError> {
+        let entry = self.entry();
+        let governing = &mut self.attached.governing;
+        uninterrupted(entry, || governing.budget(limits))
+    }
+
+    /// Lets what governs a lineage end at this boot time in nanoseconds: from then on nothing is allowed.
+    ///
+    /// # Errors
+    ///
+    /// [`ProbeError`] when the kernel refuses.
+    pub fn end_governance(&mut self, lineage: u32, until_ns: u64) -> Result<(), ProbeError> {
+        let entry = self.entry();
+        let governing = &mut self.attached.governing;
+        uninterrupted(entry, || governing.end(lineage, until_ns))
+    }
+
+    /// Which lineage a process belongs to.
+    ///
+    /// # Errors
+    ///
+    /// [`ProbeError::NotTracked`] when it is not recorded.
+    pub fn lineage_of(&mut self, pid: u32) -> Result<(Tracked, u32), ProbeError> {
+        let entry = self.entry();
+        let Attached { ebpf, tracking, .. } = &mut self.attached;
+        uninterrupted(entry, || tracking.lineage_of(ebpf, pid))
+    }
+
+    /// Gives a process, and what it creates from now on, to another lineage.
+    ///
+    /// # Errors
+    ///
+    /// [`ProbeError::NotTracked`] when it has ended meanwhile.
+    pub fn give(&mut self, process: Tracked, lineage: u32) -> Result<(), ProbeError> {
+        let entry = self.entry();
+        let Attached { ebpf, tracking, .. } = &mut self.attached;
+        uninterrupted(entry, || tracking.give(ebpf, process, lineage))
     }
 
     /// What the tracked processes have open and mapped. It is looked at as it is read.

@@ -159,6 +159,41 @@ impl Tracking {
         }
     }
 
+    /// The lineage of a process, which is recorded.
+    pub(super) fn lineage_of(
+        &self,
+        ebpf: &mut Ebpf,
+        pid: u32,
+    ) -> Result<(Tracked, u32), ProbeError> {
+        let process = list(ebpf)?.into_iter().find(|process| {
+            process.pid == pid && process.live != 0 && process.tracked == process.start
+        });
+        let process = process.ok_or(ProbeError::NotTracked(pid))?;
+        Ok((tracked(&process), process.lineage))
+    }
+
+    /// Gives a process that is recorded, and what it creates from now on, to another lineage.
+    pub(super) fn give(
+        &mut self,
+        ebpf: &mut Ebpf,
+        process: Tracked,
+        lineage: u32,
+    ) -> Result<(), ProbeError> {
+        let switch = Switch {
+            moved_start: process.start,
+            moved_pid: process.pid,
+            moved_to: lineage,
+            ..Switch::default()
+        };
+        self.switch.set(0, SwitchValue(switch), 0)?;
+        let given = self.lineage_of(ebpf, process.pid);
+        self.set_attaching(0)?;
+        match given? {
+            (found, now) if found.start == process.start && now == lineage => Ok(()),
+            _ => Err(ProbeError::NotTracked(process.pid)),
+        }
+    }
+
     /// Forgets processes that ended between being listed and being tracked: no probe will do it.
     ///
     /// One that ended after it was tracked was removed by the exit probe. It stays among those
@@ -282,7 +317,7 @@ impl Tracking {
     fn set_attaching(&mut self, attaching: u32) -> Result<(), ProbeError> {
         let switch = Switch {
             attaching,
-            links_missed: 0,
+            ..Switch::default()
         };
         Ok(self.switch.set(0, SwitchValue(switch), 0)?)
     }

@@ -13,10 +13,9 @@ use crate::{
     clock::{Clock as _, SystemClock},
     evidence::writer::Artifacts,
     host::notices::End,
-    lineage::context::Context,
 };
 
-use super::{RecordError, pending::Changes, surroundings::Surroundings};
+use super::{RecordError, contexts::Contexts, pending::Changes, surroundings::Surroundings};
 
 /// How often it is looked at what does not announce itself.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
@@ -31,55 +30,6 @@ const GAP: Duration = Duration::from_millis(250);
 /// Longest that time becomes while changes go on and on.
 const GAP_MAX: Duration = Duration::from_secs(4);
 
-/// One change of what governs.
-#[derive(Debug)]
-pub(super) struct Change {
-    /// Boot time in nanoseconds from which on it governs: when all documents of it were there, or when
-    /// the engine heard of it, if later events were recorded by then. So it is exactly the later records
-    /// that name the new context.
-    pub(super) time_ns: u64,
-    /// What changed, as JSON.
-    pub(super) detail: String,
-    /// Digest of the context of each lineage from then on.
-    pub(super) contexts: Vec<String>,
-}
-
-/// What governs one lineage, as far as it is its own.
-#[derive(Debug, Clone)]
-pub(super) struct Governed {
-    /// See [`Context::enforcement`].
-    pub(super) enforcement: &'static str,
-    /// Digest of the document of its policies.
-    pub(super) policy: Option<String>,
-    pub(super) lineage: String,
-    pub(super) container: Option<String>,
-    /// Digest of its context.
-    pub(super) context: String,
-}
-
-impl Governed {
-    /// Stores the context that governs the lineage from now on.
-    pub(super) fn govern(
-        &mut self,
-        environment: &str,
-        reason: &str,
-        artifacts: &Artifacts,
-    ) -> Result<(), RecordError> {
-        let context = Context {
-            container: self.container.as_deref(),
-            enforcement: self.enforcement,
-            environment,
-            lineage: &self.lineage,
-            policy: self.policy.as_deref(),
-            previous: (!self.context.is_empty()).then_some(&self.context),
-            reason,
-            version: 1,
-        };
-        self.context = artifacts.store(&context.to_bytes())?;
-        Ok(())
-    }
-}
-
 /// The thread, from outside. Dropping it ends the thread, after one last look.
 #[derive(Debug)]
 pub(super) struct Watch {
@@ -90,7 +40,7 @@ pub(super) struct Watch {
 impl Watch {
     pub(super) fn spawn(
         surroundings: Surroundings,
-        governed: Vec<Governed>,
+        contexts: Contexts,
         artifacts: Artifacts,
         changes: Changes,
     ) -> Result<Self, RecordError> {
@@ -99,7 +49,7 @@ impl Watch {
         let end = end.map_err(system("watch the environment"))?;
         let mut watcher = Watcher {
             surroundings,
-            governed,
+            contexts,
             artifacts,
             changes,
         };
@@ -129,7 +79,7 @@ impl Drop for Watch {
 
 struct Watcher {
     surroundings: Surroundings,
-    governed: Vec<Governed>,
+    contexts: Contexts,
     artifacts: Artifacts,
     changes: Changes,
 }
@@ -185,20 +135,15 @@ impl Watcher {
             return Ok(false);
         };
         let reason = format!("environment: {}", difference.names.join(", "));
-        let mut contexts = Vec::new();
-        for governed in &mut self.governed {
-            governed.govern(self.surroundings.digest(), &reason, &self.artifacts)?;
-            contexts.push(governed.context.clone());
-        }
         // How long before the record it was known that something is different.
         difference.detail["delay_ms"] = u64::try_from(noticed.elapsed().as_millis())
             .unwrap_or(u64::MAX)
             .into();
-        self.changes.tell(Ok(Change {
-            time_ns: boot_time_ns(),
-            detail: difference.detail.to_string(),
-            contexts,
-        }));
+        self.contexts.surround(
+            self.surroundings.digest(),
+            &reason,
+            difference.detail.to_string(),
+        )?;
         Ok(true)
     }
 }

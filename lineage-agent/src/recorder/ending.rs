@@ -21,10 +21,12 @@ use tokio::{
 
 use super::{
     Missing, News, RecordError, Request,
+    control::{Asked, Control},
     engine::{Engine, Finish, Finished},
+    governor::{self, Governor},
     launch::Waiting,
 };
-use crate::probe::Probes;
+use crate::{host::procfs::Procfs, probe::Probes};
 
 /// How often it is checked whether anything tracked still runs.
 const LOOK_EVERY: Duration = Duration::from_millis(10);
@@ -138,13 +140,45 @@ impl Signals {
     }
 }
 
+/// What governs meanwhile, and who may ask for something.
+pub(super) struct Governing<'a> {
+    pub(super) governor: Option<&'a mut Governor>,
+    pub(super) control: Option<&'a mut Control>,
+    pub(super) procfs: &'a Procfs,
+}
+
+impl Governing<'_> {
+    /// The next question.
+    async fn asked(&mut self) -> Asked {
+        match &mut self.control {
+            Some(control) => control.next().await,
+            None => std::future::pending().await,
+        }
+    }
+
+    /// Answers it.
+    async fn answer(&mut self, probes: &mut Probes, asked: Asked) -> Result<(), RecordError> {
+        match &mut self.governor {
+            Some(governor) => governor.answer(probes, self.procfs, asked).await,
+            None => Ok(()),
+        }
+    }
+
+    /// Ends what is over by now.
+    fn look(&mut self, probes: &mut Probes) -> Result<(), RecordError> {
+        match &mut self.governor {
+            Some(governor) => governor.look(probes),
+            None => Ok(()),
+        }
+    }
+}
+
 /// Lets the command go and waits for the end.
 pub(super) async fn wait(
     signals: &mut Signals,
-    probes: &mut Probes,
-    engine: &mut Engine,
-    waiting: Option<Waiting>,
-    request: &Request,
+    (probes, engine): (&mut Probes, &mut Engine),
+    mut governing: Governing<'_>,
+    (waiting, request): (Option<Waiting>, &Request),
     tell: &mut impl FnMut(News),
 ) -> Result<Ending, RecordError> {
     let mut command = Command::new(waiting, request).await?;
@@ -152,6 +186,8 @@ pub(super) async fn wait(
     look.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut listen = interval(LISTEN_EVERY);
     listen.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut govern = interval(governor::LOOK_EVERY);
+    govern.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut missed = Missing::default();
     let mut asked = 0;
     let mut ended = None;
@@ -179,6 +215,14 @@ pub(super) async fn wait(
                     ended = None;
                     tell(News::Waiting(running));
                 }
+                continue;
+            }
+            _ = govern.tick(), if governing.governor.is_some() => {
+                governing.look(probes)?;
+                continue;
+            }
+            asked = governing.asked() => {
+                governing.answer(probes, asked).await?;
                 continue;
             }
             error = engine.failed() => return Err(error),

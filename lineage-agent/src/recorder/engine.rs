@@ -26,16 +26,16 @@ use crate::{
         mounts::Mounts,
         order::{Order, Ordered},
         recognise::Recognisers,
+        variables::Shown,
     },
     probe::{Found, Reader},
 };
 
 use super::{
     RecordError,
-    changes::Change,
     digests::{self, Digests, Watched},
     missing::Missing,
-    pending::{Changes, Pending},
+    pending::{Change, Changes, Pending, What},
     registration::Registration,
     sink::Numbered,
     status::{Published, Reading},
@@ -55,13 +55,13 @@ pub(super) struct Begin {
     pub(super) writer: Writer,
     pub(super) boot: BootId,
     pub(super) lineages: Vec<Registration>,
-    /// The names of the rules that govern them, if any do.
-    pub(super) rules: Option<Arc<[String]>>,
     /// What the host has mounted, if that is known.
     pub(super) mounts: Option<Arc<Mounts>>,
     pub(super) containers: Containers,
     pub(super) pipes: Pipes,
     pub(super) recognisers: Recognisers,
+    /// What is recorded of environments.
+    pub(super) environment: Shown,
     /// Which files are read for their digest; none when nothing is asked for.
     pub(super) digests: Option<digests::Request>,
     /// What the processes that were there have.
@@ -328,6 +328,7 @@ impl Recording {
         let mut fold = Fold::new(begin.boot);
         fold.set_mounts(0, begin.mounts);
         fold.recognise_by(begin.recognisers);
+        fold.show_environment(begin.environment);
         let digests = begin.digests.as_ref().map(Digests::start).transpose()?;
         let mut sink = Numbered {
             writer: begin.writer,
@@ -341,7 +342,8 @@ impl Recording {
                 context: &registration.governed.context,
                 time_ns: registration.time_ns,
                 detail: &registration.detail,
-                rules: begin.rules.as_ref(),
+                rules: registration.rules.as_ref(),
+                from: None,
             };
             fold.start_lineage(&start, &mut sink)?;
             for snapshot in &registration.snapshots {
@@ -430,14 +432,35 @@ impl Recording {
     fn change_until(&mut self, time_ns: u64) -> Result<(), EvidenceError> {
         while let Some(change) = self.changes.due(time_ns) {
             self.changes.recorded(change.time_ns);
-            for (lineage, context) in (0..).zip(&change.contexts) {
-                let change = ContextChange {
-                    context,
-                    time_ns: change.time_ns,
-                    detail: &change.detail,
-                };
-                self.fold.change_context(lineage, &change, &mut self.sink)?;
+            let Self { fold, sink, .. } = self;
+            let time_ns = change.time_ns;
+            match change.what {
+                What::Contexts { detail, contexts } => {
+                    for new in &contexts {
+                        let change = ContextChange {
+                            context: &new.context,
+                            time_ns,
+                            detail: &detail,
+                            rules: new.rules.as_ref(),
+                        };
+                        fold.change_context(new.lineage, &change, sink)?;
+                    }
+                }
+                What::Lineage(delegated) => {
+                    let start = LineageStart {
+                        uid: &delegated.uid,
+                        context: &delegated.context,
+                        time_ns,
+                        detail: &delegated.detail,
+                        rules: Some(&delegated.rules),
+                        from: Some(delegated.from),
+                    };
+                    fold.start_lineage(&start, sink)?;
+                    self.lineages += 1;
+                }
             }
+            // Most do not wait for it.
+            let _ = change.recorded.send(());
         }
         Ok(())
     }

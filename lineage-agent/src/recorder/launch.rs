@@ -30,6 +30,8 @@ use rustix::{
 };
 use tokio::sync::oneshot;
 
+use super::control::VARIABLE;
+
 /// Why a command cannot be started.
 #[derive(Debug, thiserror::Error)]
 pub enum LaunchError {
@@ -104,12 +106,16 @@ pub fn find(program: &OsString) -> Result<PathBuf, LaunchError> {
 }
 
 /// Starts the process that is to execute `path`, known to itself as the command's first word; it
-/// waits for [`Waiting::release`].
+/// waits for [`Waiting::release`]. Where its recorder listens is in its environment, if it does.
 ///
 /// # Errors
 ///
 /// [`LaunchError::Start`] when the process cannot be made.
-pub fn start(path: &Path, command: &[OsString]) -> Result<Waiting, LaunchError> {
+pub fn start(
+    path: &Path,
+    command: &[OsString],
+    control: Option<&Path>,
+) -> Result<Waiting, LaunchError> {
     let (program, arguments) = command
         .split_first()
         .ok_or_else(|| LaunchError::NotFound(OsString::new()))?;
@@ -117,6 +123,8 @@ pub fn start(path: &Path, command: &[OsString]) -> Result<Waiting, LaunchError> 
         pipe_with(PipeFlags::CLOEXEC).map_err(|error| LaunchError::Start(error.into()))?;
     let mut child = Command::new(path);
     child.arg0(program).args(arguments);
+    child.env_remove(VARIABLE);
+    child.envs(control.map(|path| (VARIABLE, path)));
     // SAFETY: the closure only makes system calls that are safe between fork and exec and touches
     // no memory that a thread of the parent could have left locked.
     unsafe {

@@ -21,6 +21,10 @@ pub struct Missing {
     pub tasks_full: u64,
     /// A probe interrupted another one.
     pub busy: u64,
+    /// What was asked at a hook was not looked at.
+    pub unjudged: u64,
+    /// A decision is in no record.
+    pub undecided: u64,
     /// The recorder, or the kernel before any probe ran, let an event go.
     pub dropped: u64,
 }
@@ -61,6 +65,8 @@ impl Missing {
             missing.tallies_full += cpu.tallies_full;
             missing.tasks_full += cpu.tasks_full;
             missing.busy += cpu.busy;
+            missing.unjudged += cpu.unjudged;
+            missing.undecided += cpu.undecided;
         }
         missing
     }
@@ -101,7 +107,7 @@ impl Missing {
         more
     }
 
-    fn all(&self) -> [Missed; 5] {
+    fn all(&self) -> [Missed; 7] {
         [
             (
                 "descriptors_full",
@@ -124,6 +130,16 @@ impl Missing {
                 "a probe was interrupted by another, whose event is missing",
             ),
             (
+                "unjudged",
+                self.unjudged,
+                "there was no room to judge an act before it happened: it was denied where the policy is enforced",
+            ),
+            (
+                "undecided",
+                self.undecided,
+                "a decision was made about an act that has no record",
+            ),
+            (
                 "dropped",
                 self.dropped,
                 "the recorder, or the kernel before any probe ran, let an event go",
@@ -137,12 +153,14 @@ impl Missing {
     }
 
     /// The counters in the order of [`Self::all`].
-    fn all_mut(&mut self) -> [&mut u64; 5] {
+    fn all_mut(&mut self) -> [&mut u64; 7] {
         [
             &mut self.descriptors_full,
             &mut self.tallies_full,
             &mut self.tasks_full,
             &mut self.busy,
+            &mut self.unjudged,
+            &mut self.undecided,
             &mut self.dropped,
         ]
     }

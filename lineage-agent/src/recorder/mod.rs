@@ -3,16 +3,20 @@
 //! The caller's thread launches or attaches, then watches for the end; one thread of its own
 //! (`engine`) does all the work on events, so that order and numbering need no locks.
 
+pub mod authority;
+mod binding;
 mod changes;
+mod contexts;
+pub mod control;
 mod digests;
 mod ending;
 mod engine;
 mod found;
+mod governor;
 pub mod launch;
 mod missing;
 mod output;
 mod pending;
-pub mod policy;
 pub mod recognisers;
 mod registration;
 mod sink;
@@ -20,9 +24,15 @@ mod snapshot;
 pub mod status;
 mod surroundings;
 
-use std::{ffi::OsString, io, path::PathBuf, sync::Arc};
+use std::{
+    ffi::OsString,
+    io,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 use crate::{
+    authority::policy::source::Schema,
     clock::{Clock as _, SystemClock},
     evidence::{
         error::Error as EvidenceError,
@@ -32,15 +42,19 @@ use crate::{
     },
     host::procfs::{Procfs, ProcfsError},
     lineage::{left_out::LeftOut, variables},
-    probe::{self, ProbeError, Probes, Reader, Tracked},
+    probe::{self, ProbeError, Probes, Reader},
 };
 
+use authority::{AuthorityError, Files as AuthorityFiles};
 use changes::Watch;
+use contexts::Contexts;
+use control::Control;
+use ending::Governing;
 use engine::{Begin, Engine, Finish, Finished};
+use governor::{Governor, Told};
 use launch::{LaunchError, Waiting};
-use policy::Policy;
 use recognisers::{FileError, Files};
-use registration::{Origin, Registrar};
+use registration::{Found, Origin, Registrar};
 use status::Published;
 use surroundings::Surroundings;
 
@@ -72,7 +86,7 @@ pub struct Request {
     /// Which files are read for their digest; none when there shall be no digests.
     pub digests: Option<DigestRequest>,
     /// What governs what is recorded; none when it is only observed.
-    pub policy: Option<Policy>,
+    pub authority: Option<AuthorityFiles>,
 }
 
 impl Request {
@@ -124,6 +138,9 @@ pub enum RecordError {
     /// Evidence cannot be written.
     #[error("write the evidence: {0}")]
     Evidence(#[from] EvidenceError),
+    /// Nothing is authorised.
+    #[error(transparent)]
+    Authority(#[from] AuthorityError),
     /// What to recognise cannot be understood.
     #[error(transparent)]
     Recognisers(#[from] FileError),
@@ -198,6 +215,10 @@ pub fn prepare(request: &Request) -> Result<Ready, RecordError> {
             return Err(RecordError::NoProcess(*pid));
         }
     }
+    if let Some(files) = &request.authority {
+        // Said before anything is loaded; read again when it is to govern.
+        files.read(&Schema::new(), SystemClock.now())?;
+    }
     let (probes, reader) = Probes::load(&request.probes)?;
     Ok(Ready {
         procfs,
@@ -245,51 +266,46 @@ pub async fn record(
     let mut signals = ending::Signals::catch()?;
     ending::catch_file_size()?;
     let mut engine = Engine::spawn(reader)?;
-    let launch = |path: &PathBuf| launch::start(path, &request.command);
-    let waiting = program.as_ref().map(launch).transpose()?;
-    let lineages = track(&mut probes, request, waiting.as_ref())?;
-    if let Some(policy) = &request.policy {
-        for lineage in 0..u32::try_from(lineages.len()).unwrap_or(u32::MAX) {
-            policy.govern(&mut probes, lineage)?;
-        }
-    }
+    let waiting = program.as_deref().map(|path| launched(path, request));
+    let waiting = waiting.transpose()?;
+    let mut lineages = track(&mut probes, request, waiting.as_ref())?;
+    let program = program.as_deref();
+    let mut governor = govern(request, &mut probes, &procfs, &mut lineages, program)?;
     let registrar = Registrar::new(&probes, &procfs)?;
     let writer = open_writer(request, keys, &registrar)?;
-    let registered = registrar.register(&writer, lineages, request, &recognisers)?;
-    let attached = !request.pids.is_empty();
+    let governs = governor.as_ref();
+    let registered = registrar.register(&writer, lineages, request, &recognisers, governs)?;
     let begin = Begin {
         mounts: registered.surroundings.mounts(),
         containers: procfs.containers(),
         pipes: procfs.pipes(),
         recognisers: recognisers.recognisers,
+        environment: request.environment,
         digests: request.digests.clone(),
-        found: attached.then(|| probes.found()).transpose()?,
+        found: found(request, &mut probes)?,
         published: Published::begin(&request.output, keys.path()),
         writer,
         boot: registered.boot,
         lineages: registered.lineages,
-        rules: request.policy.as_ref().map(Policy::rules),
     };
-    let watch = start(&mut engine, begin, registered.surroundings).await?;
+    let around = registered.surroundings;
+    let watch = start(&mut engine, begin, around, governor.as_mut()).await?;
+    let mut control = governor.as_ref().and_then(|_| listen(&mut tell));
     tell(News::Started);
-    let ending = ending::wait(
-        &mut signals,
-        &mut probes,
-        &mut engine,
-        waiting,
-        request,
-        &mut tell,
-    )
-    .await?;
-    probes
-        .warnings()
-        .into_iter()
-        .map(News::Warning)
-        .for_each(&mut tell);
+    let governing = Governing {
+        governor: governor.as_mut(),
+        control: control.as_mut(),
+        procfs: &procfs,
+    };
+    let asked = (waiting, request);
+    let on = (&mut probes, &mut engine);
+    let ending = ending::wait(&mut signals, on, governing, asked, &mut tell).await?;
+    let warnings = probes.warnings().into_iter();
+    warnings.map(News::Warning).for_each(&mut tell);
     let misses = probes.recursion_misses()?;
     // Detached first: what was counted then is exactly what there is to read.
     drop(probes);
-    drop(watch);
+    drop((watch, governor, control));
     let finish = Finish {
         time_ns: now_ns(),
         reason: request.reason(),
@@ -301,22 +317,74 @@ pub async fn record(
     Ok(Outcome::of(finished, ending))
 }
 
+/// What looks at what attached processes have, if there are any.
+fn found(request: &Request, probes: &mut Probes) -> Result<Option<probe::Found>, ProbeError> {
+    match &request.pids[..] {
+        [] => Ok(None),
+        _ => probes.found().map(Some),
+    }
+}
+
+/// What governs the lineages from here on, if anything does.
+fn govern(
+    request: &Request,
+    probes: &mut Probes,
+    procfs: &Procfs,
+    lineages: &mut [Found],
+    program: Option<&Path>,
+) -> Result<Option<Governor>, RecordError> {
+    let Some(files) = &request.authority else {
+        return Ok(None);
+    };
+    let candidates = binding::candidates(procfs, lineages, program)?;
+    Governor::begin(files, probes, &candidates).map(Some)
+}
+
 /// Boot time in nanoseconds.
 fn now_ns() -> u64 {
     u64::try_from(SystemClock.now().boot_ns).unwrap_or(0)
 }
 
-/// Lets the engine begin, and watches what it records in.
+/// The command, which waits; where its recorder listens, if it does, is in its environment.
+fn launched(path: &Path, request: &Request) -> Result<Waiting, LaunchError> {
+    let listens = request.authority.as_ref();
+    let control = listens.map(|_| control::path_of(std::process::id()));
+    launch::start(path, &request.command, control.as_deref())
+}
+
+/// Listens to what others ask.
+fn listen(tell: &mut impl FnMut(News)) -> Option<Control> {
+    match Control::listen(std::process::id()) {
+        Ok(control) => Some(control),
+        Err(error) => {
+            let why = format!("nobody can ask for another policy or a lineage of its own: {error}");
+            tell(News::Warning(why));
+            None
+        }
+    }
+}
+
+/// Lets the engine begin, and watches what it records in, and what governs that.
 async fn start(
     engine: &mut Engine,
     begin: Begin,
     surroundings: Surroundings,
+    governor: Option<&mut Governor>,
 ) -> Result<Watch, RecordError> {
-    let artifacts = begin.writer.artifacts();
+    let (artifacts, boot) = (begin.writer.artifacts(), begin.boot);
     let governed = begin.lineages.iter();
     let governed = governed.map(|lineage| lineage.governed.clone()).collect();
     engine.begin(begin).await?;
-    Watch::spawn(surroundings, governed, artifacts, engine.changes())
+    let environment = surroundings.digest().to_owned();
+    let contexts = Contexts::new(governed, environment, artifacts.clone(), engine.changes());
+    if let Some(governor) = governor {
+        let told = Told {
+            artifacts: artifacts.clone(),
+            boot,
+        };
+        governor.tell(contexts.clone(), told);
+    }
+    Watch::spawn(surroundings, contexts, artifacts, engine.changes())
 }
 
 /// Starts the log, or goes on with the one that is there.
@@ -346,15 +414,22 @@ fn track(
     probes: &mut Probes,
     request: &Request,
     waiting: Option<&Waiting>,
-) -> Result<Vec<(Origin, Vec<Tracked>)>, RecordError> {
+) -> Result<Vec<Found>, RecordError> {
     let mut lineages = Vec::new();
     if let Some(waiting) = waiting {
-        let origin = Origin::Launch(request.command.clone());
-        lineages.push((origin, vec![probes.track(waiting.pid(), 0)?]));
+        lineages.push(Found {
+            origin: Origin::Launch(request.command.clone()),
+            tracked: vec![probes.track(waiting.pid(), 0)?],
+            candidate: None,
+        });
     }
     for pid in &request.pids {
         let number = u32::try_from(lineages.len()).unwrap_or(u32::MAX);
-        lineages.push((Origin::Attach(*pid), probes.attach_tree(*pid, number)?));
+        lineages.push(Found {
+            origin: Origin::Attach(*pid),
+            tracked: probes.attach_tree(*pid, number)?,
+            candidate: None,
+        });
     }
     Ok(lineages)
 }
@@ -376,7 +451,7 @@ mod tests {
             left_out: LeftOut::default(),
             probes: probe::Options::default(),
             digests: None,
-            policy: None,
+            authority: None,
         };
         // It would wait for its own end, and record what it does about that.
         let refused = prepare(&request).map(drop);

@@ -5,11 +5,66 @@ use std::{
     sync::{Arc, mpsc},
 };
 
+use tokio::sync::oneshot;
+
 use crate::lineage::mounts::Mounts;
 
-use super::{RecordError, changes::Change, engine::Control};
+use super::{RecordError, engine::Control};
+
+/// One change of what governs.
+#[derive(Debug)]
+pub(super) struct Change {
+    /// Boot time in nanoseconds from which on it governs: when all documents of it were there, or when
+    /// the engine heard of it, if later events were recorded by then. So it is exactly the later records
+    /// that name the new context.
+    pub(super) time_ns: u64,
+    /// What it is.
+    pub(super) what: What,
+    /// Is told when it is recorded.
+    pub(super) recorded: oneshot::Sender<()>,
+}
+
+/// What changes.
+#[derive(Debug)]
+pub(super) enum What {
+    /// These lineages have another context from then on.
+    Contexts {
+        /// What changed, as JSON.
+        detail: String,
+        contexts: Vec<NewContext>,
+    },
+    /// A lineage is made from another one.
+    Lineage(Box<Delegated>),
+}
+
+/// A lineage that is made from another one.
+#[derive(Debug)]
+pub(super) struct Delegated {
+    /// Its identity.
+    pub(super) uid: String,
+    /// Digest of its first context.
+    pub(super) context: String,
+    /// How it came about, as JSON.
+    pub(super) detail: String,
+    /// The names of the rules that govern it.
+    pub(super) rules: Arc<[String]>,
+    /// The process that it is made from: id, and start in nanoseconds of boot time.
+    pub(super) from: (u32, u64),
+}
+
+/// Another context of a lineage.
+#[derive(Debug)]
+pub(super) struct NewContext {
+    /// The lineage, by its number.
+    pub(super) lineage: u32,
+    /// Digest of the context.
+    pub(super) context: String,
+    /// The names of the rules of the next generation, if it is about that.
+    pub(super) rules: Option<Arc<[String]>>,
+}
 
 /// Where changes of what governs the lineages are told to the engine.
+#[derive(Debug)]
 pub(super) struct Changes(mpsc::SyncSender<Control>);
 
 impl Changes {
@@ -71,8 +126,11 @@ mod tests {
     fn change(time_ns: u64) -> Change {
         Change {
             time_ns,
-            detail: String::new(),
-            contexts: Vec::new(),
+            what: What::Contexts {
+                detail: String::new(),
+                contexts: Vec::new(),
+            },
+            recorded: oneshot::channel().0,
         }
     }
 

@@ -2,11 +2,13 @@
 
 use std::ffi::OsString;
 use std::os::unix::ffi::OsStrExt as _;
+use std::sync::Arc;
 
 use lineage_common::limits::ARGV_BYTES_MAX;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::{
+    authority::selector::Candidate,
     clock::{Clock as _, SystemClock},
     evidence::{
         digest,
@@ -23,8 +25,8 @@ use crate::{
 
 use super::{
     RecordError, Request,
-    changes::Governed,
-    policy::Policy,
+    contexts::Governed,
+    governor::Governor,
     recognisers::Files,
     snapshot,
     surroundings::{Parts, Surroundings},
@@ -42,10 +44,22 @@ pub(super) enum Origin {
     Attach(u32),
 }
 
+/// A lineage whose processes are tracked.
+#[derive(Debug)]
+pub(super) struct Found {
+    pub(super) origin: Origin,
+    /// Its processes, parents first.
+    pub(super) tracked: Vec<Tracked>,
+    /// What a grant asks of the first one; none when nothing governs.
+    pub(super) candidate: Option<Candidate>,
+}
+
 /// One lineage, ready to be recorded.
 #[derive(Debug)]
 pub(super) struct Registration {
     pub(super) governed: Governed,
+    /// The names of the rules that govern it, if any do.
+    pub(super) rules: Option<Arc<[String]>>,
     pub(super) time_ns: u64,
     pub(super) detail: String,
     /// Whether it was there before recording reached it: what it has is recorded then.
@@ -91,6 +105,7 @@ impl<'a> Registrar<'a> {
                 layout: digest::of(probes.layout_bytes()),
                 recognisers: Vec::new(),
                 unseen: probes.unseen(),
+                tier: probes.tier(),
                 left_out: Vec::new(),
             },
         })
@@ -109,9 +124,10 @@ impl<'a> Registrar<'a> {
     pub(super) fn register(
         &self,
         writer: &Writer,
-        lineages: Vec<(Origin, Vec<Tracked>)>,
+        lineages: Vec<Found>,
         request: &Request,
         recognisers: &Files,
+        governor: Option<&Governor>,
     ) -> Result<Registered, RecordError> {
         let artifacts = writer.artifacts();
         let parts = Parts {
@@ -120,53 +136,73 @@ impl<'a> Registrar<'a> {
             ..self.parts.clone()
         };
         let surroundings = Surroundings::read(parts, &artifacts)?;
-        let policy = request.policy.as_ref();
-        let policy = policy.map(|policy| policy.store(&artifacts)).transpose()?;
+        let in_force = governor.map(|governor| governor.store(&artifacts));
+        let in_force = in_force.transpose()?;
         let mut registrations = Vec::new();
-        for (number, (origin, tracked)) in (0..).zip(lineages) {
-            let time_ns = u64::try_from(SystemClock.now().boot_ns).unwrap_or(0);
-            let mut snapshots = Vec::new();
-            for process in tracked {
-                snapshots.push(snapshot::take(
-                    self.procfs,
-                    process,
-                    time_ns,
-                    request.environment,
-                )?);
+        for (number, found) in (0..).zip(lineages) {
+            let mut registration = self.registration(number, found, request)?;
+            let governed = &mut registration.governed;
+            if let Some(in_force) = &in_force {
+                governed.enforcement = in_force.mode;
+                governed.stored = Some(in_force.stored.clone());
+                registration.rules = Some(in_force.rules.clone());
             }
-            let root = snapshots.first().map_or(0, |root| root.start_ns);
-            let (pid_ns, ns_pid) = snapshots
-                .first()
-                .and_then(|root| root.namespace)
-                .unwrap_or_default();
-            let birth = Birth {
-                start_ns: root,
-                pid_ns,
-                ns_pid,
-            };
-            let uid = lineage_uid(self.boot, birth, number);
-            let container = snapshots.first().and_then(|root| self.container_of(root));
-            let detail = detail(&origin, container.as_deref(), request);
-            let mut governed = Governed {
-                enforcement: request.policy.as_ref().map_or("observe", Policy::mode),
-                policy: policy.clone(),
-                lineage: uid,
-                container,
-                context: String::new(),
-            };
             governed.govern(surroundings.digest(), "start", &artifacts)?;
-            registrations.push(Registration {
-                governed,
-                time_ns,
-                detail,
-                attached: matches!(origin, Origin::Attach(_)),
-                snapshots,
-            });
+            registrations.push(registration);
         }
         Ok(Registered {
             boot: self.boot,
             lineages: registrations,
             surroundings,
+        })
+    }
+
+    /// A lineage that nothing governs yet, with what its processes are now.
+    fn registration(
+        &self,
+        number: u32,
+        found: Found,
+        request: &Request,
+    ) -> Result<Registration, RecordError> {
+        let Found {
+            origin,
+            tracked,
+            candidate,
+        } = found;
+        let time_ns = u64::try_from(SystemClock.now().boot_ns).unwrap_or(0);
+        let mut snapshots = Vec::new();
+        for process in tracked {
+            let shown = request.environment;
+            snapshots.push(snapshot::take(self.procfs, process, time_ns, shown)?);
+        }
+        let root = snapshots.first();
+        let (pid_ns, ns_pid) = root.and_then(|root| root.namespace).unwrap_or_default();
+        let birth = Birth {
+            start_ns: root.map_or(0, |root| root.start_ns),
+            pid_ns,
+            ns_pid,
+        };
+        let container = root.and_then(|root| self.container_of(root));
+        let mut detail = detail(&origin, container.as_deref(), request);
+        if let Some(candidate) = candidate {
+            detail["bound"] = json!(candidate);
+        }
+        let governed = Governed {
+            enforcement: "observe",
+            stored: None,
+            lapsed: None,
+            lineage: lineage_uid(self.boot, birth, number),
+            parent: None,
+            container,
+            context: String::new(),
+        };
+        Ok(Registration {
+            governed,
+            rules: None,
+            time_ns,
+            detail: detail.to_string(),
+            attached: matches!(origin, Origin::Attach(_)),
+            snapshots,
         })
     }
 
@@ -181,7 +217,7 @@ impl<'a> Registrar<'a> {
 }
 
 /// How a lineage came about, as JSON.
-fn detail(origin: &Origin, container: Option<&str>, request: &Request) -> String {
+fn detail(origin: &Origin, container: Option<&str>, request: &Request) -> Value {
     let uid = rustix::process::getuid().as_raw();
     let recorder = json!({ "pid": std::process::id(), "uid": uid });
     let mut detail = match origin {
@@ -210,7 +246,7 @@ fn detail(origin: &Origin, container: Option<&str>, request: &Request) -> String
     if !request.left_out.kinds.is_empty() {
         detail["left_out"] = json!(request.left_out.kinds);
     }
-    detail.to_string()
+    detail
 }
 
 /// The first words of a command, up to as many bytes as are kept of the arguments of an exec: a record has

@@ -18,7 +18,7 @@ use crate::evidence::{
     files::Dir,
 };
 
-use super::{digests::Digests, missing::Missing};
+use super::{control::SOCKET, digests::Digests, missing::Missing};
 
 /// Where file systems keep what is about the time since boot (file-hierarchy(7)).
 const RUN: &str = "/run";
@@ -152,7 +152,8 @@ impl Published {
     /// what a dead recorder of the same process id left.
     fn own(all: &Dir, name: &str) -> Option<Dir> {
         for _ in 0..OWN_TRIES {
-            let own = all.make(name, 0o750).ok()?;
+            // Others find the socket in it, if they know its name.
+            let own = all.make(name, 0o711).ok()?;
             own.lock_waiting().ok()?;
             if all.child(name).ok()?.is_some_and(|there| there.is(&own)) {
                 return Some(own);
@@ -203,8 +204,14 @@ impl Drop for Published {
         // Whoever asks takes a directory that could not be removed for what a dead recorder left.
         let _ = self.own.remove(FILE);
         let _ = self.own.remove(STAGED);
+        let _ = self.own.remove(SOCKET);
         let _ = self.all.remove_dir(&self.name);
     }
+}
+
+/// The directory of the recorder of this process id.
+pub(super) fn directory_of(pid: u32) -> PathBuf {
+    Path::new(RUN).join(DIRECTORY).join(pid.to_string())
 }
 
 /// What became of a recorder.
@@ -249,6 +256,7 @@ pub fn told() -> Result<Vec<Told>, EvidenceError> {
             Some(_) => {
                 let _ = own.remove(FILE);
                 let _ = own.remove(STAGED);
+                let _ = own.remove(SOCKET);
                 let _ = all.remove_dir(&name);
             }
         }

@@ -2,6 +2,7 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
+use lineage_common::tier::Tier;
 use serde_json::{Map, Value, json};
 
 use crate::{
@@ -9,7 +10,7 @@ use crate::{
     evidence::{escape::escape, text::hex, tree::Hash, writer::Artifacts},
     host::{
         blind_spots,
-        environment::{Environment, Recorder},
+        environment::{Enforcement, Environment, Recorder},
         mounts::{self, Mount},
         notices::{Noticed, Notices},
     },
@@ -39,6 +40,8 @@ pub(super) struct Parts {
     pub(super) recognisers: Vec<String>,
     /// Names of the blind spots of this kernel.
     pub(super) unseen: Vec<&'static str>,
+    /// In which tier something is governed, if it is.
+    pub(super) tier: Option<Tier>,
     /// Names of the calls that are left out.
     pub(super) left_out: Vec<&'static str>,
 }
@@ -191,6 +194,10 @@ impl Surroundings {
             probes: &hex(&self.parts.probes),
             layout: &hex(&self.parts.layout),
             tier: "trace",
+            enforcement: self.parts.tier.map(|tier| Enforcement {
+                not_prevented: tier.gaps(),
+                tier: tier.name(),
+            }),
             blind_spots: &blind_spots,
             mounts: self.documented.1.as_deref(),
             clock_steps: self.clock_steps,

@@ -24,6 +24,8 @@ pub struct Filter {
     pub recognised: Vec<Glob>,
     /// Lineages, by the beginning of their ids.
     pub lineages: Vec<String>,
+    /// Verdicts of policies, any of them.
+    pub decisions: Vec<String>,
     /// Only system calls that failed.
     pub failed: bool,
 }
@@ -70,6 +72,7 @@ impl Filter {
                     .lineage
                     .is_some_and(|id| id.starts_with(start.as_str()))
             })
+            && any(&self.decisions, |decision| record.verdict == Some(decision))
             && any(&self.paths, |glob| {
                 paths_of(record).any(|path| glob.matches(&path))
             })

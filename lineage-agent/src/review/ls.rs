@@ -91,6 +91,7 @@ impl<W: Write> Ls<W> {
             padded(verb(name), VERB_WIDTH),
         );
         facts::push(line, name, record);
+        decision(line, record);
         line.write(&mut self.out, self.screen)
     }
 
@@ -119,6 +120,19 @@ impl<W: Write> Ls<W> {
         self.line.push(Style::Bold, Fit::Keep, date);
         self.line.write(&mut self.out, self.screen)
     }
+}
+
+/// What was denied, by which rule, and what came of that.
+fn decision(line: &mut Line, record: &Record<'_>) {
+    if record.verdict != Some("deny") {
+        return;
+    }
+    let by = record
+        .rule
+        .or(record.reason)
+        .unwrap_or("no rule permits it");
+    let effect = record.effect.unwrap_or_default();
+    line.push(Style::Bad, Fit::Keep, format!("✗ denied, {effect}: {by}"));
 }
 
 fn widen(width: &mut usize, needed: usize) {

@@ -37,12 +37,22 @@ pub(super) fn check(dir: &HostDir, named: &BTreeSet<Hash>, findings: &mut Findin
     let mut good = 0;
     let mut named = named.clone();
     let mut pending = named.clone();
+    let mut leaves = BTreeSet::new();
     while let Some(digest) = pending.pop_first() {
         match read(dir, &digest) {
             Ok(document) => {
                 good += 1;
-                let new = references(&document).filter(|digest| named.insert(*digest));
-                pending.extend(new);
+                if leaves.contains(&digest) {
+                    continue;
+                }
+                for (digest, is_leaf) in references(&document) {
+                    if named.insert(digest) {
+                        pending.insert(digest);
+                    }
+                    if is_leaf {
+                        leaves.insert(digest);
+                    }
+                }
             }
             Err(finding) => findings.push(finding),
         }
@@ -64,34 +74,54 @@ pub(super) fn check(dir: &HostDir, named: &BTreeSet<Hash>, findings: &mut Findin
     good
 }
 
-/// The artifacts that a document names: the environment of a context, and of an environment what is
-/// mounted and what is recognised. It has the digest it is named by, so it is what was signed.
-fn references(document: &[u8]) -> impl Iterator<Item = Hash> {
+/// The artifacts that a document names, and whether they name none themselves: of a context its environment and what
+/// authorised it, of an environment what is mounted and what is recognised, of what governed its policies. It has the
+/// digest it is named by, so it is what was signed.
+fn references(document: &[u8]) -> impl Iterator<Item = (Hash, bool)> {
     #[derive(Default, Deserialize)]
     struct Document {
         environment: Option<String>,
-        mounts: Option<String>,
         #[serde(default)]
-        recognisers: Vec<String>,
-        policy: Option<String>,
-        schema: Option<String>,
+        grants: Vec<String>,
+        intent: Option<String>,
         #[serde(default)]
         levels: Vec<Vec<Named>>,
+        mounts: Option<String>,
+        parent: Option<String>,
+        policy: Option<String>,
+        previous: Option<String>,
+        #[serde(default)]
+        recognisers: Vec<String>,
+        revocation: Option<String>,
+        schema: Option<String>,
     }
     #[derive(Deserialize)]
     struct Named {
-        blake3: String,
+        #[serde(rename = "blake3")]
+        digest: String,
     }
     let document: Document = serde_json::from_slice(document).unwrap_or_default();
-    let one = document.environment.into_iter().chain(document.mounts);
-    let policies = document
-        .levels
+    let policies = document.levels.into_iter().flatten();
+    let further = [
+        document.environment,
+        document.parent,
+        document.policy,
+        document.previous,
+    ];
+    let leaves = [
+        document.intent,
+        document.mounts,
+        document.revocation,
+        document.schema,
+    ];
+    let leaves = leaves
         .into_iter()
         .flatten()
-        .map(|named| named.blake3);
-    one.chain(document.recognisers)
-        .chain(document.policy)
-        .chain(document.schema)
-        .chain(policies)
-        .filter_map(|text| parse_hex(&text))
+        .chain(document.grants)
+        .chain(document.recognisers)
+        .chain(policies.map(|named| named.digest));
+    let further = further.into_iter().flatten().map(|text| (text, false));
+    further
+        .chain(leaves.map(|text| (text, true)))
+        .filter_map(|(text, is_leaf)| Some((parse_hex(&text)?, is_leaf)))
 }

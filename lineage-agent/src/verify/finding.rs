@@ -78,6 +78,8 @@ codes! {
     SegmentUnreadable "segment-unreadable" Tampered "The file was changed so that it is no longer a table of records; they cannot be read.";
     ReadersDisagree "readers-disagree" Tampered "Programs that read this file would not all see the signed records: what it says about them is false.";
     DecisionWrong "decision-wrong" Tampered "The policy, asked once more, decides otherwise than the signed record says.";
+    GrantBad "grant-bad" Tampered "The grants that the evidence names do not authorise what governed: they are forged, one is wider than the one above it, or they name other policies or another purpose.";
+    ContextPath "context-path" Tampered "The contexts of a lineage do not follow each other: what governed in between was changed or left out.";
     PolicyMissing "policy-missing" Unverifiable "The policies by which this was decided are not there, or not understood here; whether the decision is right cannot be told.";
     RecordRule "record-rule" Tampered "The signed records contradict the format or their manifest: whoever wrote them did not follow it.";
     ColumnForeign "column-foreign" Tampered "Queries would see values here that nobody signed.";

@@ -6,6 +6,7 @@ use std::num::NonZeroUsize;
 use super::access::HostDir;
 use super::chain::SessionEnd;
 use super::checkpoints;
+use super::continuity::{self, Continuity};
 use super::epochs::{self, Keys};
 use super::finding::{Code, Finding};
 use super::findings::Findings;
@@ -45,7 +46,7 @@ pub(super) fn verify(
     let keys = epochs::check(dir, trust, &mut findings);
     let mut log = HostLog::read(dir, &snapshot, &keys, &mut findings);
     report_missing_keys(dir, &keys, &log, &mut findings);
-    let sealed = sealed::check(dir, &keys, &log, options.threads, progress, &mut findings);
+    let mut sealed = sealed::check(dir, &keys, &log, options.threads, progress, &mut findings);
     log.check_newest(dir, &snapshot, &keys, &mut findings);
     let newest = snapshot.newest.as_deref().unwrap_or_default();
     let cosigned = checkpoints::check_witnesses(dir, trust, newest, log.size, &mut findings);
@@ -53,8 +54,10 @@ pub(super) fn verify(
     check_rest(dir, &snapshot, &log, &unsealed, &mut findings);
     let artifacts = artifacts::check(dir, &sealed.named, &mut findings);
     let loss = loss::check(&log.chain.sessions, &sealed.lost, &mut findings);
+    let facts = std::mem::take(&mut sealed.facts);
+    let governance = continuity::judge(dir, trust, facts, &mut findings);
     let report = report(
-        dir, &keys, &log, &sealed, &unsealed, artifacts, cosigned, loss,
+        dir, &keys, &log, &sealed, &unsealed, artifacts, cosigned, loss, governance,
     );
     if snapshot.is_empty() {
         // A recorder that was killed before its first record leaves this, and so does whoever removes
@@ -78,6 +81,7 @@ fn report(
     artifacts: usize,
     cosigned: usize,
     loss: loss::Loss,
+    governance: Vec<Continuity>,
 ) -> HostReport {
     let used: BTreeSet<u32> = log
         .entries
@@ -112,6 +116,7 @@ fn report(
             .is_some_and(|last| last.reason == Reason::Shutdown),
         cosignatures: cosigned as u64,
         loss,
+        governance,
     }
 }
 

@@ -7,9 +7,12 @@
 
 mod access;
 mod artifacts;
+mod authority;
 mod chain;
 mod checkpoints;
+mod continuity;
 mod epochs;
+mod facts;
 mod finding;
 mod findings;
 mod host;
@@ -34,7 +37,9 @@ use std::io::ErrorKind::PermissionDenied;
 use std::num::NonZeroUsize;
 use std::path::Path;
 
+pub use continuity::{Break, Continuity, Interval, State};
 pub use epochs::Pin;
+pub use facts::Decisions;
 pub use finding::{Code, Finding, Severity};
 pub use host::default_threads;
 pub use loss::Loss;

@@ -4,58 +4,37 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use lineage_common::policy::{Operation, Protocol, Resource};
-use serde::Deserialize;
+use lineage_common::policy::{Operation, Protocol, Resource, UNIX};
 
 use super::access::HostDir;
-use super::artifacts;
+use super::authority::{Authorities, Authority, Deciding};
 use super::finding::{Code, Finding};
-use crate::authority::policy::engine::{Answer, Engine, Object};
+use crate::authority::policy::engine::{Answer, Object};
 use crate::authority::policy::profile::Target;
-use crate::authority::policy::source::{SCHEMA, Schema, Source};
-use crate::authority::statement::Digest;
 use crate::evidence::escape::unescape;
 use crate::evidence::schema::Record;
-use crate::evidence::text::parse_hex;
 
 /// Answers kept; programs do the same again and again.
 const ANSWERS_MAX: usize = 1 << 16;
 
+/// How many contexts ago what decided may have begun: another policy takes its place while decisions are on their way.
+const CONTEXTS_AGO_MAX: usize = 8;
+
+/// Why something is denied whatever the policy says.
+const WITHOUT_POLICY: [&str; 3] = ["over", "path-cut", "not-on-host"];
+
 /// The decisions of one segment.
 #[derive(Debug)]
 pub(super) struct Replay<'a> {
-    dir: &'a HostDir,
-    /// By the digest of the context; none where nothing governs, or what governs is not to be had.
-    contexts: BTreeMap<String, Option<Arc<Engine>>>,
-    engines: BTreeMap<String, Option<Arc<Engine>>>,
-    /// By context, what is done, and path.
-    answers: BTreeMap<(String, String, String), Answer>,
-}
-
-#[derive(Deserialize)]
-struct Context {
-    policy: Option<String>,
-}
-
-/// How policies govern; see `recorder/policy.rs`.
-#[derive(Deserialize)]
-struct Governance {
-    levels: Vec<Vec<Named>>,
-    schema: Digest,
-}
-
-#[derive(Deserialize)]
-struct Named {
-    name: String,
-    blake3: Digest,
+    authorities: Authorities<'a>,
+    /// By generation's policies, and what is done to what.
+    answers: BTreeMap<(String, i64, String), Answer>,
 }
 
 impl<'a> Replay<'a> {
     pub(super) fn new(dir: &'a HostDir) -> Self {
         Self {
-            dir,
-            contexts: BTreeMap::new(),
-            engines: BTreeMap::new(),
+            authorities: Authorities::new(dir),
             answers: BTreeMap::new(),
         }
     }
@@ -65,23 +44,41 @@ impl<'a> Replay<'a> {
         let (Some(verdict), Some(context)) = (record.verdict, record.context) else {
             return Ok(());
         };
-        let Some(engine) = self.engine(context) else {
-            return Err(Finding::new(Code::PolicyMissing).found(context));
-        };
-        // Denied whatever the policy says: its path is not known whole, or the host has none.
-        let notes = record.notes.unwrap_or_default();
-        let cut = record
-            .truncated
-            .is_some_and(|names| names.split(',').any(|name| name == "path" || name == "exe"));
+        let authority = self.authorities.of(context)?;
         let said = (verdict, record.grant_level, record.rule);
-        if cut || notes.split(',').any(|note| note == "not-on-host") {
+        if let Some(reason) = record.reason
+            && WITHOUT_POLICY.contains(&reason)
+        {
+            return agree(said == ("deny", Some(0), None), reason, said);
+        }
+        if record.reason == Some("budget") {
+            let level = usize::try_from(record.grant_level.unwrap_or(-1)).ok();
+            let chain = authority.chain.as_deref();
+            let grant = level.and_then(|level| chain?.links().get(level));
+            let limited = grant.is_some_and(|grant| !grant.predicate.budgets.are_none());
             return agree(
-                said == ("deny", Some(0), None),
-                "deny: the path is not known",
+                limited && verdict == "deny" && record.rule.is_none(),
+                "a budget",
                 said,
             );
         }
-        let answer = self.answer(context, &engine, record)?;
+        if let (Some(lapsed), "allow") = (&authority.document.lapsed, verdict) {
+            return agree(false, &format!("deny: {lapsed}"), said);
+        }
+        let generation = record.table_generation.unwrap_or_default();
+        let deciding = self.deciding(authority, generation)?;
+        let judged = record.judged.unwrap_or_default();
+        let key = (context.to_owned(), generation, judged.to_owned());
+        let answer = match self.answers.get(&key) {
+            Some(answer) => answer,
+            None => {
+                let answer = answer(&deciding, judged)?;
+                if self.answers.len() >= ANSWERS_MAX {
+                    self.answers.clear();
+                }
+                self.answers.entry(key).or_insert(answer)
+            }
+        };
         let expected = (
             if answer.allowed { "allow" } else { "deny" },
             Some(i64::from(answer.level)),
@@ -94,101 +91,70 @@ impl<'a> Replay<'a> {
         agree((said.0, said.1) == expected && by, &expected_text, said)
     }
 
-    /// What Cedar says to everything a record was judged for: the first denial, or the last permission.
-    fn answer(
+    /// The policies that this generation was: those of the context, or of one before it.
+    fn deciding(
         &mut self,
-        context: &str,
-        engine: &Engine,
-        record: &Record<'_>,
-    ) -> Result<Answer, Finding> {
-        let judged = record.judged.unwrap_or_default();
-        let own = record.path.or(record.exe).unwrap_or_default();
-        let path = record.host_path.unwrap_or(own);
-        let key = (context.to_owned(), judged.to_owned(), path.to_owned());
-        if let Some(answer) = self.answers.get(&key) {
-            return Ok(answer.clone());
-        }
-        let unknown =
-            || Finding::new(Code::RecordRule).found(format!("a decision about {judged:?}"));
-        let (actions, object) = match judged.split_once(' ') {
-            Some((action, end)) => (action, endpoint(end).ok_or_else(unknown)?),
-            None => {
-                let bytes = unescape(path).ok_or_else(unknown)?;
-                let path = String::from_utf8_lossy(&bytes).into_owned();
-                (judged, Object::Path(path))
+        mut authority: Arc<Authority>,
+        generation: i64,
+    ) -> Result<Arc<Deciding>, Finding> {
+        for _ in 0..CONTEXTS_AGO_MAX {
+            if let Some(deciding) = &authority.deciding
+                && deciding.generation == generation
+            {
+                return Ok(deciding.clone());
             }
-        };
-        let mut answer = None;
-        for name in actions.split(',') {
-            let known = Operation::ALL.iter().find(|(_, known, _)| *known == name);
-            let (operation, _, resources) = known.ok_or_else(unknown)?;
-            let resource = match (&object, resources) {
-                (Object::Path(_), [resource]) => *resource,
-                (Object::Endpoint { .. }, [Resource::Endpoint, _]) => Resource::Endpoint,
-                _ => return Err(unknown()),
-            };
-            let target = Target {
-                operation: *operation,
-                resource,
-            };
-            let said = engine.decide(target, &object);
-            let denied = !said.allowed;
-            answer = Some(said);
-            if denied {
+            let Some(previous) = &authority.document.previous else {
                 break;
-            }
+            };
+            authority = self.authorities.of(previous)?;
         }
-        let answer = answer.ok_or_else(unknown)?;
-        if self.answers.len() >= ANSWERS_MAX {
-            self.answers.clear();
-        }
-        self.answers.insert(key, answer.clone());
-        Ok(answer)
+        Err(Finding::new(Code::DecisionWrong)
+            .expected("a decision by what governed")
+            .found(format!("one by generation {generation}")))
     }
+}
 
-    /// The engine for a context.
-    fn engine(&mut self, context: &str) -> Option<Arc<Engine>> {
-        if let Some(known) = self.contexts.get(context) {
-            return known.clone();
-        }
-        let engine = self.load(context);
-        self.contexts.insert(context.to_owned(), engine.clone());
-        engine
-    }
-
-    fn load(&mut self, context: &str) -> Option<Arc<Engine>> {
-        let document: Context = self.document(context)?;
-        let policy = document.policy?;
-        if let Some(known) = self.engines.get(&policy) {
-            return known.clone();
-        }
-        let engine = self.build(&policy).map(Arc::new);
-        self.engines.insert(policy, engine.clone());
-        engine
-    }
-
-    fn build(&self, policy: &str) -> Option<Engine> {
-        let governance: Governance = self.document(policy)?;
-        if governance.schema != Digest::of(SCHEMA.as_bytes()) {
-            return None;
-        }
-        let schema = Arc::new(Schema::new());
-        let source = |named: &Named| {
-            let bytes = artifacts::read(self.dir, &named.blake3.0).ok()?;
-            Source::parse(&named.name, &bytes, &schema).ok()
+/// What Cedar says to everything that was judged: the first denial, or the last permission.
+fn answer(deciding: &Deciding, judged: &str) -> Result<Answer, Finding> {
+    let unknown = || Finding::new(Code::RecordRule).found(format!("a decision about {judged:?}"));
+    let (actions, object) = judged.split_once(' ').ok_or_else(unknown)?;
+    let (object, of) = object_named(object).ok_or_else(unknown)?;
+    let mut answer = None;
+    for name in actions.split(',') {
+        let known = Operation::ALL.iter().find(|(_, known, _)| *known == name);
+        let (operation, _, resources) = known.ok_or_else(unknown)?;
+        let mut fitting = resources.iter().filter(|resource| of.contains(resource));
+        let target = Target {
+            operation: *operation,
+            resource: *fitting.next().ok_or_else(unknown)?,
         };
-        let level = |level: &Vec<Named>| level.iter().map(source).collect::<Option<Vec<_>>>();
-        let levels = governance
-            .levels
-            .iter()
-            .map(level)
-            .collect::<Option<Vec<_>>>()?;
-        Engine::new(&levels, schema).ok()
+        let said = deciding.engine.decide(target, &object);
+        let denied = !said.allowed;
+        answer = Some(said);
+        if denied {
+            break;
+        }
     }
+    answer.ok_or_else(unknown)
+}
 
-    fn document<T: for<'de> Deserialize<'de>>(&self, digest: &str) -> Option<T> {
-        let bytes = artifacts::read(self.dir, &parse_hex(digest)?).ok()?;
-        serde_json::from_slice(&bytes).ok()
+/// What a record names, and which resources have such a name.
+fn object_named(text: &str) -> Option<(Object, &'static [Resource])> {
+    let path = |escaped| {
+        let bytes = unescape(escaped)?;
+        Some(Object::Path(String::from_utf8_lossy(&bytes).into_owned()))
+    };
+    if text.starts_with('/') {
+        return Some((path(text)?, &[Resource::Program, Resource::File]));
+    }
+    for resource in [&[Resource::Facility], &[Resource::Process]] {
+        if resource[0].has(text) {
+            return Some((Object::Path(text.to_owned()), resource));
+        }
+    }
+    match text.strip_prefix(UNIX) {
+        Some(socket) => Some((path(socket)?, &[Resource::UnixSocket])),
+        None => Some((endpoint(text)?, &[Resource::Endpoint])),
     }
 }
 

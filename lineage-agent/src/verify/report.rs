@@ -5,6 +5,7 @@ use std::str::FromStr;
 
 use serde::{Serialize, Serializer};
 
+use super::continuity::Continuity;
 use super::epochs::Pin;
 use super::finding::{Code, Finding, Severity};
 use super::loss::Loss;
@@ -82,15 +83,18 @@ pub enum Requirement {
     NoLoss,
     /// Every file is the one the recorder wrote, byte for byte.
     Original,
+    /// Every lineage was governed without a break, by grants of issuers that are trusted.
+    Governed,
 }
 
 impl Requirement {
-    const ALL: [Self; 5] = [
+    const ALL: [Self; 6] = [
         Self::Sealed,
         Self::Pinned,
         Self::Witnessed,
         Self::NoLoss,
         Self::Original,
+        Self::Governed,
     ];
 
     /// The word on the command line.
@@ -102,6 +106,7 @@ impl Requirement {
             Self::Witnessed => "witnessed",
             Self::NoLoss => "no-loss",
             Self::Original => "original",
+            Self::Governed => "governed",
         }
     }
 
@@ -117,13 +122,16 @@ impl Requirement {
                     && none(&|finding| finding.code.severity() == Severity::Loss)
             }
             Self::Original => none(&|finding| finding.code == Code::ReEncoded),
+            Self::Governed => hosts.iter().all(|host| {
+                !host.governance.is_empty() && host.governance.iter().all(|one| one.unbroken)
+            }),
         }
     }
 }
 
 /// Not a requirement.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{0} is none of sealed, pinned, witnessed, no-loss, original")]
+#[error("{0} is none of sealed, pinned, witnessed, no-loss, original, governed")]
 pub struct UnknownRequirement(pub String);
 
 impl FromStr for Requirement {
@@ -178,6 +186,8 @@ pub struct HostReport {
     pub cosignatures: u64,
     /// Losses over all sessions.
     pub loss: Loss,
+    /// How each lineage was governed, of what is sealed.
+    pub governance: Vec<Continuity>,
 }
 
 /// Findings of one code beyond those listed.

@@ -6,6 +6,7 @@ use std::io::{ErrorKind, Read as _, Seek as _};
 use std::ops::ControlFlow;
 
 use super::access::HostDir;
+use super::facts::Facts;
 use super::finding::{Code, Finding};
 use super::layout::blocks_path;
 use super::progress::Progress;
@@ -40,6 +41,8 @@ pub(super) struct Summary {
     pub(super) tally: Tally,
     /// Sum of `lost_count` by CPU.
     pub(super) lost: BTreeMap<u32, u64>,
+    /// What governed.
+    pub(super) facts: Facts,
 }
 
 /// Rows as they pass: hashed, and checked against the rules that hold for each record.
@@ -122,6 +125,7 @@ impl<'a> Rules<'a> {
             let sum = self.summary.lost.entry(cpu).or_default();
             *sum = sum.saturating_add(lost);
         }
+        self.summary.facts.push(record);
         self.replay.check(record)
     }
 }

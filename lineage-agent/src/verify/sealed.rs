@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use super::access::HostDir;
 use super::checkpoints;
 use super::epochs::Keys;
+use super::facts::Facts;
 use super::finding::Finding;
 use super::findings::Findings;
 use super::host::Lost;
@@ -30,6 +31,8 @@ pub(super) struct Sealed {
     pub(super) named: BTreeSet<Hash>,
     pub(super) times: Option<(i64, i64)>,
     pub(super) lineages: BTreeSet<String>,
+    /// What governed.
+    pub(super) facts: Facts,
     findings: Vec<(u64, Finding)>,
 }
 
@@ -129,6 +132,7 @@ impl Sealed {
             self.segments += u64::from(checked.good);
             self.records += checked.records;
             self.lineages.extend(checked.lineages);
+            self.facts.add(checked.facts);
             self.widen(checked.times);
         }
     }
@@ -144,6 +148,7 @@ impl Sealed {
         self.records += other.records;
         self.named.extend(other.named);
         self.lineages.extend(other.lineages);
+        self.facts.add(other.facts);
         self.widen(other.times);
         self.findings.extend(other.findings);
         for (key, lost) in other.lost {

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::access::HostDir;
 use super::chain::Entry;
 use super::epochs::Keys;
+use super::facts::Facts;
 use super::finding::{Code, Finding};
 use super::layout::{manifest_path, parquet_path};
 use super::place::widened_window;
@@ -27,6 +28,8 @@ pub(super) struct Checked {
     pub(super) named: BTreeSet<Hash>,
     pub(super) times: Option<(i64, i64)>,
     pub(super) lineages: Vec<String>,
+    /// What governed.
+    pub(super) facts: Facts,
     pub(super) good: bool,
 }
 
@@ -58,6 +61,7 @@ pub(super) fn check(
         checked.records = manifest.count;
         checked.times = manifest.times;
         checked.lost = summary.lost;
+        checked.facts = summary.facts;
         checked.lineages = manifest
             .lineages
             .into_iter()

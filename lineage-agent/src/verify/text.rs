@@ -2,10 +2,13 @@
 
 use std::fmt::Write as _;
 
+use super::continuity::{Continuity, State};
 use super::epochs::Pin;
+use super::facts::Decisions;
 use super::finding::{Finding, Severity};
 use super::report::{HostReport, Report, Requirement, Verdict};
 use crate::counted::{counted, grouped};
+use crate::evidence::escape::escape;
 
 impl Report {
     /// The report as text: what was counted, what was found, the verdict, and how far it can be
@@ -80,7 +83,82 @@ fn write_host(out: &mut String, host: &HostReport) {
             grouped(host.uncommitted)
         );
     }
+    // What is only observed is governed by nothing, which goes without saying.
+    let told = |one: &&Continuity| {
+        one.intervals
+            .iter()
+            .any(|time| time.state != State::Ungoverned)
+    };
+    host.governance
+        .iter()
+        .filter(told)
+        .for_each(|continuity| write_continuity(out, continuity));
     out.push('\n');
+}
+
+fn write_continuity(out: &mut String, continuity: &Continuity) {
+    let lineage = &continuity.lineage;
+    let breaks = continuity.breaks.len();
+    let verdict = match breaks {
+        _ if continuity.unbroken => "governed without a break".to_owned(),
+        0 => "not governed all the time".to_owned(),
+        _ => counted(breaks as u64, "break", "breaks"),
+    };
+    let _ = writeln!(out, "  lineage {}: {verdict}", text(lineage));
+    for interval in &continuity.intervals {
+        let _ = write!(out, "    from {} {}", interval.from, words(interval.state));
+        if let Some(grant) = &interval.grant {
+            let _ = write!(out, ": grant {}", &grant[..GRANT_DIGITS]);
+        }
+        if let Some(purpose) = &interval.purpose {
+            let _ = write!(out, " \"{}\"", text(purpose));
+        }
+        out.push('\n');
+        write_decisions(out, &interval.decisions);
+    }
+    for one in &continuity.breaks {
+        let at = one
+            .seq
+            .map_or_else(String::new, |seq| format!(" at record {seq}"));
+        let _ = writeln!(out, "    break{at}: {}", text(&one.why));
+    }
+}
+
+fn write_decisions(out: &mut String, decisions: &Decisions) {
+    let all = [
+        (decisions.allowed, "allowed"),
+        (decisions.prevented, "prevented"),
+        (decisions.killed_before_run, "killed before it ran"),
+        (decisions.killed_after_effect, "killed after the effect"),
+        (decisions.would_deny, "would have been denied"),
+        (decisions.not_prevented, "denied and not prevented"),
+    ];
+    let there = all.iter().filter(|(count, _)| *count > 0);
+    let parts: Vec<String> = there
+        .map(|(count, what)| format!("{} {what}", grouped(*count)))
+        .collect();
+    if !parts.is_empty() {
+        let _ = writeln!(out, "      {}", parts.join(", "));
+    }
+}
+
+/// Digits of a grant's id that are shown; `--json` has all.
+const GRANT_DIGITS: usize = 12;
+
+fn words(state: State) -> &'static str {
+    match state {
+        State::Governed => "governed",
+        State::Audited => "audited: what is denied was only recorded",
+        State::Unsigned => "held to policies that no grant names",
+        State::Lapsed => "nothing was authorised any more",
+        State::Ungoverned => "ungoverned: what it did was only recorded",
+        State::Unknown => "not known",
+    }
+}
+
+/// Text of the evidence, printable.
+fn text(text: &str) -> String {
+    escape(text.as_bytes())
 }
 
 fn write_finding(out: &mut String, finding: &Finding) {
@@ -138,6 +216,9 @@ fn demand(requirement: Requirement) -> &'static str {
         Requirement::Pinned => "an epoch root pinned for every host",
         Requirement::Witnessed => "a trusted witness's cosignature on every newest checkpoint",
         Requirement::NoLoss => "nothing lost, and the log sealed and ended by a shutdown",
+        Requirement::Governed => {
+            "every lineage governed without a break, by grants of trusted issuers"
+        }
         Requirement::Original => "every Parquet file the one the recorder wrote",
     }
 }

@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use crate::evidence::files;
+use crate::evidence::keys::{NotAKey, PublicKey};
 use crate::evidence::note::{Algorithm, VerifierKey};
 use crate::evidence::origin::HostId;
 use crate::evidence::text::parse_hex;
@@ -11,19 +12,22 @@ use crate::evidence::tree::Hash;
 /// Largest file of pins read, in bytes.
 const FILE_BYTES_MAX: u64 = 1 << 20;
 
-/// Pinned epoch roots, host keys and keys of witnesses.
+/// Pinned epoch roots, host keys, keys of witnesses, and of those who may issue grants.
 #[derive(Debug, Clone, Default)]
 pub struct Trust {
     roots: Vec<Hash>,
     hosts: Vec<(HostId, [u8; 32])>,
     witnesses: Vec<VerifierKey>,
+    issuers: Vec<PublicKey>,
 }
 
 /// Why something cannot be trusted as given.
 #[derive(Debug, thiserror::Error)]
 pub enum TrustError {
     /// Neither a pin nor a file of pins.
-    #[error("{0} is neither root:<64 hex digits>, nor a verifier key, nor a file holding one")]
+    #[error(
+        "{0} is neither root:<64 hex digits>, nor a verifier key, nor ed25519:<64 hex digits>, nor a file holding one"
+    )]
     Unknown(String),
     /// A root that is not written as one.
     #[error("{0} is not root: and 64 lowercase hex digits")]
@@ -96,11 +100,23 @@ impl Trust {
         &self.witnesses
     }
 
+    /// Who may issue grants.
+    #[must_use]
+    pub fn issuers(&self) -> &[PublicKey] {
+        &self.issuers
+    }
+
     /// Takes in one pin; false when the text is not meant as one.
     fn add(&mut self, pin: &str) -> Result<bool, TrustError> {
         if let Some(root) = pin.strip_prefix("root:") {
             let root = parse_hex(root).ok_or_else(|| TrustError::Root(pin.to_owned()))?;
             self.roots.push(root);
+            return Ok(true);
+        }
+        if pin.starts_with(PublicKey::PREFIX) {
+            let issuer = pin.parse();
+            let issuer = issuer.map_err(|error: NotAKey| refused(pin, &error.to_string()))?;
+            self.issuers.push(issuer);
             return Ok(true);
         }
         if pin.bytes().filter(|byte| *byte == b'+').count() < 2 || Path::new(pin).exists() {

@@ -3,15 +3,19 @@
 //! What a name leads to the kernel does not keep until the call returns, so a name is the caller's
 //! claim; the directory it starts from, and what a descriptor leads to, are the kernel's.
 
+mod judged;
+
 use lineage_common::{
     calls::Shape,
     frame::{Call, Credentials, Flags, Kind, Namespaces, Other},
     layout::Action,
     limits::PATH_BYTES_MAX,
+    policy::Named,
 };
 
 use crate::{
     emit::{BODY, Frame, What},
+    hook,
     maps::{self, Scratch},
     namespaces, other,
     path::AT_FDCWD,
@@ -46,13 +50,15 @@ pub(crate) fn returned(actor: &Actor, call: &Returned, action: Action) -> Result
     let frame = Frame::take(Kind::CALL)?;
     let body = frame.body::<Call>();
     clear(body, call);
+    hook::taken(frame.scratch);
     // SAFETY: the body is ours until the frame is sent.
     unsafe {
-        process(body, actor, shape, action);
+        let relation = process(body, actor, shape, action);
         if (*body).other.pid == actor.pid() && others_only(action) {
             frame.release();
             return Err(Skip::Untraced);
         }
+        judged::call(&frame, actor, call, action, relation);
     }
     let mut claimed = Flags(0);
     if action == Action::IOCTL_TWO {
@@ -72,7 +78,24 @@ pub(crate) fn returned(actor: &Actor, call: &Returned, action: Action) -> Result
             at += len;
         }
     }
+    let strings = at;
     let (at, flags) = names(&frame, shape, at);
+    if maps::governs()
+        && call.result >= 0
+        && let Some(operation) = maps::judged_call(call.number)
+    {
+        // SAFETY: the scratch is ours until the frame is sent, and the strings are complete.
+        unsafe {
+            (*frame.scratch).lineage = (*actor.task).lineage;
+            judged::names(
+                frame.scratch,
+                judged::bases(shape, operation),
+                strings,
+                at,
+                flags,
+            );
+        }
+    }
     let what = What {
         kind: Kind::CALL,
         flags: flags.with(claimed),
@@ -350,14 +373,17 @@ fn others_only(action: Action) -> bool {
 /// `PERF_FLAG_PID_CGROUP` (`include/uapi/linux/perf_event.h`): the id is a descriptor of a group.
 const PERF_GROUP: u64 = 4;
 
-/// Fills in which process the call is about.
+/// `PTRACE_TRACEME` (`include/uapi/linux/ptrace.h`): the process is traced by its parent.
+const TRACE_ME: u64 = 0;
+
+/// Fills in which process the call is about; how that stands to the acting one, as a number of [`Named`].
 #[inline(never)]
-unsafe fn process(body: *mut Call, actor: &Actor, shape: Shape, action: Action) {
+unsafe fn process(body: *mut Call, actor: &Actor, shape: Shape, action: Action) -> u64 {
     // SAFETY: the body is the caller's; an argument's position is masked to their number.
     unsafe {
         (*body).other = Other::default();
         if shape.process == Shape::NONE {
-            return;
+            return Named::NONE.0.into();
         }
         let argument = (*body).arguments[usize::from(shape.process & 7)] as i32;
         let arguments = &raw const (*body).arguments;
@@ -369,15 +395,28 @@ unsafe fn process(body: *mut Call, actor: &Actor, shape: Shape, action: Action) 
             _ => false,
         };
         if no_process {
-            return;
+            return Named::NONE.0.into();
         }
         let pid = if shape.process & Shape::PIDFD != 0 {
             task::file(actor.files, argument).and_then(other::of_file)
         } else {
             other::numbered(actor.thread, argument)
         };
-        if let Some(pid) = pid {
-            other::fill(&raw mut (*body).other, pid);
+        let lineage = (*actor.task).lineage;
+        let Some(pid) = pid else {
+            return match action {
+                Action::PTRACE if (*arguments)[0] == TRACE_ME => Named::INSIDE.0.into(),
+                Action::SIGNAL if maps::governs() && argument <= 0 => {
+                    other::relation_of_group(actor.thread, argument, lineage)
+                }
+                _ => Named::OUTSIDE.0.into(),
+            };
+        };
+        other::fill(&raw mut (*body).other, pid);
+        if maps::governs() {
+            other::relation(pid, lineage)
+        } else {
+            Named::NONE.0.into()
         }
     }
 }

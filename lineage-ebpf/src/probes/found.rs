@@ -101,6 +101,8 @@ impl Look {
             (*header).ruling = Ruling::NONE;
             (*header).outcome = Outcome::UNGOVERNED;
             (*header).generation = 0;
+            (*header).judged_len = 0;
+            (*header).reserved = 0;
             let comm = (&raw mut (*header).comm).cast::<u64>();
             comm.write(typed(self.thread, offset!(task_comm)));
             comm.add(1)

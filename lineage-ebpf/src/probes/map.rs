@@ -10,6 +10,7 @@ use aya_ebpf::helpers::generated::bpf_find_vma;
 use lineage_common::{
     frame::{Behind, File, Flags, HostPath, Kind, Map, NO_CALL},
     layout::Action,
+    policy::{Named, Operation},
     task::{Descriptor, ExecMem, Mapped},
 };
 
@@ -18,6 +19,7 @@ use crate::{
     auxv, descriptor,
     emit::{self, BODY, Frame, What},
     host,
+    judge::{self, Operations},
     maps::{self, Scratch},
     path,
     probes::{
@@ -293,6 +295,12 @@ fn record_here(actor: &Actor, asked: &Asked) -> Result<(), Skip> {
         (*body).number = asked.number;
         (*body).behind = behind;
     }
+    // SAFETY: as above.
+    let state = unsafe { (*frame.scratch).memory.state };
+    let asked_for = state == 0 && !asked.failed() && asked.protection & EXECUTABLE != 0;
+    if asked.number != NO_CALL && (executable || asked_for) {
+        judged(&frame, actor, behind, flags);
+    }
     let what = What {
         kind: Kind::MAP,
         flags,
@@ -300,6 +308,24 @@ fn record_here(actor: &Actor, asked: &Asked) -> Result<(), Skip> {
     };
     frame.send(actor, what, len);
     Ok(())
+}
+
+/// Judges what can be executed now, that the process itself has mapped. What is there while nobody could look counts as
+/// what has no file.
+#[inline(always)]
+fn judged(frame: &Frame, actor: &Actor, behind: Behind, flags: Flags) {
+    const MAPPED: Operations = Operations::NONE.with(Operation::MAP);
+    if behind != Behind::FILE {
+        judge::name(frame, actor, Operation::USE, Named::EXECMEM);
+        return;
+    }
+    let body = frame.body::<Map>();
+    // SAFETY: the scratch and the body are ours until the frame is sent; the entry of a tracked process stays while
+    // one of its threads runs.
+    unsafe {
+        (*frame.scratch).lineage = (*actor.task).lineage;
+        judge::path(frame.scratch, MAPPED, (*body).file.host.view, flags);
+    }
 }
 
 /// What a look at an address needs, on the stack of [`look`].

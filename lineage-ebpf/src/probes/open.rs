@@ -11,7 +11,7 @@ use lineage_common::{
 use crate::{
     descriptor,
     emit::{BODY, Frame, What},
-    host,
+    hook, host,
     judge::{self, Operations},
     maps, other,
     path::{self, AT_FDCWD},
@@ -31,6 +31,10 @@ const CREAT_FLAGS: u32 = 0o100 | 0o1 | 0o1000;
 /// `O_CREAT | O_EXCL | O_NOCTTY | O_TRUNC | O_CLOEXEC` (`include/uapi/asm-generic/fcntl.h`): what a
 /// call asks for and the open file does not remember (`do_dentry_open`, `build_open_flags`).
 const OF_THE_CALL: u32 = 0o100 | 0o200 | 0o400 | 0o1000 | 0o2_000_000;
+
+/// In place of flags of a call: nothing was opened that policies speak of, it was made as the ends of a pipe are, or is
+/// only told of.
+const MADE: u32 = 1 << 31;
 
 /// A call of the open family.
 #[inline(never)]
@@ -52,7 +56,7 @@ pub(crate) fn returned(actor: &Actor, call: &Returned, action: Action) -> Result
 /// Records the file behind a descriptor and remembers it.
 #[inline(always)]
 pub(crate) fn record(actor: &Actor, fd: i32, file: u64, kind: Kind) -> Result<(), Skip> {
-    record_call(actor, fd, file, kind, 0)
+    record_call(actor, fd, file, kind, MADE)
 }
 
 /// [`record`], with the flags the call was given.
@@ -78,11 +82,15 @@ fn record_call(actor: &Actor, fd: i32, file: u64, kind: Kind, call_flags: u32) -
     let opened = kind == Kind::FILE_OPEN;
     let flags = Flags((filled >> 32) as u16);
     // Here and not where the walk is: all functions of a probe share 512 bytes of stack.
-    if maps::governs() && opened {
+    if opened {
+        hook::taken(frame.scratch);
+    }
+    if maps::governs() && opened && call_flags & MADE == 0 && !maps::hooked() {
         let body = frame.body::<File>();
         // SAFETY: the scratch is ours until the frame is sent.
         unsafe {
-            let operations = operations((*frame.scratch).facts.flags, file);
+            // From there, so that it need not be kept on the stack.
+            let operations = operations((*frame.scratch).facts.flags, (*frame.scratch).target.file);
             judge::path(frame.scratch, operations, (*body).host.view, flags);
         }
     }
@@ -139,7 +147,7 @@ pub(crate) extern "C" fn fill_file(cpu: u32, fd: i32, call_flags: u32) -> u64 {
 
 /// What was done to a file by opening it so. `flags` are those of the open file, and of the call.
 #[inline(always)]
-fn operations(flags: u32, file: u64) -> Operations {
+pub(crate) fn operations(flags: u32, file: u64) -> Operations {
     /// `FMODE_CREATED` (`include/linux/fs.h`)
     const CREATED: u32 = 1 << 20;
     /// `O_PATH`, `O_CREAT`, `O_TRUNC` (`include/uapi/asm-generic/fcntl.h`)
@@ -178,6 +186,7 @@ struct Asked {
 fn claimed(actor: &Actor, call: &Returned, action: Action) -> Result<(), Skip> {
     let asked = asked(call, action);
     let frame = Frame::take(Kind::FILE_OPEN)?;
+    hook::taken(frame.scratch);
     let (path_len, cut) = copy_user_string(frame.scratch, PATH, asked.path, PATH_BYTES_MAX as u64);
     let is_path = action != Action::MEMFD && action != Action::MEMFD_SECRET;
     let start_len = if is_path && start::is_relative(asked.path) {

@@ -22,7 +22,7 @@ use crate::{
 const TYPE_PIPE: u32 = 0o010_000;
 
 /// `PIPEFS_MAGIC` (`include/uapi/linux/magic.h`): a pipe with a name is in another file system.
-const PIPES: u64 = 0x5049_5045;
+pub(crate) const PIPES: u64 = 0x5049_5045;
 
 /// What the kernel names a pipe by, up to the number of its inode, in a word.
 const NAME: u64 = u64::from_ne_bytes(*b"pipe:\0\0\0");

@@ -18,7 +18,7 @@ use crate::{
     auxv,
     descriptor::{self, Sweep},
     emit::{self, BODY, Frame, What},
-    facts, host,
+    facts, hints, hook, host,
     judge::{self, Operations},
     maps::{self, Scratch},
     path::{self, AT_FDCWD},
@@ -177,14 +177,13 @@ fn fill(frame: &Frame, thread: Typed, image: &Image) -> Option<(u64, Flags)> {
         (*body).exe_len = exe_len as u32;
         at += exe_len;
         let alike = host::seen_alike(scratch, flags);
-        if alike {
+        hook::taken(scratch);
+        if alike && !maps::hooked() {
             judge::path(scratch, EXECUTED, HostPath::SAME.view, flags);
         }
 
-        let (mnt, dentry) = (
-            typed(fs, offset!(fs_pwd_mnt)),
-            typed(fs, offset!(fs_pwd_dentry)),
-        );
+        let mnt = typed(fs, offset!(fs_pwd_mnt));
+        let dentry = typed(fs, offset!(fs_pwd_dentry));
         let (cwd_len, cwd_flags) = path::append(scratch, at, mnt, dentry);
         (*body).cwd_len = cwd_len as u32;
         at += cwd_len;
@@ -192,20 +191,10 @@ fn fill(frame: &Frame, thread: Typed, image: &Image) -> Option<(u64, Flags)> {
             flags = flags.with(Flags::CWD_CUT);
         }
 
-        let (len, cut) =
-            copy_kernel_string(scratch, at, image.filename as u64, PATH_BYTES_MAX as u64);
-        (*body).filename_len = len as u32;
-        at += len;
+        let (names, cut) = names(frame, at, image);
+        at += names;
         if cut {
             flags = flags.with(Flags::PATH_CUT);
-        }
-
-        (*body).interpreter_len = 0;
-        if !image.interpreter.is_null() {
-            let (len, _) =
-                copy_kernel_string(scratch, at, image.interpreter as u64, PATH_BYTES_MAX as u64);
-            (*body).interpreter_len = len as u32;
-            at += len;
         }
 
         let kept = argument_block(frame, at, mm);
@@ -213,11 +202,40 @@ fn fill(frame: &Frame, thread: Typed, image: &Image) -> Option<(u64, Flags)> {
             flags = flags.with(Flags::ARGV_CUT);
         }
         at += u64::from(kept);
+        let (start, end) = (
+            typed(mm, offset!(mm_env_start)),
+            typed(mm, offset!(mm_env_end)),
+        );
+        let hints_len = hints::append_hints((*scratch).cpu, at, start, end);
+        (*body).hints_len = hints_len as u32;
+        (*body).reserved = 0;
+        at += hints_len;
         (*body).host = host::append(scratch, at, flags);
-        if !alike {
+        if !alike && !maps::hooked() {
             judge::path(scratch, EXECUTED, (*body).host.view, flags);
         }
         Some((at + u64::from((*body).host.len), flags))
+    }
+}
+
+/// Appends the names by which the kernel was asked to execute the image; how long they are, and whether the first was cut.
+#[inline(always)]
+unsafe fn names(frame: &Frame, at: u64, image: &Image) -> (u64, bool) {
+    let scratch = frame.scratch;
+    let body = frame.body::<Exec>();
+    // SAFETY: the scratch and the body are the caller's.
+    unsafe {
+        let room = PATH_BYTES_MAX as u64;
+        let (mut all, cut) = copy_kernel_string(scratch, at, image.filename as u64, room);
+        (*body).filename_len = all as u32;
+        (*body).interpreter_len = 0;
+        if !image.interpreter.is_null() {
+            let from = image.interpreter as u64;
+            let (len, _) = copy_kernel_string(scratch, at + all, from, room);
+            (*body).interpreter_len = len as u32;
+            all += len;
+        }
+        (all, cut)
     }
 }
 
@@ -281,6 +299,7 @@ pub(crate) fn failed(actor: &Actor, call: &Returned, action: Action) -> Result<(
     };
     let frame = Frame::take(Kind::EXEC)?;
     let scratch = frame.scratch;
+    hook::taken(scratch);
     let start_len = if start::is_relative(path) {
         start::append_whole(scratch, dirfd, STRINGS)
     } else {

@@ -15,6 +15,7 @@ use crate::{
     atomic::fetch_add_half,
     descriptor::{self, Sweep},
     emit::{BODY, Frame, What},
+    hook, judge,
     maps::{self, LINKS, TASKS},
     read::{Typed, follow, offset, typed, untyped},
     skip::Skip,
@@ -45,6 +46,7 @@ pub(crate) fn ended(thread: Typed) -> Option<u32> {
     if let Some(switch) = maps::attaching() {
         let _ = links(thread, switch);
     }
+    judge::forget();
     exited(thread).unwrap_or(None)
 }
 
@@ -56,6 +58,7 @@ pub(crate) fn ended(thread: Typed) -> Option<u32> {
 #[inline(always)]
 fn exited(thread: Typed) -> Result<Option<u32>, Skip> {
     let actor = Actor::current()?;
+    hook::settle();
     // SAFETY: the argument is a `struct task_struct`; the members have these types.
     let (signal, worker) = unsafe {
         let signal = follow(thread, offset!(task_signal)).ok_or(Skip::Unreadable)?;

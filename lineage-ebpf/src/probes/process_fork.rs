@@ -4,6 +4,7 @@ use aya_ebpf::{macros::btf_tracepoint, programs::BtfTracePointContext};
 use aya_log_ebpf::warn;
 use lineage_common::{
     frame::{Clone3, Flags, Fork, Kind},
+    policy::{Named, Operation, Outcome},
     task::{Link, NO_BLOCK, Task},
 };
 
@@ -11,6 +12,7 @@ use crate::{
     atomic::{fetch_add, fetch_add_half},
     cgroup,
     emit::{BODY, Frame, What},
+    judge,
     maps::{self, LINKS, TASKS},
     namespaces,
     probes::syscall::Returned,
@@ -108,6 +110,10 @@ fn forked_here(creator: u32, new: &Child) -> Result<(), Skip> {
             (*body).cgroup = cgroup::id(cgroup::of_task(new.thread)).unwrap_or(0);
         }
     }
+    if how.has_any(Clone3::NAMESPACES) {
+        judge::name(&frame, &actor, Operation::USE, Named::NAMESPACE);
+        condemn(&frame, new);
+    }
     let what = What {
         kind,
         flags: Flags(0),
@@ -115,6 +121,20 @@ fn forked_here(creator: u32, new: &Child) -> Result<(), Skip> {
     };
     frame.send(&actor, what, LEN);
     Ok(())
+}
+
+/// Lets a child end where its creator is ended for having made it.
+#[inline(always)]
+fn condemn(frame: &Frame, child: &Child) {
+    // SAFETY: the scratch is ours until the frame is sent.
+    let outcome = Outcome(unsafe { (*frame.scratch).outcome.0 } & Outcome::KIND);
+    if maps::governs()
+        && outcome == Outcome::KILLED
+        && let Some(task) = TASKS.get_ptr_mut(child.pid)
+    {
+        // SAFETY: map values stay writable, and the child does not run yet.
+        unsafe { (*task).condemned = 1 };
+    }
 }
 
 /// The child belongs to the lineage of its creator.

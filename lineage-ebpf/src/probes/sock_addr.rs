@@ -11,11 +11,12 @@ use aya_ebpf::{
     programs::SockAddrContext,
 };
 use lineage_common::policy::{
-    AddressKey, Decided, End, Governance, KEY_HEAD_BITS, Mode, Operation, Outcome, PORT_BOUNDS_MAX,
-    Protocol, Ruling,
+    ADDRESS_BITS, AddressKey, Decided, End, Governance, KEY_HEAD_BITS, Mode, Operation, Outcome,
+    PORT_BOUNDS_MAX, Protocol, Ruling, Spent,
 };
 
 use crate::{
+    budget,
     maps::{self, DECIDED},
     skip::Skip,
     task::Actor,
@@ -28,9 +29,6 @@ const REFUSE: i32 = 0;
 /// `IPPROTO_TCP`, `IPPROTO_UDP` (`include/uapi/linux/in.h`)
 const TCP: u32 = 6;
 const UDP: u32 = 17;
-
-/// Bits of an address.
-const ADDRESS_BITS: u32 = 128;
 
 macro_rules! hooks {
     ($($name:ident $operation:ident $address:ident;)*) => {
@@ -94,11 +92,7 @@ fn judged(ctx: &SockAddrContext, operation: Operation, address: [u32; 4]) -> Res
         let protocol = (&raw const (*ctx.sock_addr).protocol).read_volatile();
         (&*governance, u16::from_be(port as u16), protocol)
     };
-    let protocol = match protocol {
-        TCP => Protocol::TCP,
-        UDP => Protocol::UDP,
-        _ => Protocol::OTHER,
-    };
+    let protocol = self::protocol(protocol);
     let mut reasons = 0;
     let mut ruling = Ruling {
         allowed: 0,
@@ -123,12 +117,21 @@ fn judged(ctx: &SockAddrContext, operation: Operation, address: [u32; 4]) -> Res
             None => reasons |= Outcome::NO_ENTRY,
         }
     }
+    if ruling.allowed != 0 && operation == Operation::CONNECT {
+        // SAFETY: the entry of a tracked process stays while one of its threads runs.
+        let lineage = unsafe { (*actor.task).lineage };
+        let level = budget::spend(lineage, Spent::Connection as u32, 1);
+        if level != 0 {
+            ruling = budget::ruling(level);
+            reasons |= Outcome::BUDGET;
+        }
+    }
     let (kind, answer) = match (ruling.allowed != 0, governance.mode == Mode::ENFORCE) {
         (true, _) => (Outcome::ALLOWED, ALLOW),
         (false, false) => (Outcome::DENIED, ALLOW),
         (false, true) => (Outcome::PREVENTED, REFUSE),
     };
-    let asked = 1_u32 << operation.0 << Outcome::OPERATIONS_SHIFT;
+    let asked = Outcome::of(operation);
     let decided = Decided {
         ruling,
         outcome: Outcome(kind.0 | reasons | asked),
@@ -142,15 +145,25 @@ fn judged(ctx: &SockAddrContext, operation: Operation, address: [u32; 4]) -> Res
         },
     };
     // Without room it is not told, and done all the same.
-    let _ = DECIDED.insert(&bpf_get_current_pid_tgid(), &decided, 0);
+    let _ = DECIDED.insert(bpf_get_current_pid_tgid(), decided, 0);
     Ok(answer)
+}
+
+/// The protocol of this number.
+#[inline(always)]
+pub(crate) fn protocol(number: u32) -> Protocol {
+    match number {
+        TCP => Protocol::TCP,
+        UDP => Protocol::UDP,
+        _ => Protocol::OTHER,
+    }
 }
 
 /// How many bounds a port has reached.
 #[inline(always)]
-fn class(governance: &Governance, port: u16) -> u8 {
+pub(crate) fn class(governance: &Governance, port: u16) -> u8 {
     let mut class = 0_usize;
-    let mut step = (PORT_BOUNDS_MAX + 1) / 2;
+    let mut step = PORT_BOUNDS_MAX.div_ceil(2);
     // The bounds are as many as a power of two less one, and what is beyond those there are is never reached.
     while step > 0 {
         let bound = governance.port_bounds[(class + step - 1) & PORT_BOUNDS_MAX];
@@ -163,7 +176,7 @@ fn class(governance: &Governance, port: u16) -> u8 {
 }
 
 #[inline(always)]
-fn bytes(words: [u32; 4]) -> [u8; 16] {
+pub(crate) fn bytes(words: [u32; 4]) -> [u8; 16] {
     // SAFETY: both have the same size and no invalid values.
     unsafe { core::mem::transmute(words) }
 }

@@ -6,7 +6,7 @@ use lineage_common::{layout::Action, tally::Class};
 
 use crate::{
     atomic::fetch_add,
-    descriptor, maps,
+    descriptor, hook, judge, maps,
     probes::{
         accept, bind, call, close, connect, listen, map, open, pass, pipe, process_exec,
         process_fork, socket_create, transfer,
@@ -71,7 +71,9 @@ pub(crate) fn returned(
         return Err(Skip::Untraced);
     }
     let actor = Actor::current()?;
+    judge::condemned(&actor);
     if task::compat(actor.thread) || maps::foreign(number) {
+        hook::settle();
         return compat(&actor, number, result);
     }
     let call = Returned {
@@ -102,17 +104,12 @@ pub(crate) fn returned(
         | Action::CREAT
         | Action::OPEN_BY_HANDLE
         | Action::MEMFD
-        | Action::MEMFD_SECRET => open::returned(&actor, &call, action),
-        _ => {
-            if action.0 >= Action::SHAPED {
-                call::returned(&actor, &call, action)?;
-                // Of these some move bytes between files as well.
-                if action != Action::IOCTL {
-                    return Ok(());
-                }
-            }
-            rare(&actor, &call, action)
+        | Action::MEMFD_SECRET => {
+            let _ = open::returned(&actor, &call, action);
+            hook::settle();
+            return Ok(());
         }
+        _ => seldom(&actor, &call, action),
     };
     if done == Err(Skip::News) {
         return transfer::report(&actor);
@@ -121,15 +118,30 @@ pub(crate) fn returned(
 }
 
 /// What is not in the hot loops of programs.
+#[inline(always)]
+fn seldom(actor: &Actor, call: &Returned, action: Action) -> Result<(), Skip> {
+    if action.0 >= Action::SHAPED {
+        let told = call::returned(actor, call, action);
+        // Of these some move bytes between files as well, and no hook is asked.
+        if action != Action::IOCTL {
+            hook::settle();
+            return Ok(());
+        }
+        told?;
+    }
+    rare(actor, call, action)
+}
+
+/// What has no probe of its own.
 ///
 /// Calls that end in the same function share the place it is called from: the verifier goes through
 /// a function anew for every such place.
 #[inline(never)]
 fn rare(actor: &Actor, call: &Returned, action: Action) -> Result<(), Skip> {
     match action {
-        Action::CONNECT => connect::returned(actor, call),
+        Action::CONNECT => settled(connect::returned(actor, call)),
         Action::ACCEPT => accept::returned(actor, call),
-        Action::BIND => bind::returned(actor, call),
+        Action::BIND => settled(bind::returned(actor, call)),
         Action::PIPE => pipe::returned(actor, call),
         Action::SOCKET => socket_create::returned(actor, call),
         Action::PAIR => socket_create::pair(actor, call),
@@ -140,11 +152,22 @@ fn rare(actor: &Actor, call: &Returned, action: Action) -> Result<(), Skip> {
             transfer::copied(actor, call, action)
         }
         Action::VMSPLICE => transfer::spliced(actor, call),
-        Action::EXECVE | Action::EXECVEAT => process_exec::failed(actor, call, action),
+        Action::EXECVE | Action::EXECVEAT => settled(process_exec::failed(actor, call, action)),
         Action::FORK => process_fork::failed(actor, call),
+        Action::RING => {
+            judge::forget();
+            Ok(())
+        }
         Action::IO_SUBMIT => tally::call(actor, Class::AIO, 0, call.result),
         _ => Err(Skip::Untraced),
     }
+}
+
+/// Of a call about which hooks are asked.
+#[inline(always)]
+fn settled(_: Result<(), Skip>) -> Result<(), Skip> {
+    hook::settle();
+    Ok(())
 }
 
 /// A call of another table than the native one: its number and arguments mean something else. It is

@@ -7,7 +7,7 @@ use lineage_common::task::Listed;
 
 use crate::{
     host,
-    maps::TASKS,
+    maps::{self, TASKS},
     read::{Typed, follow, offset, typed},
     task::{current_pid, own_number},
 };
@@ -62,6 +62,16 @@ unsafe fn list(output: *mut c_void, task: Typed) -> Option<()> {
         let parent = follow(task, offset!(task_real_parent))?;
         let signal = follow(task, offset!(task_signal))?;
         let (ns_pid, pid_ns) = own_number(task as u64).unwrap_or((0, 0));
+        let (tracked, lineage) = match TASKS.get_ptr_mut(pid) {
+            Some(entry) => {
+                // In place: the probes write to other members meanwhile.
+                if let Some(to) = maps::moved_to(pid, (*entry).start) {
+                    (&raw mut (*entry).lineage).write_volatile(to);
+                }
+                ((*entry).start, (*entry).lineage)
+            }
+            None => (0, 0),
+        };
         let listed = Listed {
             start: typed(task, offset!(task_start_boottime)),
             pid,
@@ -69,11 +79,8 @@ unsafe fn list(output: *mut c_void, task: Typed) -> Option<()> {
             live: u32::from(!over(task, signal)),
             ns_pid,
             pid_ns,
-            reserved: 0,
-            tracked: match TASKS.get_ptr(pid) {
-                Some(task) => (*task).start,
-                None => 0,
-            },
+            lineage,
+            tracked,
         };
         bpf_seq_write(
             output.cast(),

@@ -16,7 +16,7 @@ use lineage_common::{
 
 use crate::{
     atomic::{add, and_half, fetch_or_half},
-    descriptor,
+    budget, descriptor,
     emit::{BODY, Frame, What},
     facts, first,
     maps::{self, Scratch},
@@ -26,7 +26,7 @@ use crate::{
     },
     read::user,
     skip::Skip,
-    socket::{self, Address},
+    socket,
     task::{self, Actor},
     turns, version,
 };
@@ -123,6 +123,9 @@ fn moved_here(actor: &Actor, moved: &Moved) -> Result<(), Skip> {
         None => return Err(Skip::Unreadable),
     };
     count(moved, known);
+    if moved.way == Descriptor::WRITTEN && maps::governs() {
+        budget::sent(moved.fd, moved.bytes);
+    }
     if moved.bytes != 0 && is_news(moved, known) {
         // SAFETY: map values stay readable.
         keep_news(moved.fd, moved.way, moved.bytes, unsafe {
@@ -392,7 +395,10 @@ fn record(actor: &Actor, moved: &Moved, known: *mut Descriptor, inode: u64) -> R
 fn inherit(actor: &Actor, fd: i32, file: u64) -> Result<(), Skip> {
     let identity = facts::identity(file).ok_or(Skip::Unreadable)?;
     if socket::is_socket(identity.mode) {
-        return socket::record(fd, Kind::NET_INHERIT, 0, &Address::NONE);
+        return match socket::record_inherited(fd) {
+            0 => Ok(()),
+            _ => Err(Skip::Unreadable),
+        };
     }
     open::record(actor, fd, file, Kind::FILE_INHERIT)
 }

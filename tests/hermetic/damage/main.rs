@@ -6,6 +6,7 @@
     reason = "helpers of tests fail by panicking, too"
 )]
 
+mod authority;
 mod crash;
 mod files;
 mod flips;

@@ -121,8 +121,15 @@ fn context(writer: &Writer) -> String {
     let (mounts, recognisers) = (store("[]"), store("version = 1\n"));
     let environment = format!(r#"{{"mounts":"{mounts}","recognisers":["{recognisers}"]}}"#);
     let environment = store(&environment);
+    let (schema, policy) = (
+        store("action read;"),
+        store("permit (principal, action, resource);"),
+    );
+    let policy = store(&format!(
+        r#"{{"levels":[[{{"blake3":"{policy}","name":"p.cedar"}}]],"schema":"{schema}"}}"#
+    ));
     store(&format!(
-        r#"{{"enforcement":"observe","environment":"{environment}"}}"#
+        r#"{{"enforcement":"audit","environment":"{environment}","policy":"{policy}"}}"#
     ))
 }
 

@@ -22,7 +22,7 @@ use rustix::process::{WaitOptions, wait};
 use rustix::system::{RebootCommand, reboot, uname};
 
 /// File systems: what, where, and whether the tests can do without it.
-const MOUNTS: [(&str, &str, bool); 9] = [
+const MOUNTS: [(&str, &str, bool); 10] = [
     ("proc", "/proc", true),
     ("sysfs", "/sys", true),
     ("devtmpfs", "/dev", true),
@@ -30,6 +30,7 @@ const MOUNTS: [(&str, &str, bool); 9] = [
     ("tmpfs", "/dev/shm", true),
     ("bpf", "/sys/fs/bpf", true),
     ("cgroup2", "/sys/fs/cgroup", true),
+    ("securityfs", "/sys/kernel/security", false),
     ("tracefs", "/sys/kernel/tracing", false),
     ("debugfs", "/sys/kernel/debug", false),
 ];

@@ -16,7 +16,7 @@ use super::source::{Schema, Source, action};
 /// What an operation is done to.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Object {
-    /// A program, a file, or a Unix socket, as the target says.
+    /// A program, a file, or a Unix socket, as the target says; of what is known by a name, that.
     Path(String),
     /// An end of a connection.
     Endpoint {
@@ -114,8 +114,9 @@ impl Engine {
     fn request(&self, target: Target, object: &Object) -> Result<(Request, Entities), String> {
         let attributes = match object {
             Object::Path(path) => {
+                let text = target.resource.text().unwrap_or_default();
                 let path = RestrictedExpression::new_string(path.clone());
-                HashMap::from([("path".to_owned(), path)])
+                HashMap::from([(text.to_owned(), path)])
             }
             Object::Endpoint {
                 address,

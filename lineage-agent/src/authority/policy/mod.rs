@@ -6,6 +6,7 @@
 mod circuit;
 pub mod condition;
 pub mod engine;
+pub mod learn;
 mod nesting;
 pub mod profile;
 pub mod source;
@@ -37,6 +38,8 @@ pub struct Named {
     pub effect: Effect,
     /// The names of the actions that it can apply to.
     pub actions: Vec<&'static str>,
+    /// The same, each with what it is done to.
+    pub targets: Vec<Target>,
 }
 
 /// The policies of a whole chain of grants, compiled.
@@ -97,6 +100,7 @@ pub fn compile(levels: &[Vec<Source>], schema: &Schema) -> Result<Compiled, Comp
                 .filter_map(|at| at.operation.name())
                 .collect();
             actions.dedup();
+            let targets = conditions.keys().copied().collect();
             rules.push(Rule {
                 level,
                 permits: rule.effect == Effect::Permit,
@@ -107,6 +111,7 @@ pub fn compile(levels: &[Vec<Source>], schema: &Schema) -> Result<Compiled, Comp
                 name: rule.name.clone(),
                 effect: rule.effect,
                 actions,
+                targets,
             });
         }
     }

@@ -174,7 +174,7 @@ impl Reader<'_> {
             },
             Expr::Like { expr: of, pattern } => match self.attribute(of) {
                 Some(Attribute::Path) => self.like(expr, pattern),
-                _ => Err(self.refuse(expr, "only paths have prefixes")),
+                _ => Err(self.refuse(expr, "only paths and names have prefixes")),
             },
             Expr::Is {
                 expr: of,

@@ -40,7 +40,10 @@ pub(super) fn look(
     warnings: &mut Vec<Warning>,
 ) {
     let mut found = BTreeSet::new();
-    for condition in conditions.values() {
+    let paths = conditions
+        .iter()
+        .filter(|(target, _)| target.resource.text() == Some("path"));
+    for (_, condition) in paths {
         condition.atoms(&mut |atom| found.extend(about(atom)));
     }
     let rule = rule.to_owned();

@@ -7,10 +7,11 @@ use std::{
 
 use serde_json::{Value, json};
 
-use super::{now, public_key, read_chain, read_revocation, screen};
+use super::{now, screen};
 use crate::{
     authority::{
         chain::Chain,
+        files,
         grant::{Budgets, Grant},
         revocation::Revocation,
         selector::{Executable, Selector},
@@ -44,11 +45,11 @@ impl Answer {
 
 /// Runs `lineage grant inspect`.
 pub(super) fn run(options: &Inspect) -> anyhow::Result<ExitCode> {
-    let chain = read_chain(&options.grant)?;
-    let trusted = options.trust.iter().map(|text| public_key(text));
-    let trusted: Vec<PublicKey> = trusted.collect::<anyhow::Result<_>>()?;
-    let revocations = options.revoked.iter().map(|path| read_revocation(path));
-    let revocations: Vec<_> = revocations.collect::<anyhow::Result<_>>()?;
+    let chain = files::chain(&options.grant)?;
+    let trusted = options.trust.iter().map(|text| files::public_key(text));
+    let trusted: Vec<PublicKey> = trusted.collect::<Result<_, _>>()?;
+    let revocations = options.revoked.iter().map(|path| files::revocation(path));
+    let revocations: Vec<_> = revocations.collect::<Result<_, _>>()?;
     let at = match &options.at {
         Some(text) => super::terms::time("--at", text)?,
         None => now()?,

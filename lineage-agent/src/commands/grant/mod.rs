@@ -16,21 +16,14 @@ use jiff::Timestamp;
 use super::{remark, screen, shown};
 use crate::{
     authority::{
-        chain::{BUNDLE_BYTES_MAX, Chain},
-        dsse::ENVELOPE_BYTES_MAX,
+        files,
         revocation::{REASON_BYTES_MAX, Revocation},
-        statement::{self, Statement, Subject},
+        statement::{self, Subject},
         time::Time,
     },
     cli::grant as cli,
-    evidence::{
-        files,
-        keys::{IssuerKey, PublicKey},
-    },
+    evidence::keys::IssuerKey,
 };
-
-/// Largest file of a public key, bytes.
-const KEY_BYTES_MAX: u64 = 4096;
 
 /// Runs `lineage grant …`.
 pub(super) fn run(command: &cli::Grant) -> anyhow::Result<ExitCode> {
@@ -55,36 +48,6 @@ fn key(path: &Path) -> anyhow::Result<ExitCode> {
     screen::print(&format!("{}\n", key.public()))
 }
 
-/// Reads a file of grants.
-pub(super) fn read_chain(path: &Path) -> anyhow::Result<Chain> {
-    let bytes = files::read_named(path, BUNDLE_BYTES_MAX as u64).context("read the grant")?;
-    Chain::parse(&bytes).with_context(|| format!("use the grant in {}", shown(path)))
-}
-
-fn read_revocation(path: &Path) -> anyhow::Result<Statement<Revocation>> {
-    let bytes =
-        files::read_named(path, ENVELOPE_BYTES_MAX as u64).context("read the revocation")?;
-    statement::parse(&bytes).with_context(|| format!("use the revocation in {}", shown(path)))
-}
-
-/// A public key as the command line has it: itself, or a file of it.
-fn public_key(text: &str) -> anyhow::Result<PublicKey> {
-    // What is written as a key is never the name of a file somebody may have put there.
-    if text.starts_with(PublicKey::PREFIX) {
-        let key = text.parse();
-        return key.with_context(|| format!("use the key {text}"));
-    }
-    let path = Path::new(text);
-    let bytes = files::read_named(path, KEY_BYTES_MAX).context("read the key")?;
-    let key = PublicKey::from_file(&String::from_utf8_lossy(&bytes));
-    key.with_context(|| {
-        format!(
-            "use the key in {} (`lineage grant key` prints the public half of a secret key)",
-            shown(path)
-        )
-    })
-}
-
 /// This moment.
 fn now() -> anyhow::Result<Time> {
     let now = Time::from_seconds(Timestamp::now().as_second());
@@ -92,7 +55,7 @@ fn now() -> anyhow::Result<Time> {
 }
 
 /// Writes a document to its own new file, or to standard output.
-fn write(output: Option<&Path>, text: &str) -> anyhow::Result<ExitCode> {
+pub(super) fn write(output: Option<&Path>, text: &str) -> anyhow::Result<ExitCode> {
     let Some(path) = output else {
         return screen::print(text);
     };
@@ -111,7 +74,7 @@ fn write(output: Option<&Path>, text: &str) -> anyhow::Result<ExitCode> {
 }
 
 fn revoke(options: &cli::Revoke) -> anyhow::Result<ExitCode> {
-    let chain = read_chain(&options.grant)?;
+    let chain = files::chain(&options.grant)?;
     let key = IssuerKey::open(&options.key).context("read the key")?;
     if options.reason.len() > REASON_BYTES_MAX {
         bail!("give a reason of more than {REASON_BYTES_MAX} bytes");

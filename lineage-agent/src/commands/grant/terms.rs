@@ -5,21 +5,19 @@ use std::{path::PathBuf, process::ExitCode};
 use anyhow::{Context as _, bail};
 use jiff::{Span, SpanRelativeTo};
 
-use super::{now, public_key, read_chain, write};
+use super::{now, write};
 use crate::{
     authority::{
         chain::Chain,
+        files,
         grant::{Budgets, Grant, Purpose},
-        policy::{
-            compile,
-            source::{Schema, Source},
-        },
+        policy::{compile, source::Schema},
         selector::{Executable, Selector},
         statement::{self, Digest, Subject},
         time::Time,
     },
     cli::grant::{Issue, Narrow, Terms},
-    commands::{policy, remark, shown},
+    commands::remark,
     evidence::{
         keys::{IssuerKey, PublicKey},
         text::parse_hex,
@@ -60,7 +58,7 @@ pub(super) fn issue(options: &Issue) -> anyhow::Result<ExitCode> {
 /// Runs `lineage grant narrow`.
 pub(super) fn narrow(options: &Narrow) -> anyhow::Result<ExitCode> {
     let terms = &options.terms;
-    let chain = read_chain(&options.grant)?;
+    let chain = files::chain(&options.grant)?;
     let parent = chain.last();
     let above = &parent.predicate;
     let key = IssuerKey::open(&terms.key).context("read the key")?;
@@ -120,7 +118,8 @@ fn end(terms: &Terms, begin: Time) -> anyhow::Result<Option<Time>> {
 }
 
 fn keys(texts: &[String]) -> anyhow::Result<Vec<PublicKey>> {
-    texts.iter().map(|text| public_key(text)).collect()
+    let keys = texts.iter().map(|text| files::public_key(text));
+    Ok(keys.collect::<Result<_, _>>()?)
 }
 
 fn depth(terms: &Terms, narrowed_by: &[PublicKey]) -> u32 {
@@ -173,10 +172,9 @@ fn policies(paths: &[PathBuf]) -> anyhow::Result<Vec<Subject>> {
     let schema = Schema::new();
     let (mut sources, mut subjects) = (Vec::new(), Vec::new());
     for path in paths {
-        let (name, bytes) = policy::file(path)?;
-        let source = Source::parse(&name, &bytes, &schema);
-        sources.push(source.with_context(|| format!("use the policy {}", shown(path)))?);
-        subjects.push(Subject::new(name, &bytes));
+        let source = files::policy(path, &schema)?;
+        subjects.push(Subject::new(source.name.clone(), &source.bytes));
+        sources.push(source);
     }
     compile(&[sources], &schema).context("enforce these policies")?;
     Ok(subjects)

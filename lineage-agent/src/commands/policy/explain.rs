@@ -3,12 +3,13 @@
 use std::{fmt::Write as _, net::SocketAddr, process::ExitCode, sync::Arc};
 
 use anyhow::{Context as _, bail, ensure};
-use lineage_common::policy::{Operation, Protocol, Resource};
+use lineage_common::policy::{Named, Operation, Protocol, Resource, UNIX};
 use serde_json::json;
 
-use super::{read, word};
+use super::word;
 use crate::{
     authority::{
+        files,
         policy::{
             compile,
             engine::{Answer, Engine, Object},
@@ -19,19 +20,19 @@ use crate::{
         selector::is_plain,
     },
     cli::policy::Explain,
-    commands::{grant::read_chain, remark, screen, visible},
+    commands::{remark, screen, visible},
 };
-
-/// What a Unix socket's path begins with here.
-const UNIX: &str = "unix:";
 
 /// Runs `lineage policy explain`.
 pub(super) fn run(options: &Explain) -> anyhow::Result<ExitCode> {
     let schema = Arc::new(Schema::new());
-    let sources = options.policies.iter().map(|path| read(path, &schema));
-    let sources: Vec<Source> = sources.collect::<anyhow::Result<_>>()?;
+    let sources = options
+        .policies
+        .iter()
+        .map(|path| files::policy(path, &schema));
+    let sources: Vec<Source> = sources.collect::<Result<_, _>>()?;
     let levels = match &options.grant {
-        Some(path) => levels(&read_chain(path)?, &sources).context("use these policies")?,
+        Some(path) => levels(&files::chain(path)?, &sources).context("use these policies")?,
         None => vec![sources],
     };
     let (target, object) = question(&options.action, &options.object)?;
@@ -128,7 +129,12 @@ fn question(action: &str, object: &str) -> anyhow::Result<(Target, Object)> {
         );
     };
     let (resource, object) = match resources {
-        [Resource::Program | Resource::File] => (resources[0], Object::Path(path(object)?)),
+        [resource @ (Resource::Program | Resource::File)] => {
+            (*resource, Object::Path(path(object)?))
+        }
+        [resource @ (Resource::Facility | Resource::Process)] => {
+            (*resource, Object::Path(name(*resource, object)?))
+        }
         _ => match object.strip_prefix(UNIX) {
             Some(name) if name.starts_with('@') => {
                 (Resource::UnixSocket, Object::Path(name.to_owned()))
@@ -152,6 +158,22 @@ fn path(text: &str) -> anyhow::Result<String> {
         is_plain(text),
         "ask about {text}: a path begins with a slash and has no `.`, `..`, empty name or slash at its end, as \
          the kernel writes it"
+    );
+    Ok(text.to_owned())
+}
+
+/// `io_uring`, `inside`
+fn name(resource: Resource, text: &str) -> anyhow::Result<String> {
+    let facilities = Named::FACILITIES.iter().map(|(_, name, _)| *name);
+    let relations = Named::RELATIONS.into_iter().map(|(_, name)| name);
+    let names: Vec<&str> = facilities
+        .chain(relations)
+        .filter(|name| resource.has(name))
+        .collect();
+    ensure!(
+        resource.has(text),
+        "ask about {text}: expected one of {}",
+        names.join(", ")
     );
     Ok(text.to_owned())
 }

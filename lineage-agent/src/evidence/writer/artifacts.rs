@@ -8,7 +8,7 @@ use super::super::seal::put_artifact;
 use super::super::text::hex;
 
 /// Stores documents into the evidence of a [`super::Writer`].
-#[derive(Clone)]
+#[derive(Clone, Debug)]
 pub struct Artifacts(pub(super) Arc<HostDir>);
 
 impl Artifacts {

@@ -28,6 +28,8 @@ pub struct LineageStart<'a> {
     pub detail: &'a str,
     /// The names of the rules that govern it, if any do.
     pub rules: Option<&'a Arc<[String]>>,
+    /// The process of another lineage that it is made from, by its id and its start in nanoseconds of boot time.
+    pub from: Option<(u32, u64)>,
 }
 
 /// What makes another context the one that governs a lineage.
@@ -39,6 +41,8 @@ pub struct ContextChange<'a> {
     pub time_ns: u64,
     /// What changed, as JSON.
     pub detail: &'a str,
+    /// The names of the rules of the next generation, if it is about that.
+    pub rules: Option<&'a Arc<[String]>>,
 }
 
 impl Fold {
@@ -64,10 +68,14 @@ impl Fold {
         };
         self.lineages.push(lineage);
         let number = self.lineages.len() - 1;
+        let from = start
+            .from
+            .and_then(|(pid, start)| self.processes.get(pid, start));
+        let cause = from.map(|process| process.cause);
         self.agent_record(
             kinds::LINEAGE_START,
             number,
-            None,
+            cause,
             start.time_ns,
             start.detail,
             sink,
@@ -90,6 +98,7 @@ impl Fold {
             return Ok(());
         };
         change.context.clone_into(&mut changed.context);
+        changed.rules.extend(change.rules.cloned());
         let cause = std::mem::replace(&mut changed.context_seq, sink.next_seq());
         self.agent_record(
             kinds::CONTEXT_CHANGE,

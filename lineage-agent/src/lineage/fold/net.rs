@@ -45,7 +45,9 @@ impl Fold {
         self.scratch.set_flags(header.flags, "peer_addr");
         verdict::name_end(header, &socket.judged, &mut self.scratch.judged_end);
         let seq = self.emit(header, kind, sink, |text, record| {
-            record.judged = some(&text.judged_end);
+            if !text.judged_end.is_empty() {
+                record.judged = Some(&text.judged_end);
+            }
             if found {
                 snapshot(header, record);
             }

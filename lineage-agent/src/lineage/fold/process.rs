@@ -20,6 +20,7 @@ use crate::{
         identity::{Birth, process_uid},
         process::Process,
         text::{replace, some, stat_dev},
+        variables::Shown,
     },
 };
 
@@ -102,6 +103,9 @@ impl Fold {
         self.scratch.set_cwd(event.cwd);
         self.set_host_path(header.time, exec.dev, &event.host);
         self.set_container_of(exec.cgroup);
+        let shown = self.environment != Shown::Nothing;
+        self.scratch
+            .set_trace(if shown { event.hints } else { &[] });
         let exe: Arc<str> = self.scratch.path.as_str().into();
         let boot = self.boot;
         if let Some(process) = self.processes.get_mut(header.pid, header.start) {
@@ -137,6 +141,9 @@ impl Fold {
             record.net_ns = Some(i64::from(exec.net_ns));
             record.user_ns = Some(i64::from(exec.user_ns));
             record.cgroup = Some(exec.cgroup.cast_signed());
+            record.traceparent = text.trace.traceparent.as_deref();
+            record.tracestate = text.trace.tracestate.as_deref();
+            record.baggage = text.trace.baggage.as_deref();
             record.truncated = some(&text.truncated);
             record.notes = some(&text.notes);
         })?;

@@ -77,6 +77,7 @@ impl Frames {
             context: "C",
             time_ns: 1,
             detail: "{}",
+            from: None,
         };
         fold.start_lineage(&start, &mut kept).unwrap();
         let snapshot = Snapshot {
@@ -136,6 +137,8 @@ impl Frames {
             outcome: lineage_common::policy::Outcome::UNGOVERNED,
             generation: 0,
             comm: *b"sh\0\0\0\0\0\0\0\0\0\0\0\0\0\0",
+            judged_len: 0,
+            reserved: 0,
         };
         self.number += 1;
         let bytes = [header.as_bytes(), body.as_bytes(), text].concat();
@@ -350,6 +353,7 @@ fn a_changed_context_governs_what_follows_and_is_caused_by_the_one_before() {
             context,
             time_ns: 500,
             detail: "{}",
+            rules: None,
         };
         let Frames { fold, kept, .. } = &mut frames;
         fold.change_context(0, &change, kept).unwrap();

@@ -6,29 +6,55 @@ use std::sync::Arc;
 
 use lineage_common::{
     frame::Header,
-    policy::{End, Operation, Outcome, Protocol, Ruling},
+    policy::{End, Operation, Outcome, Protocol, Ruling, UNIX},
 };
 
-use crate::evidence::{kinds, schema::Record};
+use crate::evidence::{escape::escape_into, kinds, schema::Record};
 
-/// Names what a frame's decision is about.
-pub(super) fn name_operations(header: &Header, out: &mut String) {
+/// Why something is denied without a rule, the first that is so.
+const REASONS: [(u32, &str); 5] = [
+    (Outcome::OVER, "over"),
+    (Outcome::CUT, "path-cut"),
+    (Outcome::NOT_ON_HOST, "not-on-host"),
+    (Outcome::NO_ENTRY, "no-entry"),
+    (Outcome::BUDGET, "budget"),
+];
+
+/// Names what a frame's decision is about: the operations, and behind them the path, if it was looked up by one; as
+/// `lineage policy explain` takes it, escaped.
+pub(super) fn name(header: &Header, path: &[u8], out: &mut String) {
     out.clear();
-    let operations = header.outcome.0 >> Outcome::OPERATIONS_SHIFT;
     for (operation, name, _) in Operation::ALL {
-        if operations >> operation.0 & 1 == 1 {
+        if header.outcome.judges(*operation) {
             if !out.is_empty() {
                 out.push(',');
             }
             out.push_str(name);
         }
     }
+    if out.is_empty() || path.is_empty() {
+        return;
+    }
+    out.push(' ');
+    if of_unix_socket(header) {
+        out.push_str(UNIX);
+    }
+    escape_into(path, out);
 }
 
-/// Names the end of a connection that a decision is about, behind what it is about; as `lineage policy explain` takes it.
+fn of_unix_socket(header: &Header) -> bool {
+    header.outcome.0 & Outcome::UNIX_SOCKET != 0
+}
+
+/// Names the end of a connection that a decision is about, behind what it is about; nothing where it is not about one.
 pub(super) fn name_end(header: &Header, end: &End, out: &mut String) {
-    name_operations(header, out);
-    if out.is_empty() {
+    name(header, &[], out);
+    if out.is_empty() || header.judged_len != 0 || of_unix_socket(header) {
+        out.clear();
+        return;
+    }
+    if end.port == 0 && header.outcome.0 & Outcome::BUDGET != 0 {
+        // It is about bytes, whatever the end.
         return;
     }
     let address = Ipv6Addr::from(end.address).to_canonical();
@@ -72,5 +98,9 @@ pub(super) fn complete<'a>(
         .map(String::as_str);
     record.grant_level = Some(i64::from(level));
     record.judged = Some(judged);
+    record.reason = REASONS
+        .iter()
+        .find(|(bit, _)| header.outcome.0 & bit != 0)
+        .map(|(_, reason)| *reason);
     record.table_generation = Some(i64::from(header.generation));
 }

@@ -40,6 +40,8 @@ fn frame(cpu: u32, number: u64, time: u64) -> Vec<u8> {
         outcome: lineage_common::policy::Outcome::UNGOVERNED,
         generation: 0,
         comm: [0; 16],
+        judged_len: 0,
+        reserved: 0,
     };
     header.as_bytes().to_vec()
 }

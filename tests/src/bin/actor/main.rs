@@ -11,7 +11,7 @@
 //! actor fails ENOENT exec /no/such/file argument ;
 //! ```
 //!
-//! **Words.** A number is decimal, `@name` (what a step stored under that name), or `self` (the
+//! **Words.** A number is decimal, or hexadecimal behind `0x`, `@name` (what a step stored under that name), or `self` (the
 //! process id). `FLAGS` are names of constants joined by `|`. `[ … ]` encloses steps. `ADDRESS` is
 //! `127.0.0.1:80`, `[::1]:80`, `unix:/path`, `unix:@abstract`, `netlink:PORT`, `packet:INTERFACE`,
 //! `vsock:CONTEXT:PORT`, `none`, or a number: the descriptor whose own address is meant. `@x` in the lists below is a name that the step gives a value.
@@ -25,6 +25,7 @@
 //! - `tell LABEL FD`: writes a line with the label, the process id, and device and inode number of what the
 //!   descriptor leads to, to standard output, in one call.
 //! - `exit N`, `pause` (until a signal ends the process), `kill PID SIGNAL`
+//! - `session`: becomes the leader of a new session. `group PID GROUP`: setpgid.
 //!
 //! **Files**
 //! - `open @fd PATH FLAGS`, `openat @fd DIRFD PATH FLAGS`, `openat2 @fd PATH FLAGS`,
@@ -64,7 +65,8 @@
 //! - `spawn @pid FILE ARGUMENT… ;`: `posix_spawn`; `ARGUMENT…` is the whole `argv`.
 //! - `wait PID`: an actor's failure becomes this process's. `status @s PID` waits as well, for the number that
 //!   wait(2) tells.
-//! - `thread @t [ … ]`, `join @t`
+//! - `ended PID`: waits for its end, and leaves it to be reaped.
+//! - `thread @t [ … ]`, `join @t`, `session` (setsid(2))
 //! - `exec FILE ARGUMENT… ;`: `ARGUMENT…` is the whole `argv`; the end of the block will do for `;`.
 //! - `exec-fd FD ARGUMENT… ;`: executes what the descriptor refers to.
 //! - `call @result NAME ARGUMENT… ;`: any recorded system call; an argument is a number, `=text`,
@@ -73,6 +75,7 @@
 //! - `pidfd @fd PID`: a descriptor of a process.
 //! - `submit OPCODE N FLAGS`: makes an io_uring with these flags (2 for a thread of the kernel that takes
 //!   requests) and submits `N` requests, of which nothing but the opcode is filled; waits for them.
+//! - `ring-connect FD ADDRESS`, `ring-open PATH`: the same with one request to connect, or to open to read.
 //! - `enter FD PID`: writes the id to this `cgroup.procs` or `tasks`; 0 is the actor itself.
 //! - `name NAME`: names the thread. `setuid N`, `setgid N`.
 

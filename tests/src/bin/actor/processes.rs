@@ -69,6 +69,9 @@ impl Actor {
                 self.store(name, i64::try_from(threads.len()).unwrap_or(0) - 1);
             }
             b"join" => join(words.number(self)?)?,
+            b"session" => {
+                call("setsid", libc::SYS_setsid, &mut [])?;
+            }
             _ => return self.identity(verb, words),
         }
         Ok(true)
@@ -115,6 +118,26 @@ impl Actor {
                 let pid = words.number(self)?;
                 let signal = words.number(self)?;
                 call("kill", libc::SYS_kill, &mut [Int(pid), Int(signal)])?;
+            }
+            b"session" => {
+                call("setsid", libc::SYS_setsid, &mut [])?;
+            }
+            b"group" => {
+                let args = &mut [Int(words.number(self)?), Int(words.number(self)?)];
+                call("setpgid", libc::SYS_setpgid, args)?;
+            }
+            b"ended" => {
+                let pid = words.number(self)?;
+                let how = (libc::WEXITED | libc::WNOWAIT).into();
+                let mut about = [0; 128];
+                let args = &mut [
+                    Int(libc::P_PID.into()),
+                    Int(pid),
+                    Out(&mut about),
+                    Int(how),
+                    Int(0),
+                ];
+                call("waitid", libc::SYS_waitid, args)?;
             }
             b"enter" => {
                 let file = words.number(self)?;

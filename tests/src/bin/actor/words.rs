@@ -92,7 +92,7 @@ impl Words {
         }
     }
 
-    /// A number: decimal, stored, or `self`.
+    /// A number: decimal or hexadecimal, stored, or `self`.
     pub(crate) fn number(&mut self, actor: &Actor) -> Result<i64, Failure> {
         let word = self.next("a number")?;
         number(word.to_bytes(), actor).ok_or_else(|| Failure::script("not a number", word))
@@ -149,7 +149,13 @@ pub(crate) fn number(word: &[u8], actor: &Actor) -> Option<i64> {
     match word {
         b"self" => Some(i64::from(std::process::id())),
         _ if word.starts_with(b"@") => actor.numbers.get(word).copied(),
-        _ => std::str::from_utf8(word).ok()?.parse().ok(),
+        _ => {
+            let text = std::str::from_utf8(word).ok()?;
+            match text.strip_prefix("0x") {
+                Some(digits) => i64::from_str_radix(digits, 16).ok(),
+                None => text.parse().ok(),
+            }
+        }
     }
 }
 
@@ -165,5 +171,5 @@ const CONSTANTS: &[(&str, i32)] = constants! {
     PROT_READ PROT_WRITE PROT_EXEC MAP_SHARED MAP_PRIVATE
     EPERM ENOENT EIO EBADF EACCES EEXIST ENOTDIR EISDIR EINVAL ELOOP ENAMETOOLONG ENOEXEC
     ECONNREFUSED EINPROGRESS EADDRINUSE EAFNOSUPPORT EAGAIN ENXIO ETXTBSY EADDRNOTAVAIL EXDEV
-    EFAULT ESRCH EOPNOTSUPP
+    EFAULT ESRCH EOPNOTSUPP EDESTADDRREQ
 };

@@ -11,6 +11,7 @@ use crate::authority::policy::condition::{Atom, Block, Condition, MAPPED_BITS};
 /// A side of a comparison that differs from request to request.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Attribute {
+    /// A path, or what is looked up like one.
     Path,
     Address,
     Port,
@@ -18,6 +19,8 @@ pub(super) enum Attribute {
 }
 
 const PATTERN: &str = "`*` can only stand at the end";
+const NAMES: &str =
+    "there is none of this name: `lineage policy schema` and docs/policies.md have them all";
 const ADDRESS: &str = "not a literal address or block of addresses";
 
 impl Reader<'_> {
@@ -106,7 +109,7 @@ impl Reader<'_> {
         // What the resource has not is an error to Cedar, where the schema did not notice.
         let endpoint = self.target.resource == Resource::Endpoint;
         match attr.as_str() {
-            "path" if !endpoint => Some(Attribute::Path),
+            text if self.target.resource.text() == Some(text) => Some(Attribute::Path),
             "address" if endpoint => Some(Attribute::Address),
             "port" if endpoint => Some(Attribute::Port),
             "protocol" if endpoint => Some(Attribute::Protocol),
@@ -122,6 +125,9 @@ impl Reader<'_> {
     ) -> Result<Condition, Unenforceable> {
         match (attribute, literal) {
             (Attribute::Path, Expr::Literal(Literal::String(path))) => {
+                if !self.target.resource.has(path) {
+                    return Err(self.refuse(whole, NAMES));
+                }
                 self.path(whole, path, PATH_KEY_BYTES - 1)?;
                 Ok(Condition::Atom(Atom::Path(path.as_str().into())))
             }

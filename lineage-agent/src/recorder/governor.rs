@@ -1,0 +1,487 @@
+//! Keeps the authority of the lineages true to the grants while they are recorded.
+//!
+//! The kernel side knows by itself when a grant ends. What it cannot know comes from here: revocations, a clock that is
+//! set, another policy. Whatever ends an authority ends it in the kernel first; the record about it comes after.
+//!
+//! An authority that is over stays so, whatever becomes of the clock or of a revocation.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde_json::json;
+
+use crate::{
+    authority::{
+        chain::{Chain, Refusal},
+        files::Revocations,
+        policy::source::Schema,
+        revocation::Revocation,
+        selector::Candidate,
+        statement::Statement,
+    },
+    clock::{Clock as _, Now, SystemClock},
+    evidence::writer::Artifacts,
+    host::procfs::Procfs,
+    lineage::identity::{Birth, BootId, lineage_uid},
+    probe::Probes,
+};
+
+use super::{
+    RecordError,
+    authority::{Authority, AuthorityError, Budgets, Files, Stored, time},
+    binding,
+    contexts::{Contexts, Lapsed},
+    control::{Answer, Asked, Peer, Question},
+};
+
+/// How often it is looked for revocations, and at the clock.
+pub(super) const LOOK_EVERY: Duration = Duration::from_secs(1);
+
+/// Looks in a row at which revocations may be unreadable: somebody may be writing one.
+const UNREADABLE_MAX: u32 = 2;
+
+/// What authorises one lineage.
+#[derive(Debug)]
+struct Authorised {
+    authority: Arc<Authority>,
+    /// What a grant asks of its first process.
+    candidate: Candidate,
+    /// The first process's id, for messages.
+    pid: u32,
+    /// Whether it was made from another one, under a grant that came with it.
+    delegated: bool,
+    /// Counts what has governed the lineage, from 1.
+    generation: u32,
+    /// Boot time in nanoseconds from which on nothing is allowed any more.
+    until_ns: u64,
+    over: bool,
+}
+
+/// What authorises the lineages, by their numbers.
+#[derive(Debug)]
+pub(super) struct Governor {
+    files: Files,
+    revocations: Revocations,
+    lineages: Vec<Authorised>,
+    /// How often in a row revocations could not be read.
+    unreadable: u32,
+    schema: Schema,
+    budgets: Budgets,
+    /// Where changes are told, once recording has begun.
+    told: Option<(Contexts, Told)>,
+}
+
+/// What changes are told with.
+#[derive(Debug)]
+pub(super) struct Told {
+    pub(super) artifacts: Artifacts,
+    pub(super) boot: BootId,
+}
+
+/// What governs, as records tell it.
+#[derive(Debug)]
+pub(super) struct InForce {
+    /// What becomes of what is denied.
+    pub(super) mode: &'static str,
+    pub(super) stored: Arc<Stored>,
+    /// The names of the rules.
+    pub(super) rules: Arc<[String]>,
+}
+
+impl InForce {
+    fn of(
+        authority: &Authority,
+        generation: u32,
+        artifacts: &Artifacts,
+    ) -> Result<Self, RecordError> {
+        Ok(Self {
+            mode: authority.mode(),
+            stored: Arc::new(authority.store(artifacts, generation)?),
+            rules: authority.rules(),
+        })
+    }
+}
+
+/// Why an authority ends.
+struct End {
+    reason: &'static str,
+    why: String,
+    /// The revocation, in its envelope.
+    revocation: Option<String>,
+}
+
+impl Governor {
+    /// Lets what is in the files govern lineages, whose first processes wait or are attached.
+    pub(super) fn begin(
+        files: &Files,
+        probes: &mut Probes,
+        lineages: &[(u32, Candidate)],
+    ) -> Result<Self, RecordError> {
+        let now = SystemClock.now();
+        let schema = Schema::new();
+        let authority = Arc::new(files.read(&schema, now)?);
+        for (pid, candidate) in lineages {
+            authority.fits(*pid, candidate)?;
+        }
+        let until_ns = authority.until_ns(now);
+        let numbers: Vec<u32> = (0..).take(lineages.len()).collect();
+        let mut budgets = Budgets::default();
+        authority.govern(probes, &mut budgets, &numbers, (1, until_ns))?;
+        let authorised = lineages.iter().map(|(pid, candidate)| Authorised {
+            authority: authority.clone(),
+            candidate: candidate.clone(),
+            pid: *pid,
+            delegated: false,
+            generation: 1,
+            until_ns,
+            over: false,
+        });
+        Ok(Self {
+            files: files.clone(),
+            revocations: Revocations::default(),
+            lineages: authorised.collect(),
+            unreadable: 0,
+            schema,
+            budgets,
+            told: None,
+        })
+    }
+
+    /// Stores what governs the lineages at first.
+    pub(super) fn store(&self, artifacts: &Artifacts) -> Result<InForce, RecordError> {
+        let first = self.lineages.first().ok_or(RecordError::Engine)?;
+        InForce::of(&first.authority, first.generation, artifacts)
+    }
+
+    /// Tells changes from now on.
+    pub(super) fn tell(&mut self, contexts: Contexts, told: Told) {
+        self.told = Some((contexts, told));
+    }
+
+    /// Ends what is over by now.
+    pub(super) fn look(&mut self, probes: &mut Probes) -> Result<(), RecordError> {
+        let now = SystemClock.now();
+        let place = self.files.revocations.as_deref();
+        let readable = self.revocations.read(place).err();
+        self.unreadable = readable.as_ref().map_or(0, |_| self.unreadable + 1);
+        for lineage in 0..self.lineages.len() {
+            let authorised = &self.lineages[lineage];
+            let Some(chain) = authorised
+                .authority
+                .chain
+                .as_ref()
+                .filter(|_| !authorised.over)
+            else {
+                continue;
+            };
+            let end = match &readable {
+                Some(error) if self.unreadable >= UNREADABLE_MAX => Some(End {
+                    reason: "revocations-unreadable",
+                    why: error.to_string(),
+                    revocation: None,
+                }),
+                _ => end_of(chain, self.revocations.known(), authorised.until_ns, now)?,
+            };
+            let until_ns = authorised.authority.until_ns(now);
+            match end {
+                Some(end) => self.end(probes, lineage as u32, &end)?,
+                None if until_ns < authorised.until_ns => {
+                    probes.end_governance(lineage as u32, until_ns)?;
+                    self.lineages[lineage].until_ns = until_ns;
+                }
+                None => {}
+            }
+        }
+        Ok(())
+    }
+
+    fn end(&mut self, probes: &mut Probes, lineage: u32, end: &End) -> Result<(), RecordError> {
+        probes.end_governance(lineage, 0)?;
+        self.lineages[lineage as usize].over = true;
+        let Some((contexts, Told { artifacts, .. })) = &self.told else {
+            return Ok(());
+        };
+        let revocation = end.revocation.as_deref();
+        let revocation = revocation
+            .map(|envelope| artifacts.store(envelope.as_bytes()))
+            .transpose()?;
+        let detail = json!({ "authority": end.reason, "why": end.why }).to_string();
+        let lapsed = Lapsed {
+            why: end.why.clone(),
+            revocation,
+        };
+        contexts.authorise(&[lineage], end.reason, detail, None, |governed| {
+            governed.lapsed = Some(lapsed.clone());
+        })?;
+        Ok(())
+    }
+
+    /// Answers what somebody asks.
+    pub(super) async fn answer(
+        &mut self,
+        probes: &mut Probes,
+        procfs: &Procfs,
+        asked: Asked,
+    ) -> Result<(), RecordError> {
+        let done = match &asked.question {
+            Question::Reload {} if asked.peer.uid != 0 => {
+                Err(AuthorityError::Peer("only root can ask for that").into())
+            }
+            Question::Reload {} => self.reload(probes).await,
+            Question::Delegate { grant, program } => {
+                let wanted = Wanted { grant, program };
+                self.delegate(probes, procfs, asked.peer, wanted).await
+            }
+        };
+        let answer = match done {
+            Ok(done) => Answer::Done(done),
+            // Nothing was changed; the recording goes on.
+            Err(
+                error
+                @ (RecordError::Authority(_) | RecordError::Probe(_) | RecordError::Procfs(_)),
+            ) => Answer::Refused(error.to_string()),
+            Err(error) => return Err(error),
+        };
+        // Whoever went away has its answer in the evidence.
+        let _ = asked.answer.send(answer);
+        Ok(())
+    }
+
+    /// Reads what governs again, and lets that govern.
+    async fn reload(&mut self, probes: &mut Probes) -> Result<String, RecordError> {
+        let (contexts, told) = self.told.as_ref().ok_or(RecordError::Engine)?;
+        let now = SystemClock.now();
+        let authority = Arc::new(self.files.read(&self.schema, now)?);
+        let own = (0..).zip(&self.lineages).filter(|(_, one)| !one.delegated);
+        let (numbers, generation) =
+            own.clone()
+                .fold((Vec::new(), 0), |(mut all, most), (at, one)| {
+                    all.push(at);
+                    (all, one.generation.max(most))
+                });
+        for (_, one) in own {
+            authority.fits(one.pid, &one.candidate)?;
+        }
+        let generation = generation + 1;
+        let in_force = InForce::of(&authority, generation, &told.artifacts)?;
+        let detail = json!({ "authority": "reload", "generation": generation }).to_string();
+        let rules = Some(&in_force.rules);
+        let recorded = contexts.authorise(&numbers, "reload", detail, rules, |governed| {
+            governed.enforcement = in_force.mode;
+            governed.stored = Some(in_force.stored.clone());
+            governed.lapsed = None;
+        })?;
+        // What is decided by it finds its rules in the record before.
+        recorded.await.map_err(|_| RecordError::Engine)?;
+        let until_ns = authority.until_ns(now);
+        authority.govern(probes, &mut self.budgets, &numbers, (generation, until_ns))?;
+        for number in numbers {
+            let one = &mut self.lineages[number as usize];
+            one.authority = authority.clone();
+            one.generation = generation;
+            one.until_ns = until_ns;
+            one.over = false;
+        }
+        Ok(format!("generation {generation}"))
+    }
+
+    /// Gives the process that asks a lineage of its own.
+    async fn delegate(
+        &mut self,
+        probes: &mut Probes,
+        procfs: &Procfs,
+        peer: Peer,
+        wanted: Wanted<'_>,
+    ) -> Result<String, RecordError> {
+        let (contexts, told) = self.told.as_ref().ok_or(RecordError::Engine)?;
+        let now = SystemClock.now();
+        let (process, parent) = probes.lineage_of(peer.pid)?;
+        let above = self
+            .lineages
+            .get(parent as usize)
+            .ok_or(RecordError::Engine)?;
+        let own = above.authority.chain.as_ref();
+        let own = own.ok_or(AuthorityError::Peer(
+            "no grant governs it that could be narrowed",
+        ))?;
+        let chain = extended(own, wanted.grant)?;
+        if let Some(refusal) = chain.lapse(self.revocations.known(), time(now)?) {
+            return Err(AuthorityError::Refused(refusal).into());
+        }
+        let bearer = procfs.bearer_to_be(peer.pid, wanted.program)?;
+        let bearer = bearer.ok_or(RecordError::NoProcess(peer.pid))?;
+        let candidate = binding::candidate(bearer, true);
+        let authority = Arc::new(above.authority.narrowed(chain, &self.schema)?);
+        authority.fits(peer.pid, &candidate)?;
+        let number = self.lineages.len() as u32;
+        let until_ns = authority.until_ns(now).min(above.until_ns);
+        authority.govern(probes, &mut self.budgets, &[number], (1, until_ns))?;
+        let birth = Birth {
+            start_ns: process.start,
+            pid_ns: process.pid_ns,
+            ns_pid: process.ns_pid,
+        };
+        let uid = lineage_uid(told.boot, birth, number);
+        let in_force = InForce::of(&authority, 1, &told.artifacts)?;
+        let detail = json!({
+            "bound": candidate,
+            "from": contexts.lineage(parent),
+            "how": "delegate",
+            "pid": peer.pid,
+        });
+        let from = (peer.pid, process.start);
+        let detail = detail.to_string();
+        let recorded = contexts.delegate(parent, uid.clone(), &in_force, detail, from)?;
+        // It is in the evidence before anything is done in it.
+        recorded.await.map_err(|_| RecordError::Engine)?;
+        let over = above.over;
+        self.lineages.push(Authorised {
+            authority,
+            candidate,
+            pid: peer.pid,
+            delegated: true,
+            generation: 1,
+            until_ns,
+            over,
+        });
+        probes.give(process, number)?;
+        Ok(uid)
+    }
+}
+
+/// Why an authority is over, if it is: one that ends at this boot time, by the clock as it was at its latest.
+fn end_of(
+    chain: &Chain,
+    revoked: &[Statement<Revocation>],
+    until_ns: u64,
+    now: Now,
+) -> Result<Option<End>, AuthorityError> {
+    let (reason, why, revocation) = match chain.lapse(revoked, time(now)?) {
+        Some(refusal @ Refusal::Revoked { .. }) => {
+            let by = revoked.iter().find(|one| chain.revoked_by(one).is_some());
+            let envelope = by.map(|one| one.envelope.to_json());
+            ("revoked", refusal.to_string(), envelope)
+        }
+        Some(refusal @ Refusal::NotYet { .. }) => ("clock", refusal.to_string(), None),
+        Some(refusal) => ("expired", refusal.to_string(), None),
+        None if u64::try_from(now.boot_ns).unwrap_or(0) >= until_ns => {
+            let why = "its time was over before the clock was set back".to_owned();
+            ("expired", why, None)
+        }
+        None => return Ok(None),
+    };
+    Ok(Some(End {
+        reason,
+        why,
+        revocation,
+    }))
+}
+
+/// What is asked for.
+#[derive(Clone, Copy)]
+struct Wanted<'a> {
+    grant: &'a str,
+    program: &'a str,
+}
+
+/// The chain with the grants that narrow it: those of a file that has the whole chain in it, or only what is new.
+fn extended(own: &Chain, grant: &str) -> Result<Chain, AuthorityError> {
+    let chain = match Chain::parse(grant.as_bytes()) {
+        Ok(chain) if chain.links().len() > own.links().len() => chain,
+        _ => own.with(grant).map_err(AuthorityError::Chain)?,
+    };
+    if chain.links().len() <= own.links().len() || !chain.links().starts_with(own.links()) {
+        return Err(AuthorityError::Peer(
+            "the grant does not narrow the one that governs it",
+        ));
+    }
+    Ok(chain)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::authority::{
+        grant::{Budgets, Grant, Purpose},
+        selector::Selector,
+        statement::{self, Subject},
+        time::Time,
+    };
+    use crate::evidence::keys::IssuerKey;
+
+    const SECOND: i64 = 1_000_000_000;
+
+    /// A grant from the second 1000 to the second 2000, and who signed it.
+    fn chain() -> (Chain, IssuerKey) {
+        let temp = tempfile::tempdir().unwrap();
+        let key = IssuerKey::create(&temp.path().join("key")).unwrap();
+        let grant = Grant {
+            issuer: key.public(),
+            purpose: Purpose::new("Triage".to_owned()),
+            selector: Selector::default(),
+            not_before: Time::from_seconds(1000).unwrap(),
+            not_after: Time::from_seconds(2000).unwrap(),
+            max_depth: 0,
+            narrowed_by: Vec::new(),
+            parent: None,
+            budgets: Budgets::default(),
+        };
+        let subject = Subject::new("p.cedar".to_owned(), b"");
+        let text = statement::sign(vec![subject], grant, &key);
+        (Chain::parse(text.as_bytes()).unwrap(), key)
+    }
+
+    fn now(boot: i64, wall: i64) -> Now {
+        Now {
+            boot_ns: boot * SECOND,
+            wall_ns: wall * SECOND,
+        }
+    }
+
+    fn reason(chain: &Chain, until: u64, now: Now) -> Option<&'static str> {
+        let end = end_of(chain, &[], until * SECOND.unsigned_abs(), now).unwrap();
+        end.map(|end| end.reason)
+    }
+
+    #[test]
+    fn a_clock_that_is_set_ends_an_authority_early_and_never_late() {
+        let (chain, _) = chain();
+        // Recording began when it was 1500, 100 s after boot: it ends 600 s after boot.
+        assert_eq!(reason(&chain, 600, now(100, 1500)), None);
+        assert_eq!(reason(&chain, 600, now(599, 1999)), None);
+        assert_eq!(reason(&chain, 600, now(600, 2000)), Some("expired"));
+        // Set forward, and back again before anybody looked.
+        assert_eq!(reason(&chain, 600, now(110, 2000)), Some("expired"));
+        assert_eq!(reason(&chain, 600, now(110, 1510)), None);
+        // Set back: the time that has passed since boot counts.
+        assert_eq!(reason(&chain, 600, now(600, 1500)), Some("expired"));
+        assert_eq!(reason(&chain, 600, now(110, 999)), Some("clock"));
+    }
+
+    #[test]
+    fn a_revocation_counts_when_its_issuer_may() {
+        let (chain, key) = chain();
+        let revoke = |key: &IssuerKey| {
+            let subject = Subject::new(String::new(), &chain.last().envelope.payload);
+            let revocation = Revocation {
+                issuer: key.public(),
+                revoked_at: Time::from_seconds(1).unwrap(),
+                reason: String::new(),
+            };
+            let text = statement::sign(vec![subject], revocation, key);
+            statement::parse::<Revocation>(text.as_bytes()).unwrap()
+        };
+        let temp = tempfile::tempdir().unwrap();
+        let stranger = IssuerKey::create(&temp.path().join("key")).unwrap();
+        let at = now(100, 1500);
+        assert!(
+            end_of(&chain, &[revoke(&stranger)], u64::MAX, at)
+                .unwrap()
+                .is_none()
+        );
+        let end = end_of(&chain, &[revoke(&stranger), revoke(&key)], u64::MAX, at);
+        let end = end.unwrap().unwrap();
+        assert_eq!(end.reason, "revoked");
+        assert_eq!(end.revocation, Some(revoke(&key).envelope.to_json()));
+    }
+}

@@ -1,0 +1,183 @@
+//! What a context says that governed: policies, grants, and whether they still held.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use serde::Deserialize;
+
+use super::access::HostDir;
+use super::artifacts;
+use super::finding::{Code, Finding};
+use crate::authority::chain::Chain;
+use crate::authority::policy::engine::Engine;
+use crate::authority::policy::source::{SCHEMA, Schema, Source};
+use crate::authority::statement::{Digest, Subject};
+use crate::evidence::text::parse_hex;
+
+/// A context document; see [`crate::lineage::context`]. What is not in it is not so.
+#[derive(Debug, Clone, Default, Deserialize)]
+pub(super) struct Document {
+    #[serde(default)]
+    pub(super) enforcement: String,
+    #[serde(default)]
+    pub(super) grants: Vec<Digest>,
+    pub(super) intent: Option<Digest>,
+    pub(super) lapsed: Option<String>,
+    #[serde(default)]
+    pub(super) lineage: String,
+    pub(super) parent: Option<String>,
+    pub(super) policy: Option<Digest>,
+    pub(super) previous: Option<String>,
+    #[serde(default)]
+    pub(super) reason: String,
+}
+
+/// How policies govern; see `recorder/authority.rs`.
+#[derive(Deserialize)]
+struct Governance {
+    generation: i64,
+    levels: Vec<Vec<Named>>,
+    schema: Digest,
+}
+
+#[derive(Deserialize)]
+struct Named {
+    name: String,
+    #[serde(rename = "blake3")]
+    digest: Digest,
+}
+
+/// Policies that decide.
+#[derive(Debug)]
+pub(super) struct Deciding {
+    pub(super) engine: Engine,
+    pub(super) generation: i64,
+    /// Of each level the digests of the policies.
+    levels: Vec<Vec<Digest>>,
+}
+
+/// What governed by a context.
+#[derive(Debug)]
+pub(super) struct Authority {
+    pub(super) document: Document,
+    /// None where nothing governs.
+    pub(super) deciding: Option<Arc<Deciding>>,
+    /// None where nobody answers for it.
+    pub(super) chain: Option<Arc<Chain>>,
+}
+
+/// Contexts that were looked up.
+#[derive(Debug)]
+pub(super) struct Authorities<'a> {
+    dir: &'a HostDir,
+    known: BTreeMap<String, Result<Arc<Authority>, Finding>>,
+    policies: BTreeMap<Digest, Option<Arc<Deciding>>>,
+    chains: BTreeMap<Vec<Digest>, Result<Arc<Chain>, Finding>>,
+}
+
+impl<'a> Authorities<'a> {
+    pub(super) fn new(dir: &'a HostDir) -> Self {
+        Self {
+            dir,
+            known: BTreeMap::new(),
+            policies: BTreeMap::new(),
+            chains: BTreeMap::new(),
+        }
+    }
+
+    /// What governed by a context: the grants are signed, each narrows the one before, and what they name is what governed.
+    pub(super) fn of(&mut self, context: &str) -> Result<Arc<Authority>, Finding> {
+        if let Some(known) = self.known.get(context) {
+            return known.clone();
+        }
+        let found = self.load(context).map(Arc::new);
+        self.known.insert(context.to_owned(), found.clone());
+        found
+    }
+
+    fn load(&mut self, context: &str) -> Result<Authority, Finding> {
+        let missing = || Finding::new(Code::PolicyMissing).found(context);
+        let document: Document = self.document(context).ok_or_else(missing)?;
+        let deciding = match document.policy {
+            Some(policy) => Some(self.deciding(policy).ok_or_else(missing)?),
+            None => None,
+        };
+        let chain = match &document.grants[..] {
+            [] => None,
+            grants => Some(self.chain(grants)?),
+        };
+        if let (Some(chain), Some(deciding)) = (&chain, &deciding) {
+            let named = chain.links().iter().map(|link| {
+                let subjects = link.subjects.iter();
+                subjects.map(Subject::digest).collect::<Vec<_>>()
+            });
+            if !named.eq(deciding.levels.iter().cloned()) {
+                return Err(Finding::new(Code::GrantBad)
+                    .expected("the policies that the grants name")
+                    .found(format!("others in context {context}")));
+            }
+        }
+        if let Some(chain) = &chain
+            && document.intent != Some(chain.last().predicate.purpose.digest)
+        {
+            return Err(Finding::new(Code::GrantBad)
+                .expected("the purpose of the grant as intent")
+                .found(format!("another one in context {context}")));
+        }
+        Ok(Authority {
+            document,
+            deciding,
+            chain,
+        })
+    }
+
+    fn deciding(&mut self, policy: Digest) -> Option<Arc<Deciding>> {
+        if let Some(known) = self.policies.get(&policy) {
+            return known.clone();
+        }
+        let built = self.build(policy).map(Arc::new);
+        self.policies.insert(policy, built.clone());
+        built
+    }
+
+    fn build(&self, policy: Digest) -> Option<Deciding> {
+        let governance: Governance = self.document(&policy.to_string())?;
+        if governance.schema != Digest::of(SCHEMA.as_bytes()) {
+            return None;
+        }
+        let schema = Arc::new(Schema::new());
+        let source = |named: &Named| {
+            let bytes = artifacts::read(self.dir, &named.digest.0).ok()?;
+            Source::parse(&named.name, &bytes, &schema).ok()
+        };
+        let level = |level: &Vec<Named>| level.iter().map(source).collect::<Option<Vec<_>>>();
+        let levels = governance.levels.iter().map(level);
+        let levels = levels.collect::<Option<Vec<_>>>()?;
+        let digests = |level: &Vec<Named>| level.iter().map(|named| named.digest).collect();
+        Some(Deciding {
+            engine: Engine::new(&levels, schema).ok()?,
+            generation: governance.generation,
+            levels: governance.levels.iter().map(digests).collect(),
+        })
+    }
+
+    fn chain(&mut self, grants: &[Digest]) -> Result<Arc<Chain>, Finding> {
+        if let Some(known) = self.chains.get(grants) {
+            return known.clone();
+        }
+        let mut text = Vec::new();
+        for grant in grants {
+            text.extend(artifacts::read(self.dir, &grant.0)?);
+            text.push(b'\n');
+        }
+        let chain = Chain::parse(&text).map(Arc::new);
+        let chain = chain.map_err(|error| Finding::new(Code::GrantBad).found(error));
+        self.chains.insert(grants.to_vec(), chain.clone());
+        chain
+    }
+
+    fn document<T: for<'de> Deserialize<'de>>(&self, digest: &str) -> Option<T> {
+        let bytes = artifacts::read(self.dir, &parse_hex(digest)?).ok()?;
+        serde_json::from_slice(&bytes).ok()
+    }
+}

@@ -1,0 +1,417 @@
+//! Decisions made before a call returns, at hooks of security modules: what all of them share.
+//!
+//! A hook can be preempted, so the scratch of its CPU is not its own. It claims one of a few others; when all are taken,
+//! what is asked is denied without being looked at where the policy is enforced, and counted. The decision waits, by
+//! thread, until the call returns, and goes into the record of that call. What is decided about and has no record of
+//! its own is counted as well.
+
+use aya_ebpf::helpers::generated::{
+    bpf_get_current_task, bpf_probe_read_kernel_str, bpf_send_signal, bpf_task_pt_regs,
+};
+use lineage_common::{
+    layout::Action,
+    policy::{Mode, Operation, Outcome, PATH_KEY_BYTES, Ruling},
+};
+
+use crate::{
+    atomic::{add, exchange},
+    emit::BODY,
+    host,
+    judge::{self, Operations},
+    maps::{self, Scratch, WAITING},
+    path,
+    read::{Typed, load, mask_unix, offset, store, typed},
+    task::{self, Actor},
+};
+
+/// What a hook can do about what is denied.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Power {
+    /// Answer so that the kernel refuses it.
+    Refuse,
+    /// End the process.
+    Kill,
+}
+
+/// `EPERM` (`include/uapi/asm-generic/errno-base.h`).
+const NOT_PERMITTED: i32 = 1;
+
+/// `SIGKILL` (`include/uapi/asm-generic/signal.h`).
+const KILL: u32 = 9;
+
+/// A place in the file system.
+#[derive(Clone, Copy)]
+pub(crate) struct Place {
+    pub(crate) mnt: u64,
+    pub(crate) dentry: u64,
+}
+
+impl Place {
+    /// There is none.
+    pub(crate) const NONE: Self = Self { mnt: 0, dentry: 0 };
+}
+
+/// What is asked: operations on one place or two, of which each must be allowed, or on the name of a Unix socket
+/// that has no place.
+#[derive(Clone, Copy)]
+pub(crate) struct Question {
+    pub(crate) operations: Operations,
+    pub(crate) places: [Place; 2],
+    pub(crate) name: Name,
+}
+
+/// A name in the kernel's memory, and its bytes.
+#[derive(Clone, Copy)]
+pub(crate) struct Name {
+    pub(crate) at: u64,
+    pub(crate) len: u64,
+}
+
+impl Name {
+    /// There is none.
+    pub(crate) const NONE: Self = Self { at: 0, len: 0 };
+}
+
+/// A decision that waits for its call to return. The path is that of the key.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub(crate) struct Waiting {
+    pub(crate) ruling: Ruling,
+    pub(crate) outcome: Outcome,
+    pub(crate) generation: u32,
+    pub(crate) judged_len: u32,
+    /// Number of the call.
+    pub(crate) call: u32,
+    /// What the call is about to execute: see [`Image`].
+    pub(crate) image: u32,
+    pub(crate) path: [u64; PATH_KEY_BYTES / 8],
+}
+
+/// What is known of a file that is about to be executed.
+pub(crate) struct Image;
+
+impl Image {
+    /// It names no interpreter of its own, or none that is opened before it is asked about itself.
+    pub(crate) const OTHER: u32 = 0;
+    /// An ELF file: the next one that is opened to be executed is the interpreter it names.
+    pub(crate) const ELF: u32 = 1;
+}
+
+/// The answer to what the current process asks, if something governs it.
+#[inline(always)]
+pub(crate) fn answer(power: Power, look: impl FnOnce() -> Option<(Question, u32)>) -> i32 {
+    if !maps::governs() {
+        return 0;
+    }
+    let Ok(actor) = Actor::current() else {
+        return 0;
+    };
+    // SAFETY: the entry of a tracked process stays while one of its threads runs.
+    let lineage = unsafe { (*actor.task).lineage };
+    if maps::governance(lineage).is_none() {
+        return 0;
+    }
+    let Some((question, image)) = look() else {
+        return 0;
+    };
+    let denied = judged(power, lineage, &question, image);
+    if denied & judge::ENFORCED != 0 && power == Power::Refuse {
+        -NOT_PERMITTED
+    } else {
+        0
+    }
+}
+
+#[inline(always)]
+fn judged(power: Power, lineage: u32, question: &Question, image: u32) -> u64 {
+    let slot = claim_scratch();
+    let Some(scratch) = maps::scratch(slot as u32).filter(|_| slot != NO_SCRATCH) else {
+        return unlooked(power, lineage);
+    };
+    let operations = match power {
+        Power::Refuse => question.operations.and(Operations::REFUSED),
+        Power::Kill => question.operations,
+    };
+    let mut denied = 0;
+    // SAFETY: the scratch is ours until it is released.
+    unsafe {
+        (*scratch).lineage = lineage;
+        for place in question.places {
+            if denied == 0 && set_place(scratch, place) {
+                denied = judge_place(slot as u32, operations.0, image);
+            }
+        }
+        if question.name.at != 0 {
+            denied = judge_abstract(
+                slot as u32,
+                operations.0,
+                question.name.at,
+                question.name.len,
+            );
+        }
+        (&raw mut (*scratch).busy).write_volatile(0);
+    }
+    denied
+}
+
+/// Puts a place into the facts of a scratch; whether there is one. By way of memory, because what is known to be a
+/// pointer the verifier lets nobody calculate with.
+#[inline(always)]
+unsafe fn set_place(scratch: *mut Scratch, place: Place) -> bool {
+    // SAFETY: the scratch is the caller's.
+    unsafe {
+        let facts = &raw mut (*scratch).facts;
+        (&raw mut (*facts).mnt).write_volatile(place.mnt);
+        (&raw mut (*facts).dentry).write_volatile(place.dentry);
+        (&raw const (*facts).dentry).read_volatile() != 0
+    }
+}
+
+/// There is no scratch.
+const NO_SCRATCH: u64 = u64::MAX;
+
+/// How many are tried.
+const TRIES: u32 = 16;
+
+/// Claims a scratch that is no CPU's; its number. A global function, see [`crate`].
+#[unsafe(no_mangle)]
+#[inline(never)]
+extern "C" fn claim_scratch() -> u64 {
+    let [first, count] = maps::spare_scratches();
+    if count == 0 {
+        return NO_SCRATCH;
+    }
+    let start = maps::cpu() * 2;
+    for next in 0..TRIES {
+        let number = first + (start + next) % count;
+        let Some(scratch) = maps::scratch(number) else {
+            break;
+        };
+        // SAFETY: map values live as long as the program.
+        unsafe {
+            if exchange(&raw mut (*scratch).busy, 1) == 0 {
+                (*scratch).cpu = number;
+                return u64::from(number);
+            }
+        }
+    }
+    NO_SCRATCH
+}
+
+/// There is no place to look at it: denied where the policy is enforced.
+#[inline(always)]
+fn unlooked(power: Power, lineage: u32) -> u64 {
+    if let Some(counters) = maps::counters(maps::cpu()) {
+        // SAFETY: map values live as long as the program.
+        unsafe { add(&raw mut (*counters).unjudged, 1) };
+    }
+    // SAFETY: as above.
+    let enforced = maps::governance(lineage)
+        .is_some_and(|governance| unsafe { (*governance).mode == Mode::ENFORCE });
+    if !enforced {
+        return judge::DENIED;
+    }
+    if power == Power::Kill {
+        // SAFETY: a signal to the current process.
+        unsafe { bpf_send_signal(KILL) };
+    }
+    judge::DENIED | judge::ENFORCED
+}
+
+/// Judges operations on the place that is in the facts of a scratch, and lets the decision wait; as
+/// [`judge::decide`]. A global function, see [`crate`].
+#[unsafe(no_mangle)]
+#[inline(never)]
+extern "C" fn judge_place(number: u32, operations: u32, image: u32) -> u64 {
+    let Some(scratch) = maps::scratch(number) else {
+        return 0;
+    };
+    // SAFETY: the scratch is the caller's.
+    unsafe {
+        (*scratch).outcome = Outcome::UNGOVERNED;
+        (*scratch).judged_len = 0;
+        let reasons = if path::set_root(scratch, task::current()).is_none() {
+            Outcome::CUT
+        } else {
+            let (mnt, dentry) = ((*scratch).facts.mnt, (*scratch).facts.dentry);
+            let (len, flags) = path::append(scratch, BODY, mnt, dentry);
+            let host = host::append(scratch, BODY + len, flags);
+            judge::unknown(host.view, flags)
+        };
+        let denied = judge::judge_path(number, operations, reasons);
+        wait(scratch, image);
+        denied
+    }
+}
+
+/// Judges operations on a Unix socket that has a name beginning with NUL, which policies write as `@`; as
+/// [`judge_place`]. A global function, see [`crate`].
+#[unsafe(no_mangle)]
+#[inline(never)]
+extern "C" fn judge_abstract(number: u32, operations: u32, at: u64, len: u64) -> u64 {
+    let Some(scratch) = maps::scratch(number) else {
+        return 0;
+    };
+    // SAFETY: the scratch is the caller's; the length is masked, and the key has room for more.
+    unsafe {
+        (*scratch).outcome = Outcome::UNGOVERNED;
+        (*scratch).judged_len = 0;
+        let len = mask_unix(len);
+        let to = (&raw mut (*scratch).key.data.path).cast::<u8>();
+        *to = b'@';
+        // With the NUL that the helper adds it has as many bytes as with the one that it begins with.
+        let copied = bpf_probe_read_kernel_str(to.add(1).cast(), len as u32, (at + 1) as *const _);
+        // What has a NUL in it, or no name at all, no policy can speak of.
+        let reasons = if len < 2 || copied != len as i64 {
+            Outcome::NOT_ON_HOST
+        } else {
+            0
+        };
+        judge::end_key(scratch, len);
+        let operations = Operations(operations);
+        let denied = judge::decide(scratch, operations, reasons).unwrap_or(0);
+        wait(scratch, Image::OTHER);
+        denied
+    }
+}
+
+/// `PF_IO_WORKER` (`include/linux/sched.h`): a thread that the kernel made to do what was asked of a ring.
+const IO_WORKER: u32 = 1 << 4;
+
+/// Lets the decision in a scratch wait for the record of the call that the current thread is in.
+#[inline(always)]
+unsafe fn wait(scratch: *mut Scratch, image: u32) {
+    let thread = task::current();
+    let (key, call) = (key(), call(thread));
+    // SAFETY: a thread is typed; the member is an integer.
+    let flags: u32 = unsafe { typed(thread, offset!(task_flags)) };
+    let action = maps::action(u64::from(call));
+    let recorded = action != Action::NONE && action != Action::COMPAT_ONLY;
+    if flags & IO_WORKER != 0 || task::compat(thread) || !recorded {
+        return unrecorded();
+    }
+    // SAFETY: the scratch is the caller's; map values live as long as the program, and this one is changed by its
+    // thread alone.
+    unsafe {
+        if let Some(earlier) = WAITING.get_ptr(key)
+            && keeps(&*earlier, (*scratch).ruling, (*scratch).outcome)
+        {
+            return;
+        }
+        let waiting = &raw mut (*scratch).waiting;
+        (*waiting).ruling = (*scratch).ruling;
+        (*waiting).outcome = (*scratch).outcome;
+        (*waiting).generation = (*scratch).generation;
+        (*waiting).judged_len = (*scratch).judged_len;
+        (*waiting).call = call;
+        (*waiting).image = image;
+        let from = (&raw const (*scratch).key.data.path).cast::<u8>();
+        for word in 0..PATH_KEY_BYTES / 8 {
+            (*waiting).path[word] = load(from.add(word * 8));
+        }
+        // By reference: it is too large for the stack.
+        let waiting: &Waiting = &*waiting;
+        if WAITING.insert(key, waiting, 0).is_err() {
+            unrecorded();
+        }
+    }
+}
+
+/// Whether an earlier decision about the same call stays: the first that denies, and of what is allowed that about the
+/// program, not the one about the interpreter that it names.
+#[inline(always)]
+fn keeps(earlier: &Waiting, ruling: Ruling, outcome: Outcome) -> bool {
+    const EXEC: u32 = 1 << (Outcome::OPERATIONS_SHIFT + Operation::EXEC.0 as u32);
+    let denied = earlier.ruling.allowed == 0;
+    let about_program = earlier.outcome.0 & EXEC != 0 && outcome.0 & EXEC == 0;
+    denied || about_program && ruling.allowed != 0
+}
+
+/// What the current thread is about to execute, as far as that was decided: [`Image`].
+#[inline(always)]
+pub(crate) fn image() -> u32 {
+    // SAFETY: map values live as long as the program.
+    WAITING
+        .get_ptr(key())
+        .map_or(Image::OTHER, |waiting| unsafe { (*waiting).image })
+}
+
+/// The number of the call that the current thread is in.
+#[inline(always)]
+pub(crate) fn call(thread: Typed) -> u32 {
+    // SAFETY: the thread is typed; its registers always exist.
+    unsafe {
+        let regs = bpf_task_pt_regs(thread.cast_mut().cast()) as Typed;
+        typed(regs, offset!(derived.regs_number))
+    }
+}
+
+/// What tells a thread from others: it stays the same when an exec gives it another number.
+#[inline(always)]
+fn key() -> u64 {
+    // SAFETY: takes nothing.
+    unsafe { bpf_get_current_task() }
+}
+
+/// Counts a decision that no record has.
+#[inline(always)]
+fn unrecorded() {
+    if let Some(counters) = maps::counters(maps::cpu()) {
+        // SAFETY: map values live as long as the program.
+        unsafe { add(&raw mut (*counters).undecided, 1) };
+    }
+}
+
+/// Takes over what was decided about the call of the current thread, if something was, into the frame of a scratch.
+#[inline(always)]
+pub(crate) fn taken(scratch: *mut Scratch) {
+    if maps::governs() && maps::hooked() {
+        // SAFETY: the scratch is the caller's.
+        take_waiting(unsafe { (*scratch).cpu });
+    }
+}
+
+/// [`taken`] in the scratch of `cpu`. A global function, see [`crate`].
+#[unsafe(no_mangle)]
+#[inline(never)]
+extern "C" fn take_waiting(cpu: u32) -> u64 {
+    let Some(scratch) = maps::scratch(cpu) else {
+        return 0;
+    };
+    let key = key();
+    let Some(waiting) = WAITING.get_ptr(key) else {
+        return 0;
+    };
+    // SAFETY: the scratch is the caller's; the value is its thread's own.
+    unsafe {
+        (*scratch).ruling = (*waiting).ruling;
+        (*scratch).outcome = (*waiting).outcome;
+        (*scratch).generation = (*waiting).generation;
+        (*scratch).judged_len = (*waiting).judged_len;
+        let to = (&raw mut (*scratch).key.data.path).cast::<u8>();
+        for word in 0..PATH_KEY_BYTES / 8 {
+            store(to.add(word * 8), (*waiting).path[word]);
+        }
+    }
+    let _ = WAITING.remove(key);
+    1
+}
+
+/// The call of the current thread has returned, or the thread ends: a decision that still waits has no record.
+#[inline(always)]
+pub(crate) fn settle() {
+    if maps::governs() && maps::hooked() {
+        settle_waiting();
+    }
+}
+
+/// [`settle`]. A global function, see [`crate`].
+#[unsafe(no_mangle)]
+#[inline(never)]
+extern "C" fn settle_waiting() -> u64 {
+    if WAITING.remove(key()).is_err() {
+        return 0;
+    }
+    unrecorded();
+    1
+}
