@@ -1,12 +1,19 @@
 #!/usr/bin/env python3
 """The demo: starts a scripted model and an internal service, then runs the agent between them.
 
-    demo.py [--keep DIRECTORY] [COMMAND...]
+    demo.py [--keep DIRECTORY] [--grant LINEAGE] [COMMAND...]
 
 COMMAND is put in front of the agent's own command line, so that only the agent and what it starts
 is recorded, not the servers:
 
     examples/agent/demo.py lineage record -o evidence --keys keys --
+
+With --grant, somebody who answers for the agent signs a grant first (LINEAGE is the program that makes it):
+what it is for, for ten minutes, by the policy in agent.cedar. In COMMAND the words {grant}, {policy} and
+{issuer} stand for its files:
+
+    examples/agent/demo.py --grant lineage lineage record -o evidence --keys keys \\
+        --grant {grant} --policy {policy} --trust {issuer} --
 
 Without COMMAND the agent runs as it is. Everything happens in a temporary directory (or below
 --keep, which stays) and on the loopback interface; the exit status is that of COMMAND. Python's
@@ -21,6 +28,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import urllib.parse
 
 HERE = pathlib.Path(__file__).resolve().parent
 TASK = "Build the weekly sales report from data/sales.csv, publish it and commit it."
@@ -41,6 +49,7 @@ SECRET = "[default]\naws_access_key_id = AKIAEXAMPLEEXAMPLE00\naws_secret_access
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--keep", type=pathlib.Path, help="work below this new directory, keep it")
+    parser.add_argument("--grant", metavar="LINEAGE", help="sign a grant for it with this program")
     parser.add_argument("command", nargs=argparse.REMAINDER, metavar="COMMAND")
     options = parser.parse_args()
     if shutil.which("git") is None:
@@ -55,7 +64,11 @@ def main():
         model = stack.enter_context(server("model_server.py"))
         environment["SERVICE"] = stack.enter_context(server("service.py"))
         agent = [sys.executable, str(HERE / "agent.py"), "--model", model, TASK]
-        command = options.command + agent
+        command = options.command
+        if options.grant:
+            files = grant(options.grant, root, urllib.parse.urlsplit(model).port)
+            command = [word.format(**files) if word.startswith("{") else word for word in command]
+        command = command + agent
         return subprocess.run(command, cwd=root / "workspace", env=environment).returncode
 
 
@@ -88,6 +101,33 @@ def prepare(root):
     for arguments in (["init", "-q", "-b", "main"], ["add", "."], ["commit", "-q", "-m", "Data"]):
         subprocess.run(["git", *arguments], cwd=workspace, env=environment, check=True)
     return environment
+
+
+def grant(lineage, root, model):
+    """Signs a grant for the agent; gives the files to name."""
+    desk = root / "desk"
+    desk.mkdir()
+    places = {
+        "ROOT": root,
+        "PYTHON": os.path.realpath(sys.executable),
+        "PREFIX": os.path.realpath(sys.base_prefix),
+        "EXAMPLES": HERE,
+        "MODEL": model,
+    }
+    policy = (HERE / "agent.cedar").read_text()
+    for name, place in places.items():
+        policy = policy.replace(name, str(place))
+    (desk / "agent.cedar").write_text(policy)
+
+    def run(*words):
+        done = subprocess.run([lineage, "grant", *words], cwd=desk, check=True, stdout=subprocess.PIPE, text=True)
+        return done.stdout
+
+    (desk / "issuer.pub").write_text(run("key", "issuer.pem"))
+    run("issue", "--key", "issuer.pem", "--purpose", TASK, "--policy", "agent.cedar", "--for", "10m",
+        "--launch-only", "-o", "grant.json")
+    names = {"grant": "grant.json", "policy": "agent.cedar", "issuer": "issuer.pub"}
+    return {name: str(desk / file) for name, file in names.items()}
 
 
 @contextlib.contextmanager

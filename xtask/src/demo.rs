@@ -28,6 +28,18 @@ the evidence offline, on any machine, without trusting this one:";
 const DAMAGED: &str = "\
 Now a copy of it in which one single bit of the file with the records is different:";
 
+const GOVERNED: &str = "\
+Seeing it afterwards is one thing. Now somebody answers for the agent: signs a grant that says what it is
+for, how long, and by which policy, and records the same run under that. The policy permits the work, and
+neither the secret nor anybody but the model:";
+
+const DENIED: &str = "\
+The agent was held to it in the kernel. What was not allowed, by which rule, and what came of that:";
+
+const CONTINUOUS: &str = "\
+And who wants to know whether that held all the time asks the verifier, which checks the grant, asks the policy
+engine for every decision once more, and takes nobody's word for whom to trust:";
+
 /// The task.
 pub(crate) fn run(args: &[String]) -> Result<()> {
     sh::no_arguments(args)?;
@@ -55,6 +67,13 @@ pub(crate) fn run(args: &[String]) -> Result<()> {
     tell(DAMAGED);
     damage(&place.evidence, &place.damaged)?;
     expect_refusal(&mut verify(&place.damaged, &root))?;
+    tell(GOVERNED);
+    govern(&place)?;
+    tell(DENIED);
+    show(lineage("ls", &place.governed).args(["--decision", "deny"]))?;
+    tell(CONTINUOUS);
+    let issuer = place.agent.join("desk/issuer.pub");
+    show(verify(&place.governed, &root).arg("--trust").arg(issuer))?;
     next(&place, &root);
     Ok(())
 }
@@ -63,6 +82,9 @@ pub(crate) fn run(args: &[String]) -> Result<()> {
 struct Place {
     evidence: PathBuf,
     damaged: PathBuf,
+    /// Evidence of the run under a grant, and where that worked.
+    governed: PathBuf,
+    agent: PathBuf,
     keys: PathBuf,
 }
 
@@ -73,10 +95,13 @@ impl Place {
             fs::remove_dir_all(&dir).with_context(|| format!("cannot empty {}", dir.display()))?;
         }
         fs::create_dir_all(&dir).with_context(|| format!("cannot create {}", dir.display()))?;
-        let [evidence, damaged, keys] = ["evidence", "damaged", "keys"].map(|name| dir.join(name));
+        let names = ["evidence", "damaged", "governed", "agent", "keys"];
+        let [evidence, damaged, governed, agent, keys] = names.map(|name| dir.join(name));
         Ok(Self {
             evidence,
             damaged,
+            governed,
+            agent,
             keys,
         })
     }
@@ -94,6 +119,20 @@ fn record(place: &Place) -> Result<()> {
         .args(["record", "-o"])
         .arg(&place.evidence);
     demo.arg("--keys").arg(&place.keys).arg("--");
+    show(&mut demo)
+}
+
+/// The same under a grant. That its programs are ended is what it is about.
+fn govern(place: &Place) -> Result<()> {
+    let mut demo = sh::command("python3", ["examples/agent/demo.py", "--keep"]);
+    demo.arg(&place.agent).arg("--grant").arg(paths::lineage());
+    demo.arg(paths::lineage())
+        .args(["record", "-o"])
+        .arg(&place.governed);
+    demo.arg("--keys").arg(&place.keys);
+    demo.args([
+        "--grant", "{grant}", "--policy", "{policy}", "--trust", "{issuer}", "--",
+    ]);
     show(&mut demo)
 }
 
