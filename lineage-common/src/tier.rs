@@ -49,8 +49,9 @@ impl Tier {
     pub fn does(self) -> &'static str {
         match self {
             Self::Lsm => {
-                "what a policy denies is refused before it has an effect, but for changes of extended attributes: these \
-                 happen, and the process is ended"
+                "programs, files and connections that a policy denies are refused before they have an effect. Listening \
+                 and accepting, messages and connections without a stream between Unix sockets, extended attributes, \
+                 signals and what is used of the kernel happen, and the process is ended as the call returns"
             }
             Self::Fexit => {
                 "programs that a policy denies are ended before they run, connections refused before they are made; \
@@ -68,10 +69,15 @@ impl Tier {
     #[must_use]
     pub fn gaps(self) -> &'static [&'static str] {
         match self {
-            Self::Lsm => &["attributes-after-effect"],
-            Self::Fexit => &["attributes-after-effect", "files-after-effect"],
+            Self::Lsm => &["attributes-after-effect", "calls-after-effect"],
+            Self::Fexit => &[
+                "attributes-after-effect",
+                "calls-after-effect",
+                "files-after-effect",
+            ],
             Self::Trace => &[
                 "attributes-after-effect",
+                "calls-after-effect",
                 "files-after-effect",
                 "names-as-given",
             ],
@@ -94,6 +100,10 @@ impl Tier {
             (Operation::CONNECT | Operation::BIND | Operation::SEND, Resource::Endpoint) => {
                 &[Prevented]
             }
+            // Of an address that a message goes to the kernel keeps nothing.
+            (Operation::SEND, _) => &[KilledAfter, KilledAfterByName],
+            // What is asked about is connected by stream or sequence of packets.
+            (Operation::CONNECT, _) if self == Self::Lsm => &[Prevented, KilledAfter],
             // No hook that has the path is asked about extended attributes.
             (Operation::CHMOD, _) if self == Self::Lsm => &[Prevented, KilledAfterByName],
             (Operation::CHMOD, _) => &[KilledAfter, KilledAfterByName],
@@ -117,7 +127,6 @@ const HOOKED: &[Operation] = &[
     Operation::DELETE,
     Operation::RENAME,
     Operation::LINK,
-    Operation::CONNECT,
     Operation::BIND,
 ];
 
@@ -173,5 +182,17 @@ mod tests {
         assert_eq!(denied(Tier::Trace), [Denied::KilledAfterByName]);
         assert_eq!(denied(Tier::Fexit), [Denied::KilledAfter]);
         assert_eq!(denied(Tier::Lsm), [Denied::Prevented]);
+        let denied = |operation, resource| Tier::Lsm.denied(operation, resource);
+        let datagram = denied(Operation::CONNECT, Resource::UnixSocket);
+        assert_eq!(datagram, [Denied::Prevented, Denied::KilledAfter]);
+        for (operation, resource) in [
+            (Operation::SEND, Resource::UnixSocket),
+            (Operation::LISTEN, Resource::Endpoint),
+            (Operation::SIGNAL, Resource::Process),
+            (Operation::USE, Resource::Facility),
+        ] {
+            let ways = denied(operation, resource);
+            assert!(!ways.contains(&Denied::Prevented), "{operation:?}");
+        }
     }
 }

@@ -36,9 +36,6 @@ pub(crate) enum Power {
 /// `EPERM` (`include/uapi/asm-generic/errno-base.h`).
 const NOT_PERMITTED: i32 = 1;
 
-/// `SIGKILL` (`include/uapi/asm-generic/signal.h`).
-const KILL: u32 = 9;
-
 /// A place in the file system.
 #[derive(Clone, Copy)]
 pub(crate) struct Place {
@@ -213,7 +210,7 @@ fn unlooked(power: Power, lineage: u32) -> u64 {
     }
     if power == Power::Kill {
         // SAFETY: a signal to the current process.
-        unsafe { bpf_send_signal(KILL) };
+        unsafe { bpf_send_signal(judge::KILL) };
     }
     judge::DENIED | judge::ENFORCED
 }

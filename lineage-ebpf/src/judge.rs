@@ -252,9 +252,6 @@ fn decide_by(
         let governance = maps::governance((*scratch).lineage).ok_or(Skip::Untraced)?;
         let (table, mode) = ((*governance).table, (*governance).mode);
         let until_ns = (*governance).until_ns;
-        if reasons != 0 {
-            (*scratch).judged_len = 0;
-        }
         if until_ns != u64::MAX && bpf_ktime_get_boot_ns() >= until_ns {
             reasons |= Outcome::OVER;
         }

@@ -175,14 +175,15 @@ pub(crate) fn copy_kernel_string(
     string_length(copied, room)
 }
 
-/// What a string helper returned, which counts the NUL and fills the room when there is more.
+/// What a string helper returned, which counts the NUL and fills the room when there is more. Of an empty string older
+/// kernels count none (`strncpy_from_user_nofault`, `mm/maccess.c`).
 #[inline(always)]
 fn string_length(copied: i64, room: u64) -> (u64, bool) {
-    if copied <= 0 {
+    if copied < 0 {
         return (0, true);
     }
     let copied = mask_frame(copied as u64);
-    (copied - 1, copied == room)
+    (copied.saturating_sub(1), copied == room)
 }
 
 /// Copies `len` bytes of user memory to the frame at `at`; false when they cannot be read.

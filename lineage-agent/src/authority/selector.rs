@@ -38,7 +38,7 @@ pub enum Executable {
 pub struct Candidate {
     /// The path of the program; none where it has none.
     pub executable: Option<String>,
-    /// The digest of the program; none where nothing asked for it.
+    /// The digest of the program; none where nothing asked for it, or it is too large.
     #[serde(rename = "blake3", default, skip_serializing_if = "Option::is_none")]
     pub digest: Option<Digest>,
     /// Its real user id, in the initial user namespace.

@@ -1,6 +1,6 @@
 //! What of the first process of a lineage a grant asks for.
 
-use std::{fs::File, path::Path};
+use std::{fs::File, io::Read as _, path::Path};
 
 use crate::{
     authority::{selector::Candidate, statement::Digest},
@@ -12,6 +12,9 @@ use super::{
     RecordError,
     registration::{Found, Origin},
 };
+
+/// Largest program that is digested, bytes: nothing is recorded meanwhile, and a process names what it likes.
+const PROGRAM_BYTES_MAX: u64 = 1 << 30;
 
 /// The first process of each lineage, by its id. `program` is what one will execute that waits to be let loose.
 pub(super) fn candidates(
@@ -25,7 +28,8 @@ pub(super) fn candidates(
         let bearer = procfs.bearer(pid)?.ok_or(RecordError::NoProcess(pid))?;
         let candidate = match (&lineage.origin, program) {
             (Origin::Launch(_), Some(program)) => launched(bearer, program)?,
-            _ => candidate(bearer, false),
+            // Whether or not this grant asks for the digest: one that is reloaded may.
+            _ => candidate(bearer, false, true),
         };
         lineage.candidate = Some(candidate.clone());
         found.push((pid, candidate));
@@ -45,20 +49,25 @@ fn launched(bearer: Bearer, program: &Path) -> Result<Candidate, RecordError> {
         file: Some(File::open(&path).map_err(system)?),
         ..bearer
     };
-    Ok(candidate(bearer, true))
+    Ok(candidate(bearer, true, true))
 }
 
-/// A process, as selectors see it.
-pub(super) fn candidate(bearer: Bearer, launched: bool) -> Candidate {
+/// A process, as selectors see it; with the digest of its program if that is asked for, and can be had.
+pub(super) fn candidate(bearer: Bearer, launched: bool, digested: bool) -> Candidate {
     let text = |path: Vec<u8>| escape(&path);
+    let file = bearer.file.filter(|_| digested);
     Candidate {
         executable: bearer.executable.map(text),
-        digest: bearer
-            .file
-            .and_then(|file| digest::of_reader(file).ok())
-            .map(Digest),
+        digest: file.and_then(digest_of),
         uid: bearer.uid,
         cgroup: bearer.cgroup.map(text),
         launched,
     }
+}
+
+/// The digest of a program; none of one that is too large.
+fn digest_of(file: File) -> Option<Digest> {
+    let mut reader = file.take(PROGRAM_BYTES_MAX);
+    let digest = digest::of_reader(&mut reader).ok()?;
+    (reader.limit() != 0).then_some(Digest(digest))
 }

@@ -237,8 +237,10 @@ impl Governor {
             Ok(done) => Answer::Done(done),
             // Nothing was changed; the recording goes on.
             Err(
-                error
-                @ (RecordError::Authority(_) | RecordError::Probe(_) | RecordError::Procfs(_)),
+                error @ (RecordError::Authority(_)
+                | RecordError::NoProcess(_)
+                | RecordError::Probe(_)
+                | RecordError::Procfs(_)),
             ) => Answer::Refused(error.to_string()),
             Err(error) => return Err(error),
         };
@@ -305,12 +307,16 @@ impl Governor {
             "no grant governs it that could be narrowed",
         ))?;
         let chain = extended(own, wanted.grant)?;
+        // What was put there since it was looked the last time counts already.
+        let place = self.files.revocations.as_deref();
+        self.revocations.read(place).map_err(AuthorityError::from)?;
         if let Some(refusal) = chain.lapse(self.revocations.known(), time(now)?) {
             return Err(AuthorityError::Refused(refusal).into());
         }
         let bearer = procfs.bearer_to_be(peer.pid, wanted.program)?;
         let bearer = bearer.ok_or(RecordError::NoProcess(peer.pid))?;
-        let candidate = binding::candidate(bearer, true);
+        let digested = chain.last().predicate.selector.asks_for_digest();
+        let candidate = binding::candidate(bearer, true, digested);
         let authority = Arc::new(above.authority.narrowed(chain, &self.schema)?);
         authority.fits(peer.pid, &candidate)?;
         let number = self.lineages.len() as u32;

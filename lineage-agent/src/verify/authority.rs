@@ -9,6 +9,7 @@ use super::access::HostDir;
 use super::artifacts;
 use super::finding::{Code, Finding};
 use crate::authority::chain::Chain;
+use crate::authority::grant::LEVELS_MAX;
 use crate::authority::policy::engine::Engine;
 use crate::authority::policy::source::{SCHEMA, Schema, Source};
 use crate::authority::statement::{Digest, Subject};
@@ -164,6 +165,11 @@ impl<'a> Authorities<'a> {
     fn chain(&mut self, grants: &[Digest]) -> Result<Arc<Chain>, Finding> {
         if let Some(known) = self.chains.get(grants) {
             return known.clone();
+        }
+        if grants.len() > LEVELS_MAX {
+            return Err(Finding::new(Code::GrantBad)
+                .expected(format!("at most {LEVELS_MAX} grants"))
+                .found(grants.len()));
         }
         let mut text = Vec::new();
         for grant in grants {

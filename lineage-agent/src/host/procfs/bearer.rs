@@ -3,7 +3,7 @@
 use std::fs::File;
 use std::os::fd::OwnedFd;
 
-use rustix::fs::{Mode, OFlags, ResolveFlags, openat, openat2};
+use rustix::fs::{FileType, Mode, OFlags, ResolveFlags, fstat, openat, openat2};
 
 use super::parse::{read_file, unified_cgroup};
 use super::{Procfs, ProcfsError, STATUS_BYTES_MAX, link, read_error, vanished_is_none};
@@ -15,7 +15,7 @@ use crate::evidence::escape::unescape;
 pub struct Bearer {
     /// The path of its program, as its own root and mounts show it; none when the file has lost that name.
     pub executable: Option<Vec<u8>>,
-    /// The program itself.
+    /// The program itself, if it is a regular file.
     pub file: Option<File>,
     /// Its real user id, in the initial user namespace.
     pub uid: u32,
@@ -52,7 +52,10 @@ impl Procfs {
             // Links lead to where they do for the process.
             let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK;
             let resolve = ResolveFlags::IN_ROOT | ResolveFlags::NO_MAGICLINKS;
-            openat2(root, path.as_slice(), flags, Mode::empty(), resolve).ok()
+            let file = openat2(root, path.as_slice(), flags, Mode::empty(), resolve).ok()?;
+            // The process names what it likes: devices and pipes could be read for ever.
+            let stat = fstat(&file).ok()?;
+            (FileType::from_raw_mode(stat.st_mode) == FileType::RegularFile).then_some(file)
         });
         let bearer = vanished_is_none(read(&process))?;
         Ok(bearer.map(|bearer| Bearer {
