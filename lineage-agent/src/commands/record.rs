@@ -295,6 +295,9 @@ fn report(request: &Request, keys: &Path, outcome: &Outcome, pin: &str) -> Strin
         counted(summary.segments, "sealed segment", "sealed segments"),
         shown(&request.output)
     );
+    if !outcome.decisions.is_empty() {
+        text += &format!("\nlineage: decisions: {}", outcome.decisions);
+    }
     for lost in lost(outcome) {
         text += &format!("\nlineage: {lost}");
     }
@@ -313,10 +316,12 @@ fn report(request: &Request, keys: &Path, outcome: &Outcome, pin: &str) -> Strin
         let seal = seal_command(&request.output, keys);
         text += &format!("\nlineage: the log is open: `{seal}` completes it");
     }
-    text + &format!(
-        "\nlineage: next: lineage tree {0}\nlineage:       lineage verify {0} --trust {pin}",
-        shell_word(&request.output)
-    )
+    let evidence = shell_word(&request.output);
+    text += &format!("\nlineage: next: lineage tree {evidence}");
+    if !outcome.decisions.is_empty() && !outcome.decisions.all_allowed() {
+        text += &format!("\nlineage:       lineage ls {evidence} --decision deny");
+    }
+    text + &format!("\nlineage:       lineage verify {evidence} --trust {pin}")
 }
 
 /// What is said of events that were lost, and of what else is missing.
@@ -372,6 +377,7 @@ fn summary(output: &Path, outcome: &Outcome, pin: &str, warnings: &[String]) -> 
         "segments": outcome.summary.segments,
         "lost": outcome.lost,
         "missing": outcome.missing,
+        "decisions": outcome.decisions,
         "running": outcome.ending.running,
         "exit_status": outcome.ending.exit_status(),
         "root": pin,

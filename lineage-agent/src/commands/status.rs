@@ -79,6 +79,9 @@ fn lines(told: &Told, now: i64) -> String {
         counted(status.lost, "event", "events"),
         grouped(status.processes),
     );
+    if !status.decisions.is_empty() {
+        lines += &format!("\n  decisions  {}", status.decisions);
+    }
     for missed in status.missing.told() {
         lines += &format!("\n  missing    {missed}");
     }
@@ -108,6 +111,7 @@ fn object(told: &Told) -> serde_json::Value {
         records,
         lost,
         missing,
+        decisions,
         processes,
         reading,
     } = &told.status;
@@ -120,6 +124,7 @@ fn object(told: &Told) -> serde_json::Value {
         "records": records,
         "lost": lost,
         "missing": missing,
+        "decisions": decisions,
         "processes": processes,
         "digests": reading,
     })

@@ -4,7 +4,7 @@ use std::cmp::Reverse;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 
 use aya::{
-    Ebpf, EbpfLoader, Pod, VerifierLogLevel,
+    Ebpf, EbpfLoader, VerifierLogLevel,
     maps::{Array, Map, MapData},
 };
 use lineage_common::{
@@ -22,6 +22,7 @@ use super::{
     counters::Counters,
     governance::Governing,
     hooks,
+    plain::Plain,
     programs::Programs,
     reader::Reader,
     ring::{Mapping, Ring},
@@ -34,14 +35,6 @@ use super::{
 
 /// The object, as `cargo xtask build` left it.
 static OBJECT: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/lineage-ebpf.o"));
-
-/// One CPU's counters, in the form aya wants.
-#[repr(transparent)]
-#[derive(Debug, Clone, Copy)]
-struct CountersValue(CpuCounters);
-
-// SAFETY: plain integers without padding.
-unsafe impl Pod for CountersValue {}
 
 /// Loaded and attached programs and the maps the agent writes.
 #[derive(Debug)]
@@ -178,10 +171,10 @@ impl Attached {
             .ebpf
             .map_mut("COUNTERS")
             .ok_or(ProbeError::Object("COUNTERS"))?;
-        let mut counters: Array<_, CountersValue> = map.try_into()?;
+        let mut counters: Array<_, Plain<CpuCounters>> = map.try_into()?;
         for cpu in 0..cpus {
             let cpu = u32::try_from(cpu).map_err(|_| ProbeError::Object("COUNTERS"))?;
-            counters.set(cpu, CountersValue(CpuCounters::new_zeroed()), 0)?;
+            counters.set(cpu, Plain(CpuCounters::new_zeroed()), 0)?;
         }
         Ok(())
     }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use aya::{
-    Ebpf, Pod,
+    Ebpf,
     maps::{
         Array, MapData,
         lpm_trie::{Key, LpmTrie},
@@ -16,29 +16,7 @@ use lineage_common::{
     },
 };
 
-use super::ProbeError;
-
-/// Types of map keys and values in the form aya wants.
-macro_rules! pods {
-    ($($wrapper:ident($inner:ty);)*) => {
-        $(
-            #[repr(transparent)]
-            #[derive(Debug, Clone, Copy)]
-            struct $wrapper($inner);
-
-            // SAFETY: plain integers without padding, as the inner type's derives prove.
-            unsafe impl Pod for $wrapper {}
-        )*
-    };
-}
-
-pods! {
-    PathValue(PathKey);
-    AddressValue(AddressKey);
-    RulingValue(Ruling);
-    GovernanceValue(Governance);
-    BudgetValue(Budget);
-}
+use super::{ProbeError, plain::Plain};
 
 /// One entry of a table of paths.
 #[derive(Debug, Clone, Copy)]
@@ -64,11 +42,11 @@ pub struct AddressRule {
 
 /// The maps of policies.
 pub(super) struct Governing {
-    paths: LpmTrie<MapData, PathValue, RulingValue>,
-    addresses: LpmTrie<MapData, AddressValue, RulingValue>,
+    paths: LpmTrie<MapData, Plain<PathKey>, Plain<Ruling>>,
+    addresses: LpmTrie<MapData, Plain<AddressKey>, Plain<Ruling>>,
     governed: Array<MapData, u32>,
-    governance: Array<MapData, GovernanceValue>,
-    budgets: Array<MapData, BudgetValue>,
+    governance: Array<MapData, Plain<Governance>>,
+    budgets: Array<MapData, Plain<Budget>>,
     /// Places in [`Self::budgets`] that are taken.
     budgeted: u32,
     /// What was ever put into [`Self::governance`].
@@ -128,18 +106,17 @@ impl Governing {
             };
             let bits = KEY_HEAD_BITS + 8 * rule.prefix.len() as u32;
             self.paths
-                .insert(&Key::new(bits, PathValue(key)), RulingValue(rule.ruling), 0)?;
+                .insert(&Key::new(bits, Plain(key)), Plain(rule.ruling), 0)?;
         }
         for rule in addresses {
             let key = AddressKey {
                 table: number,
                 ..rule.key
             };
-            let key = Key::new(KEY_HEAD_BITS + rule.bits, AddressValue(key));
-            self.addresses.insert(&key, RulingValue(rule.ruling), 0)?;
+            let key = Key::new(KEY_HEAD_BITS + rule.bits, Plain(key));
+            self.addresses.insert(&key, Plain(rule.ruling), 0)?;
         }
-        self.governance
-            .set(number, GovernanceValue(governance), 0)?;
+        self.governance.set(number, Plain(governance), 0)?;
         for &lineage in lineages {
             self.governed.set(lineage, number + 1, 0)?;
             self.places.insert(lineage, number);
@@ -158,7 +135,7 @@ impl Governing {
             limits,
             spent: [0; SPENT_COUNT],
         };
-        self.budgets.set(place, BudgetValue(budget), 0)?;
+        self.budgets.set(place, Plain(budget), 0)?;
         self.budgeted += 1;
         Ok(number)
     }
@@ -172,7 +149,7 @@ impl Governing {
             return Ok(());
         };
         governance.until_ns = until_ns;
-        let value = GovernanceValue(*governance);
+        let value = Plain(*governance);
         Ok(self.governance.set(number, value, 0)?)
     }
 

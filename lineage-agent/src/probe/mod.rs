@@ -32,6 +32,7 @@ mod found;
 mod governance;
 mod hooks;
 pub mod layout;
+mod plain;
 mod preflight;
 mod programs;
 mod reader;

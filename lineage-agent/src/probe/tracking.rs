@@ -8,7 +8,7 @@ use std::{
 };
 
 use aya::{
-    Ebpf, Pod,
+    Ebpf,
     maps::{Array, HashMap, MapData, MapError, Stack},
 };
 use lineage_common::{
@@ -21,6 +21,7 @@ use zerocopy::FromBytes;
 use super::{
     ProbeError, Tracked,
     family::newcomers,
+    plain::Plain,
     programs::{self, LIST},
     ring::Mapping,
 };
@@ -32,34 +33,12 @@ const NO_EXIST: u64 = 1;
 /// cannot be interrupted for longer than a scheduling slice.
 const SETTLE: Duration = Duration::from_millis(50);
 
-/// Types of map keys and values in the form aya wants.
-macro_rules! pods {
-    ($($wrapper:ident($inner:ty);)*) => {
-        $(
-            #[repr(transparent)]
-            #[derive(Debug, Clone, Copy)]
-            struct $wrapper($inner);
-
-            // SAFETY: plain integers without padding, as the inner type's derives prove.
-            unsafe impl Pod for $wrapper {}
-        )*
-    };
-}
-
-pods! {
-    TaskValue(Task);
-    LinkValue(Link);
-    SwitchValue(Switch);
-    KeyValue(DescriptorKey);
-    DescriptorValue(Descriptor);
-}
-
 /// The maps that say who is tracked.
 pub(super) struct Tracking {
-    tasks: HashMap<MapData, u32, TaskValue>,
-    links: HashMap<MapData, u32, LinkValue>,
-    switch: Array<MapData, SwitchValue>,
-    descriptors: HashMap<MapData, KeyValue, DescriptorValue>,
+    tasks: HashMap<MapData, u32, Plain<Task>>,
+    links: HashMap<MapData, u32, Plain<Link>>,
+    switch: Array<MapData, Plain<Switch>>,
+    descriptors: HashMap<MapData, Plain<DescriptorKey>, Plain<Descriptor>>,
     free_blocks: Stack<MapData, u32>,
     /// Its first word counts blocks that were ever taken.
     blocks_taken: Mapping,
@@ -185,7 +164,7 @@ impl Tracking {
             moved_to: lineage,
             ..Switch::default()
         };
-        self.switch.set(0, SwitchValue(switch), 0)?;
+        self.switch.set(0, Plain(switch), 0)?;
         let given = self.lineage_of(ebpf, process.pid);
         self.set_attaching(0)?;
         match given? {
@@ -208,7 +187,7 @@ impl Tracking {
     /// Enters a process, unless the fork probe has.
     fn insert(&mut self, process: &Listed, lineage: u32) -> Result<(), ProbeError> {
         let block = self.take_block();
-        let task = TaskValue(Task::attached(process.start, lineage, block));
+        let task = Plain(Task::attached(process.start, lineage, block));
         let inserted = self.tasks.insert(process.pid, task, NO_EXIST);
         if inserted.is_err() {
             self.give_block(block);
@@ -229,7 +208,7 @@ impl Tracking {
 
     /// Removes a process, if there is an entry and it is still its; whether it was.
     fn remove(&mut self, pid: u32, start: u64) -> bool {
-        if let Ok(TaskValue(task)) = self.tasks.get(&pid, 0)
+        if let Ok(Plain(task)) = self.tasks.get(&pid, 0)
             && task.start == start
             && self.tasks.remove(&pid).is_ok()
         {
@@ -259,10 +238,10 @@ impl Tracking {
 
     /// Removes a process that is not over, and its descriptors.
     pub(super) fn remove_with_descriptors(&mut self, pid: u32) {
-        if let Ok(TaskValue(task)) = self.tasks.get(&pid, 0) {
+        if let Ok(Plain(task)) = self.tasks.get(&pid, 0) {
             self.remove(pid, task.start);
         }
-        let keys: Vec<KeyValue> = self
+        let keys: Vec<Plain<DescriptorKey>> = self
             .descriptors
             .keys()
             .filter_map(Result::ok)
@@ -319,7 +298,7 @@ impl Tracking {
             attaching,
             ..Switch::default()
         };
-        Ok(self.switch.set(0, SwitchValue(switch), 0)?)
+        Ok(self.switch.set(0, Plain(switch), 0)?)
     }
 
     fn links_missed(&self) -> Result<u32, ProbeError> {

@@ -15,6 +15,7 @@ use crate::{
     event::{Body, Event},
     evidence::{
         counters::{Counters, CpuCount},
+        decisions::Decisions,
         error::Error as EvidenceError,
         manifest::Reason,
         writer::{Summary, Writer},
@@ -38,7 +39,7 @@ use super::{
     pending::{Change, Changes, Pending, What},
     registration::Registration,
     sink::Numbered,
-    status::{Published, Reading},
+    status::{Published, Reading, Status},
 };
 
 /// Longest a frame stays in a ring that is not filling up.
@@ -92,6 +93,8 @@ pub(super) struct Finished {
     pub(super) summary: Summary,
     /// What is not recorded, but for lost frames.
     pub(super) missing: Missing,
+    /// What was decided.
+    pub(super) decisions: Decisions,
 }
 
 /// What the engine is told.
@@ -333,6 +336,7 @@ impl Recording {
         let mut sink = Numbered {
             writer: begin.writer,
             digests,
+            decisions: Decisions::default(),
         };
         fold.set_utc_offset(sink.writer.offset_ns());
         let mut lineages = 0;
@@ -370,10 +374,15 @@ impl Recording {
     /// Tells whoever asks how far it has come.
     fn tell(&mut self, lost: u64, missing: Missing) {
         if let Some(published) = &mut self.published {
-            let records = self.sink.writer.next_seq();
-            let processes = self.fold.live_processes() as u64;
-            let reading = self.sink.digests.as_ref().and_then(Reading::of);
-            published.tell(records, (lost, missing), processes, reading);
+            published.tell(Status {
+                records: self.sink.writer.next_seq(),
+                lost,
+                missing,
+                decisions: self.sink.decisions,
+                processes: self.fold.live_processes() as u64,
+                reading: self.sink.digests.as_ref().and_then(Reading::of),
+                ..published.told().clone()
+            });
         }
     }
 

@@ -35,6 +35,7 @@ use crate::{
     authority::policy::source::Schema,
     clock::{Clock as _, SystemClock},
     evidence::{
+        decisions::Decisions,
         error::Error as EvidenceError,
         keys::Keys,
         manifest::Reason,
@@ -111,17 +112,24 @@ pub struct Outcome {
     pub lost: u64,
     /// What else is not recorded.
     pub missing: Missing,
+    /// What was decided, in this session.
+    pub decisions: Decisions,
 }
 
 impl Outcome {
     fn of(finished: Finished, ending: Ending) -> Self {
-        let Finished { summary, missing } = finished;
+        let Finished {
+            summary,
+            missing,
+            decisions,
+        } = finished;
         let cpus = summary.counters.cpus.iter();
         Self {
             lost: cpus.flat_map(|cpu| cpu.lost).sum(),
             summary,
             ending,
             missing,
+            decisions,
         }
     }
 }

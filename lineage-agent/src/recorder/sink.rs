@@ -1,7 +1,9 @@
 //! Where records go.
 
 use crate::{
-    evidence::{error::Error as EvidenceError, schema::Record, writer::Writer},
+    evidence::{
+        decisions::Decisions, error::Error as EvidenceError, schema::Record, writer::Writer,
+    },
     lineage::{files::FileSeen, fold::Sink},
 };
 
@@ -11,6 +13,7 @@ use super::digests::Digests;
 pub(super) struct Numbered {
     pub(super) writer: Writer,
     pub(super) digests: Option<Digests>,
+    pub(super) decisions: Decisions,
 }
 
 impl Sink for Numbered {
@@ -21,6 +24,9 @@ impl Sink for Numbered {
     }
 
     fn append(&mut self, record: &Record<'_>) -> Result<(), EvidenceError> {
+        if let Some(effect) = record.effect {
+            self.decisions.count(effect);
+        }
         self.writer.append(record)
     }
 

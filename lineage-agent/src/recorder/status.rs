@@ -13,6 +13,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::evidence::{
+    decisions::Decisions,
     error::Error as EvidenceError,
     escape::{escape, unescape},
     files::Dir,
@@ -50,6 +51,9 @@ pub struct Status {
     /// What else is not recorded.
     #[serde(default)]
     pub missing: Missing,
+    /// What was decided so far in this session.
+    #[serde(default)]
+    pub decisions: Decisions,
     /// Processes that are recorded now.
     pub processes: u64,
     /// What is read for its digest; none when nothing waits to be read.
@@ -135,6 +139,7 @@ impl Published {
             records: 0,
             lost: 0,
             missing: Missing::default(),
+            decisions: Decisions::default(),
             processes: 0,
             reading: None,
         };
@@ -162,22 +167,13 @@ impl Published {
         None
     }
 
-    /// Tells how far it has come, and what is lost and missing.
-    pub(super) fn tell(
-        &mut self,
-        records: u64,
-        (lost, missing): (u64, Missing),
-        processes: u64,
-        of: Option<Reading>,
-    ) {
-        let status = Status {
-            records,
-            lost,
-            missing,
-            processes,
-            reading: of,
-            ..self.told.clone()
-        };
+    /// What was told last.
+    pub(super) fn told(&self) -> &Status {
+        &self.told
+    }
+
+    /// Tells how far it has come.
+    pub(super) fn tell(&mut self, status: Status) {
         if status != self.told {
             self.told = status;
             self.write();

@@ -127,6 +127,13 @@ impl Line {
         out.write_all(b"\n")
     }
 
+    /// Whether the text fits behind what is there.
+    #[must_use]
+    pub fn has_room(&self, text: &str, screen: Screen) -> bool {
+        let columns = self.columns() + 1 + width(text);
+        screen.columns.is_none_or(|room| columns <= room)
+    }
+
     fn columns(&self) -> usize {
         let spaces = self.parts.iter().skip(1).filter(|part| part.spaced).count();
         spaces

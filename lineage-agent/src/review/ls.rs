@@ -19,6 +19,7 @@ mod tests;
 
 use std::io::{self, Write};
 
+use super::denial::Outcome;
 use super::filter::failed;
 use super::line::{Fit, Line, Screen, Style};
 use super::text;
@@ -91,7 +92,15 @@ impl<W: Write> Ls<W> {
             padded(verb(name), VERB_WIDTH),
         );
         facts::push(line, name, record);
-        decision(line, record);
+        if let Some(outcome) = Outcome::of(record) {
+            let denied = format!("✗ denied, {outcome}");
+            // Which rule it was is worth a line of its own.
+            if !line.has_room(&denied, self.screen) {
+                line.write(&mut self.out, self.screen)?;
+                line.push(Style::Plain, Fit::Keep, " ".repeat(self.seq_width));
+            }
+            line.push(Style::Bad, Fit::Shorten, denied);
+        }
         line.write(&mut self.out, self.screen)
     }
 
@@ -120,19 +129,6 @@ impl<W: Write> Ls<W> {
         self.line.push(Style::Bold, Fit::Keep, date);
         self.line.write(&mut self.out, self.screen)
     }
-}
-
-/// What was denied, by which rule, and what came of that.
-fn decision(line: &mut Line, record: &Record<'_>) {
-    if record.verdict != Some("deny") {
-        return;
-    }
-    let by = record
-        .rule
-        .or(record.reason)
-        .unwrap_or("no rule permits it");
-    let effect = record.effect.unwrap_or_default();
-    line.push(Style::Bad, Fit::Keep, format!("✗ denied, {effect}: {by}"));
 }
 
 fn widen(width: &mut usize, needed: usize) {

@@ -4,6 +4,7 @@
 //! written, so nothing in it reaches a terminal that the terminal would obey (see [`text`]), and
 //! everything is streamed or bounded.
 
+mod denial;
 pub mod filter;
 pub mod line;
 pub mod ls;

@@ -5,6 +5,7 @@
 //! counted and said. So the size of the evidence does not matter.
 
 mod acts;
+mod denials;
 mod details;
 mod digests;
 mod draw;
@@ -119,6 +120,7 @@ struct Lineage {
     opens: u64,
     connections: u64,
     failures: u64,
+    denied: u64,
     /// How often what governs it changed.
     context_changes: u64,
     /// Records of processes beyond [`PROCESSES_MAX`].
@@ -172,6 +174,8 @@ impl Tree {
             self.lineages[lineage].skipped += 1;
             return;
         };
+        let denied = self.processes[acting].denials.add(record);
+        self.lineages[lineage].denied += u64::from(denied);
         match kind {
             kinds::PROCESS_FORK => self.fork(record, acting, lineage),
             kinds::PROCESS_SNAPSHOT | kinds::PROCESS_EXEC => self.program(record, acting),

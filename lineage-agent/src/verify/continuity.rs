@@ -10,12 +10,13 @@ use serde::Serialize;
 
 use super::access::HostDir;
 use super::authority::{Authorities, Authority};
-use super::facts::{Decisions, Facts, Moment, What};
+use super::facts::{Facts, Moment, What};
 use super::finding::{Code, Finding};
 use super::findings::Findings;
 use super::trust::Trust;
 use crate::authority::chain::Chain;
 use crate::authority::statement::Digest;
+use crate::evidence::decisions::Decisions;
 
 /// How far the times in records and the clock by which a grant ends may differ: a clock is corrected while it runs, and
 /// the recorder looks at it every second.

@@ -2,8 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 
+use crate::evidence::decisions::Decisions;
 use crate::evidence::kinds;
 use crate::evidence::schema::Record;
 
@@ -25,46 +26,6 @@ pub(super) enum What {
     Start { attached: bool },
     Change,
     End,
-}
-
-/// Decisions, by what came of them.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
-pub struct Decisions {
-    /// Allowed.
-    pub allowed: u64,
-    /// Denied, and did not happen.
-    pub prevented: u64,
-    /// Denied: the program was ended before its first instruction.
-    pub killed_before_run: u64,
-    /// Denied: it happened, and the process was ended.
-    pub killed_after_effect: u64,
-    /// Denied, and only recorded.
-    pub would_deny: u64,
-    /// Denied, and nothing could be done.
-    pub not_prevented: u64,
-}
-
-impl Decisions {
-    fn count(&mut self, effect: &str) {
-        let place = match effect {
-            "allowed" => &mut self.allowed,
-            "prevented" => &mut self.prevented,
-            "killed-before-run" => &mut self.killed_before_run,
-            "killed-after-effect" => &mut self.killed_after_effect,
-            "would-deny" => &mut self.would_deny,
-            _ => &mut self.not_prevented,
-        };
-        *place += 1;
-    }
-
-    pub(super) fn add(&mut self, other: &Self) {
-        self.allowed += other.allowed;
-        self.prevented += other.prevented;
-        self.killed_before_run += other.killed_before_run;
-        self.killed_after_effect += other.killed_after_effect;
-        self.would_deny += other.would_deny;
-        self.not_prevented += other.not_prevented;
-    }
 }
 
 /// What was decided in one context.

@@ -39,7 +39,6 @@ use std::path::Path;
 
 pub use continuity::{Break, Continuity, Interval, State};
 pub use epochs::Pin;
-pub use facts::Decisions;
 pub use finding::{Code, Finding, Severity};
 pub use host::default_threads;
 pub use loss::Loss;

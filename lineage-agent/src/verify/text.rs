@@ -4,7 +4,6 @@ use std::fmt::Write as _;
 
 use super::continuity::{Continuity, State};
 use super::epochs::Pin;
-use super::facts::Decisions;
 use super::finding::{Finding, Severity};
 use super::report::{HostReport, Report, Requirement, Verdict};
 use crate::counted::{counted, grouped};
@@ -114,31 +113,15 @@ fn write_continuity(out: &mut String, continuity: &Continuity) {
             let _ = write!(out, " \"{}\"", text(purpose));
         }
         out.push('\n');
-        write_decisions(out, &interval.decisions);
+        if !interval.decisions.is_empty() {
+            let _ = writeln!(out, "      {}", interval.decisions);
+        }
     }
     for one in &continuity.breaks {
         let at = one
             .seq
             .map_or_else(String::new, |seq| format!(" at record {seq}"));
         let _ = writeln!(out, "    break{at}: {}", text(&one.why));
-    }
-}
-
-fn write_decisions(out: &mut String, decisions: &Decisions) {
-    let all = [
-        (decisions.allowed, "allowed"),
-        (decisions.prevented, "prevented"),
-        (decisions.killed_before_run, "killed before it ran"),
-        (decisions.killed_after_effect, "killed after the effect"),
-        (decisions.would_deny, "would have been denied"),
-        (decisions.not_prevented, "denied and not prevented"),
-    ];
-    let there = all.iter().filter(|(count, _)| *count > 0);
-    let parts: Vec<String> = there
-        .map(|(count, what)| format!("{} {what}", grouped(*count)))
-        .collect();
-    if !parts.is_empty() {
-        let _ = writeln!(out, "      {}", parts.join(", "));
     }
 }
 

@@ -55,8 +55,13 @@ impl Work {
         }
         self.commit(finish.misses)?;
         let recording = self.recording.take().ok_or(RecordError::Engine)?;
+        let decisions = recording.sink.decisions;
         let summary = recording.sink.writer.close(finish.reason)?;
-        Ok(Finished { summary, missing })
+        Ok(Finished {
+            summary,
+            missing,
+            decisions,
+        })
     }
 
     /// Waits for the files that are being read, up to a limit; the rest is recorded as not read.

@@ -69,3 +69,23 @@ fn the_date_is_said_once() {
            7 06:00:00.123  4711 sh      exit\n"
     );
 }
+
+#[test]
+fn by_which_rule_something_was_denied_is_never_cut_for_the_rest() {
+    let denied = Record {
+        path: Some("/srv/secret.txt"),
+        result: Some(3),
+        verdict: Some("deny"),
+        effect: Some("killed-after-effect"),
+        rule: Some("agent.cedar:no-secrets"),
+        ..acting(kinds::FILE_OPEN)
+    };
+    let rule = "✗ denied, killed-after-effect: agent.cedar:no-secrets\n";
+    let wide = listed(160, &[denied]);
+    assert!(wide.ends_with(&format!("/srv/secret.txt {rule}")), "{wide}");
+    let narrow = listed(80, &[denied]);
+    assert!(
+        narrow.ends_with(&format!("/srv/secret.txt\n    {rule}")),
+        "{narrow}"
+    );
+}

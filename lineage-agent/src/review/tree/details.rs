@@ -28,6 +28,7 @@ impl<W: Write> Drawing<'_, '_, W> {
             let count = unnamed + process.sockets.more;
             self.more(above, count, "connection", "connections")?;
         }
+        self.denials(process, above)?;
         self.acts(process, above)?;
         let lines = files::lines(process, self.tree.options.all);
         for line in lines.iter().take(files_max) {
@@ -39,6 +40,29 @@ impl<W: Write> Drawing<'_, '_, W> {
         let unnamed = unnamed.sum::<u64>() + process.files.more;
         if unnamed > 0 {
             self.more(above, unnamed, "file", "files")?;
+        }
+        Ok(())
+    }
+
+    /// What it was denied, one line each: that is what somebody looks for.
+    fn denials(&mut self, process: &Process, above: &str) -> io::Result<()> {
+        for denial in &process.denials.named {
+            self.line.push(Style::Dim, Fit::Keep, above);
+            self.line.join(Style::Bad, Fit::Keep, "✗ denied");
+            self.line.push(Style::Bad, Fit::Shorten, &*denial.judged);
+            if denial.times > 1 {
+                let times = format!("×{}", denial.times);
+                self.line.push(Style::Dim, Fit::Keep, times);
+            }
+            self.line.push(
+                Style::Dim,
+                Fit::Shorten,
+                format!("{}: {}", denial.effect, denial.by),
+            );
+            self.end()?;
+        }
+        if process.denials.more > 0 {
+            self.more(above, process.denials.more, "denial", "denials")?;
         }
         Ok(())
     }

@@ -100,6 +100,7 @@ impl<'t, W: Write> Drawing<'t, '_, W> {
             (lineage.opens, "open", "opens"),
             (lineage.connections, "connection", "connections"),
             (lineage.failures, "failed call", "failed calls"),
+            (lineage.denied, "denial", "denials"),
             (
                 lineage.context_changes,
                 "change of context",

@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 
 use super::super::text;
 use super::acts::{Act, Outcome};
+use super::denials::Denial;
 use super::process::{Ending, Process};
 use super::usage::{Direction, FileUse, SocketUse};
 use super::{Lineage, Tree};
@@ -54,6 +55,7 @@ fn lineage(lineage: &Lineage) -> Value {
         "opens": lineage.opens,
         "connections": lineage.connections,
         "failed": lineage.failures,
+        "denied": lineage.denied,
         "context_changes": lineage.context_changes,
         "records_of_further_processes": lineage.skipped,
     })
@@ -98,6 +100,17 @@ fn process(tree: &Tree, process: &Process) -> Value {
         "further_connections": process.sockets.more,
         "acts": process.acts.named.iter().map(act).collect::<Vec<_>>(),
         "further_acts": process.acts.more,
+        "denials": process.denials.named.iter().map(denial).collect::<Vec<_>>(),
+        "further_denials": process.denials.more,
+    })
+}
+
+fn denial(denial: &Denial) -> Value {
+    json!({
+        "judged": &*denial.judged,
+        "effect": &*denial.effect,
+        "by": &*denial.by,
+        "times": denial.times,
     })
 }
 

@@ -7,6 +7,7 @@ use serde_json::Value;
 
 use super::super::text;
 use super::acts::Acts;
+use super::denials::Denials;
 use super::digests::FileId;
 use super::notable::Class;
 use super::usage::{FileUse, Files, Sockets};
@@ -65,6 +66,7 @@ pub(super) struct Process {
     pub(super) files: Files,
     pub(super) sockets: Sockets,
     pub(super) acts: Acts,
+    pub(super) denials: Denials,
     pub(super) opens: u64,
     pub(super) failures: u64,
     pub(super) failed_execs: u64,
@@ -110,6 +112,7 @@ impl Process {
             files: Files::default(),
             sockets: Sockets::default(),
             acts: Acts::default(),
+            denials: Denials::default(),
             opens: 0,
             failures: 0,
             failed_execs: 0,
@@ -173,6 +176,7 @@ impl Process {
             && self.sockets.named.is_empty()
             && self.files.named.is_empty()
             && self.acts.named.is_empty()
+            && self.denials.named.is_empty()
             && self.opens == 0
             && self.failures == 0
     }
@@ -196,6 +200,7 @@ impl Process {
             && self.sockets.named.is_empty()
             && self.files.named.is_empty()
             && self.acts.named.is_empty()
+            && self.denials.named.is_empty()
     }
 }
 

@@ -476,3 +476,42 @@ fn what_is_missing_is_said_in_words() {
     assert!(drawn.ends_with(&line), "{drawn}");
     assert_eq!(story.json()["missing"][1], said);
 }
+
+#[test]
+fn what_was_denied_is_said_with_what_came_of_it() {
+    let mut story = Story::new(TreeOptions::default());
+    story.exec(10, "/usr/bin/cat", r#"["cat"]"#);
+    let denied = |effect, rule, judged| Record {
+        verdict: Some("deny"),
+        effect: Some(effect),
+        rule,
+        judged: Some(judged),
+        ..Record::default()
+    };
+    let secret = denied("would-deny", Some("p.cedar:secrets"), "read /srv/key");
+    story.tell(kinds::FILE_OPEN, 10, secret);
+    story.tell(kinds::FILE_OPEN, 10, secret);
+    let connect = denied("prevented", None, "connect 10.0.0.1:443/tcp");
+    story.tell(kinds::NET_CONNECT, 10, connect);
+    let allowed = Record {
+        verdict: Some("allow"),
+        effect: Some("allowed"),
+        ..Record::default()
+    };
+    story.tell(kinds::FILE_OPEN, 10, allowed);
+    let drawn = story.drawn();
+    for line in [
+        "3 denials",
+        "✗ denied read /srv/key ×2 would-deny: p.cedar:secrets\n",
+        "✗ denied connect 10.0.0.1:443/tcp prevented: no rule permits it\n",
+    ] {
+        assert!(drawn.contains(line), "{drawn}");
+    }
+    let process = &story.json()["processes"][0];
+    assert_eq!(
+        process["denials"][0],
+        json!({
+            "judged": "read /srv/key", "effect": "would-deny", "by": "p.cedar:secrets", "times": 2,
+        })
+    );
+}

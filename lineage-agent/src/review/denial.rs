@@ -1,0 +1,34 @@
+//! What was denied, as people are told.
+
+use std::fmt;
+
+use crate::evidence::schema::Record;
+
+/// What came of something that was denied, and why it was: `prevented: agent.cedar:secrets`.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Outcome<'a> {
+    /// [`Record::effect`]
+    pub(super) effect: &'a str,
+    /// The rule, or why there is none.
+    pub(super) by: &'a str,
+}
+
+impl<'a> Outcome<'a> {
+    /// That of a record; `None` when nothing was denied.
+    pub(super) fn of(record: &Record<'a>) -> Option<Self> {
+        if record.verdict != Some("deny") {
+            return None;
+        }
+        let by = record.rule.or(record.reason);
+        Some(Self {
+            effect: record.effect.unwrap_or_default(),
+            by: by.unwrap_or("no rule permits it"),
+        })
+    }
+}
+
+impl fmt::Display for Outcome<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.effect, self.by)
+    }
+}
