@@ -83,6 +83,8 @@ Examples:
   lineage record -o run1 -- python3 agent.py   a command and all it starts
   lineage record -o run2 -p 4242               a running process as well
   lineage tree run1                            see at once what happened
+  lineage policy learn run1 -o agent.cedar     a policy that allows just that
+  lineage record -o run3 --policy agent.cedar -- python3 agent.py
   lineage key root                             what to pin, off this host
   lineage verify run1 --trust root:9f3c…       check it all, on any machine";
 
@@ -295,7 +297,7 @@ pub struct Record {
 
     /// Refuse to run when policies can only be enforced in a lesser tier than this (lsm, fexit or trace; see `lineage
     /// doctor` and docs/policies.md).
-    #[arg(long, value_name = "TIER", value_parser = policy::tier)]
+    #[arg(long, value_name = "TIER", value_parser = policy::tier, requires = "policies")]
     pub require_tier: Option<lineage_common::tier::Tier>,
 
     /// How long the end of recording waits for digests, seconds.
@@ -408,7 +410,9 @@ const RECORD_EXAMPLES: &str = "\
 Examples:
   lineage record -- make -j8
   lineage record -o /var/evidence/run7 --until-exit -- ./agent --task task.json
-  lineage record -o attach1 -p $(pgrep -f agent.py)";
+  lineage record -o attach1 -p $(pgrep -f agent.py)
+  lineage record -o run8 --policy agent.cedar --mode audit -- ./agent
+  lineage record -o run9 --policy agent.cedar --grant grant.json --trust issuer.pub -- ./agent";
 
 /// Options of `lineage seal`.
 #[derive(Debug, Args)]

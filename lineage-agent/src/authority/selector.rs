@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::statement::Digest;
+use crate::evidence::escape::escape;
 
 /// What must be true of the first process of a lineage. A list that is absent demands nothing; of one
 /// that is there, one entry must fit.
@@ -52,7 +53,9 @@ pub struct Candidate {
 impl Selector {
     /// What does not fit of a process, in words; none when all does.
     #[must_use]
-    pub fn misfit(&self, candidate: &Candidate) -> Option<&'static str> {
+    pub fn misfit(&self, candidate: &Candidate) -> Option<String> {
+        let named =
+            |name: Option<&String>| name.map_or("none".to_owned(), |name| escape(name.as_bytes()));
         let is_program = |one: &Executable| match one {
             Executable::Path(path) => candidate.executable.as_ref() == Some(path),
             Executable::Blake3(digest) => candidate.digest == Some(*digest),
@@ -65,26 +68,34 @@ impl Selector {
             list.as_ref().is_none_or(|list| list.iter().any(is_program))
         };
         if !any(&self.executables) {
-            return Some("its program is none of those that the grant is for");
+            let program = named(candidate.executable.as_ref());
+            return Some(format!(
+                "its program is {program}, which is none of those that the grant is for"
+            ));
         }
         if self
             .uids
             .as_ref()
             .is_some_and(|uids| !uids.contains(&candidate.uid))
         {
-            return Some("its user is none of those that the grant is for");
+            let uid = candidate.uid;
+            return Some(format!(
+                "its user is {uid}, which is none of those that the grant is for"
+            ));
         }
         if self
             .cgroups
             .as_ref()
             .is_some_and(|groups| !groups.iter().any(is_in))
         {
-            return Some("its control group is none of those that the grant is for, nor in one");
+            let group = named(candidate.cgroup.as_ref());
+            return Some(format!(
+                "its control group is {group}, which is none of those that the grant is for, nor in one"
+            ));
         }
         if self.launch_only && !candidate.launched {
-            return Some(
-                "it runs already, and the grant is for processes that the recorder starts",
-            );
+            let why = "it runs already, and the grant is for processes that the recorder starts";
+            return Some(why.to_owned());
         }
         None
     }

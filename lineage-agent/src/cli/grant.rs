@@ -46,7 +46,7 @@ Examples:
   lineage grant issue --key issuer.pem --purpose 'Triage issue 1234' \\
       --policy agent.cedar --for 8h -o grant.json
   lineage grant issue --key issuer.pem --purpose 'Nightly training' --policy train.cedar \\
-      --uid 1000 --executable /usr/bin/python3 --not-after 2027-01-01T00:00:00Z -o grant.json";
+      --executable /opt/agent/train --not-after 2027-01-01T00:00:00Z -o grant.json";
 
 const NARROW_EXAMPLES: &str = "\
 Example:
@@ -59,7 +59,8 @@ pub struct Terms {
     #[arg(long, value_name = "FILE")]
     pub key: PathBuf,
 
-    /// Only for this program, by its path or as blake3:<64 hex digits> (may be repeated).
+    /// Only for this program, by its path or as blake3:<64 hex digits> (may be repeated). The path is that of the file, not of
+    /// a link to it. Grants that narrow this one are for the same programs or some of them.
     #[arg(long = "executable", value_name = "PATH|DIGEST")]
     pub executables: Vec<String>,
 
@@ -96,15 +97,16 @@ pub struct Terms {
     #[arg(long, value_name = "N", requires = "narrowed_by", value_parser = clap::value_parser!(u32).range(1..=7))]
     pub max_depth: Option<u32>,
 
-    /// Programs that may be executed.
+    /// Programs that may be executed in one recording, by all processes under this grant together.
     #[arg(long, value_name = "N")]
     pub max_execs: Option<u64>,
 
-    /// Connections that may be begun.
+    /// Connections that may be begun, likewise.
     #[arg(long, value_name = "N")]
     pub max_connections: Option<u64>,
 
-    /// Bytes that may be sent over the network.
+    /// Bytes that may be sent over the network, likewise. What is sent through a connection is counted as it goes out: who
+    /// sends more than is left is ended, and that has gone out.
     #[arg(long, value_name = "N")]
     pub max_bytes_sent: Option<u64>,
 

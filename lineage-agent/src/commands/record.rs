@@ -308,8 +308,12 @@ fn report(request: &Request, keys: &Path, outcome: &Outcome, pin: &str) -> Strin
             Why::Ended => "ended",
         };
         text += &format!(
-            "\nlineage: {why}; {}, from here on unrecorded",
-            processes(outcome.ending.running, request)
+            "\nlineage: {why}; {}, from here on {}",
+            processes(outcome.ending.running, request),
+            match request.authority {
+                Some(_) => "unrecorded and held to no policy",
+                None => "unrecorded",
+            }
         );
     }
     if request.append {

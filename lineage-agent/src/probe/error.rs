@@ -203,7 +203,6 @@ fn brief(error: &anyhow::Error) -> String {
         return format!("{error:#}");
     };
     let log = verifier_log.to_string();
-    let _ = std::fs::write("/tmp/vlog.txt", &log);
     let last = log
         .lines()
         .rev()

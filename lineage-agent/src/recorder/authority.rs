@@ -52,7 +52,7 @@ pub enum AuthorityError {
     #[error(transparent)]
     File(#[from] FileError),
     /// A policy that a grant names is not among the files.
-    #[error("govern by the grant: {0}: name its file with --policy")]
+    #[error("{0}; one that was changed since is another (--policy names the files)")]
     Missing(#[from] Missing),
     /// A policy that no grant names.
     #[error(
@@ -68,6 +68,11 @@ pub enum AuthorityError {
     /// Grants that are no chain.
     #[error("govern by the grant: {0}")]
     Chain(#[source] ChainError),
+    /// Grants that do not go on where the chain of who asks ends.
+    #[error(
+        "the grant is none that narrows the one that governs here (see `lineage grant narrow`): {0}"
+    )]
+    Narrower(#[source] ChainError),
     /// Who asks cannot be given that.
     #[error("{0}")]
     Peer(&'static str),
@@ -75,12 +80,12 @@ pub enum AuthorityError {
     #[error("govern by the grant: the clock is thousands of years off")]
     Clock,
     /// The process is not one for it.
-    #[error("govern process {pid} by the grant: {why}")]
+    #[error("process {pid} is not one for the grant: {why}")]
     Selector {
         /// The process.
         pid: u32,
         /// What does not fit.
-        why: &'static str,
+        why: String,
     },
 }
 

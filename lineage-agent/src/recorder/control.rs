@@ -32,7 +32,10 @@ const QUESTION_BYTES_MAX: u64 = 2 * BUNDLE_BYTES_MAX as u64;
 /// Largest answer, bytes.
 const ANSWER_BYTES_MAX: u64 = 64 << 10;
 
-/// How long a question may take to arrive whole.
+/// Longest error about what is no question, bytes.
+const ERROR_BYTES_MAX: usize = 256;
+
+/// How long a question may take to arrive whole, and its answer to be taken.
 const PATIENCE: Duration = Duration::from_secs(2);
 
 /// How long is waited for an answer: policies are compiled meanwhile.
@@ -147,11 +150,19 @@ async fn converse(mut stream: UnixStream, questions: mpsc::Sender<Asked>) -> io:
             Answer::Refused("the question is too large".to_owned())
         }
         (Ok(Ok(_)), Ok(question)) => ask(&questions, peer, question).await,
-        (Ok(Ok(_)), Err(error)) => Answer::Refused(format!("not a question: {error}")),
+        (Ok(Ok(_)), Err(error)) => Answer::Refused(format!("not a question: {}", short(&error))),
         (Ok(Err(error)), _) => return Err(error),
         (Err(_), _) => Answer::Refused("the question did not come in time".to_owned()),
     };
-    stream.write_all(&serde_json::to_vec(&answer)?).await
+    let answer = serde_json::to_vec(&answer)?;
+    timeout(PATIENCE, stream.write_all(&answer)).await?
+}
+
+/// An error about a question, however much of that is in it.
+fn short(error: &serde_json::Error) -> String {
+    let text = error.to_string();
+    let end = text.floor_char_boundary(ERROR_BYTES_MAX);
+    text[..end].to_owned()
 }
 
 async fn ask(questions: &mpsc::Sender<Asked>, peer: Peer, question: Question) -> Answer {

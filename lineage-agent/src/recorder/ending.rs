@@ -165,11 +165,25 @@ impl Governing<'_> {
     }
 
     /// Ends what is over by now.
-    fn look(&mut self, probes: &mut Probes) -> Result<(), RecordError> {
-        match &mut self.governor {
-            Some(governor) => governor.look(probes),
-            None => Ok(()),
+    fn look(
+        &mut self,
+        probes: &mut Probes,
+        tell: &mut impl FnMut(News),
+    ) -> Result<(), RecordError> {
+        let ended = match &mut self.governor {
+            Some(governor) => governor.look(probes)?,
+            None => Vec::new(),
+        };
+        let mut last = None;
+        for why in ended {
+            // Several lineages often have one grant.
+            if last.as_ref() != Some(&why) {
+                let text = format!("nothing is authorised any more: {why}");
+                tell(News::Warning(text));
+                last = Some(why);
+            }
         }
+        Ok(())
     }
 }
 
@@ -191,13 +205,13 @@ pub(super) async fn wait(
     let mut missed = Missing::default();
     let mut asked = 0;
     let mut ended = None;
-    loop {
+    let ending = loop {
         let received = tokio::select! {
             status = command.ended(), if command.runs() => {
                 command.note(status?);
                 ended = Some(Instant::now());
                 if request.until_exit {
-                    return Ok(command.ending(Why::CommandEnded, probes));
+                    break command.ending(Why::CommandEnded, probes);
                 }
                 continue;
             }
@@ -209,7 +223,7 @@ pub(super) async fn wait(
             _ = look.tick(), if !command.runs() => {
                 let running = probes.tracked();
                 if running == 0 {
-                    return Ok(command.ending(Why::Ended, probes));
+                    break command.ending(Why::Ended, probes);
                 }
                 if ended.is_some_and(|ended| ended.elapsed() >= PATIENCE) {
                     ended = None;
@@ -218,7 +232,7 @@ pub(super) async fn wait(
                 continue;
             }
             _ = govern.tick(), if governing.governor.is_some() => {
-                governing.look(probes)?;
+                governing.look(probes, tell)?;
                 continue;
             }
             asked = governing.asked() => {
@@ -235,9 +249,12 @@ pub(super) async fn wait(
         if command.runs() && asked == 1 {
             command.pass_on(received);
         } else {
-            return Ok(command.ending(Why::Signal(received.as_raw()), probes));
+            break command.ending(Why::Signal(received.as_raw()), probes);
         }
-    }
+    };
+    // What was denied since the last look has its reason in the evidence.
+    governing.look(probes, tell)?;
+    Ok(ending)
 }
 
 /// How long the end waits for files that are still being read: not at all when somebody did not want

@@ -158,8 +158,9 @@ impl Governor {
         self.told = Some((contexts, told));
     }
 
-    /// Ends what is over by now.
-    pub(super) fn look(&mut self, probes: &mut Probes) -> Result<(), RecordError> {
+    /// Ends what is over by now; why, of each lineage.
+    pub(super) fn look(&mut self, probes: &mut Probes) -> Result<Vec<String>, RecordError> {
+        let mut ended = Vec::new();
         let now = SystemClock.now();
         let place = self.files.revocations.as_deref();
         let readable = self.revocations.read(place).err();
@@ -184,7 +185,10 @@ impl Governor {
             };
             let until_ns = authorised.authority.until_ns(now);
             match end {
-                Some(end) => self.end(probes, lineage as u32, &end)?,
+                Some(end) => {
+                    self.end(probes, lineage as u32, &end)?;
+                    ended.push(end.why);
+                }
                 None if until_ns < authorised.until_ns => {
                     probes.end_governance(lineage as u32, until_ns)?;
                     self.lineages[lineage].until_ns = until_ns;
@@ -192,7 +196,7 @@ impl Governor {
                 None => {}
             }
         }
-        Ok(())
+        Ok(ended)
     }
 
     fn end(&mut self, probes: &mut Probes, lineage: u32, end: &End) -> Result<(), RecordError> {
@@ -394,7 +398,7 @@ struct Wanted<'a> {
 fn extended(own: &Chain, grant: &str) -> Result<Chain, AuthorityError> {
     let chain = match Chain::parse(grant.as_bytes()) {
         Ok(chain) if chain.links().len() > own.links().len() => chain,
-        _ => own.with(grant).map_err(AuthorityError::Chain)?,
+        _ => own.with(grant).map_err(AuthorityError::Narrower)?,
     };
     if chain.links().len() <= own.links().len() || !chain.links().starts_with(own.links()) {
         return Err(AuthorityError::Peer(

@@ -19,11 +19,23 @@ impl<'a> Outcome<'a> {
         if record.verdict != Some("deny") {
             return None;
         }
-        let by = record.rule.or(record.reason);
+        let by = record.rule.or(record.reason.map(words));
         Some(Self {
             effect: record.effect.unwrap_or_default(),
             by: by.unwrap_or("no rule permits it"),
         })
+    }
+}
+
+/// What a reason means, as far as it is known.
+fn words(reason: &str) -> &str {
+    match reason {
+        "over" => "nothing is authorised any more",
+        "path-cut" => "its path is longer than what is read of one",
+        "not-on-host" => "the host has no path to it",
+        "no-entry" => "the tables say nothing about it",
+        "budget" => "the budget of the grant is spent",
+        other => other,
     }
 }
 

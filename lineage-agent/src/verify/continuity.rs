@@ -137,6 +137,7 @@ impl Judge<'_> {
             breaks: Vec::new(),
         };
         let mut before: Option<(String, Arc<Authority>)> = None;
+        let mut over = None;
         for moment in &story.moments {
             if moment.what == What::End {
                 continue;
@@ -153,6 +154,8 @@ impl Judge<'_> {
                 }
             };
             self.check_path(moment, &authority, before.as_ref());
+            let lapsed = authority.document.lapsed.is_some();
+            told.breaks.extend(over.take_if(|_| !lapsed).map(untold));
             breaks(
                 moment,
                 &authority,
@@ -160,8 +163,11 @@ impl Judge<'_> {
                 &mut told.breaks,
             );
             self.interval(moment, &authority, &mut told);
+            let decided = self.facts.decided.get(&moment.context);
+            over = decided.and_then(|decided| decided.over.filter(|_| !lapsed));
             before = Some((moment.context.clone(), authority));
         }
+        told.breaks.extend(over.map(untold));
         self.ends(story, &mut told);
         told.unbroken = told.breaks.is_empty()
             && !told.intervals.is_empty()
@@ -372,6 +378,14 @@ fn window(chain: &Chain) -> (i64, i64) {
     let until = grants().map(|grant| grant.not_after.seconds()).min();
     let ns = |seconds: i64| seconds.saturating_mul(SECOND);
     (ns(from.unwrap_or(0)), ns(until.unwrap_or(i64::MAX)))
+}
+
+/// What was denied because the authority was over, and no change after it tells why.
+fn untold(seq: u64) -> Break {
+    Break {
+        seq: Some(seq),
+        why: "from here on nothing was authorised any more, and why is not recorded".to_owned(),
+    }
 }
 
 fn unknown(moment: &Moment) -> Interval {

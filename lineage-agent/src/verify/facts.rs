@@ -11,6 +11,12 @@ use crate::evidence::schema::Record;
 /// Most moments of one segment that are kept; a recorder makes a tenth of them.
 const MOMENTS_MAX: usize = 4096;
 
+/// The effect of what is allowed.
+const ALLOWED: &str = "allowed";
+
+/// The reason for denying what comes when nothing is authorised any more.
+const OVER: &str = "over";
+
 /// Something that begins, changes or ends what governs a lineage.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Moment {
@@ -34,6 +40,8 @@ pub(super) struct Decided {
     pub(super) decisions: Decisions,
     /// Times of what was allowed: the earliest and the latest, nanoseconds.
     pub(super) allowed: Option<(i64, i64)>,
+    /// The first record of what was denied because the authority was over.
+    pub(super) over: Option<u64>,
 }
 
 impl Decided {
@@ -43,6 +51,7 @@ impl Decided {
             (Some(one), Some(other)) => Some((one.0.min(other.0), one.1.max(other.1))),
             (one, other) => one.or(other),
         };
+        self.over = self.over.into_iter().chain(other.over).min();
     }
 }
 
@@ -65,7 +74,16 @@ impl Facts {
             return;
         };
         if let (Some(effect), Some(context)) = (record.effect, record.context) {
-            self.decided(context, effect, time_ns);
+            let over = (record.reason == Some(OVER)).then_some(seq);
+            self.decided(
+                context,
+                effect,
+                Decided {
+                    allowed: (effect == ALLOWED).then_some((time_ns, time_ns)),
+                    over,
+                    ..Decided::default()
+                },
+            );
             return;
         }
         let what = match kind {
@@ -95,7 +113,7 @@ impl Facts {
         });
     }
 
-    fn decided(&mut self, context: &str, effect: &str, time_ns: i64) {
+    fn decided(&mut self, context: &str, effect: &str, one: Decided) {
         if !self.decided.contains_key(context) {
             self.decided.insert(context.to_owned(), Decided::default());
         }
@@ -103,12 +121,7 @@ impl Facts {
             return;
         };
         decided.decisions.count(effect);
-        if effect == "allowed" {
-            decided.add(&Decided {
-                allowed: Some((time_ns, time_ns)),
-                ..Decided::default()
-            });
-        }
+        decided.add(&one);
     }
 
     /// Takes in those of another segment.

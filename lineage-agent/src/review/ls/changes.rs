@@ -21,6 +21,9 @@ pub(super) fn push(line: &mut Line, record: &Record<'_>) {
 
 fn told(detail: &str) -> Option<String> {
     let detail: Value = serde_json::from_str(detail).ok()?;
+    if let Some(authority) = detail.get("authority") {
+        return self::authority(authority.as_str()?, &detail);
+    }
     let changed = detail.get("changed")?.as_object()?;
     let changes: Vec<String> = changed
         .iter()
@@ -34,6 +37,20 @@ fn told(detail: &str) -> Option<String> {
         })
         .collect();
     (!changes.is_empty()).then(|| changes.join(", "))
+}
+
+/// What became of what authorises.
+fn authority(reason: &str, detail: &Value) -> Option<String> {
+    if reason == "reload" {
+        let generation = detail.get("generation")?.as_u64()?;
+        return Some(format!(
+            "what governs was read again: generation {generation}"
+        ));
+    }
+    Some(format!(
+        "nothing is authorised any more: {}",
+        detail.get("why")?.as_str()?
+    ))
 }
 
 fn values(name: &str, change: &Value) -> String {

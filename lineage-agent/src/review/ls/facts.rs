@@ -94,6 +94,12 @@ fn told(detail: &str) -> Option<String> {
             let command: Vec<String> = serde_json::from_value(detail["command"].clone()).ok()?;
             Some(format!("with {}", command_line(&command)))
         }
+        (Some("delegate"), ..) => {
+            let (pid, from) = (detail["pid"].as_u64()?, detail["from"].as_str()?);
+            Some(format!(
+                "under a narrower grant with process {pid} of {from}"
+            ))
+        }
         (Some("attach"), ..) => Some(format!("with running process {}", detail["pid"].as_u64()?)),
         (_, Some(reason), Some(running)) => {
             let why = match reason {
