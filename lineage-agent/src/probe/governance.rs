@@ -10,7 +10,7 @@ use aya::{
     },
 };
 use lineage_common::{
-    limits::{BUDGETS_MAX, GOVERNANCES_MAX, GOVERNED_MAX},
+    limits::{ADDRESS_RULES_MAX, BUDGETS_MAX, GOVERNANCES_MAX, GOVERNED_MAX, PATH_RULES_MAX},
     policy::{
         AddressKey, Budget, Governance, KEY_HEAD_BITS, PATH_KEY_BYTES, PathKey, Ruling, SPENT_COUNT,
     },
@@ -40,6 +40,38 @@ pub struct AddressRule {
     pub ruling: Ruling,
 }
 
+impl PathRule<'_> {
+    /// Its key in a table; `None` when it is too long.
+    fn key(&self, table: u32) -> Option<Key<Plain<PathKey>>> {
+        let mut path = [0; PATH_KEY_BYTES];
+        path.get_mut(..self.prefix.len())?
+            .copy_from_slice(self.prefix);
+        let key = PathKey {
+            table,
+            operation: self.operation,
+            path,
+        };
+        let bits = KEY_HEAD_BITS + 8 * self.prefix.len() as u32;
+        Some(Key::new(bits, Plain(key)))
+    }
+}
+
+impl AddressRule {
+    fn key(&self, table: u32) -> Key<Plain<AddressKey>> {
+        let key = AddressKey { table, ..self.key };
+        Key::new(KEY_HEAD_BITS + self.bits, Plain(key))
+    }
+}
+
+/// All rules of a table.
+#[derive(Debug, Clone, Default)]
+pub struct Rules<'a> {
+    /// About paths and names.
+    pub paths: Vec<PathRule<'a>>,
+    /// About addresses.
+    pub addresses: Vec<AddressRule>,
+}
+
 /// The maps of policies.
 pub(super) struct Governing {
     paths: LpmTrie<MapData, Plain<PathKey>, Plain<Ruling>>,
@@ -49,8 +81,12 @@ pub(super) struct Governing {
     budgets: Array<MapData, Plain<Budget>>,
     /// Places in [`Self::budgets`] that are taken.
     budgeted: u32,
-    /// What was ever put into [`Self::governance`].
+    /// What is in [`Self::governance`].
     used: Vec<Governance>,
+    /// Places in it that are free again.
+    free: Vec<u32>,
+    /// How many rules there are in all tables, of paths and of addresses.
+    rules: (usize, usize),
     /// Which of them governs each lineage that is governed.
     places: BTreeMap<u32, u32>,
 }
@@ -73,50 +109,83 @@ impl Governing {
             budgets: map("BUDGETS")?.try_into()?,
             budgeted: 0,
             used: Vec::new(),
+            free: Vec::new(),
+            rules: (0, 0),
             places: BTreeMap::new(),
         })
     }
 
-    /// Puts a table in place, and lets it govern lineages: each from one moment to the next, when all of it is there.
-    pub(super) fn govern<'a>(
+    /// Puts a table in place, which governs nothing yet; its number. As many rules of each kind as `spare` says must have room
+    /// besides.
+    pub(super) fn stage(
         &mut self,
-        lineages: &[u32],
         governance: Governance,
-        paths: impl IntoIterator<Item = PathRule<'a>>,
-        addresses: impl IntoIterator<Item = AddressRule>,
-    ) -> Result<(), ProbeError> {
-        let number = self.used.len() as u32;
-        if number >= GOVERNANCES_MAX || lineages.iter().any(|lineage| *lineage >= GOVERNED_MAX) {
-            return Err(ProbeError::Governed);
-        }
+        rules: &Rules<'_>,
+        spare: usize,
+    ) -> Result<u32, ProbeError> {
+        let room = |used: usize, more: usize, max: u32| used + more + spare <= max as usize;
+        let last = u32::from(spare > 0);
+        let number = match self.free.pop() {
+            Some(number) => number,
+            None if self.used.len() as u32 + last < GOVERNANCES_MAX => {
+                self.used.push(Governance::NONE);
+                self.used.len() as u32 - 1
+            }
+            None => return Err(ProbeError::Governed),
+        };
         let governance = Governance {
             table: number,
             ..governance
         };
-        self.used.push(governance);
-        for rule in paths {
-            let mut path = [0; PATH_KEY_BYTES];
-            let room = path.get_mut(..rule.prefix.len());
-            room.ok_or(ProbeError::Governed)?
-                .copy_from_slice(rule.prefix);
-            let key = PathKey {
-                table: number,
-                operation: rule.operation,
-                path,
-            };
-            let bits = KEY_HEAD_BITS + 8 * rule.prefix.len() as u32;
-            self.paths
-                .insert(&Key::new(bits, Plain(key)), Plain(rule.ruling), 0)?;
+        let fits = room(self.rules.0, rules.paths.len(), PATH_RULES_MAX)
+            && room(self.rules.1, rules.addresses.len(), ADDRESS_RULES_MAX);
+        let staged = match fits {
+            true => self.insert(number, rules),
+            false => Err(ProbeError::Governed),
+        };
+        let staged = staged.and_then(|()| Ok(self.governance.set(number, Plain(governance), 0)?));
+        if let Err(error) = staged {
+            self.retire(number, rules);
+            return Err(error);
         }
-        for rule in addresses {
-            let key = AddressKey {
-                table: number,
-                ..rule.key
-            };
-            let key = Key::new(KEY_HEAD_BITS + rule.bits, Plain(key));
-            self.addresses.insert(&key, Plain(rule.ruling), 0)?;
+        self.used[number as usize] = governance;
+        Ok(number)
+    }
+
+    fn insert(&mut self, number: u32, rules: &Rules<'_>) -> Result<(), ProbeError> {
+        for rule in &rules.paths {
+            let key = rule.key(number).ok_or(ProbeError::Governed)?;
+            self.paths.insert(&key, Plain(rule.ruling), 0)?;
+            self.rules.0 += 1;
         }
-        self.governance.set(number, Plain(governance), 0)?;
+        for rule in &rules.addresses {
+            self.addresses
+                .insert(&rule.key(number), Plain(rule.ruling), 0)?;
+            self.rules.1 += 1;
+        }
+        Ok(())
+    }
+
+    /// Takes a table away that governs nothing, of which the rules may not all be there. Nobody looks anything up in it any
+    /// more: see [`super::tracking::settle`].
+    pub(super) fn retire(&mut self, number: u32, rules: &Rules<'_>) {
+        for rule in &rules.paths {
+            let key = rule.key(number);
+            let gone = key.is_some_and(|key| self.paths.remove(&key).is_ok());
+            self.rules.0 -= usize::from(gone);
+        }
+        for rule in &rules.addresses {
+            let gone = self.addresses.remove(&rule.key(number)).is_ok();
+            self.rules.1 -= usize::from(gone);
+        }
+        self.free.push(number);
+    }
+
+    /// Lets a table that is in place govern lineages: each from one moment to the next.
+    pub(super) fn switch(&mut self, lineages: &[u32], number: u32) -> Result<(), ProbeError> {
+        if lineages.iter().any(|lineage| *lineage >= GOVERNED_MAX) {
+            return Err(ProbeError::Governed);
+        }
         for &lineage in lineages {
             self.governed.set(lineage, number + 1, 0)?;
             self.places.insert(lineage, number);
@@ -153,11 +222,10 @@ impl Governing {
         Ok(self.governance.set(number, value, 0)?)
     }
 
-    /// Lets nothing govern a lineage whose processes have ended, and everything that ever governed be used anew.
+    /// Lets nothing govern a lineage whose processes have ended; what did is there to be used anew.
     pub(super) fn forget(&mut self, lineage: u32) -> Result<(), ProbeError> {
         self.governed.set(lineage, 0, 0)?;
-        self.used.clear();
-        self.places.clear();
+        self.free.extend(self.places.remove(&lineage));
         Ok(())
     }
 }

@@ -49,7 +49,7 @@ mod warnings;
 pub use counters::Counters;
 pub use error::ProbeError;
 pub use found::Found;
-pub use governance::{AddressRule, PathRule};
+pub use governance::{AddressRule, PathRule, Rules};
 pub use reader::{Drained, Reader};
 
 use attach::Attached;
@@ -151,7 +151,9 @@ impl Probes {
             let why = match tier::available(tier) {
                 _ if tier > options.best_tier => format!("{TIER_VARIABLE} forbids it"),
                 Ok(()) => match Self::load_in(options, Some(tier)) {
-                    Err(error @ ProbeError::Powerless { .. }) => error.to_string(),
+                    Err(error @ (ProbeError::Powerless { .. } | ProbeError::Hook { .. })) => {
+                        error.to_string()
+                    }
                     Ok((probes, reader)) => return Ok((Self { better, ..probes }, reader)),
                     Err(error) => return Err(error),
                 },
@@ -232,7 +234,8 @@ impl Probes {
             ..Governance::NONE
         };
         // No table has anything about it.
-        self.govern(&[TRIAL], governance, [], [])?;
+        let number = self.stage(governance, &Rules::default(), 0)?;
+        self.switch(&[TRIAL], number)?;
         let became = trial::denied(|pid| self.track(pid, TRIAL).map(drop))?;
         let entry = self.entry();
         let governing = &mut self.attached.governing;
@@ -285,23 +288,41 @@ impl Probes {
         uninterrupted(entry, || tracking.attach(ebpf, pid, lineage))
     }
 
-    /// Lets a policy govern lineages from now on. What its table is called is chosen here.
+    /// Puts a policy in place, which governs nothing yet; the number it has from now on. As many rules of each kind as `spare`
+    /// says must have room besides.
     ///
     /// # Errors
     ///
-    /// [`ProbeError`] when there is no room, or the kernel refuses: then they are governed as before.
-    pub fn govern<'a>(
+    /// [`ProbeError`] when there is no room, or the kernel refuses: then nothing is in place.
+    pub fn stage(
         &mut self,
-        lineages: &[u32],
         governance: Governance,
-        paths: impl IntoIterator<Item = PathRule<'a>>,
-        addresses: impl IntoIterator<Item = AddressRule>,
-    ) -> Result<(), ProbeError> {
+        rules: &Rules<'_>,
+        spare: usize,
+    ) -> Result<u32, ProbeError> {
         let entry = self.entry();
         let governing = &mut self.attached.governing;
-        uninterrupted(entry, || {
-            governing.govern(lineages, governance, paths, addresses)
-        })
+        uninterrupted(entry, || governing.stage(governance, rules, spare))
+    }
+
+    /// Lets a policy that is in place govern lineages from now on.
+    ///
+    /// # Errors
+    ///
+    /// [`ProbeError`] when there is no room, or the kernel refuses.
+    pub fn switch(&mut self, lineages: &[u32], number: u32) -> Result<(), ProbeError> {
+        let entry = self.entry();
+        let governing = &mut self.attached.governing;
+        uninterrupted(entry, || governing.switch(lineages, number))
+    }
+
+    /// Takes a policy away that governs nothing any more.
+    pub fn retire(&mut self, number: u32, rules: &Rules<'_>) {
+        // Whoever decides by it at this moment is to find all of it.
+        tracking::settle();
+        let entry = self.entry();
+        let governing = &mut self.attached.governing;
+        uninterrupted(entry, || governing.retire(number, rules));
     }
 
     /// Makes a budget with these limits, by [`lineage_common::policy::Spent`]; its place, from 1.

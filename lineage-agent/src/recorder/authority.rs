@@ -23,7 +23,7 @@ use crate::{
     },
     clock::Now,
     evidence::{error::Error as EvidenceError, keys::PublicKey, writer::Artifacts},
-    probe::{AddressRule, PathRule, ProbeError, Probes},
+    probe::{AddressRule, PathRule, ProbeError, Probes, Rules},
 };
 
 /// Nanoseconds in a second.
@@ -245,15 +245,15 @@ impl Authority {
         u64::try_from(now.boot_ns.saturating_add(left)).unwrap_or(0)
     }
 
-    /// Lets it govern lineages from this moment on. A grant that has governed already goes on with what is left of its
-    /// budget.
-    pub(super) fn govern(
+    /// Puts it in place in the kernel, where it governs nothing yet; the number it has there. A grant that has governed
+    /// already goes on with what is left of its budget.
+    pub(super) fn stage(
         &self,
         probes: &mut Probes,
         budgets: &mut Budgets,
-        lineages: &[u32],
         (generation, until_ns): (u32, u64),
-    ) -> Result<(), ProbeError> {
+        spare: usize,
+    ) -> Result<u32, ProbeError> {
         let table = &self.compiled.table;
         let mut governance = Governance {
             generation,
@@ -269,6 +269,17 @@ impl Authority {
         };
         let bounds = governance.port_bounds.iter_mut().zip(&table.port_bounds);
         bounds.for_each(|(place, bound)| *place = *bound);
+        probes.stage(governance, &self.table(), spare)
+    }
+
+    /// Takes it away again.
+    pub(super) fn retire(&self, probes: &mut Probes, number: u32) {
+        probes.retire(number, &self.table());
+    }
+
+    /// Its rules, as the kernel looks them up.
+    fn table(&self) -> Rules<'_> {
+        let table = &self.compiled.table;
         let paths = table.paths.iter().map(|((target, prefix), ruling)| {
             let socket = match target.resource {
                 Resource::UnixSocket => PathKey::UNIX_SOCKET,
@@ -295,7 +306,10 @@ impl Authority {
                 ruling: *ruling,
             }
         });
-        probes.govern(lineages, governance, paths, addresses)
+        Rules {
+            paths: paths.collect(),
+            addresses: addresses.collect(),
+        }
     }
 
     /// Stores it with the document that says how it governs as this generation.

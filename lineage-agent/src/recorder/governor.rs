@@ -3,7 +3,7 @@
 //! The kernel side knows by itself when a grant ends. What it cannot know comes from here: revocations, a clock that is
 //! set, another policy. Whatever ends an authority ends it in the kernel first; the record about it comes after.
 //!
-//! An authority that is over stays so, whatever becomes of the clock or of a revocation.
+//! An authority that is over stays so, whatever becomes of the clock or of a revocation, until another one takes its place.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,7 +14,7 @@ use crate::{
     authority::{
         chain::{Chain, Refusal},
         files::Revocations,
-        policy::source::Schema,
+        policy::{source::Schema, table::ENTRIES_MAX},
         revocation::Revocation,
         selector::Candidate,
         statement::Statement,
@@ -52,6 +52,8 @@ struct Authorised {
     delegated: bool,
     /// Counts what has governed the lineage, from 1.
     generation: u32,
+    /// Number of its policies in the kernel.
+    place: u32,
     /// Boot time in nanoseconds from which on nothing is allowed any more.
     until_ns: u64,
     over: bool,
@@ -126,13 +128,15 @@ impl Governor {
         let until_ns = authority.until_ns(now);
         let numbers: Vec<u32> = (0..).take(lineages.len()).collect();
         let mut budgets = Budgets::default();
-        authority.govern(probes, &mut budgets, &numbers, (1, until_ns))?;
+        let place = authority.stage(probes, &mut budgets, (1, until_ns), 0)?;
+        probes.switch(&numbers, place)?;
         let authorised = lineages.iter().map(|(pid, candidate)| Authorised {
             authority: authority.clone(),
             candidate: candidate.clone(),
             pid: *pid,
             delegated: false,
             generation: 1,
+            place,
             until_ns,
             over: false,
         });
@@ -231,7 +235,7 @@ impl Governor {
             Question::Reload {} if asked.peer.uid != 0 => {
                 Err(AuthorityError::Peer("only root can ask for that").into())
             }
-            Question::Reload {} => self.reload(probes).await,
+            Question::Reload {} => self.reload(probes, asked.peer).await,
             Question::Delegate { grant, program } => {
                 let wanted = Wanted { grant, program };
                 self.delegate(probes, procfs, asked.peer, wanted).await
@@ -254,8 +258,12 @@ impl Governor {
     }
 
     /// Reads what governs again, and lets that govern.
-    async fn reload(&mut self, probes: &mut Probes) -> Result<String, RecordError> {
+    async fn reload(&mut self, probes: &mut Probes, peer: Peer) -> Result<String, RecordError> {
         let (contexts, told) = self.told.as_ref().ok_or(RecordError::Engine)?;
+        if probes.lineage_of(peer.pid).is_ok() {
+            let why = "what is recorded cannot choose what governs it";
+            return Err(AuthorityError::Peer(why).into());
+        }
         let now = SystemClock.now();
         let authority = Arc::new(self.files.read(&self.schema, now)?);
         let own = (0..).zip(&self.lineages).filter(|(_, one)| !one.delegated);
@@ -269,6 +277,8 @@ impl Governor {
             authority.fits(one.pid, &one.candidate)?;
         }
         let generation = generation + 1;
+        let until_ns = authority.until_ns(now);
+        let place = authority.stage(probes, &mut self.budgets, (generation, until_ns), 0)?;
         let in_force = InForce::of(&authority, generation, &told.artifacts)?;
         let detail = json!({ "authority": "reload", "generation": generation }).to_string();
         let rules = Some(&in_force.rules);
@@ -279,14 +289,18 @@ impl Governor {
         })?;
         // What is decided by it finds its rules in the record before.
         recorded.await.map_err(|_| RecordError::Engine)?;
-        let until_ns = authority.until_ns(now);
-        authority.govern(probes, &mut self.budgets, &numbers, (generation, until_ns))?;
+        probes.switch(&numbers, place)?;
+        let mut before = None;
         for number in numbers {
             let one = &mut self.lineages[number as usize];
-            one.authority = authority.clone();
+            let authority = std::mem::replace(&mut one.authority, authority.clone());
+            before = Some((authority, std::mem::replace(&mut one.place, place)));
             one.generation = generation;
             one.until_ns = until_ns;
             one.over = false;
+        }
+        if let Some((authority, place)) = before {
+            authority.retire(probes, place);
         }
         Ok(format!("generation {generation}"))
     }
@@ -306,6 +320,10 @@ impl Governor {
             .lineages
             .get(parent as usize)
             .ok_or(RecordError::Engine)?;
+        if above.over {
+            let why = "what authorised the process that asks is over";
+            return Err(AuthorityError::Peer(why).into());
+        }
         let own = above.authority.chain.as_ref();
         let own = own.ok_or(AuthorityError::Peer(
             "no grant governs it that could be narrowed",
@@ -325,7 +343,9 @@ impl Governor {
         authority.fits(peer.pid, &candidate)?;
         let number = self.lineages.len() as u32;
         let until_ns = authority.until_ns(now).min(above.until_ns);
-        authority.govern(probes, &mut self.budgets, &[number], (1, until_ns))?;
+        // However many there are, the policies of the recording can be read again.
+        let place = authority.stage(probes, &mut self.budgets, (1, until_ns), ENTRIES_MAX)?;
+        probes.switch(&[number], place)?;
         let birth = Birth {
             start_ns: process.start,
             pid_ns: process.pid_ns,
@@ -344,15 +364,15 @@ impl Governor {
         let recorded = contexts.delegate(parent, uid.clone(), &in_force, detail, from)?;
         // It is in the evidence before anything is done in it.
         recorded.await.map_err(|_| RecordError::Engine)?;
-        let over = above.over;
         self.lineages.push(Authorised {
             authority,
             candidate,
             pid: peer.pid,
             delegated: true,
             generation: 1,
+            place,
             until_ns,
-            over,
+            over: false,
         });
         probes.give(process, number)?;
         Ok(uid)

@@ -161,6 +161,8 @@ impl Published {
             let own = all.make(name, 0o711).ok()?;
             own.lock_waiting().ok()?;
             if all.child(name).ok()?.is_some_and(|there| there.is(&own)) {
+                // A dead recorder of the same process id left it.
+                let _ = own.remove(SOCKET);
                 return Some(own);
             }
         }

@@ -90,8 +90,8 @@ const IN_PROGRESS: i64 = -115;
 pub(super) struct Known {
     /// The one that acts has another root or mount namespace than the host.
     pub(super) elsewhere: bool,
-    /// The one acted on is of the same lineage.
-    pub(super) inside: bool,
+    /// Whether the one acted on is of the same lineage, if that can be told.
+    pub(super) inside: Option<bool>,
 }
 
 /// What was done; nothing when policies do not speak of it.
@@ -167,10 +167,10 @@ fn recorded_acts(
             let asks = record
                 .detail
                 .is_some_and(|detail| detail.contains("\"signal\":0"));
-            let relation = if known.inside {
-                Named::INSIDE
-            } else {
-                Named::OUTSIDE
+            let relation = match known.inside {
+                Some(true) => Named::INSIDE,
+                Some(false) => Named::OUTSIDE,
+                None => return Err(Reason::TooMany),
             };
             let act = named(operation, relation);
             Ok((!itself && !asks).then_some(act).into_iter().collect())

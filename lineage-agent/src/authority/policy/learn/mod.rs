@@ -111,7 +111,8 @@ impl Learner {
     }
 
     /// Whether the process acted on is of the same lineage, as far as records up to this one tell.
-    fn is_inside(&mut self, record: &Record<'_>) -> bool {
+    /// Nobody knows where there were too many processes.
+    fn is_inside(&mut self, record: &Record<'_>) -> Option<bool> {
         let lineage = record.lineage.unwrap_or_default();
         let key = |process: &str| (lineage.to_owned(), process.to_owned());
         for process in [record.process_uid, record.child_uid].into_iter().flatten() {
@@ -120,7 +121,8 @@ impl Learner {
             }
         }
         let target = record.target_uid;
-        target.is_some_and(|process| self.inside.contains(&key(process)))
+        let inside = target.is_some_and(|process| self.inside.contains(&key(process)));
+        (inside || self.inside.len() < DIFFERENT_MAX).then_some(inside)
     }
 
     /// Whether the process has another root or mount namespace, as far as records up to this one tell.
