@@ -224,6 +224,8 @@ kernel_layout! {
     sock_type: "sock" "sk_type";
     sock_protocol: "sock" "sk_protocol";
     io_kiocb_opcode: "io_kiocb" "opcode" optional;
+    file_count: "file" "f_count.counter" optional;
+    file_others: "file" "f_ref.refcnt.counter" optional;
     unix_addr: "unix_sock" "addr" optional;
     unix_peer: "unix_sock" "peer" optional;
     unix_path_mnt: "unix_sock" "path.mnt" optional;

@@ -97,9 +97,9 @@ impl Tier {
         use Denied::{KilledAfter, KilledAfterByName, KilledBeforeRun, Prevented};
         match (operation, resource) {
             // The hooks of control groups are there in every tier.
-            (Operation::CONNECT | Operation::BIND | Operation::SEND, Resource::Endpoint) => {
-                &[Prevented]
-            }
+            (Operation::CONNECT | Operation::BIND, Resource::Endpoint) => &[Prevented],
+            // Bytes are counted when they have been sent.
+            (Operation::SEND, Resource::Endpoint) => &[Prevented, KilledAfter],
             // Of an address that a message goes to the kernel keeps nothing.
             (Operation::SEND, _) => &[KilledAfter, KilledAfterByName],
             // What is asked about is connected by stream or sequence of packets.
@@ -107,6 +107,10 @@ impl Tier {
             // No hook that has the path is asked about extended attributes.
             (Operation::CHMOD, _) if self == Self::Lsm => &[Prevented, KilledAfterByName],
             (Operation::CHMOD, _) => &[KilledAfter, KilledAfterByName],
+            // One that the kernel gives a name by itself is known when it has it.
+            (Operation::BIND, Resource::UnixSocket) if self == Self::Lsm => {
+                &[Prevented, KilledAfter]
+            }
             _ if self == Self::Lsm && HOOKED.contains(&operation) => &[Prevented],
             (Operation::EXEC, _) => &[KilledBeforeRun],
             _ if self != Self::Trace => &[KilledAfter],
@@ -127,7 +131,6 @@ const HOOKED: &[Operation] = &[
     Operation::DELETE,
     Operation::RENAME,
     Operation::LINK,
-    Operation::BIND,
 ];
 
 impl Denied {

@@ -1,7 +1,7 @@
 //! Atomic operations on words in maps, as instructions: the compiler offers none for this target.
 //!
 //! For what several CPUs write, because a process has threads, and for what the agent must see in
-//! order. No probe is preempted, so what one CPU alone writes needs none of them.
+//! order. What one CPU alone writes needs none of them: no probe is preempted but for those of hooks, which have no CPU's own.
 
 use core::arch::asm;
 

@@ -146,7 +146,8 @@ fn judged(power: Power, lineage: u32, question: &Question, image: u32) -> u64 {
                 question.name.len,
             );
         }
-        (&raw mut (*scratch).busy).write_volatile(0);
+        // With a barrier: another CPU can be the next to have it.
+        exchange(&raw mut (*scratch).busy, 0);
     }
     denied
 }
@@ -291,6 +292,7 @@ unsafe fn wait(scratch: *mut Scratch, image: u32) {
     // thread alone.
     unsafe {
         if let Some(earlier) = WAITING.get_ptr(key)
+            && (*earlier).call == call
             && keeps(&*earlier, (*scratch).ruling, (*scratch).outcome)
         {
             return;
@@ -381,6 +383,10 @@ extern "C" fn take_waiting(cpu: u32) -> u64 {
     };
     // SAFETY: the scratch is the caller's; the value is its thread's own.
     unsafe {
+        // Of a call that makes no record something may still wait.
+        if (*waiting).call != call(task::current()) {
+            return settle_waiting();
+        }
         (*scratch).ruling = (*waiting).ruling;
         (*scratch).outcome = (*waiting).outcome;
         (*scratch).generation = (*waiting).generation;

@@ -13,7 +13,7 @@ use aya_ebpf::helpers::{
 use lineage_common::{
     frame::{Flags, HostPath, Kind},
     policy::{
-        KEY_HEAD_BITS, Mode, NAME_BYTES, Named, Operation, Outcome, PATH_KEY_BYTES, PathKey,
+        End, KEY_HEAD_BITS, Mode, NAME_BYTES, Named, Operation, Outcome, PATH_KEY_BYTES, PathKey,
         Ruling, Spent,
     },
 };
@@ -28,7 +28,7 @@ use crate::{
     task::Actor,
 };
 
-pub(crate) use socket::{Plain, socket};
+pub(crate) use socket::{Plain, breached, socket};
 
 /// `SIGKILL` (`include/uapi/asm-generic/signal.h`).
 pub(crate) const KILL: u32 = 9;
@@ -45,6 +45,8 @@ impl Operations {
     pub(crate) const UNIX_SOCKET: Self = Self(1 << 30);
     /// What allows it is not used up by it: there is more to come of the same act.
     pub(crate) const UNCOUNTED: Self = Self(1 << 29);
+    /// It gives a file another name: done all the same, the names that policies go by lead elsewhere.
+    pub(crate) const LEADS: Self = Self(1 << 28);
     /// Bits of operations.
     const ALL: u32 = (1 << 18) - 1;
 
@@ -63,9 +65,10 @@ impl Operations {
     }
 }
 
-/// Takes over what was decided about the call of the current thread before it had an effect, if the frame is about that.
+/// Takes over what was decided about the call of the current thread before it had an effect, if the frame is about that, and
+/// about an end for which this holds.
 #[inline(always)]
-pub(crate) fn decided(scratch: *mut Scratch, kind: Kind) {
+pub(crate) fn decided(scratch: *mut Scratch, kind: Kind, is_meant: impl FnOnce(&End) -> bool) {
     if !maps::governs() {
         return;
     }
@@ -81,7 +84,7 @@ pub(crate) fn decided(scratch: *mut Scratch, kind: Kind) {
         let Some(decided) = DECIDED.get(thread).copied() else {
             return;
         };
-        if decided.operation != u32::from(operation.0) {
+        if decided.operation != u32::from(operation.0) || !is_meant(&decided.end) {
             return;
         }
         (*scratch).ruling = decided.ruling;
@@ -90,6 +93,37 @@ pub(crate) fn decided(scratch: *mut Scratch, kind: Kind) {
         (*scratch).end = decided.end;
     }
     let _ = DECIDED.remove(thread);
+}
+
+/// Whether a decision is about bytes, whatever the address.
+#[inline(always)]
+pub(crate) fn is_nowhere(end: &End) -> bool {
+    end.port == 0 && words(end) == [0; 4]
+}
+
+/// The address of an end.
+#[inline(always)]
+pub(crate) fn words(end: &End) -> [u32; 4] {
+    // SAFETY: both have the same size and no invalid values.
+    unsafe { core::mem::transmute(end.address) }
+}
+
+/// Whether what was decided about the frame of a scratch is a denial.
+#[inline(always)]
+pub(crate) fn denied(scratch: *mut Scratch) -> bool {
+    // SAFETY: the scratch is the caller's.
+    unsafe { (*scratch).outcome != Outcome::UNGOVERNED && (*scratch).ruling.allowed == 0 }
+}
+
+/// Whether the last that was decided about the call of the current thread is that a message is refused.
+#[inline(always)]
+pub(crate) fn refused_message() -> bool {
+    // SAFETY: map values stay readable.
+    let decided = unsafe { DECIDED.get(bpf_get_current_pid_tgid()) };
+    decided.is_some_and(|decided| {
+        decided.operation == u32::from(Operation::SEND.0)
+            && decided.outcome.0 & Outcome::KIND == Outcome::PREVENTED.0
+    })
 }
 
 /// Forgets what was decided about requests of the current thread: they have no record of their own, and the next
@@ -103,14 +137,22 @@ pub(crate) fn forget() {
     }
 }
 
-/// Ends the acting process if that was decided when it was created: it returns from its creation like from a call.
+/// Ends the acting process if that was decided when it was created, as it returns from its creation like from a call; or if
+/// somebody left it something that policies do not know of: see [`maps::breach`].
 #[inline(always)]
 pub(crate) fn condemned(actor: &Actor) {
     // SAFETY: the entry of a tracked process stays while one of its threads runs.
-    if maps::governs() && unsafe { (*actor.task).condemned } != 0 {
+    if maps::governs() && (unsafe { (*actor.task).condemned } != 0 || is_over(actor)) {
         // SAFETY: takes a number only. When it fails the process is ending.
         unsafe { bpf_send_signal(KILL) };
     }
+}
+
+/// Whether a policy that is enforced no longer holds what it governs.
+#[inline(always)]
+fn is_over(actor: &Actor) -> bool {
+    // SAFETY: the entry of a tracked process stays while one of its threads runs.
+    maps::breached() && maps::governance(unsafe { (*actor.task).lineage }).is_some()
 }
 
 /// Judges operations on the file whose path was walked last: `view` is how the host sees it, `flags` what the
@@ -187,7 +229,12 @@ extern "C" fn judge_name(cpu: u32, operation: u32, named: u32) -> u64 {
         (*scratch).key.prefix_len = KEY_HEAD_BITS + 8 * NAME_BYTES as u32;
         (*scratch).judged_len = u32::from(maps::name_length(named));
     }
-    key(scratch, operation, 0)
+    let denied = key(scratch, operation, 0);
+    if named == u32::from(Named::MOUNT.0) && denied & ENFORCED != 0 {
+        // SAFETY: the scratch is the caller's.
+        maps::breach(unsafe { (*scratch).lineage });
+    }
+    denied
 }
 
 /// Judges one operation, with [`PathKey::UNIX_SOCKET`] if it is one on such, by the key in the scratch of `cpu`; denied at
@@ -252,7 +299,8 @@ fn decide_by(
         let governance = maps::governance((*scratch).lineage).ok_or(Skip::Untraced)?;
         let (table, mode) = ((*governance).table, (*governance).mode);
         let until_ns = (*governance).until_ns;
-        if until_ns != u64::MAX && bpf_ktime_get_boot_ns() >= until_ns {
+        let over = until_ns != u64::MAX && bpf_ktime_get_boot_ns() >= until_ns;
+        if over || maps::breached() {
             reasons |= Outcome::OVER;
         }
         let mut ruling = Ruling {
@@ -292,6 +340,11 @@ fn decide_by(
         } else {
             Outcome::NOT_KILLED
         };
+        if operations.has(Operations::LEADS)
+            && matches!(kind, Outcome::KILLED | Outcome::NOT_KILLED)
+        {
+            maps::breach((*scratch).lineage);
+        }
         if operations.has(Operations::UNIX_SOCKET) {
             reasons |= Outcome::UNIX_SOCKET;
         }

@@ -375,6 +375,30 @@ static GOVERNED: Array<u32> = Array::with_max_entries(GOVERNED_MAX, 0);
 #[map]
 static GOVERNANCE: Array<Governance> = Array::with_max_entries(GOVERNANCES_MAX, 0);
 
+/// The lineage from 1 of who did what was denied, could not be prevented and helps others past the policies; 0 when nobody did.
+/// A name leads elsewhere, or a socket that others have is connected. Nothing is authorised any more then, and whoever is
+/// governed is ended.
+#[map]
+static BREACH: Array<u32> = Array::with_max_entries(1, 0);
+
+/// Notes that this lineage did so.
+#[inline(always)]
+pub(crate) fn breach(lineage: u32) {
+    if let Some(word) = BREACH.get_ptr_mut(0) {
+        // SAFETY: map values live as long as the program.
+        unsafe { word.write_volatile(lineage + 1) };
+    }
+}
+
+/// Whether one did.
+#[inline(always)]
+pub(crate) fn breached() -> bool {
+    // SAFETY: map values stay readable.
+    BREACH
+        .get_ptr(0)
+        .is_some_and(|word| unsafe { word.read_volatile() } != 0)
+}
+
 /// What governs a lineage.
 #[inline(always)]
 pub(crate) fn governance(lineage: u32) -> Option<*mut Governance> {

@@ -13,7 +13,7 @@ use crate::{
 };
 
 /// `PID_FS_MAGIC`, `ANON_INODE_FS_MAGIC`, `PROC_SUPER_MAGIC` (`include/uapi/linux/magic.h`).
-const PIDFS: u64 = 0x5049_4446;
+pub(crate) const PIDFS: u64 = 0x5049_4446;
 const ANONYMOUS: u64 = 0x0904_1934;
 const PROC: u64 = 0x9fa0;
 

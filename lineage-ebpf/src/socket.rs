@@ -134,7 +134,7 @@ fn record_here(
 ) -> Result<(), Skip> {
     let done = result >= 0 || (kind == Kind::NET_CONNECT && result == IN_PROGRESS);
     let frame = Frame::take(kind)?;
-    judge::decided(frame.scratch, kind);
+    judge::decided(frame.scratch, kind, |_| true);
     hook::taken(frame.scratch);
     let target = target(&frame, fd);
     let what = What {
@@ -183,7 +183,8 @@ pub(crate) fn remember(actor: &Actor, fd: i32, kind: Kind) -> Result<(), Skip> {
 #[inline(never)]
 pub(crate) fn moved(actor: &Actor, fd: i32, file: u64, kind: Kind, bytes: u64) -> Result<(), Skip> {
     let frame = Frame::take(kind)?;
-    judge::decided(frame.scratch, kind);
+    // Without an address it can only be about bytes.
+    judge::decided(frame.scratch, kind, judge::is_nowhere);
     let what = What {
         kind,
         flags: Flags(0),
@@ -216,6 +217,7 @@ pub(crate) fn tell(
         let known = file == 0 || endpoints::describe_socket((*frame.scratch).cpu, file) != 0;
         if maps::governs() {
             judge::socket(&frame, actor, what, file, address);
+            judge::breached(&frame, what, file);
         }
         if address.at != 0 && (given || !known) {
             flags = flags.with(Flags::CLAIMED);

@@ -79,6 +79,7 @@ pub(super) struct Governing {
     governed: Array<MapData, u32>,
     governance: Array<MapData, Plain<Governance>>,
     budgets: Array<MapData, Plain<Budget>>,
+    breach: Array<MapData, u32>,
     /// Places in [`Self::budgets`] that are taken.
     budgeted: u32,
     /// What is in [`Self::governance`].
@@ -107,6 +108,7 @@ impl Governing {
             governed: map("GOVERNED")?.try_into()?,
             governance: map("GOVERNANCE")?.try_into()?,
             budgets: map("BUDGETS")?.try_into()?,
+            breach: map("BREACH")?.try_into()?,
             budgeted: 0,
             used: Vec::new(),
             free: Vec::new(),
@@ -207,6 +209,16 @@ impl Governing {
         self.budgets.set(place, Plain(budget), 0)?;
         self.budgeted += 1;
         Ok(number)
+    }
+
+    /// Whether somebody did what was denied, so that names lead elsewhere: then nothing is authorised any more.
+    pub(super) fn breached(&self) -> Result<bool, ProbeError> {
+        Ok(self.breach.get(&0, 0)? != 0)
+    }
+
+    /// Lets what governs authorise again, whatever was done before.
+    pub(super) fn pardon(&mut self) -> Result<(), ProbeError> {
+        Ok(self.breach.set(0, 0, 0)?)
     }
 
     /// Lets what governs a lineage end at this boot time, and with it whatever else it governs.

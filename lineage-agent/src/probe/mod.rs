@@ -316,6 +316,29 @@ impl Probes {
         uninterrupted(entry, || governing.switch(lineages, number))
     }
 
+    /// Whether somebody did what was denied and could not be prevented, so that names lead elsewhere: a link, a rename, a mount.
+    /// From then on nothing is authorised any more.
+    ///
+    /// # Errors
+    ///
+    /// [`ProbeError`] when the kernel refuses.
+    pub fn breached(&mut self) -> Result<bool, ProbeError> {
+        let entry = self.entry();
+        let governing = &mut self.attached.governing;
+        uninterrupted(entry, || governing.breached())
+    }
+
+    /// Lets what governs authorise again after that.
+    ///
+    /// # Errors
+    ///
+    /// [`ProbeError`] when the kernel refuses.
+    pub fn pardon(&mut self) -> Result<(), ProbeError> {
+        let entry = self.entry();
+        let governing = &mut self.attached.governing;
+        uninterrupted(entry, || governing.pardon())
+    }
+
     /// Takes a policy away that governs nothing any more.
     pub fn retire(&mut self, number: u32, rules: &Rules<'_>) {
         // Whoever decides by it at this moment is to find all of it.

@@ -112,6 +112,18 @@ struct End {
     revocation: Option<String>,
 }
 
+impl End {
+    fn breach() -> Self {
+        let why = "something that is denied was done before its process could be ended, and helps others past the policies: a \
+                   link, a rename, a mount, or the connection of a Unix socket that others have";
+        Self {
+            reason: "breach",
+            why: why.to_owned(),
+            revocation: None,
+        }
+    }
+}
+
 impl Governor {
     /// Lets what is in the files govern lineages, whose first processes wait or are attached.
     pub(super) fn begin(
@@ -169,23 +181,24 @@ impl Governor {
         let place = self.files.revocations.as_deref();
         let readable = self.revocations.read(place).err();
         self.unreadable = readable.as_ref().map_or(0, |_| self.unreadable + 1);
+        let breached = probes.breached()?;
         for lineage in 0..self.lineages.len() {
             let authorised = &self.lineages[lineage];
-            let Some(chain) = authorised
-                .authority
-                .chain
-                .as_ref()
-                .filter(|_| !authorised.over)
-            else {
+            if authorised.over {
                 continue;
-            };
-            let end = match &readable {
-                Some(error) if self.unreadable >= UNREADABLE_MAX => Some(End {
+            }
+            let chain = authorised.authority.chain.as_ref();
+            let end = match (&readable, chain) {
+                _ if breached => Some(End::breach()),
+                (_, None) => None,
+                (Some(error), _) if self.unreadable >= UNREADABLE_MAX => Some(End {
                     reason: "revocations-unreadable",
                     why: error.to_string(),
                     revocation: None,
                 }),
-                _ => end_of(chain, self.revocations.known(), authorised.until_ns, now)?,
+                (_, Some(chain)) => {
+                    end_of(chain, self.revocations.known(), authorised.until_ns, now)?
+                }
             };
             let until_ns = authorised.authority.until_ns(now);
             match end {
@@ -290,6 +303,7 @@ impl Governor {
         // What is decided by it finds its rules in the record before.
         recorded.await.map_err(|_| RecordError::Engine)?;
         probes.switch(&numbers, place)?;
+        probes.pardon()?;
         let mut before = None;
         for number in numbers {
             let one = &mut self.lineages[number as usize];

@@ -49,6 +49,7 @@ facilities! {
     20 NETLINK "netlink" [] "Sockets that talk to the kernel: its network, filters, devices.";
     21 SOCKET "socket" [] "Sockets of other families and types than TCP, UDP and Unix: raw ones, packets, virtual machines.";
     22 TERMINAL "terminal" ["ioctl"] "Input put into a terminal as if somebody had typed it (`TIOCSTI`, `TIOCLINUX`).";
+    23 SHARED_FILES "shared_files" [] "A process that shares the descriptors of another one (`clone` with `CLONE_FILES`, and no thread).";
 }
 
 impl Named {

@@ -78,6 +78,35 @@ pub(crate) fn socket(frame: &Frame, actor: &Actor, what: &What, file: u64, addre
     }
 }
 
+/// Notes when a socket was connected or used that is denied, and others have it: they are not asked again.
+#[inline(always)]
+pub(crate) fn breached(frame: &Frame, what: &What, file: u64) {
+    if file == 0 || !matches!(what.kind, Kind::NET_CONNECT | Kind::NET_SEND) {
+        return;
+    }
+    // SAFETY: the scratch is the caller's.
+    unsafe {
+        let scratch = frame.scratch;
+        let kind = Outcome((*scratch).outcome.0 & Outcome::KIND);
+        let done = matches!(kind, Outcome::KILLED | Outcome::NOT_KILLED);
+        if done && (*frame.body::<Socket>()).family == UNIX && is_shared(file) {
+            maps::breach((*scratch).lineage);
+        }
+    }
+}
+
+/// Whether others than the call's descriptor lead to the `struct file` at `file`; where that cannot be told they do.
+#[inline(always)]
+fn is_shared(file: u64) -> bool {
+    // Since 6.13 what is counted are the others (`include/linux/file_ref.h`).
+    let (offset, alone) = if offset!(file_others) == ABSENT as usize {
+        (offset!(file_count), 1)
+    } else {
+        (offset!(file_others), 0)
+    };
+    untyped::<u64>(file + offset as u64).is_none_or(|count| count > alone)
+}
+
 /// [`socket`] for one of Unix, in the scratch of `cpu`. A global function, see [`crate`].
 #[unsafe(no_mangle)]
 #[inline(never)]

@@ -11,6 +11,7 @@ use lineage_common::{
     frame::{Flags, Kind},
     layout::Action,
     limits::{ADDRESS_BYTES_MAX, MESSAGES_MAX},
+    policy::End,
 };
 
 use crate::{
@@ -18,7 +19,10 @@ use crate::{
     endpoints::{self, INET, INET6, PACKET},
     judge,
     maps::{self, PEERS},
-    probes::syscall::{Returned, argument},
+    probes::{
+        sock_addr,
+        syscall::{Returned, argument},
+    },
     read::{copy_user_to, mask_name, user},
     skip::Skip,
     socket::{self, Address},
@@ -115,6 +119,9 @@ pub(crate) fn told(call: &Returned, action: Action) -> Result<(), Skip> {
             0,
         );
     }
+    if messages.several != 0 && kind == Kind::NET_SEND {
+        refused(&messages, argument!(call, 2));
+    }
     if messages.addressed == 0 {
         return Err(Skip::Unaddressed);
     }
@@ -192,7 +199,6 @@ extern "C" fn first_message(fd: i32, kind: u16, result: i64, at: u64, len: u64) 
     let Ok(frame) = Frame::take(kind) else {
         return 0;
     };
-    judge::decided(frame.scratch, kind);
     let target = socket::target(&frame, fd);
     if !target.is_addressed() {
         frame.release();
@@ -216,7 +222,10 @@ extern "C" fn first_message(fd: i32, kind: u16, result: i64, at: u64, len: u64) 
             frame.release();
             return 1;
         }
-        PEERS.get_ptr(&*peer).is_some()
+        judge::decided(frame.scratch, kind, |end| {
+            judge::is_nowhere(end) || is_to(end, (&raw const (*peer).address).cast())
+        });
+        PEERS.get_ptr(&*peer).is_some() && !judge::denied(frame.scratch)
     };
     if known {
         frame.release();
@@ -231,6 +240,40 @@ extern "C" fn first_message(fd: i32, kind: u16, result: i64, at: u64, len: u64) 
     };
     socket::tell(&actor, frame, &what, (fd, target.file, true), &address);
     0
+}
+
+/// Whether a decision is about the end in a `struct sockaddr`.
+#[inline(always)]
+unsafe fn is_to(end: &End, address: *const u32) -> bool {
+    // SAFETY: by contract of the caller there is room for the largest address.
+    unsafe {
+        let [family, port]: [u16; 2] = address.cast::<[u16; 2]>().read();
+        let given = if family == INET6 {
+            address.add(2).cast::<[u32; 4]>().read()
+        } else {
+            [0, 0, 0xffff_u32.to_be(), address.add(1).read()]
+        };
+        u16::from_be(port) == end.port && sock_addr::other_end(given) == judge::words(end)
+    }
+}
+
+/// Records the message of several that was refused, behind those that were sent.
+#[inline(always)]
+fn refused(messages: &Messages, all: u64) {
+    /// `-EPERM`, which the kernel does not return when something was sent before.
+    const NOT_PERMITTED: i64 = -1;
+    let sent = messages.result as u64;
+    if !maps::governs() || sent >= all.min(u64::from(MESSAGES_MAX)) || !judge::refused_message() {
+        return;
+    }
+    let address = header(messages.header + sent * MESSAGE_BYTES);
+    first_message(
+        messages.fd,
+        messages.kind.0,
+        NOT_PERMITTED,
+        address.at,
+        address.len,
+    );
 }
 
 /// Bytes of an address that tell it apart: behind them a caller may leave anything.

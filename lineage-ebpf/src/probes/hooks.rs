@@ -15,7 +15,7 @@ use lineage_common::{layout::Action, policy::Operation};
 use crate::{
     hook::{self, Image, Name, Place, Power, Question},
     judge::Operations,
-    maps,
+    maps, other,
     probes::{open, pipe},
     read::{Typed, follow, number, offset, typed, untyped},
     socket::{TYPE_MASK, TYPE_SOCKET},
@@ -69,6 +69,14 @@ fn ask(operation: Operation, places: [Place; 2]) -> Asked {
         name: Name::NONE,
     };
     Some((question, Image::OTHER))
+}
+
+/// One operation on a file and on what it is called then.
+#[inline(always)]
+fn lead(operation: Operation, places: [Place; 2]) -> Asked {
+    let (mut question, image) = ask(operation, places)?;
+    question.operations = question.operations.and(Operations::LEADS);
+    Some((question, image))
 }
 
 /// A name in a directory: there need not be anything of that name yet.
@@ -159,20 +167,22 @@ const ERRORS: u64 = 0xffff_ffff_ffff_f000;
 const NOT_FOR_USERS: u64 = 1 << 31;
 
 /// Whether a file is one of a layer that a file system with layers opens on its own behalf, by a mount of its own: what
-/// the process opens is asked about as well. Or a pipe, which has no path and leads nowhere but to who has its ends.
+/// the process opens is asked about as well. Or a pipe or what stands for a process, which have no path: the one leads nowhere
+/// but to who has its ends, and what is done with the other is judged when it is done.
 /// `None` when it cannot be told.
 #[inline(always)]
 fn of_layer(place: Place) -> Option<bool> {
     let mnt = number(place.mnt as Typed)?;
     let mount = mnt - offset!(mount_vfsmount) as u64;
     let namespace: u64 = untyped(mount + offset!(mount_ns) as u64)?;
-    if namespace != 0 && namespace < ERRORS {
+    // Of a mount that was taken away while it was used there is none, and it has paths all the same.
+    if namespace < ERRORS {
         return Some(false);
     }
     let sb: u64 = untyped(mnt + offset!(vfsmount_sb) as u64)?;
     let magic: u64 = untyped(sb + offset!(super_magic) as u64)?;
     let flags: u64 = untyped(sb + offset!(super_flags) as u64)?;
-    Some(flags & NOT_FOR_USERS == 0 || magic == pipe::PIPES)
+    Some(flags & NOT_FOR_USERS == 0 || matches!(magic, pipe::PIPES | other::PIDFS))
 }
 
 /// `path_unlink(const struct path *dir, struct dentry *dentry)`, `path_rmdir`
@@ -192,7 +202,8 @@ fn created(directory: Typed, dentry: u64) -> Asked {
 #[inline(always)]
 fn made(directory: Typed, dentry: u64, mode: u16) -> Asked {
     let (mut question, image) = created(directory, dentry)?;
-    if u32::from(mode) & TYPE_MASK == TYPE_SOCKET {
+    let bound = || maps::action(u64::from(hook::call(task::current()))) == Action::BIND;
+    if u32::from(mode) & TYPE_MASK == TYPE_SOCKET && bound() {
         question.operations = Operations::UNIX_SOCKET.with(Operation::BIND);
     }
     Some((question, image))
@@ -262,7 +273,7 @@ fn linked_to(directory: Typed, dentry: u64) -> Asked {
 /// another mount (`do_linkat`, `fs/namei.c`).
 #[inline(always)]
 fn linked(old: u64, directory: Typed, new: u64) -> Asked {
-    ask(
+    lead(
         Operation::LINK,
         [named(directory, old), named(directory, new)],
     )
@@ -272,7 +283,7 @@ fn linked(old: u64, directory: Typed, new: u64) -> Asked {
 /// struct dentry *new_dentry, …)`
 #[inline(always)]
 fn renamed(old_directory: Typed, old: u64, new_directory: Typed, new: u64) -> Asked {
-    ask(
+    lead(
         Operation::RENAME,
         [named(old_directory, old), named(new_directory, new)],
     )

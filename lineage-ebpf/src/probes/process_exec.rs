@@ -212,7 +212,12 @@ fn fill(frame: &Frame, thread: Typed, image: &Image) -> Option<(u64, Flags)> {
         at += hints_len;
         (*body).host = host::append(scratch, at, flags);
         if !alike && !maps::hooked() {
-            judge::path(scratch, EXECUTED, (*body).host.view, flags);
+            // Then nothing was walked for the host, and what was walked last is the directory.
+            let view = match (*body).host.view {
+                view if view == HostPath::SAME.view => HostPath::NOWHERE,
+                view => view,
+            };
+            judge::path(scratch, EXECUTED, view, flags);
         }
         Some((at + u64::from((*body).host.len), flags))
     }

@@ -114,6 +114,12 @@ fn forked_here(creator: u32, new: &Child) -> Result<(), Skip> {
         judge::name(&frame, &actor, Operation::USE, Named::NAMESPACE);
         condemn(&frame, new);
     }
+    // What one of them is ended for having opened, the other has as well.
+    let shares = kind == Kind::FORK && how.has_any(Clone3::FILES);
+    if shares && !judge::denied(frame.scratch) {
+        judge::name(&frame, &actor, Operation::USE, Named::SHARED_FILES);
+        condemn(&frame, new);
+    }
     let what = What {
         kind,
         flags: Flags(0),

@@ -29,6 +29,8 @@ const REFUSE: i32 = 0;
 /// `IPPROTO_TCP`, `IPPROTO_UDP` (`include/uapi/linux/in.h`)
 const TCP: u32 = 6;
 const UDP: u32 = 17;
+/// `IPPROTO_MPTCP`: TCP over several ways; its connections are asked about as those of TCP.
+const MPTCP: u32 = 262;
 
 macro_rules! hooks {
     ($($name:ident $operation:ident $address:ident;)*) => {
@@ -83,6 +85,10 @@ fn judged(ctx: &SockAddrContext, operation: Operation, address: [u32; 4]) -> Res
     if !maps::governs() {
         return Err(Skip::Untraced);
     }
+    let address = match operation {
+        Operation::BIND => address,
+        _ => other_end(address),
+    };
     let actor = Actor::current()?;
     // SAFETY: the entry of a tracked process stays while one of its threads runs; map values live as long as the
     // program; the context is the kernel's own.
@@ -100,8 +106,9 @@ fn judged(ctx: &SockAddrContext, operation: Operation, address: [u32; 4]) -> Res
         rule: Ruling::NO_RULE,
     };
     // SAFETY: takes nothing.
-    if governance.until_ns != u64::MAX && unsafe { bpf_ktime_get_boot_ns() } >= governance.until_ns
-    {
+    let over = governance.until_ns != u64::MAX
+        && unsafe { bpf_ktime_get_boot_ns() } >= governance.until_ns;
+    if over || maps::breached() {
         reasons |= Outcome::OVER;
     } else {
         let key = AddressKey {
@@ -153,9 +160,21 @@ fn judged(ctx: &SockAddrContext, operation: Operation, address: [u32; 4]) -> Res
 #[inline(always)]
 pub(crate) fn protocol(number: u32) -> Protocol {
     match number {
-        TCP => Protocol::TCP,
+        TCP | MPTCP => Protocol::TCP,
         UDP => Protocol::UDP,
         _ => Protocol::OTHER,
+    }
+}
+
+/// What the kernel takes for this address of another end: where that is no address, the host itself (`ip_route_output_key` in
+/// `net/ipv4/route.c`, `tcp_v6_connect` in `net/ipv6/tcp_ipv6.c`), which happens behind the hooks.
+#[inline(always)]
+pub(crate) fn other_end(address: [u32; 4]) -> [u32; 4] {
+    const MAPPED: u32 = 0xffff_u32.to_be();
+    match address {
+        [0, 0, 0, 0] => [0, 0, 0, 1_u32.to_be()],
+        [0, 0, MAPPED, 0] => [0, 0, MAPPED, 0x7f00_0001_u32.to_be()],
+        other => other,
     }
 }
 

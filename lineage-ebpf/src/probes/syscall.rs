@@ -122,9 +122,9 @@ pub(crate) fn returned(
 fn seldom(actor: &Actor, call: &Returned, action: Action) -> Result<(), Skip> {
     if action.0 >= Action::SHAPED {
         let told = call::returned(actor, call, action);
-        // Of these some move bytes between files as well, and no hook is asked.
+        hook::settle();
+        // Of these some move bytes between files as well.
         if action != Action::IOCTL {
-            hook::settle();
             return Ok(());
         }
         told?;
@@ -153,10 +153,11 @@ fn rare(actor: &Actor, call: &Returned, action: Action) -> Result<(), Skip> {
         }
         Action::VMSPLICE => transfer::spliced(actor, call),
         Action::EXECVE | Action::EXECVEAT => settled(process_exec::failed(actor, call, action)),
-        Action::FORK => process_fork::failed(actor, call),
+        // A descriptor of the child is opened.
+        Action::FORK => settled(process_fork::failed(actor, call)),
         Action::RING => {
             judge::forget();
-            Ok(())
+            settled(Ok(()))
         }
         Action::IO_SUBMIT => tally::call(actor, Class::AIO, 0, call.result),
         _ => Err(Skip::Untraced),

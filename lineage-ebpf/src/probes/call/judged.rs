@@ -33,8 +33,13 @@ pub(super) unsafe fn names(
     end: u64,
     flags: Flags,
 ) {
-    let operations = Operations::NONE.with(Operation((bases >> 16) as u8));
+    let operation = Operation((bases >> 16) as u8);
     let (first, second) = (bases & 0xff, bases >> 8 & 0xff);
+    let mut operations = Operations::NONE.with(operation);
+    let linked = operation == Operation::LINK && second < u64::from(Shape::NONE);
+    if operation == Operation::RENAME || linked {
+        operations = operations.and(Operations::LEADS);
+    }
     // SAFETY: the scratch is the caller's; an argument's position is masked to their number.
     unsafe {
         let body = (&raw const (*scratch).frame)

@@ -189,12 +189,21 @@ fn is_mapped_to_execute(record: &Record<'_>) -> bool {
     record.call.is_some() && record.protection.is_some_and(executable)
 }
 
+/// Whether a process was created that shares the descriptors of its creator.
+fn shares_files(record: &Record<'_>) -> bool {
+    let flags = record.detail;
+    flags.is_some_and(|flags| flags.contains("\"CLONE_FILES\""))
+}
+
 /// What a record says was used of the kernel.
 fn facility(record: &Record<'_>) -> Option<Named> {
     match record.kind? {
         kinds::PROCESS_COMPAT => Some(Named::COMPAT),
         // The user namespace is told only where namespaces are made.
-        kinds::PROCESS_FORK => record.user_ns.map(|_| Named::NAMESPACE),
+        kinds::PROCESS_FORK => {
+            let namespace = record.user_ns.map(|_| Named::NAMESPACE);
+            namespace.or(shares_files(record).then_some(Named::SHARED_FILES))
+        }
         kinds::FILE_IOCTL => None,
         _ => record
             .call
