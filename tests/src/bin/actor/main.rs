@@ -25,7 +25,7 @@
 //! - `tell LABEL FD`: writes a line with the label, the process id, and device and inode number of what the
 //!   descriptor leads to, to standard output, in one call.
 //! - `exit N`, `pause` (until a signal ends the process), `kill PID SIGNAL`
-//! - `session`: becomes the leader of a new session. `group PID GROUP`: setpgid.
+//! - `group PID GROUP`: setpgid(2).
 //!
 //! **Files**
 //! - `open @fd PATH FLAGS`, `openat @fd DIRFD PATH FLAGS`, `openat2 @fd PATH FLAGS`,

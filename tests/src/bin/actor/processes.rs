@@ -119,9 +119,6 @@ impl Actor {
                 let signal = words.number(self)?;
                 call("kill", libc::SYS_kill, &mut [Int(pid), Int(signal)])?;
             }
-            b"session" => {
-                call("setsid", libc::SYS_setsid, &mut [])?;
-            }
             b"group" => {
                 let args = &mut [Int(words.number(self)?), Int(words.number(self)?)];
                 call("setpgid", libc::SYS_setpgid, args)?;
