@@ -2,98 +2,33 @@
 
 use std::fs;
 use std::os::unix::fs::{PermissionsExt as _, symlink};
-use std::path::PathBuf;
-use std::process::{Command, Output};
+use std::process::Command;
 
-use lineage_tests::programs::{LINEAGE, python};
+use lineage_tests::desk::Desk;
+use lineage_tests::programs::python;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-/// A directory with the keys of two people and two policies.
-struct Desk {
-    temp: TempDir,
+/// A desk with two policies, in a directory that goes with it.
+fn desk() -> (TempDir, Desk) {
+    let temp = tempfile::tempdir().expect("a temporary directory");
+    let desk = Desk::new(temp.path());
+    desk.file("p.cedar", "permit (principal, action, resource);\n");
+    desk.file("more.cedar", "// more\n");
+    (temp, desk)
 }
 
-impl Desk {
-    fn new() -> Self {
-        let desk = Self {
-            temp: tempfile::tempdir().expect("a temporary directory"),
-        };
-        for name in ["boss", "lead"] {
-            let public = desk.well(&["key", &format!("{name}.pem")]);
-            fs::write(desk.path(&format!("{name}.pub")), public).expect("writable");
-        }
-        fs::write(
-            desk.path("read.cedar"),
-            "permit (principal, action, resource);\n",
-        )
-        .expect("writable");
-        fs::write(desk.path("more.cedar"), "// more\n").expect("writable");
-        desk
-    }
-
-    fn path(&self, name: &str) -> PathBuf {
-        self.temp.path().join(name)
-    }
-
-    fn text(&self, name: &str) -> String {
-        fs::read_to_string(self.path(name)).expect("it is there")
-    }
-
-    fn run(&self, words: &[&str]) -> Output {
-        let mut command = Command::new(&*LINEAGE);
-        command.arg("grant").args(words).current_dir(&self.temp);
-        command.output().expect("the lineage binary runs")
-    }
-
-    /// What a command prints that must work.
-    fn well(&self, words: &[&str]) -> String {
-        let output = self.run(words);
-        let stderr = String::from_utf8_lossy(&output.stderr);
-        assert!(output.status.success(), "{words:?}: {stderr}");
-        String::from_utf8(output.stdout).expect("text")
-    }
-
-    /// What a command complains about that must not.
-    fn refused(&self, words: &[&str]) -> String {
-        let output = self.run(words);
-        assert_eq!(output.status.code(), Some(2), "{words:?}");
-        assert_eq!(output.stdout, b"", "{words:?}");
-        String::from_utf8(output.stderr).expect("text")
-    }
-
-    /// The boss grants something that the lead may give on.
-    fn issue(&self, name: &str, more: &[&str]) {
-        let words = [
-            "issue",
-            "--key",
-            "boss.pem",
-            "--purpose",
-            "Triage",
-            "--policy",
-            "read.cedar",
-            "--for",
-            "1h",
-            "--narrowed-by",
-            "lead.pub",
-            "-o",
-            name,
-        ];
-        self.well(&[&words, more].concat());
-    }
-
-    /// What `inspect --json` says, and how it ends.
-    fn inspect(&self, words: &[&str]) -> (Value, Option<i32>) {
-        let output = self.run(&[&["inspect", "--json"], words].concat());
-        let document = serde_json::from_slice(&output.stdout).unwrap_or_default();
-        (document, output.status.code())
-    }
+/// The boss grants something that the lead may give on.
+fn issue(desk: &Desk, name: &str, more: &[&str]) {
+    let words = ["--for", "1h", "--narrowed-by", "lead.pub"];
+    desk.issue(name, &[&words[..], more].concat());
 }
 
 #[test]
 fn a_grant_is_issued_narrowed_and_taken_back() {
-    let desk = Desk::new();
-    desk.issue(
+    let (_temp, desk) = desk();
+    issue(
+        &desk,
         "grant",
         &["--uid", "1000", "--max-execs", "10", "--launch-only"],
     );
@@ -116,7 +51,7 @@ fn a_grant_is_issued_narrowed_and_taken_back() {
     assert_eq!(grants[1]["grant"]["budgets"], json!({ "execs": 9 }));
     let selector = json!({ "uids": [1000], "launchOnly": true });
     assert_eq!(grants[1]["grant"]["selector"], selector);
-    assert_eq!(grants[1]["policies"][0]["name"], "read.cedar");
+    assert_eq!(grants[1]["policies"][0]["name"], "p.cedar");
 
     desk.well(&[
         "revoke", "grant", "--key", "boss.pem", "--reason", "enough", "-o", "over",
@@ -133,8 +68,8 @@ fn a_grant_is_issued_narrowed_and_taken_back() {
 
 #[test]
 fn what_nobody_answers_for_authorises_nothing() {
-    let desk = Desk::new();
-    desk.issue("grant", &["--not-before", "2026-01-01T00:00:00Z"]);
+    let (_temp, desk) = desk();
+    issue(&desk, "grant", &["--not-before", "2026-01-01T00:00:00Z"]);
     let at = |time: &str| {
         desk.inspect(&["grant", "--trust", "boss.pub", "--at", time])
             .1
@@ -150,8 +85,12 @@ fn what_nobody_answers_for_authorises_nothing() {
 
 #[test]
 fn what_is_wider_is_refused_and_named() {
-    let desk = Desk::new();
-    desk.issue("grant", &["--cgroup", "/agents", "--max-connections", "5"]);
+    let (_temp, desk) = desk();
+    issue(
+        &desk,
+        "grant",
+        &["--cgroup", "/agents", "--max-connections", "5"],
+    );
     let wider = |words: &[&str], fields: &[&str]| {
         let said = desk.refused(&[&["narrow", "grant", "--key", "lead.pem"], words].concat());
         for field in fields {
@@ -172,11 +111,11 @@ fn what_is_wider_is_refused_and_named() {
 
 #[test]
 fn bad_input_is_told_with_its_place() {
-    let desk = Desk::new();
-    desk.issue("grant", &[]);
+    let (_temp, desk) = desk();
+    issue(&desk, "grant", &[]);
     let grant = desk.text("grant");
     let broken = |text: &str, expected: &str| {
-        fs::write(desk.path("broken"), text).expect("writable");
+        desk.file("broken", text);
         let said = desk.refused(&["inspect", "broken"]);
         assert!(said.contains(expected), "{said}");
     };
@@ -198,11 +137,11 @@ fn bad_input_is_told_with_its_place() {
     assert!(said.contains("not a regular file"), "{said}");
     // What is written as a key is one, whatever files there are.
     let boss = desk.text("boss.pub");
-    fs::write(desk.path(boss.trim()), desk.text("lead.pub")).expect("writable");
+    desk.file(boss.trim(), desk.text("lead.pub"));
     assert_eq!(desk.inspect(&["grant", "--trust", boss.trim()]).1, Some(0));
     assert_eq!(desk.inspect(&["grant", "--trust", "lead.pub"]).1, Some(1));
     // A key that others can read, one that is none, and a file that is there.
-    let said = desk.refused(&["inspect", "grant", "--trust", "read.cedar"]);
+    let said = desk.refused(&["inspect", "grant", "--trust", "p.cedar"]);
     assert!(said.contains("not a public key"), "{said}");
     fs::set_permissions(desk.path("boss.pem"), fs::Permissions::from_mode(0o644)).expect("ours");
     let words = [
@@ -212,7 +151,7 @@ fn bad_input_is_told_with_its_place() {
         "--purpose",
         "x",
         "--policy",
-        "read.cedar",
+        "p.cedar",
         "--for",
     ];
     let said = desk.refused(&[&words[..], &["1h"]].concat());
@@ -224,7 +163,7 @@ fn bad_input_is_told_with_its_place() {
         "--purpose",
         "x",
         "--policy",
-        "read.cedar",
+        "p.cedar",
     ];
     assert!(desk.refused(&lead).contains("without an end"));
     let said = desk.refused(&[&lead[..], &["--for", "1 month"]].concat());
@@ -237,8 +176,8 @@ fn bad_input_is_told_with_its_place() {
 /// Nothing that a document says can steer a terminal.
 #[test]
 fn names_and_purposes_are_only_text() {
-    let desk = Desk::new();
-    fs::write(desk.path("a\x1b[2J.cedar"), "// policy\n").expect("writable");
+    let (_temp, desk) = desk();
+    desk.file("a\x1b[2J.cedar", "// policy\n");
     let words = [
         "issue",
         "--key",
@@ -279,8 +218,8 @@ for line in open(sys.argv[1]):
 /// securesystemslib and in-toto-attestation, from PyPI.
 #[test]
 fn other_tools_read_grants_and_check_them() {
-    let desk = Desk::new();
-    desk.issue("grant", &[]);
+    let (_temp, desk) = desk();
+    issue(&desk, "grant", &[]);
     desk.well(&["narrow", "grant", "--key", "lead.pem", "-o", "child"]);
     let read = |name: &str| {
         let output = Command::new(python())
@@ -292,11 +231,11 @@ fn other_tools_read_grants_and_check_them() {
     let output = read("child");
     let stderr = String::from_utf8_lossy(&output.stderr);
     let digest = Command::new("sha256sum")
-        .arg(desk.path("read.cedar"))
+        .arg(desk.path("p.cedar"))
         .output()
         .expect("it runs");
     let digest = String::from_utf8_lossy(&digest.stdout)[..64].to_owned();
-    let line = format!("urn:lineage:grant:v1 True read.cedar {digest}\n");
+    let line = format!("urn:lineage:grant:v1 True p.cedar {digest}\n");
     assert_eq!(
         String::from_utf8_lossy(&output.stdout),
         line.repeat(2),
@@ -310,11 +249,10 @@ fn other_tools_read_grants_and_check_them() {
     } else {
         "A"
     };
-    fs::write(
-        desk.path("forged"),
+    desk.file(
+        "forged",
         format!("{}{other}{}", &text[..sig], &text[sig + 1..]),
-    )
-    .expect("writable");
+    );
     assert!(!read("forged").status.success());
     assert!(
         desk.refused(&["inspect", "forged"])

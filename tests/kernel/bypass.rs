@@ -8,53 +8,19 @@ use std::os::unix::net::{SocketAddr, UnixDatagram, UnixListener};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
+use lineage_tests::governed::governed;
 use lineage_tests::programs::ACTOR;
 use lineage_tests::recorder::{Recorded, Recorder};
+use lineage_tests::wait;
 use serde_json::json;
 
 /// Lets everything be used that has a name.
 const FACILITIES: &str = r#"permit (principal, action == Action::"use", resource is Facility);"#;
 
-/// Rules for tests: below `open/` everything is allowed, below `closed/` nothing, and only the actor may be executed.
-const RULES: &str = r#"
-    @id("run") permit (principal, action == Action::"exec", resource) when { resource.path == "ACTOR" };
-    @id("open") permit (principal, action, resource is File) when { resource.path like "ROOT/open/*" };
-    @id("read") permit (principal, action == Action::"read", resource is File);
-    @id("own") permit (principal, action in [Action::"signal", Action::"ptrace"], resource is Process)
-    when { resource.relation == "inside" };
-    @id("closed") forbid (principal, action, resource is File) when { resource.path like "ROOT/closed/*" };
-"#;
-
-/// A recorder with a directory of its own that these rules and those govern.
-fn governed(mode: &str, more: &str) -> Recorder {
-    let recorder = Recorder::new();
-    for (name, text) in [("open/file", "a"), ("closed/file", "b")] {
-        let path = recorder.path(name);
-        fs::create_dir(path.parent().expect("a directory")).expect("writable");
-        fs::write(path, text).expect("writable");
-    }
-    symlink("closed/file", recorder.path("link")).expect("writable");
-    let policy = placed(&recorder, &format!("{RULES}{more}"));
-    let file = recorder.file("p.cedar", policy).display().to_string();
-    recorder
-        .option("--policy")
-        .option(file)
-        .option("--mode")
-        .option(mode)
-}
-
-/// `ROOT` is where the recorder's files are, `ACTOR` the actor.
-fn placed(recorder: &Recorder, text: &str) -> String {
-    let root = recorder.path("").canonicalize().expect("it is there");
-    let root = root.display().to_string();
-    text.replace("ROOT", root.trim_end_matches('/'))
-        .replace("ACTOR", &ACTOR.display().to_string())
-}
-
 /// Runs a script that is ended before its last step, which says so on its output. The decision is the only denial.
 fn ended(recorder: Recorder, script: &str, kind: &str, effect: &str, judged: &str) -> Recorded {
-    let script = placed(&recorder, script);
-    let judged = placed(&recorder, judged);
+    let script = recorder.placed(script);
+    let judged = recorder.placed(judged);
     let run = recorder.script(&format!("{script} print reached"));
     assert_eq!(run.stdout(), "", "{script}\n{}", run.stderr());
     let denied = run.rows.only(kind, &json!({ "verdict": "deny" }));
@@ -65,7 +31,7 @@ fn ended(recorder: Recorder, script: &str, kind: &str, effect: &str, judged: &st
 
 /// Runs a script that nothing ends.
 fn passed(recorder: Recorder, script: &str) -> Recorded {
-    let script = placed(&recorder, script);
+    let script = recorder.placed(script);
     let run = recorder.script(&format!("{script} print reached"));
     assert_eq!(run.stdout(), "reached\n", "{script}\n{}", run.stderr());
     run
@@ -111,6 +77,7 @@ fn every_name_of_a_closed_file_is_the_same_file() {
         "openat2 @a ROOT/closed/file O_RDONLY",
     ] {
         let recorder = governed("enforce", "");
+        symlink("closed/file", recorder.path("link")).expect("writable");
         ended(
             recorder,
             way,
@@ -129,7 +96,7 @@ fn another_mount_namespace_has_no_other_files() {
         "unshare CLONE_NEWNS mount-bind ROOT/closed ROOT/open open @a ROOT/open/file O_RDONLY",
     ] {
         let recorder = governed("enforce", FACILITIES);
-        let script = placed(&recorder, way);
+        let script = recorder.placed(way);
         let run = recorder.script(&format!("{script} print reached"));
         assert_eq!(run.stdout(), "", "{script}");
         let denied = run.rows.only("file.open", &json!({ "verdict": "deny" }));
@@ -160,10 +127,7 @@ fn an_overlay_has_paths_of_its_own() {
     for name in ["upper", "work", "open/merged"] {
         fs::create_dir(recorder.path(name)).expect("writable");
     }
-    let options = placed(
-        &recorder,
-        "lowerdir=ROOT/closed,upperdir=ROOT/upper,workdir=ROOT/work",
-    );
+    let options = recorder.placed("lowerdir=ROOT/closed,upperdir=ROOT/upper,workdir=ROOT/work");
     let options = std::ffi::CString::new(options).expect("no NUL");
     let merged = recorder.path("open/merged");
     let flags = rustix::mount::MountFlags::empty();
@@ -394,7 +358,7 @@ fn what_is_not_permitted_is_not_executed_in_any_way() {
         let recorder = governed("enforce", "");
         fs::copy(&*ACTOR, recorder.path("closed/program")).expect("writable");
         let script = recorder.path("open/script");
-        let line = placed(&recorder, "#!ROOT/closed/program print reached\n");
+        let line = recorder.placed("#!ROOT/closed/program print reached\n");
         fs::write(&script, line).expect("writable");
         let mode = std::os::unix::fs::PermissionsExt::from_mode(0o755);
         fs::set_permissions(&script, mode).expect("our own");
@@ -414,21 +378,35 @@ fn what_is_not_permitted_is_not_executed_in_any_way() {
     assert_eq!(again.len(), 2);
 }
 
-/// What is only in memory has no path on the host.
+/// A program in memory has a name of the kernel's: who may make one may not yet run it.
 #[test]
 fn memory_is_no_program() {
+    let size = fs::metadata(&*ACTOR).expect("it is there").len();
+    let make = "memfd @m program";
+    let fill = format!("open @p ACTOR O_RDONLY copy @m @p {size}");
+    let run = "exec-fd @m actor print reached ;";
+    let judged = "read,write /memfd:program";
     let recorder = governed("enforce", "");
-    let program = ACTOR.display();
-    let way = format!(
-        "memfd @m copy open @p {program} O_RDONLY copy @m @p 4096 exec-fd @m actor print reached ;"
+    ended(recorder, make, "file.open", "killed-after-effect", judged);
+
+    let memory = r#"
+        @id("memory") permit (principal, action in [Action::"read", Action::"write"], resource is File)
+        when { resource.path like "/memfd:*" };
+    "#;
+    let recorder = governed("enforce", memory);
+    let script = format!("{make} {fill} {run}");
+    let judged = "exec /memfd:program";
+    let run = ended(
+        recorder,
+        &script,
+        "process.exec",
+        "killed-before-run",
+        judged,
     );
-    let script = placed(&recorder, &way);
-    let run = recorder.script(&script);
-    assert_eq!(run.stdout(), "");
-    run.rows.only(
-        "file.open",
-        &json!({ "verdict": "deny", "effect": "killed-after-effect" }),
-    );
+    let made = run
+        .rows
+        .only("file.open", &json!({ "rule": "p.cedar:memory" }));
+    made.expect(&json!({ "verdict": "allow" }));
 }
 
 /// A file is run by whoever maps it to be executed, which is what `ld.so program` does, or copies it into such memory.
@@ -481,7 +459,7 @@ fn nobody_leaves_the_lineage() {
         "thread @t [ open @c ROOT/closed/file O_RDONLY print reached ] join @t",
     ] {
         let recorder = governed("enforce", "");
-        let script = placed(&recorder, way);
+        let script = recorder.placed(way);
         let run = recorder.script(&script);
         assert_eq!(run.stdout(), "", "{script}");
         let denied = run.rows.only("file.open", &json!({ "verdict": "deny" }));
@@ -562,7 +540,9 @@ fn unix_sockets_are_judged_by_their_files() {
         ("accept", "s", 1),
         ("send", "d", 1),
     ] {
-        let judged = placed(&run.recorder, &format!("{kind} unix:ROOT/open/{name}"));
+        let judged = run
+            .recorder
+            .placed(&format!("{kind} unix:ROOT/open/{name}"));
         let kind = format!("net.{kind}");
         assert_eq!(
             run.rows.all(&kind, &json!({ "verdict": "allow" })).len(),
@@ -655,7 +635,7 @@ fn nobody_listens_and_accepts_without_leave() {
         ),
     ] {
         let recorder = governed("enforce", &rules(allowed));
-        let script = placed(&recorder, script);
+        let script = recorder.placed(script);
         let run = recorder.script(&format!("{script} print reached"));
         assert_eq!(run.stdout(), "", "{kind}");
         let denied = run.rows.only(kind, &json!({ "verdict": "deny" }));
@@ -711,9 +691,7 @@ fn a_descriptor_from_outside_is_recorded() {
         socket.display()
     );
     let mut outside = Outsider::does(&giver);
-    while !Path::new(&socket).exists() {
-        std::thread::yield_now();
-    }
+    wait::until("the socket", || socket.exists().then_some(()));
     let script = format!(
         "socket @s unix stream connect @s unix:{} receive @s @f ; read @f 1 send @s 1",
         socket.display()

@@ -258,12 +258,7 @@ fn round(seed: u64) -> usize {
     let text = policy(random, &root.display().to_string());
     let context = format!("LINEAGE_SEED={seed}\n{text}");
     let oracle = Oracle::new(&text);
-    let file = recorder.file("p.cedar", &text);
-    let recorder = recorder
-        .option("--policy")
-        .option(&file)
-        .option("--mode")
-        .option("audit");
+    let recorder = recorder.policy(&text, "audit").best_tier();
 
     let mut script = String::new();
     for path in &paths {

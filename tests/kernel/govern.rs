@@ -5,6 +5,7 @@ use std::fs;
 use std::process::Command;
 use std::sync::LazyLock;
 
+use lineage_tests::governed;
 use lineage_tests::programs::{ACTOR, LINEAGE};
 use lineage_tests::recorder::{Recorded, Recorder};
 use serde_json::{Value, json};
@@ -25,33 +26,9 @@ fn is_prevented() -> bool {
     *TIER == "lsm"
 }
 
-/// A recorder with a directory of its own: below `open/` everything is allowed, below `closed/` nothing, and only
-/// the actor may be executed.
+/// A recorder as the others have it, in the best tier there is.
 fn governed(mode: &str) -> Recorder {
-    let recorder = Recorder::new();
-    let root = recorder.path("").canonicalize().expect("it is there");
-    let root = root.display();
-    for (name, text) in [("open/file", "a"), ("closed/file", "b")] {
-        let path = recorder.path(name);
-        fs::create_dir(path.parent().expect("a directory")).expect("writable");
-        fs::write(path, text).expect("writable");
-    }
-    let actor = ACTOR.display();
-    let policy = format!(
-        r#"
-        @id("run") permit (principal, action == Action::"exec", resource) when {{ resource.path == "{actor}" }};
-        @id("open") permit (principal, action, resource is File) when {{ resource.path like "{root}/open/*" }};
-        @id("read") permit (principal, action == Action::"read", resource is File);
-        @id("closed") forbid (principal, action, resource is File) when {{ resource.path like "{root}/closed/*" }};
-        "#
-    );
-    fs::write(recorder.path("p.cedar"), policy).expect("writable");
-    let file = recorder.path("p.cedar").display().to_string();
-    recorder
-        .option("--policy")
-        .option(&file)
-        .option("--mode")
-        .option(mode)
+    governed::governed(mode, "").best_tier()
 }
 
 /// What was decided about the only record of this kind that fits.
@@ -139,45 +116,87 @@ fn a_program_that_is_denied_does_not_run() {
     assert_eq!(run.output.status.code(), Some(128 + 9));
 }
 
-/// What changes names and attributes: the call as the actor has it, the kind of its record, what is judged. In all of
-/// them `C` is the closed directory and `O` the open one.
+#[test]
+fn people_are_told_what_was_denied() {
+    let recorder = governed::governed("enforce", "");
+    let script = recorder.placed("open @a ROOT/closed/file O_RDONLY");
+    let run = recorder.script(&script);
+    let said = run.stderr();
+    let decisions = "decisions: 1 allowed, 1 killed after the effect\n";
+    assert!(said.contains(decisions), "{said}");
+    assert!(said.contains(" --decision deny\n"), "{said}");
+    let mut tree = Command::new(&*LINEAGE);
+    let tree = tree.arg("tree").arg(&run.evidence.directory).output();
+    let tree = tree.expect("the lineage binary runs").stdout;
+    let tree = String::from_utf8(tree).expect("text");
+    let denied = run
+        .recorder
+        .placed("✗ denied read ROOT/closed/file killed-after-effect: p.cedar:closed\n");
+    assert!(tree.contains(&denied), "{tree}");
+}
+
+/// What changes names and attributes: the call as the actor has it, the kind of its record, what is judged.
 const CHANGES: &[(&str, &str, &str)] = &[
     (
-        "linkat -100 =C/file -100 =O/linked 0",
+        "linkat -100 =ROOT/closed/file -100 =ROOT/open/linked 0",
         "file.link",
-        "link C/file",
+        "link ROOT/closed/file",
     ),
     (
-        "linkat -100 =O/file -100 =C/linked 0",
+        "linkat -100 =ROOT/open/file -100 =ROOT/closed/linked 0",
         "file.link",
-        "link C/linked",
+        "link ROOT/closed/linked",
     ),
     (
-        "symlinkat =anywhere -100 =C/symlink",
+        "symlinkat =anywhere -100 =ROOT/closed/symlink",
         "file.symlink",
-        "link C/symlink",
+        "link ROOT/closed/symlink",
     ),
-    ("mkdirat -100 =C/made 511", "file.mkdir", "create C/made"),
     (
-        "mknodat -100 =C/node 33188 0",
+        "mkdirat -100 =ROOT/closed/made 511",
+        "file.mkdir",
+        "create ROOT/closed/made",
+    ),
+    (
+        "mknodat -100 =ROOT/closed/node 33188 0",
         "file.mknod",
-        "create C/node",
-    ),
-    ("truncate =C/file 0", "file.truncate", "write C/file"),
-    ("fchmodat -100 =C/file 0", "file.chmod", "chmod C/file"),
-    ("fchownat -100 =C/file 1 1 0", "file.chown", "chmod C/file"),
-    (
-        "renameat2 -100 =O/file -100 =C/moved 0",
-        "file.rename",
-        "rename C/moved",
+        "create ROOT/closed/node",
     ),
     (
-        "renameat2 -100 =C/other -100 =O/moved 0",
-        "file.rename",
-        "rename C/other",
+        "truncate =ROOT/closed/file 0",
+        "file.truncate",
+        "write ROOT/closed/file",
     ),
-    ("unlinkat -100 =C/empty 512", "file.rmdir", "delete C/empty"),
-    ("unlinkat -100 =C/file 0", "file.unlink", "delete C/file"),
+    (
+        "fchmodat -100 =ROOT/closed/file 0",
+        "file.chmod",
+        "chmod ROOT/closed/file",
+    ),
+    (
+        "fchownat -100 =ROOT/closed/file 1 1 0",
+        "file.chown",
+        "chmod ROOT/closed/file",
+    ),
+    (
+        "renameat2 -100 =ROOT/open/file -100 =ROOT/closed/moved 0",
+        "file.rename",
+        "rename ROOT/closed/moved",
+    ),
+    (
+        "renameat2 -100 =ROOT/closed/other -100 =ROOT/open/moved 0",
+        "file.rename",
+        "rename ROOT/closed/other",
+    ),
+    (
+        "unlinkat -100 =ROOT/closed/empty 512",
+        "file.rmdir",
+        "delete ROOT/closed/empty",
+    ),
+    (
+        "unlinkat -100 =ROOT/closed/file 0",
+        "file.unlink",
+        "delete ROOT/closed/file",
+    ),
 ];
 
 /// All of them as a script, and what they need.
@@ -187,15 +206,7 @@ fn changes(recorder: &Recorder) -> String {
     let calls = CHANGES
         .iter()
         .map(|(call, ..)| format!("call @r {call} ; "));
-    placed(&calls.collect::<String>(), recorder)
-}
-
-/// The absolute paths of the two directories in a text.
-fn placed(text: &str, recorder: &Recorder) -> String {
-    let root = recorder.path("").canonicalize().expect("it is there");
-    let place = |name| root.join(name).display().to_string();
-    text.replace("C/", &(place("closed") + "/"))
-        .replace("O/", &(place("open") + "/"))
+    recorder.placed(&calls.collect::<String>())
 }
 
 #[test]
@@ -204,7 +215,7 @@ fn what_changes_names_is_judged_by_both_of_them() {
     let script = changes(&recorder);
     let run = recorder.script(&script);
     for (_, kind, judged) in CHANGES {
-        let fits = json!({ "judged": placed(judged, &run.recorder) });
+        let fits = json!({ "judged": run.recorder.placed(judged) });
         let expected = json!({ "verdict": "deny", "effect": "would-deny", "result": 0 });
         decided(&run, kind, &fits, &expected);
     }
@@ -213,11 +224,10 @@ fn what_changes_names_is_judged_by_both_of_them() {
 #[test]
 fn names_that_lead_up_are_denied_where_only_the_name_is_known() {
     let recorder = governed("audit");
-    let script = placed(
-        "chdir O/ call @a mkdirat -100 =./a//b/../new 493 ; call @a unlinkat -100 =../open/./file 0 ;",
-        &recorder,
+    let script = recorder.placed(
+        "chdir ROOT/open/ call @a mkdirat -100 =./a//b/../new 493 ; call @a unlinkat -100 =../open/./file 0 ;",
     );
-    let (hooked, path) = (*TIER != "trace", placed("O/file", &recorder));
+    let (hooked, path) = (*TIER != "trace", recorder.placed("ROOT/open/file"));
     fs::create_dir_all(recorder.path("open/a/b")).expect("writable");
     let run = recorder.script(&script);
     let expected = if hooked {
@@ -232,7 +242,7 @@ fn names_that_lead_up_are_denied_where_only_the_name_is_known() {
 fn what_changes_names_is_stopped() {
     if !is_prevented() {
         let recorder = governed("enforce");
-        let script = placed("call @r unlinkat -100 =C/file 0 ; print alive", &recorder);
+        let script = recorder.placed("call @r unlinkat -100 =ROOT/closed/file 0 ; print alive");
         let run = recorder.script(&script);
         let effect = json!({ "effect": "killed-after-effect" });
         decided(&run, "file.unlink", &json!({ "verdict": "deny" }), &effect);
@@ -244,7 +254,7 @@ fn what_changes_names_is_stopped() {
     let run = recorder.script(&(script + "print alive"));
     assert_eq!(run.stdout(), "alive\n");
     for (_, kind, judged) in CHANGES {
-        let judged = placed(judged, &run.recorder);
+        let judged = run.recorder.placed(judged);
         let fits = json!({ "judged": judged });
         decided(
             &run,
@@ -302,13 +312,7 @@ fn connected(mode: &str) -> Recorder {
         @id("names") permit (principal, action == Action::"send", resource is Endpoint) when { resource.port == 53 };
         @id("any") permit (principal, action == Action::"bind", resource is Endpoint) when { resource.port == 0 };
     "#;
-    fs::write(recorder.path("p.cedar"), policy).expect("writable");
-    let file = recorder.path("p.cedar").display().to_string();
-    recorder
-        .option("--policy")
-        .option(&file)
-        .option("--mode")
-        .option(mode)
+    recorder.policy(policy, mode).best_tier()
 }
 
 #[test]

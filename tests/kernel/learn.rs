@@ -46,8 +46,7 @@ fn run(place: &Path, script: &str, policy: Option<&Path>) -> Recorded {
     fs::write(place.join("old"), "x").expect("writable");
     let mut recorder = Recorder::new();
     if let Some(policy) = policy {
-        recorder = recorder.option("--policy").option(policy);
-        recorder = recorder.option("--mode").option("enforce");
+        recorder = recorder.governed_by(policy, "enforce");
     }
     recorder.script(&script.replace("ROOT", &place.display().to_string()))
 }

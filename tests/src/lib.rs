@@ -3,9 +3,11 @@
 //! `hermetic/` needs no kernel and no privileges; `kernel/` records on the running kernel, as root;
 //! `oracle/` compares with strace, `programs/` too, with programs from elsewhere.
 
+pub mod desk;
 pub mod entries;
 pub mod evidence;
 pub mod flow;
+pub mod governed;
 pub mod group;
 pub mod invariants;
 pub mod oracle;

@@ -15,6 +15,7 @@ use crate::rows::Rows;
 pub struct Recorder {
     directory: TempDir,
     options: Vec<OsString>,
+    best_tier: bool,
     expected: Verdict,
 }
 
@@ -95,6 +96,7 @@ impl Recorder {
         Self {
             directory: directory.expect("a temporary directory"),
             options: Vec::new(),
+            best_tier: false,
             expected: Verdict::Verified,
         }
     }
@@ -103,6 +105,27 @@ impl Recorder {
     #[must_use]
     pub fn option(mut self, option: impl AsRef<OsStr>) -> Self {
         self.options.push(option.as_ref().to_owned());
+        self
+    }
+
+    /// Governs by this policy, which is [`placed`](Self::placed) in the file `p.cedar`; in this mode.
+    #[must_use]
+    pub fn policy(self, text: &str, mode: &str) -> Self {
+        let file = self.file("p.cedar", self.placed(text));
+        self.governed_by(file, mode)
+    }
+
+    /// Governs by the policy in this file; in this mode.
+    #[must_use]
+    pub fn governed_by(self, policy: impl AsRef<OsStr>, mode: &str) -> Self {
+        let with_policy = self.option("--policy").option(policy);
+        with_policy.option("--mode").option(mode)
+    }
+
+    /// Governs in the best tier of this kernel instead of `trace`.
+    #[must_use]
+    pub fn best_tier(mut self) -> Self {
+        self.best_tier = true;
         self
     }
 
@@ -117,6 +140,20 @@ impl Recorder {
     #[must_use]
     pub fn path(&self, name: impl AsRef<Path>) -> PathBuf {
         self.directory.path().join(name)
+    }
+
+    /// The directory as the kernel names it, without `/` at the end.
+    #[must_use]
+    pub fn root(&self) -> String {
+        let root = self.directory.path().canonicalize().expect("it is there");
+        root.display().to_string()
+    }
+
+    /// A text in which `ROOT` stands for the directory and `ACTOR` for the actor.
+    #[must_use]
+    pub fn placed(&self, text: &str) -> String {
+        text.replace("ROOT", &self.root())
+            .replace("ACTOR", &ACTOR.display().to_string())
     }
 
     /// Writes a file in the directory; gives its path.
@@ -141,6 +178,10 @@ impl Recorder {
         command.arg("-o").arg(self.path("evidence"));
         command.arg("--keys").arg(self.path("keys"));
         command.args(&self.options);
+        // What becomes of a denial depends on the tier, and not every kernel has a better one.
+        if !self.best_tier {
+            command.env("LINEAGE_TIER", "trace");
+        }
         command
     }
 
@@ -156,6 +197,14 @@ impl Recorder {
             .stdout(Stdio::piped())
             .stderr(Stdio::piped());
         command.spawn().expect("the lineage binary runs")
+    }
+
+    /// Has what governs the recording read again.
+    #[must_use]
+    pub fn reload(&self) -> Output {
+        let mut command = Command::new(&*LINEAGE);
+        command.arg("reload").arg(self.path("evidence"));
+        command.output().expect("the lineage binary runs")
     }
 
     /// Starts recording running processes; returns once it sees what they do.
