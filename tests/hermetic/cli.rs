@@ -415,6 +415,7 @@ fn mistakes_are_explained_in_one_line() {
             ["record", "--until-exit", "-p", "1"],
             "about the end of a command",
         ),
+        (["record", "--require-tier", "lsm", "true"], "--policy"),
         (
             ["ls", evidence, "--limit", "few"],
             "a whole number, 0 or more",

@@ -14,6 +14,7 @@ mod compat;
 mod connect;
 mod container;
 mod context;
+mod control;
 mod coverage;
 mod crash;
 mod datagram;
