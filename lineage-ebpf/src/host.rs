@@ -100,6 +100,19 @@ extern "C" fn append_host_path(cpu: u32, at: u64) -> u64 {
     }
 }
 
+/// The mount namespace of a mount; an error where it is nowhere for anybody: a pipe, a socket, a memfd.
+#[inline(always)]
+fn namespace(mnt: u64) -> u64 {
+    let mount = mnt - offset!(mount_vfsmount) as u64;
+    untyped(mount + offset!(mount_ns) as u64).unwrap_or(0)
+}
+
+/// Whether a file with this mount is somewhere in a tree of names.
+#[inline(always)]
+pub(crate) fn is_somewhere(mnt: u64) -> bool {
+    namespace(mnt) < ERRORS
+}
+
 /// Walks and appends; returns the two halves of a [`HostPath`], the length below.
 #[inline(always)]
 fn walk(scratch: *mut Scratch, at: u64) -> u64 {
@@ -108,10 +121,8 @@ fn walk(scratch: *mut Scratch, at: u64) -> u64 {
     };
     // SAFETY: the scratch is ours; the map's value lives as long as the program.
     let (mnt, dentry, host) = unsafe { ((*scratch).facts.mnt, (*scratch).facts.dentry, *host) };
-    let mount = mnt - offset!(mount_vfsmount) as u64;
-    let namespace = untyped::<u64>(mount + offset!(mount_ns) as u64).unwrap_or(0);
+    let namespace = namespace(mnt);
     if namespace >= ERRORS || host.namespace == 0 {
-        // A pipe, a socket, a memfd: nowhere for anybody.
         return 0;
     }
     let view = if namespace == host.namespace {

@@ -21,6 +21,7 @@ use lineage_common::{
 use crate::{
     budget,
     emit::Frame,
+    host,
     maps::{self, DECIDED, Scratch},
     path::ENDS,
     read::{copy_kernel, load, mask_frame, store},
@@ -190,11 +191,16 @@ pub(crate) extern "C" fn judge_path(cpu: u32, operations: u32, reasons: u32) -> 
     let Some(scratch) = maps::scratch(cpu) else {
         return 0;
     };
+    let mut reasons = reasons;
     if reasons == 0 {
         // SAFETY: the scratch is the caller's.
         unsafe {
             let at = build_key(scratch);
             end_key(scratch, at);
+            // A file that was opened by its handle, and whose name the kernel does not know (`d_obtain_alias`, `fs/dcache.c`).
+            if (*scratch).key.data.path[1] == b'/' && host::is_somewhere((*scratch).facts.mnt) {
+                reasons = Outcome::NOT_ON_HOST;
+            }
         }
     }
     decide(scratch, Operations(operations), reasons).unwrap_or(0)

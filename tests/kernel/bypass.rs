@@ -704,3 +704,72 @@ fn a_descriptor_from_outside_is_recorded() {
         .only("descriptor.receive", &json!({ "path": path }));
     came.expect(&json!({ "verdict": null }));
 }
+
+/// What a child would be ended for having opened, its creator would have as well.
+#[test]
+fn descriptors_are_not_shared_with_another_process() {
+    let way = "clone-files @c [ open @a ROOT/closed/file O_RDONLY ] wait @c pread 3 1 0";
+    let run = ended(
+        governed("enforce", ""),
+        way,
+        "process.fork",
+        "killed-after-effect",
+        "use shared_files",
+    );
+    assert!(
+        run.rows
+            .all("file.open", &json!({ "verdict": "deny" }))
+            .is_empty()
+    );
+    let rule = r#"permit (principal, action == Action::"use", resource) when { resource.name == "shared_files" };"#;
+    let run = passed(governed("enforce", rule), "clone-files @c [ ] wait @c");
+    let fork = run.rows.only("process.fork", &json!({}));
+    fork.expect(&json!({ "verdict": "allow", "judged": "use shared_files" }));
+}
+
+/// Nothing is authorised after it, in any process: what is there now could help others.
+fn breached(recorder: Recorder, script: &str) {
+    let script = recorder.placed(script);
+    let run = recorder.script(&format!("{script} print reached"));
+    assert_eq!(run.stdout(), "", "{script}\n{}", run.stderr());
+    let change = run.rows.only("context.change", &json!({}));
+    assert_eq!(change.get("detail")["authority"], "breach");
+    let told = run.stderr();
+    assert!(told.contains("nothing is authorised any more"), "{told}");
+}
+
+#[test]
+fn another_name_that_was_made_helps_nobody() {
+    for way in [
+        "call @r link =ROOT/closed/file =ROOT/open/name ;",
+        "rename ROOT/closed/file ROOT/open/name",
+    ] {
+        let use_it = "open @a ROOT/open/name O_RDONLY read @a 1";
+        let script = format!("fork @c [ {way} ] status @s @c {use_it}");
+        breached(governed("enforce", ""), &script);
+    }
+}
+
+#[test]
+fn a_socket_that_a_child_connected_helps_nobody() {
+    let recorder = governed("enforce", SOCKETS);
+    let listener = UnixListener::bind(recorder.path("closed/s")).expect("writable");
+    let script = "socket @a unix stream fork @c [ connect @a unix:ROOT/closed/s ] status @s @c send @a 1 recv @a 1";
+    breached(recorder, script);
+    drop(listener);
+}
+
+#[test]
+fn no_address_is_the_host_itself() {
+    let rules = r#"permit (principal, action == Action::"connect", resource is Endpoint)
+        unless { resource.address.isLoopback() };"#;
+    for (family, to, judged) in [
+        ("inet", "0.0.0.0:9", "connect 127.0.0.1:9/tcp"),
+        ("inet6", "[::]:9", "connect [::1]:9/tcp"),
+    ] {
+        let script = format!("socket @a {family} stream fails EPERM connect @a {to}");
+        let run = passed(governed("enforce", rules), &script);
+        let connect = run.rows.only("net.connect", &json!({}));
+        connect.expect(&json!({ "effect": "prevented", "judged": judged }));
+    }
+}
