@@ -436,7 +436,7 @@ pub struct Verify {
     pub evidence: PathBuf,
 
     /// What to trust: `root:<64 hex digits>`, a verifier key, `ed25519:<64 hex digits>` of who may issue grants, or a
-    /// file holding any of them (may be repeated).
+    /// file holding any of them, or the last in PEM (may be repeated).
     #[arg(long, value_name = "KEY-OR-ROOT", required = true)]
     pub trust: Vec<String>,
 

@@ -51,8 +51,9 @@ pub enum TrustError {
 }
 
 impl Trust {
-    /// Reads pins as given on the command line: `root:…`, verifier keys, or files with one of them
-    /// per line (empty lines and lines starting with `#` are skipped).
+    /// Reads pins as given on the command line: `root:…`, verifier keys, keys of those who may issue
+    /// grants, or files with one of them per line (empty lines and lines starting with `#` are
+    /// skipped), or with the key of an issuer in PEM.
     ///
     /// # Errors
     ///
@@ -151,6 +152,10 @@ impl Trust {
         let bytes = files::read_named(Path::new(path), FILE_BYTES_MAX)
             .map_err(|error| failed(error.to_string()))?;
         let text = String::from_utf8(bytes).map_err(|_| failed("it is not text".to_owned()))?;
+        if let Ok(issuer) = PublicKey::from_file(&text) {
+            self.issuers.push(issuer);
+            return Ok(());
+        }
         let mut pins = 0;
         for line in text.lines().map(str::trim) {
             if !line.is_empty() && !line.starts_with('#') {
@@ -202,6 +207,22 @@ mod tests {
             assert!(trust.has_root(&[0xab; 32]));
             assert_eq!(trust.host_key(HostId::of(&[7; 32])), Some([7; 32]));
             assert_eq!(trust.host_key(HostId([0; 16])), None);
+        }
+    }
+
+    #[test]
+    fn the_key_of_an_issuer_is_read_in_every_form() {
+        const KEY: &str =
+            "ed25519:f5d4d70ed310d371f8083c26b4c515d831692e9a733fc95dfaf37a25a0fc121f";
+        const PEM: &str = "-----BEGIN PUBLIC KEY-----\n\
+            MCowBQYDK2VwAyEA9dTXDtMQ03H4CDwmtMUV2DFpLppzP8ld+vN6JaD8Eh8=\n\
+            -----END PUBLIC KEY-----\n";
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("issuer.pub");
+        for text in [PEM, KEY, &format!("# of the boss\n{KEY}\n")] {
+            std::fs::write(&path, text).unwrap();
+            let trust = Trust::parse(&[path.to_str().unwrap().to_owned()]).unwrap();
+            assert_eq!(trust.issuers(), [KEY.parse().unwrap()], "{text}");
         }
     }
 
