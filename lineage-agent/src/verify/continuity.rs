@@ -3,16 +3,16 @@
 //! What is said here follows from records and contexts whose bytes are proven elsewhere. Nothing stronger is said than what the
 //! recorder's signature vouches for: that the kernel decided so, by these policies, under these grants.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use serde::Serialize;
 
 use super::access::HostDir;
-use super::authority::{Authorities, Authority};
-use super::facts::{Facts, Moment, What};
+use super::authority::{Authorities, Authority, Document};
+use super::facts::{Decided, Facts, Moment, What};
 use super::finding::{Code, Finding};
 use super::findings::Findings;
+use super::stories::{Step, Story, stories};
 use super::trust::Trust;
 use crate::authority::chain::Chain;
 use crate::authority::statement::Digest;
@@ -95,16 +95,8 @@ pub(super) fn judge(
     mut facts: Facts,
     findings: &mut Findings,
 ) -> Vec<Continuity> {
-    facts.moments.sort_by_key(|moment| moment.seq);
-    let mut stories: Vec<Story> = Vec::new();
-    let mut by_name: BTreeMap<String, usize> = BTreeMap::new();
-    for moment in &facts.moments {
-        let at = *by_name.entry(moment.lineage.clone()).or_insert_with(|| {
-            stories.push(Story::default());
-            stories.len() - 1
-        });
-        stories[at].moments.push(moment.clone());
-    }
+    let stories = stories(&mut facts);
+    facts.gaps.sort_unstable();
     let mut judge = Judge {
         trust,
         facts: &facts,
@@ -114,12 +106,6 @@ pub(super) fn judge(
     stories.iter().map(|story| judge.tell(story)).collect()
 }
 
-/// The moments of one lineage.
-#[derive(Default)]
-struct Story {
-    moments: Vec<Moment>,
-}
-
 struct Judge<'a> {
     trust: &'a Trust,
     facts: &'a Facts,
@@ -127,45 +113,55 @@ struct Judge<'a> {
     findings: &'a mut Findings,
 }
 
+/// A context, and what governed by it, if that can be told.
+struct Before<'a> {
+    context: &'a str,
+    authority: Option<Arc<Authority>>,
+}
+
 impl Judge<'_> {
     fn tell(&mut self, story: &Story) -> Continuity {
-        let lineage = story.moments.first().map(|moment| moment.lineage.clone());
         let mut told = Continuity {
-            lineage: lineage.unwrap_or_default(),
+            lineage: story.lineage.clone(),
             unbroken: false,
             intervals: Vec::new(),
             breaks: Vec::new(),
         };
-        let mut before: Option<(String, Arc<Authority>)> = None;
+        let mut before: Option<Before<'_>> = None;
         let mut over = None;
-        for moment in &story.moments {
-            if moment.what == What::End {
-                continue;
-            }
+        let steps = story.steps.iter();
+        for step in steps.filter(|step| step.moment.what != What::End) {
+            let moment = &step.moment;
             let authority = match self.authorities.of(&moment.context) {
-                Ok(authority) => authority,
+                Ok(authority) => Some(authority),
                 Err(finding) => {
-                    told.breaks
-                        .push(at(moment, "what governed from here on cannot be told"));
-                    told.intervals.push(unknown(moment));
                     self.findings.push(finding.rows(moment.seq..=moment.seq));
-                    before = None;
-                    continue;
+                    None
                 }
             };
-            self.check_path(moment, &authority, before.as_ref());
-            let lapsed = authority.document.lapsed.is_some();
-            told.breaks.extend(over.take_if(|_| !lapsed).map(untold));
-            breaks(
-                moment,
-                &authority,
-                before.as_ref().map(|(_, one)| &**one),
-                &mut told.breaks,
-            );
-            self.interval(moment, &authority, &mut told);
-            let decided = self.facts.decided.get(&moment.context);
-            over = decided.and_then(|decided| decided.over.filter(|_| !lapsed));
-            before = Some((moment.context.clone(), authority));
+            let document = authority.as_deref().map(|authority| &authority.document);
+            self.check_path(step, document, before.as_ref().map(|before| before.context));
+            if moment.what == What::Named && before.is_some() {
+                told.breaks
+                    .push(at(moment, "when its context began is not recorded here"));
+            }
+            if let Some(authority) = &authority {
+                let lapsed = authority.document.lapsed.is_some();
+                told.breaks.extend(over.take_if(|_| !lapsed).map(untold));
+                let known = before.and_then(|before| before.authority);
+                breaks(moment, authority, known.as_deref(), &mut told.breaks);
+                self.interval(moment, authority, &mut told);
+                let decided = self.facts.decided.get(&moment.context);
+                over = decided.and_then(|decided| decided.over.filter(|_| !lapsed));
+            } else {
+                told.breaks
+                    .push(at(moment, "what governed from here on cannot be told"));
+                told.intervals.push(unknown(moment));
+            }
+            before = Some(Before {
+                context: &moment.context,
+                authority,
+            });
         }
         told.breaks.extend(over.map(untold));
         self.ends(story, &mut told);
@@ -178,49 +174,61 @@ impl Judge<'_> {
         told
     }
 
-    /// Contexts of a lineage are a path.
-    fn check_path(
-        &mut self,
-        moment: &Moment,
-        authority: &Authority,
-        before: Option<&(String, Arc<Authority>)>,
-    ) {
-        let document = &authority.document;
-        let expected = before.map(|(context, _)| context);
-        let is_first = matches!(moment.what, What::Start { .. });
-        if document.lineage != moment.lineage
-            || (!is_first && expected != document.previous.as_ref())
-        {
+    /// Contexts of a lineage are a path: it starts once, each context begins with the record that says so, and its document
+    /// names the one before. What is not here is not held against it.
+    fn check_path(&mut self, step: &Step, document: Option<&Document>, before: Option<&str>) {
+        let moment = &step.moment;
+        let follows = |before: Option<&str>| {
+            document.is_none_or(|document| document.previous.as_deref() == before)
+        };
+        let good = match moment.what {
+            What::Start { .. } => before.is_none() && follows(None),
+            What::Change => step.after_gap || before.is_some() && follows(before),
+            What::Named => step.after_gap,
+            What::End => true,
+        };
+        let own = document.is_none_or(|document| document.lineage == moment.lineage);
+        if !good || !own {
+            let previous = document.and_then(|document| document.previous.as_deref());
             let finding = Finding::new(Code::ContextPath)
                 .rows(moment.seq..=moment.seq)
-                .expected(expected.map_or("a first context", String::as_str))
-                .found(document.previous.as_deref().unwrap_or("none"));
+                .expected(match moment.what {
+                    What::Named => "the context that a record of the lineage began".to_owned(),
+                    _ => format!("one after {}", before.unwrap_or("none")),
+                })
+                .found(match own {
+                    true => format!("{}, after {}", moment.context, previous.unwrap_or("none")),
+                    false => format!("{}, of another lineage", moment.context),
+                });
             self.findings.push(finding);
         }
-        if let Some(parent) = &document.parent {
-            let grants = self.authorities.of(parent);
-            let above = grants.map(|above| above.document.grants.clone());
-            if !above.is_ok_and(|above| is_below(&document.grants, &above)) {
-                let finding = Finding::new(Code::GrantBad)
-                    .rows(moment.seq..=moment.seq)
-                    .expected("a grant that narrows the one of the lineage it was made from")
-                    .found("another one");
-                self.findings.push(finding);
-            }
+        if let Some(document) = document {
+            self.check_parent(moment, document);
         }
+    }
+
+    /// Where the grants of the lineage end that this one was made from, its own go on.
+    fn check_parent(&mut self, moment: &Moment, document: &Document) {
+        let Some(parent) = &document.parent else {
+            return;
+        };
+        let finding = match self.authorities.of(parent) {
+            Ok(above) if is_below(&document.grants, &above.document.grants) => return,
+            Ok(_) => Finding::new(Code::GrantBad)
+                .expected("a grant that narrows the one of the lineage it was made from")
+                .found("another one"),
+            Err(missing) => missing,
+        };
+        self.findings.push(finding.rows(moment.seq..=moment.seq));
     }
 
     /// The time from this moment on, up to the next.
     fn interval(&self, moment: &Moment, authority: &Authority, told: &mut Continuity) {
         let decided = self.facts.decided.get(&moment.context);
         let decided = decided.copied().unwrap_or_default();
-        if decided.decisions.not_prevented > 0 {
-            let count = decided.decisions.not_prevented;
-            told.breaks.push(at(
-                moment,
-                &format!("{count} denials could not be enforced"),
-            ));
-        }
+        let why = inconsistent(authority, &decided);
+        told.breaks
+            .extend(why.into_iter().map(|why| at(moment, &why)));
         let chain = authority.chain.as_deref();
         if let (Some(chain), Some((first, last))) = (chain, decided.allowed) {
             let (from, until) = window(chain);
@@ -270,25 +278,34 @@ impl Judge<'_> {
     }
 
     fn ends(&self, story: &Story, told: &mut Continuity) {
-        let (Some(first), Some(last)) = (story.moments.first(), story.moments.last()) else {
+        let mut moments = story.steps.iter().map(|step| &step.moment);
+        let (Some(first), Some(last)) = (moments.next(), story.steps.last()) else {
             return;
         };
         if !matches!(first.what, What::Start { .. }) {
             told.breaks
                 .insert(0, at(first, "the records of its beginning are not here"));
         }
-        let ended = last.what == What::End;
-        if !ended {
+        let end = (last.moment.what == What::End).then_some(last.moment.seq);
+        if end.is_none() {
             told.breaks.push(Break {
                 seq: None,
                 why: "its end is not recorded".to_owned(),
             });
         }
-        let until = if ended { last.seq } else { u64::MAX };
+        let proven = &self.facts.proven;
+        let known = end.or(proven.last()).unwrap_or_default();
+        if let Some((from, to)) = proven.missing(first.seq, known) {
+            told.breaks.push(Break {
+                seq: Some(from),
+                why: format!("its records between {from} and {to} are not proven"),
+            });
+        }
+        let until = end.unwrap_or(u64::MAX);
         let gaps = self.facts.gaps.iter();
-        let gaps = gaps.filter(|(seq, _)| (first.seq..=until).contains(seq));
-        let count = gaps.clone().count();
-        if let (Some((seq, _)), 1..) = (gaps.clone().next(), count) {
+        let mut gaps = gaps.filter(|seq| (first.seq..=until).contains(seq));
+        if let Some(seq) = gaps.next() {
+            let count = 1 + gaps.count();
             told.breaks.push(Break {
                 seq: Some(*seq),
                 why: format!("events are missing ({count} records tell of that)"),
@@ -346,6 +363,33 @@ fn breaks(
     if let Some(names) = document.reason.strip_prefix("environment: ") {
         out.push(at(moment, &format!("the environment changed: {names}")));
     }
+}
+
+/// What was decided in a context that does not go together with it.
+fn inconsistent(authority: &Authority, decided: &Decided) -> Vec<String> {
+    let Decisions {
+        not_prevented,
+        would_deny,
+        ..
+    } = decided.decisions;
+    let enforced = authority.document.enforcement == "enforce";
+    let by_past = if authority.document.lapsed.is_some() {
+        "were allowed before, and recorded when the authority was over"
+    } else {
+        "were decided by what governs the lineage that this one was made from"
+    };
+    [
+        (not_prevented, "denials could not be enforced"),
+        (
+            if enforced { would_deny } else { 0 },
+            "denials were only recorded, where they are to be enforced",
+        ),
+        (decided.by_past, by_past),
+    ]
+    .into_iter()
+    .filter(|(count, _)| *count > 0)
+    .map(|(count, what)| format!("{count} {what}"))
+    .collect()
 }
 
 /// Whether a chain goes on where another ends.

@@ -29,6 +29,7 @@ mod sealed;
 mod segment;
 mod snapshot;
 mod spool;
+mod stories;
 mod text;
 mod tiles;
 mod trust;

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::access::HostDir;
 use super::chain::Entry;
 use super::epochs::Keys;
-use super::facts::Facts;
+use super::facts::{Facts, Proven};
 use super::finding::{Code, Finding};
 use super::layout::{manifest_path, parquet_path};
 use super::place::widened_window;
@@ -62,6 +62,7 @@ pub(super) fn check(
         checked.times = manifest.times;
         checked.lost = summary.lost;
         checked.facts = summary.facts;
+        checked.facts.proven = Proven::records(manifest.head.first, manifest.count);
         checked.lineages = manifest
             .lineages
             .into_iter()

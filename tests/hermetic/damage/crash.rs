@@ -48,7 +48,7 @@ fn a_copy_taken_at_any_step_is_verified() {
     let clock = Box::new(host.clock.clone());
     let mut writer =
         Writer::create_with(&host.evidence(), identity(), &host.keys, clock, &options).unwrap();
-    let context = writer.artifact(b"{}").unwrap();
+    let context = super::sample::bare_context(&writer);
     for _ in 0..1100 {
         append(&mut writer, &host.clock, &context);
     }

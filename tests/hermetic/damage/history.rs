@@ -245,7 +245,7 @@ fn evidence_turned_back_lacks_its_spool() {
 fn a_whole_earlier_copy_is_genuine_but_open() {
     let host = super::sample::Host::new(4);
     let mut writer = host.writer();
-    let context = writer.artifact(b"{}").unwrap();
+    let context = super::sample::bare_context(&writer);
     (0..5).for_each(|_| super::sample::append(&mut writer, &host.clock, &context));
     writer
         .commit(&lineage_agent::evidence::counters::Counters::default())

@@ -17,7 +17,7 @@ fn a_verifier_beside_a_recorder_finds_nothing_wrong() {
     let done = AtomicBool::new(false);
     std::thread::scope(|scope| {
         scope.spawn(|| {
-            let context = writer.artifact(b"{}").unwrap();
+            let context = super::sample::bare_context(&writer);
             for segment in 0..300 {
                 for _ in 0..5 {
                     append(&mut writer, &host.clock, &context);

@@ -33,7 +33,7 @@ fn counters(lost: u64, dropped: u64) -> Counters {
 fn log(number: u8, counters: &Counters, recorded: &[u64]) -> Host {
     let host = Host::new(number);
     let mut writer = host.writer();
-    let context = writer.artifact(b"{}").unwrap();
+    let context = super::sample::bare_context(&writer);
     append(&mut writer, &host.clock, &context);
     for count in recorded {
         let seq = writer.next_seq();

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, LazyLock};
 
+use lineage_agent::authority::policy::source::SCHEMA;
 use lineage_agent::clock::{Clock, Now};
 use lineage_agent::evidence::counters::Counters;
 use lineage_agent::evidence::keys::{Keys, Plan, Secrets};
@@ -115,6 +116,12 @@ pub(crate) fn identity() -> Identity {
 /// A lineage's name.
 pub(crate) const LINEAGE: &str = "5f0c9a3e-0d0e-4f57-8f1e-3c7a41f0b7aa";
 
+/// A context of which nothing is known but whose it is, stored.
+pub(crate) fn bare_context(writer: &Writer) -> String {
+    let context = format!(r#"{{"lineage":"{LINEAGE}"}}"#);
+    writer.artifact(context.as_bytes()).unwrap()
+}
+
 /// A context with what it names, stored.
 fn context(writer: &Writer) -> String {
     let store = |text: &str| writer.artifact(text.as_bytes()).unwrap();
@@ -122,18 +129,18 @@ fn context(writer: &Writer) -> String {
     let environment = format!(r#"{{"mounts":"{mounts}","recognisers":["{recognisers}"]}}"#);
     let environment = store(&environment);
     let (schema, policy) = (
-        store("action read;"),
+        store(SCHEMA),
         store("permit (principal, action, resource);"),
     );
     let policy = store(&format!(
-        r#"{{"levels":[[{{"blake3":"{policy}","name":"p.cedar"}}]],"schema":"{schema}"}}"#
+        r#"{{"generation":1,"levels":[[{{"blake3":"{policy}","name":"p.cedar"}}]],"schema":"{schema}"}}"#
     ));
     store(&format!(
-        r#"{{"enforcement":"audit","environment":"{environment}","policy":"{policy}"}}"#
+        r#"{{"enforcement":"audit","environment":"{environment}","lineage":"{LINEAGE}","policy":"{policy}"}}"#
     ))
 }
 
-/// Appends one record of the lineage.
+/// Appends one record of the lineage; the first of a log starts it.
 pub(crate) fn append(writer: &mut Writer, clock: &TestClock, context: &str) {
     clock.pass(1_000_000);
     let seq = writer.next_seq();
@@ -143,7 +150,11 @@ pub(crate) fn append(writer: &mut Writer, clock: &TestClock, context: &str) {
         seq: Some(seq),
         time: Some(time_ns.div_euclid(1000)),
         time_ns: Some(time_ns),
-        kind: Some("file.open"),
+        kind: Some(if seq == 0 {
+            "lineage.start"
+        } else {
+            "file.open"
+        }),
         origin: Some("kernel"),
         lineage: Some(LINEAGE),
         lineage_seq: Some(seq),
@@ -186,7 +197,7 @@ pub(crate) static SEALED: LazyLock<Host> = LazyLock::new(|| {
 pub(crate) static SMALL: LazyLock<Host> = LazyLock::new(|| {
     let host = Host::new(3);
     let mut writer = host.writer();
-    let context = writer.artifact(b"{}").unwrap();
+    let context = bare_context(&writer);
     (0..3).for_each(|_| append(&mut writer, &host.clock, &context));
     writer.close(Reason::Shutdown).unwrap();
     host
@@ -197,7 +208,7 @@ pub(crate) static SMALL: LazyLock<Host> = LazyLock::new(|| {
 pub(crate) static OPEN: LazyLock<Host> = LazyLock::new(|| {
     let host = Host::new(2);
     let mut writer = host.writer();
-    let context = writer.artifact(b"{}").unwrap();
+    let context = bare_context(&writer);
     for (records, seal) in [(30, true), (20, false), (10, false)] {
         (0..records).for_each(|_| append(&mut writer, &host.clock, &context));
         writer.commit(&Counters::default()).unwrap();
