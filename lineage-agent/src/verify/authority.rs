@@ -67,6 +67,13 @@ pub(super) struct Authority {
     pub(super) chain: Option<Arc<Chain>>,
 }
 
+impl Authority {
+    /// Of what decides, how many have governed the lineage up to it; none where nothing does.
+    pub(super) fn generation(&self) -> Option<i64> {
+        Some(self.deciding.as_ref()?.generation)
+    }
+}
+
 /// Contexts that were looked up.
 #[derive(Debug)]
 pub(super) struct Authorities<'a> {

@@ -1,6 +1,7 @@
 //! Every decision once more, by the real Cedar engine, from the evidence alone.
 
 use std::collections::BTreeMap;
+use std::fmt::Display;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
@@ -9,26 +10,107 @@ use lineage_common::policy::{Operation, Protocol, Resource, UNIX};
 use super::access::HostDir;
 use super::authority::{Authorities, Authority, Deciding};
 use super::finding::{Code, Finding};
+use crate::authority::grant::LEVELS_MAX;
 use crate::authority::policy::engine::{Answer, Object};
 use crate::authority::policy::profile::Target;
+use crate::authority::statement::Digest;
 use crate::evidence::escape::unescape;
 use crate::evidence::schema::Record;
 
 /// Answers kept; programs do the same again and again.
 const ANSWERS_MAX: usize = 1 << 16;
 
-/// How many contexts ago what decided may have begun: another policy takes its place while decisions are on their way.
-const CONTEXTS_AGO_MAX: usize = 8;
+/// How many contexts ago what decided may have begun: a decision waits for the end of its call to be recorded, and another
+/// policy, or the end of the authority, may come first.
+const CONTEXTS_AGO_MAX: usize = 64;
 
 /// Why something is denied whatever the policy says.
 const WITHOUT_POLICY: [&str; 3] = ["over", "path-cut", "not-on-host"];
+
+/// The reason for denying what the budget of a grant has no more left for.
+const BUDGET: &str = "budget";
+
+/// The verdict, and the effect of it, of what is allowed.
+const ALLOW: (&str, &str) = ("allow", "allowed");
+
+/// What decided, as seen from the record.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum By {
+    /// What governed the lineage then, or was replaced while the call lasted.
+    Present,
+    /// An authority that was over by then, or that of the lineage this one was made from.
+    Past,
+}
+
+/// The decision that a record tells of.
+#[derive(Debug, Clone, Copy)]
+struct Decision<'a> {
+    verdict: &'a str,
+    level: Option<i64>,
+    rule: Option<&'a str>,
+    reason: Option<&'a str>,
+    generation: i64,
+    judged: &'a str,
+}
+
+impl<'a> Decision<'a> {
+    /// That of a record, if it has any. What was decided has an effect, and what is allowed has another than what is denied.
+    fn of(record: &Record<'a>) -> Result<Option<Self>, Finding> {
+        let (verdict, effect) = (record.verdict, record.effect);
+        let fits = |verdict, effect| (verdict == ALLOW.0) == (effect == ALLOW.1);
+        match (verdict, effect) {
+            (None, None) => Ok(None),
+            (Some(verdict), Some(effect)) if fits(verdict, effect) => Ok(Some(Self {
+                verdict,
+                level: record.grant_level,
+                rule: record.rule,
+                reason: record.reason,
+                generation: record.table_generation.unwrap_or_default(),
+                judged: record.judged.unwrap_or_default(),
+            })),
+            _ => Err(Finding::new(Code::DecisionWrong)
+                .expected("a verdict and the effect of it")
+                .found(format!("{verdict:?} and {effect:?}"))),
+        }
+    }
+
+    fn agrees(&self, good: bool, expected: impl Display) -> Result<(), Finding> {
+        if good {
+            return Ok(());
+        }
+        Err(Finding::new(Code::DecisionWrong)
+            .expected(expected)
+            .found(format!("{} by {:?}", self.verdict, self.rule)))
+    }
+
+    fn fits(&self, answer: &Answer) -> Result<(), Finding> {
+        let verdict = if answer.allowed { ALLOW.0 } else { "deny" };
+        let by = match self.rule {
+            Some(rule) => answer.rules.iter().any(|name| name == rule),
+            None => answer.rules.is_empty(),
+        };
+        let level = Some(i64::from(answer.level));
+        self.agrees(
+            (self.verdict, self.level) == (verdict, level) && by,
+            format_args!("{verdict} by {:?}", answer.rules),
+        )
+    }
+
+    /// Whether it is a denial without a rule, by a grant of which this holds.
+    fn is_denial(&self, level: impl FnOnce(usize) -> bool) -> bool {
+        let at = self.level.and_then(|level| usize::try_from(level).ok());
+        self.verdict == "deny" && self.rule.is_none() && at.is_some_and(level)
+    }
+}
 
 /// The decisions of one segment.
 #[derive(Debug)]
 pub(super) struct Replay<'a> {
     authorities: Authorities<'a>,
-    /// By generation's policies, and what is done to what.
-    answers: BTreeMap<(String, i64, String), Answer>,
+    /// By the document of policies, and what is done to what.
+    answers: BTreeMap<Digest, BTreeMap<String, Answer>>,
+    /// How many they are.
+    answered: usize,
 }
 
 impl<'a> Replay<'a> {
@@ -36,81 +118,130 @@ impl<'a> Replay<'a> {
         Self {
             authorities: Authorities::new(dir),
             answers: BTreeMap::new(),
+            answered: 0,
         }
     }
 
-    /// Whether the decision of a record is the one that its policies give.
-    pub(super) fn check(&mut self, record: &Record<'_>) -> Result<(), Finding> {
-        let (Some(verdict), Some(context)) = (record.verdict, record.context) else {
-            return Ok(());
+    /// Whether the decision of a record, if it has one, is what its policies give, and whose they are.
+    pub(super) fn check(&mut self, record: &Record<'_>) -> Result<By, Finding> {
+        let Some(decision) = Decision::of(record)? else {
+            return Ok(By::Present);
         };
+        let context = record.context.unwrap_or_default();
         let authority = self.authorities.of(context)?;
-        let said = (verdict, record.grant_level, record.rule);
-        if let Some(reason) = record.reason
+        if record.lineage != Some(&authority.document.lineage) {
+            return Err(Finding::new(Code::ContextPath)
+                .expected("a context of the lineage")
+                .found(format!("{context}, of another one")));
+        }
+        if let Some(reason) = decision.reason
             && WITHOUT_POLICY.contains(&reason)
         {
-            return agree(said == ("deny", Some(0), None), reason, said);
+            decision.agrees(decision.is_denial(|level| level == 0), reason)?;
+            return Ok(By::Present);
         }
-        if record.reason == Some("budget") {
-            let level = usize::try_from(record.grant_level.unwrap_or(-1)).ok();
-            let chain = authority.chain.as_deref();
-            let grant = level.and_then(|level| chain?.links().get(level));
-            let limited = grant.is_some_and(|grant| !grant.predicate.budgets.are_none());
-            return agree(
-                limited && verdict == "deny" && record.rule.is_none(),
-                "a budget",
-                said,
-            );
-        }
-        if let (Some(lapsed), "allow") = (&authority.document.lapsed, verdict) {
-            return agree(false, &format!("deny: {lapsed}"), said);
-        }
-        let generation = record.table_generation.unwrap_or_default();
-        let deciding = self.deciding(authority, generation)?;
-        let judged = record.judged.unwrap_or_default();
-        let key = (context.to_owned(), generation, judged.to_owned());
-        let answer = match self.answers.get(&key) {
-            Some(answer) => answer,
-            None => {
-                let answer = answer(&deciding, judged)?;
-                if self.answers.len() >= ANSWERS_MAX {
-                    self.answers.clear();
-                }
-                self.answers.entry(key).or_insert(answer)
+        match self.judge(&authority, &decision) {
+            Err(finding) if finding.code == Code::DecisionWrong => {
+                self.judge_above(authority, &decision, finding)
             }
-        };
-        let expected = (
-            if answer.allowed { "allow" } else { "deny" },
-            Some(i64::from(answer.level)),
-        );
-        let by = match record.rule {
-            Some(rule) => answer.rules.iter().any(|name| name == rule),
-            None => answer.rules.is_empty(),
-        };
-        let expected_text = format!("{} by {:?}", expected.0, answer.rules);
-        agree((said.0, said.1) == expected && by, &expected_text, said)
+            known => known,
+        }
     }
 
-    /// The policies that this generation was: those of the context, or of one before it.
-    fn deciding(
+    /// Who is given a lineage of its own may be in a call that began in the other one.
+    fn judge_above(
         &mut self,
         mut authority: Arc<Authority>,
-        generation: i64,
-    ) -> Result<Arc<Deciding>, Finding> {
+        decision: &Decision<'_>,
+        wrong: Finding,
+    ) -> Result<By, Finding> {
+        for _ in 0..LEVELS_MAX {
+            let Some(parent) = &authority.document.parent else {
+                break;
+            };
+            authority = self.authorities.of(parent)?;
+            match self.judge(&authority, decision) {
+                Ok(_) => return Ok(By::Past),
+                Err(finding) if finding.code == Code::DecisionWrong => {}
+                Err(finding) => return Err(finding),
+            }
+        }
+        Err(wrong)
+    }
+
+    /// Whether it is what governed at this context, or before it, that gives this decision.
+    fn judge(
+        &mut self,
+        authority: &Arc<Authority>,
+        decision: &Decision<'_>,
+    ) -> Result<By, Finding> {
+        let (in_force, by) = match &authority.document.lapsed {
+            Some(lapsed) if decision.verdict == ALLOW.0 => {
+                let known = self.before(authority, |one| one.document.lapsed.is_none())?;
+                decision.agrees(known.is_some(), format_args!("deny: {lapsed}"))?;
+                (known.unwrap_or_else(|| authority.clone()), By::Past)
+            }
+            _ => (authority.clone(), By::Present),
+        };
+        let generation = decision.generation;
+        let deciding = self.before(&in_force, |one| one.generation() == Some(generation))?;
+        let Some(deciding) = deciding else {
+            return Err(Finding::new(Code::DecisionWrong)
+                .expected("a decision by what governed")
+                .found(format!("one by generation {generation}")));
+        };
+        match decision.reason {
+            Some(BUDGET) => {
+                let chain = deciding.chain.as_deref();
+                let grant = |level: usize| chain?.links().get(level);
+                let limited =
+                    |level| grant(level).is_some_and(|it| !it.predicate.budgets.are_none());
+                decision.agrees(decision.is_denial(limited), "a budget")?;
+            }
+            _ => self.ask(&deciding, decision)?,
+        }
+        Ok(by)
+    }
+
+    /// The latest context of the lineage, up to this one, of which something holds.
+    fn before(
+        &mut self,
+        authority: &Arc<Authority>,
+        holds: impl Fn(&Authority) -> bool,
+    ) -> Result<Option<Arc<Authority>>, Finding> {
+        let mut authority = authority.clone();
         for _ in 0..CONTEXTS_AGO_MAX {
-            if let Some(deciding) = &authority.deciding
-                && deciding.generation == generation
-            {
-                return Ok(deciding.clone());
+            if holds(&authority) {
+                return Ok(Some(authority));
             }
             let Some(previous) = &authority.document.previous else {
                 break;
             };
             authority = self.authorities.of(previous)?;
         }
-        Err(Finding::new(Code::DecisionWrong)
-            .expected("a decision by what governed")
-            .found(format!("one by generation {generation}")))
+        Ok(None)
+    }
+
+    /// Whether Cedar, by these policies, decides so.
+    fn ask(&mut self, authority: &Authority, decision: &Decision<'_>) -> Result<(), Finding> {
+        let (Some(policy), Some(deciding)) = (authority.document.policy, &authority.deciding)
+        else {
+            return decision.agrees(false, "no decision: nothing governed");
+        };
+        let known = self.answers.get(&policy);
+        if let Some(answer) = known.and_then(|answers| answers.get(decision.judged)) {
+            return decision.fits(answer);
+        }
+        let answer = answer(deciding, decision.judged)?;
+        let fits = decision.fits(&answer);
+        if self.answered >= ANSWERS_MAX {
+            self.answers.clear();
+            self.answered = 0;
+        }
+        self.answered += 1;
+        let answers = self.answers.entry(policy).or_default();
+        answers.insert(decision.judged.to_owned(), answer);
+        fits
     }
 }
 
@@ -170,18 +301,4 @@ fn endpoint(text: &str) -> Option<Object> {
         port: address.port(),
         protocol: known?.0,
     })
-}
-
-fn agree(
-    good: bool,
-    expected: &str,
-    said: (&str, Option<i64>, Option<&str>),
-) -> Result<(), Finding> {
-    if good {
-        return Ok(());
-    }
-    let (verdict, _, rule) = said;
-    Err(Finding::new(Code::DecisionWrong)
-        .expected(expected)
-        .found(format!("{verdict} by {rule:?}")))
 }

@@ -10,7 +10,7 @@ use super::facts::Facts;
 use super::finding::{Code, Finding};
 use super::layout::blocks_path;
 use super::progress::Progress;
-use super::replay::Replay;
+use super::replay::{By, Replay};
 use crate::counted::counted;
 use crate::evidence::digest;
 use crate::evidence::hasher::RecordHasher;
@@ -126,7 +126,10 @@ impl<'a> Rules<'a> {
             *sum = sum.saturating_add(lost);
         }
         self.summary.facts.push(record);
-        self.replay.check(record)
+        if self.replay.check(record)? == By::Past {
+            self.summary.facts.by_past(record);
+        }
+        Ok(())
     }
 }
 

@@ -15,7 +15,7 @@ use lineage_agent::evidence::writer::Writer;
 use lineage_agent::verify::{Code, Options, Report, State, Trust, verify};
 use serde_json::{Value, json};
 
-use crate::sample::{Host, LINEAGE};
+use crate::sample::{Copy, Host, LINEAGE};
 
 const POLICY: &str = r#"
     @id("read") permit (principal, action == Action::"read", resource is File) when { resource.path like "/srv/*" };
@@ -32,6 +32,8 @@ struct Scribe {
     issuer: IssuerKey,
     lead: IssuerKey,
     told: u64,
+    /// Of what governs by the contexts that are made from here on.
+    generation: i64,
 }
 
 impl Scribe {
@@ -44,6 +46,7 @@ impl Scribe {
             writer: host.writer(),
             host,
             told: 0,
+            generation: 1,
         }
     }
 
@@ -82,7 +85,7 @@ impl Scribe {
             .map(|_| json!([{ "blake3": policy, "name": "p.cedar" }]))
             .collect();
         let governance = json!({
-            "generation": 1,
+            "generation": self.generation,
             "levels": levels,
             "rules": ["p.cedar:read"],
             "schema": self.store(SCHEMA),
@@ -102,6 +105,27 @@ impl Scribe {
         });
         change(&mut context);
         self.store(context.to_string())
+    }
+
+    /// A context after another, in which nothing governs.
+    fn ungoverned(&self, previous: &str) -> String {
+        self.context(&[], |context| {
+            context["previous"] = json!(previous);
+            context.as_object_mut().unwrap().remove("policy");
+        })
+    }
+
+    /// The context after another, by the same grant in another environment.
+    fn next(&self, grant: &String, previous: &str) -> String {
+        self.context(std::slice::from_ref(grant), |context| {
+            context["previous"] = json!(previous);
+        })
+    }
+
+    /// Ends the segment.
+    fn seal(&mut self) {
+        self.writer.commit(&Counters::default()).unwrap();
+        self.writer.seal(Reason::Rows).unwrap();
     }
 
     /// One record of the lineage.
@@ -127,6 +151,11 @@ impl Scribe {
 
     /// A file that was opened to be read, and what was decided.
     fn opened<'a>(&mut self, context: &'a str, path: &str, verdict: &'a str) {
+        self.opened_by(1, context, path, verdict);
+    }
+
+    /// The same, by this generation of what governs.
+    fn opened_by<'a>(&mut self, generation: i64, context: &'a str, path: &str, verdict: &'a str) {
         // Tests are short.
         let judged: &'static str = format!("read {path}").leak();
         self.tell("file.open", context, |record| {
@@ -138,24 +167,25 @@ impl Scribe {
             });
             record.rule = (verdict == "allow").then_some("p.cedar:read");
             record.grant_level = Some(0);
-            record.table_generation = Some(1);
+            record.table_generation = Some(generation);
             record.judged = Some(judged);
         });
     }
 
     /// The end of it, and what is said of the evidence.
-    fn verified(mut self) -> Report {
+    fn verified(self) -> Report {
+        self.verified_after(|_| {})
+    }
+
+    /// The same of a copy that somebody has damaged.
+    fn verified_after(mut self, damage: impl FnOnce(&Copy)) -> Report {
         self.writer.commit(&Counters::default()).unwrap();
         let trust = [self.host.root(), self.issuer.public().to_string()];
         self.writer.close(Reason::Shutdown).unwrap();
+        let copy = self.host.copy();
+        damage(&copy);
         let trust = Trust::parse(&trust).unwrap();
-        verify(
-            &self.host.evidence(),
-            &trust,
-            &Options::default(),
-            &|_, _| {},
-        )
-        .unwrap()
+        verify(copy.temp.path(), &trust, &Options::default(), &|_, _| {}).unwrap()
     }
 }
 
@@ -266,24 +296,331 @@ fn contexts_that_are_no_path_are_found() {
     assert_eq!(codes(&scribe.verified()), [Code::ContextPath]);
 }
 
+/// Every record names a context, and only a record that says so begins one.
 #[test]
-fn nothing_is_allowed_after_the_authority_is_over() {
-    for (lapsed, expected) in [(false, vec![]), (true, vec![Code::DecisionWrong])] {
+fn a_context_that_no_record_began_is_found() {
+    // Nothing is judged in it, so that no decision is wrong.
+    let mut scribe = Scribe::new();
+    let grant = scribe.grant(POLICY, |_| {});
+    let first = scribe.context(&[grant], |_| {});
+    let free = scribe.ungoverned(&first);
+    scribe.tell("lineage.start", &first, |record| record.cause = None);
+    scribe.tell("file.open", &free, |_| {});
+    scribe.tell("lineage.end", &free, |_| {});
+    let report = scribe.verified();
+    assert_eq!(codes(&report), [Code::ContextPath]);
+    let told = &report.hosts[0].governance[0];
+    assert!(!told.unbroken);
+    let states: Vec<State> = told.intervals.iter().map(|one| one.state).collect();
+    assert_eq!(states, [State::Governed, State::Ungoverned]);
+}
+
+#[test]
+fn records_of_a_lineage_that_never_began_are_found() {
+    for kind in ["file.open", "context.change", "lineage.end"] {
+        let mut scribe = Scribe::new();
+        let grant = scribe.grant(POLICY, |_| {});
+        let context = scribe.context(&[grant], |_| {});
+        scribe.tell(kind, &context, |record| record.cause = None);
+        let report = scribe.verified();
+        assert_eq!(codes(&report), [Code::ContextPath], "{kind}");
+        assert!(!report.hosts[0].governance[0].unbroken, "{kind}");
+    }
+}
+
+#[test]
+fn a_context_of_another_lineage_is_found() {
+    let mut scribe = Scribe::new();
+    let grant = scribe.grant(POLICY, |_| {});
+    let context = scribe.context(&[grant], |context| context["lineage"] = json!("other"));
+    scribe.tell("lineage.start", &context, |record| record.cause = None);
+    scribe.tell("lineage.end", &context, |_| {});
+    assert_eq!(codes(&scribe.verified()), [Code::ContextPath]);
+}
+
+/// It begins once, with a context that follows none, and nothing comes after its end.
+#[test]
+fn a_lineage_that_does_not_begin_and_end_once_is_found() {
+    let cases: [(&str, [&str; 4]); 3] = [
+        (
+            "starts twice",
+            ["lineage.start", "file.open", "lineage.start", "lineage.end"],
+        ),
+        (
+            "ends twice",
+            ["lineage.start", "file.open", "lineage.end", "lineage.end"],
+        ),
+        (
+            "goes on",
+            ["lineage.start", "file.open", "lineage.end", "file.open"],
+        ),
+    ];
+    for (what, kinds) in cases {
+        let mut scribe = Scribe::new();
+        let grant = scribe.grant(POLICY, |_| {});
+        let context = scribe.context(&[grant], |_| {});
+        for kind in kinds {
+            scribe.tell(kind, &context, |_| {});
+        }
+        assert_eq!(codes(&scribe.verified()), [Code::ContextPath], "{what}");
+    }
+    let mut scribe = Scribe::new();
+    let grant = scribe.grant(POLICY, |_| {});
+    let hidden = scribe.context(&[], |_| {});
+    let context = scribe.context(&[grant], |context| context["previous"] = json!(hidden));
+    scribe.tell("lineage.start", &context, |record| record.cause = None);
+    scribe.tell("lineage.end", &context, |_| {});
+    assert_eq!(codes(&scribe.verified()), [Code::ContextPath]);
+}
+
+/// What is not here is missing, and nobody is accused for that.
+#[test]
+fn segments_that_are_not_here_break_what_is_told_and_no_more() {
+    for missing in [0, 1, 2] {
         let mut scribe = Scribe::new();
         let grant = scribe.grant(POLICY, |_| {});
         let first = scribe.context(std::slice::from_ref(&grant), |_| {});
-        let last = scribe.context(&[grant], |context| {
+        let second = scribe.next(&grant, &first);
+        let third = scribe.next(&grant, &second);
+        scribe.tell("lineage.start", &first, |record| record.cause = None);
+        scribe.seal();
+        scribe.tell("context.change", &second, |_| {});
+        scribe.opened(&second, "/srv/a", "allow");
+        scribe.seal();
+        scribe.tell("context.change", &third, |_| {});
+        scribe.opened(&third, "/srv/a", "allow");
+        scribe.seal();
+        scribe.opened(&third, "/srv/b", "allow");
+        scribe.tell("lineage.end", &third, |_| {});
+        let report = scribe.verified_after(|evidence| {
+            std::fs::remove_file(evidence.segment(missing)).unwrap();
+        });
+        assert_eq!(codes(&report), [Code::FileMissing], "{missing}");
+        let told = &report.hosts[0].governance[0];
+        assert!(!told.unbroken, "{missing}");
+        let why: Vec<&str> = told.breaks.iter().map(|one| &*one.why).collect();
+        let expected = match missing {
+            0 => "the records of its beginning are not here",
+            1 => "its records between 1 and 2 are not proven",
+            _ => "its records between 3 and 4 are not proven",
+        };
+        assert!(why.iter().any(|why| why.contains(expected)), "{why:?}");
+    }
+}
+
+#[test]
+fn documents_that_are_not_here_are_missing_and_no_more() {
+    for which in ["context", "parent"] {
+        let mut scribe = Scribe::new();
+        let wide = scribe.grant(POLICY, |grant| {
+            grant.max_depth = 1;
+            grant.narrowed_by = vec![scribe.lead.public()];
+        });
+        let id = statement::parse::<Grant>(wide.as_bytes()).unwrap().id;
+        let narrow = scribe.grant(POLICY, |grant| {
+            grant.issuer = scribe.lead.public();
+            grant.parent = Some(id);
+        });
+        let parent = scribe.context(std::slice::from_ref(&wide), |context| {
+            context["lineage"] = json!("above");
+        });
+        let grants = [wide, narrow];
+        let first = scribe.context(&grants, |context| context["parent"] = json!(parent));
+        let last = scribe.context(&grants, |context| {
             context["previous"] = json!(first);
-            context["reason"] = json!("revoked");
-            if lapsed {
-                context["lapsed"] = json!("it was revoked");
-            }
+            context["parent"] = json!(parent);
         });
         scribe.tell("lineage.start", &first, |record| record.cause = None);
         scribe.tell("context.change", &last, |_| {});
-        scribe.opened(&last, "/srv/a", "allow");
         scribe.tell("lineage.end", &last, |_| {});
-        assert_eq!(codes(&scribe.verified()), expected);
+        let gone = if which == "parent" { parent } else { first };
+        let report = scribe.verified_after(|evidence| {
+            std::fs::remove_file(evidence.path(&format!("artifacts/{gone}"))).unwrap();
+        });
+        let codes = codes(&report);
+        let missing = |code: &Code| matches!(code, Code::FileMissing | Code::PolicyMissing);
+        assert!(codes.contains(&Code::FileMissing), "{which}");
+        assert!(codes.iter().all(missing), "{which}: {codes:?}");
+        assert!(which == "parent" || !report.hosts[0].governance[0].unbroken);
+    }
+}
+
+/// A call that was allowed may last on until nothing is any more. It was allowed all the same, and that is told; what never
+/// was allowed is found.
+#[test]
+fn what_is_allowed_in_a_context_that_lapsed_was_allowed_before() {
+    for (path, lapsed_before, expected) in [
+        ("/srv/a", false, vec![]),
+        ("/etc/a", false, vec![Code::DecisionWrong]),
+        ("/srv/a", true, vec![Code::DecisionWrong]),
+    ] {
+        let mut scribe = Scribe::new();
+        let grant = scribe.grant(POLICY, |_| {});
+        let first = scribe.context(std::slice::from_ref(&grant), |context| {
+            if lapsed_before {
+                context["lapsed"] = json!("it was over");
+            }
+        });
+        let last = scribe.context(&[grant], |context| {
+            context["previous"] = json!(first);
+            context["reason"] = json!("revoked");
+            context["lapsed"] = json!("it was revoked");
+        });
+        scribe.tell("lineage.start", &first, |record| record.cause = None);
+        scribe.tell("context.change", &last, |_| {});
+        scribe.opened(&last, path, "allow");
+        scribe.tell("lineage.end", &last, |_| {});
+        let report = scribe.verified();
+        assert_eq!(codes(&report), expected, "{path}");
+        if expected.is_empty() {
+            assert!(broken(&report, "1 were allowed before"), "{report:?}");
+        }
+    }
+}
+
+/// Whether a lineage was not governed without a break for such a reason.
+fn broken(report: &Report, why: &str) -> bool {
+    let told = &report.hosts[0].governance[0];
+    !told.unbroken && told.breaks.iter().any(|one| one.why.contains(why))
+}
+
+/// Of a call that lasts on while a lineage is made from another one, or while the policies are exchanged, those decide that
+/// governed when it began.
+#[test]
+fn what_decided_before_a_call_lasted_on_is_asked() {
+    for (case, by_parent, generation, expected) in [
+        ("an older generation", false, 1, vec![]),
+        (
+            "a generation that never was",
+            false,
+            3,
+            vec![Code::DecisionWrong],
+        ),
+        ("the lineage above", true, 1, vec![]),
+        (
+            "not even the lineage above",
+            true,
+            3,
+            vec![Code::DecisionWrong],
+        ),
+    ] {
+        let mut scribe = Scribe::new();
+        let wide = scribe.grant(POLICY, |grant| {
+            grant.max_depth = 1;
+            grant.narrowed_by = vec![scribe.lead.public()];
+        });
+        let id = statement::parse::<Grant>(wide.as_bytes()).unwrap().id;
+        let narrow = scribe.grant(POLICY, |grant| {
+            grant.issuer = scribe.lead.public();
+            grant.parent = Some(id);
+        });
+        let above = scribe.context(std::slice::from_ref(&wide), |context| {
+            context["lineage"] = json!(if by_parent { "above" } else { LINEAGE });
+        });
+        let grants = [wide.clone(), narrow];
+        let context = if by_parent {
+            scribe.context(&grants, |context| context["parent"] = json!(above))
+        } else {
+            scribe.tell("lineage.start", &above, |record| record.cause = None);
+            scribe.generation = 2;
+            scribe.next(&wide, &above)
+        };
+        let kind = if by_parent {
+            "lineage.start"
+        } else {
+            "context.change"
+        };
+        scribe.tell(kind, &context, |_| {});
+        scribe.opened_by(generation, &context, "/srv/a", "allow");
+        scribe.tell("lineage.end", &context, |_| {});
+        let report = scribe.verified();
+        assert_eq!(codes(&report), expected, "{case}");
+        if expected.is_empty() {
+            let told = broken(&report, "decided by what governs the lineage");
+            assert_eq!(told, by_parent, "{case}: {report:?}");
+        }
+    }
+}
+
+/// The budget that is spent is that of the grant that governed when it was.
+#[test]
+fn a_budget_is_one_of_the_grants_that_decided() {
+    for (generation, expected) in [(1, vec![]), (2, vec![Code::DecisionWrong])] {
+        let mut scribe = Scribe::new();
+        let limited = scribe.grant(POLICY, |grant| grant.budgets.execs = Some(1));
+        let free = scribe.grant(POLICY, |_| {});
+        let first = scribe.context(&[limited], |_| {});
+        scribe.generation = 2;
+        let last = scribe.next(&free, &first);
+        scribe.tell("lineage.start", &first, |record| record.cause = None);
+        scribe.tell("context.change", &last, |_| {});
+        scribe.tell("process.exec", &last, |record| {
+            record.verdict = Some("deny");
+            record.effect = Some("killed-before-run");
+            record.reason = Some("budget");
+            record.grant_level = Some(0);
+            record.table_generation = Some(generation);
+            record.judged = Some("exec /srv/a");
+        });
+        scribe.tell("lineage.end", &last, |_| {});
+        assert_eq!(codes(&scribe.verified()), expected, "{generation}");
+    }
+}
+
+/// A verdict has an effect that fits it, and an effect a verdict.
+#[test]
+fn effects_that_no_verdict_has_are_found() {
+    for (verdict, effect, kind) in [
+        (Some("deny"), Some("allowed"), "file.open"),
+        (Some("allow"), Some("prevented"), "file.open"),
+        (Some("allow"), None, "file.open"),
+        (None, Some("allowed"), "file.open"),
+        // These are decided by nobody, and what they are for is not lost.
+        (None, Some("allowed"), "context.change"),
+        (None, Some("allowed"), "evidence.loss"),
+    ] {
+        let mut scribe = Scribe::new();
+        let grant = scribe.grant(POLICY, |_| {});
+        let context = scribe.context(&[grant], |_| {});
+        scribe.tell("lineage.start", &context, |record| record.cause = None);
+        scribe.tell(kind, &context, |record| {
+            record.verdict = verdict;
+            record.effect = effect;
+            record.rule = Some("p.cedar:read");
+            record.grant_level = Some(0);
+            record.table_generation = Some(1);
+            record.judged = Some("read /srv/a");
+        });
+        scribe.tell("lineage.end", &context, |_| {});
+        let codes = codes(&scribe.verified());
+        assert_eq!(
+            codes,
+            [Code::DecisionWrong],
+            "{verdict:?} {effect:?} {kind}"
+        );
+    }
+}
+
+#[test]
+fn denials_that_were_only_recorded_break_what_is_enforced() {
+    for (enforcement, told) in [("enforce", true), ("audit", false)] {
+        let mut scribe = Scribe::new();
+        let grant = scribe.grant(POLICY, |_| {});
+        let context = scribe.context(&[grant], |context| {
+            context["enforcement"] = json!(enforcement);
+        });
+        scribe.tell("lineage.start", &context, |record| record.cause = None);
+        scribe.tell("file.open", &context, |record| {
+            record.verdict = Some("deny");
+            record.effect = Some("would-deny");
+            record.grant_level = Some(0);
+            record.table_generation = Some(1);
+            record.judged = Some("read /etc/a");
+        });
+        scribe.tell("lineage.end", &context, |_| {});
+        let report = scribe.verified();
+        assert_eq!(codes(&report), []);
+        assert_eq!(broken(&report, "1 denials were only recorded"), told);
     }
 }
 
