@@ -11,9 +11,20 @@ use super::finding::{Code, Finding};
 use crate::authority::chain::Chain;
 use crate::authority::grant::LEVELS_MAX;
 use crate::authority::policy::engine::Engine;
-use crate::authority::policy::source::{SCHEMA, Schema, Source};
-use crate::authority::statement::{Digest, Subject};
+use crate::authority::policy::source::{POLICY_BYTES_MAX, SCHEMA, Schema, Source};
+use crate::authority::statement::{Digest, SUBJECTS_MAX, Subject};
 use crate::evidence::text::parse_hex;
+use crate::evidence::tree::Hash;
+
+/// Most bytes of policies that decide together, each counted as often as it is named.
+const POLICIES_BYTES_MAX: usize = LEVELS_MAX * POLICY_BYTES_MAX;
+
+/// Most bytes of documents that are looked up: what is kept of them, and the work they make, is bounded by that. A segment
+/// may have 256 contexts, and nobody has vouched yet for the records that name them.
+const READ_BYTES_MAX: usize = 4 * POLICIES_BYTES_MAX;
+
+/// What a document counts at least: little text can make much work.
+const DOCUMENT_BYTES_MIN: usize = 1 << 12;
 
 /// A context document; see [`crate::lineage::context`]. What is not in it is not so.
 #[derive(Debug, Clone, Default, Deserialize)]
@@ -39,6 +50,14 @@ struct Governance {
     generation: i64,
     levels: Vec<Vec<Named>>,
     schema: Digest,
+}
+
+impl Governance {
+    /// Whether it is no more than grants can name.
+    fn is_bounded(&self) -> bool {
+        let mut levels = self.levels.iter();
+        self.levels.len() <= LEVELS_MAX && levels.all(|level| level.len() <= SUBJECTS_MAX)
+    }
 }
 
 #[derive(Deserialize)]
@@ -81,6 +100,10 @@ pub(super) struct Authorities<'a> {
     known: BTreeMap<String, Result<Arc<Authority>, Finding>>,
     policies: BTreeMap<Digest, Option<Arc<Deciding>>>,
     chains: BTreeMap<Vec<Digest>, Result<Arc<Chain>, Finding>>,
+    /// What policies are checked against, once it is needed.
+    schema: Option<Arc<Schema>>,
+    /// Bytes of documents read for all that.
+    read: usize,
 }
 
 impl<'a> Authorities<'a> {
@@ -90,6 +113,18 @@ impl<'a> Authorities<'a> {
             known: BTreeMap::new(),
             policies: BTreeMap::new(),
             chains: BTreeMap::new(),
+            schema: None,
+            read: 0,
+        }
+    }
+
+    /// Forgets what was looked up if that is much, for whoever goes through contexts in their order.
+    pub(super) fn make_room(&mut self) {
+        if self.read > READ_BYTES_MAX / 2 {
+            *self = Self {
+                schema: self.schema.take(),
+                ..Self::new(self.dir)
+            };
         }
     }
 
@@ -148,25 +183,51 @@ impl<'a> Authorities<'a> {
         built
     }
 
-    fn build(&self, policy: Digest) -> Option<Deciding> {
+    fn build(&mut self, policy: Digest) -> Option<Deciding> {
         let governance: Governance = self.document(&policy.to_string())?;
-        if governance.schema != Digest::of(SCHEMA.as_bytes()) {
+        if governance.schema != Digest::of(SCHEMA.as_bytes()) || !governance.is_bounded() {
             return None;
         }
-        let schema = Arc::new(Schema::new());
-        let source = |named: &Named| {
-            let bytes = artifacts::read(self.dir, &named.digest.0).ok()?;
-            Source::parse(&named.name, &bytes, &schema).ok()
-        };
-        let level = |level: &Vec<Named>| level.iter().map(source).collect::<Option<Vec<_>>>();
-        let levels = governance.levels.iter().map(level);
-        let levels = levels.collect::<Option<Vec<_>>>()?;
+        let schema = self.schema.get_or_insert_default().clone();
+        let mut known = BTreeMap::new();
+        let mut left = POLICIES_BYTES_MAX;
+        let mut levels = Vec::new();
+        for level in &governance.levels {
+            let mut sources = Vec::new();
+            for named in level {
+                let key = (named.digest, named.name.as_str());
+                if !known.contains_key(&key) {
+                    known.insert(key, self.source(named, &schema)?);
+                }
+                let source: &Source = known.get(&key)?;
+                left = left.checked_sub(source.bytes.len())?;
+                sources.push(source.clone());
+            }
+            levels.push(sources);
+        }
         let digests = |level: &Vec<Named>| level.iter().map(|named| named.digest).collect();
         Some(Deciding {
             engine: Engine::new(&levels, schema).ok()?,
             generation: governance.generation,
             levels: governance.levels.iter().map(digests).collect(),
         })
+    }
+
+    fn source(&mut self, named: &Named, schema: &Schema) -> Option<Source> {
+        let bytes = self.read(&named.digest.0).ok()?;
+        Source::parse(&named.name, &bytes, schema).ok()
+    }
+
+    /// Reads an artifact, unless that is more than is looked up.
+    fn read(&mut self, digest: &Hash) -> Result<Vec<u8>, Finding> {
+        if self.read > READ_BYTES_MAX {
+            return Err(Finding::new(Code::PolicyMissing)
+                .expected(format!("at most {READ_BYTES_MAX} bytes of policies"))
+                .found("more"));
+        }
+        let bytes = artifacts::read(self.dir, digest)?;
+        self.read += bytes.len().max(DOCUMENT_BYTES_MIN);
+        Ok(bytes)
     }
 
     fn chain(&mut self, grants: &[Digest]) -> Result<Arc<Chain>, Finding> {
@@ -180,7 +241,7 @@ impl<'a> Authorities<'a> {
         }
         let mut text = Vec::new();
         for grant in grants {
-            text.extend(artifacts::read(self.dir, &grant.0)?);
+            text.extend(self.read(&grant.0)?);
             text.push(b'\n');
         }
         let chain = Chain::parse(&text).map(Arc::new);
@@ -189,8 +250,8 @@ impl<'a> Authorities<'a> {
         chain
     }
 
-    fn document<T: for<'de> Deserialize<'de>>(&self, digest: &str) -> Option<T> {
-        let bytes = artifacts::read(self.dir, &parse_hex(digest)?).ok()?;
+    fn document<T: for<'de> Deserialize<'de>>(&mut self, digest: &str) -> Option<T> {
+        let bytes = self.read(&parse_hex(digest)?).ok()?;
         serde_json::from_slice(&bytes).ok()
     }
 }

@@ -132,6 +132,7 @@ impl Judge<'_> {
         let steps = story.steps.iter();
         for step in steps.filter(|step| step.moment.what != What::End) {
             let moment = &step.moment;
+            self.authorities.make_room();
             let authority = match self.authorities.of(&moment.context) {
                 Ok(authority) => Some(authority),
                 Err(finding) => {

@@ -624,6 +624,30 @@ fn denials_that_were_only_recorded_break_what_is_enforced() {
     }
 }
 
+/// Nobody has to parse what no grant can name.
+#[test]
+fn policies_without_end_are_not_looked_up() {
+    let level = |scribe: &Scribe, count: usize| -> Vec<Value> {
+        let policy = scribe.store(POLICY);
+        let named = |at| json!({ "blake3": policy, "name": format!("{at}.cedar") });
+        (0..count).map(named).collect()
+    };
+    for (levels, each, expected) in [
+        (1, 64, vec![]),
+        (1, 65, vec![Code::PolicyMissing]),
+        (9, 1, vec![Code::PolicyMissing]),
+    ] {
+        let mut scribe = Scribe::new();
+        let levels: Vec<_> = (0..levels).map(|_| level(&scribe, each)).collect();
+        let policy = json!({ "generation": 1, "levels": levels, "schema": scribe.store(SCHEMA) });
+        let policy = scribe.store(policy.to_string());
+        let context = scribe.context(&[], |context| context["policy"] = json!(policy));
+        scribe.tell("lineage.start", &context, |record| record.cause = None);
+        scribe.tell("lineage.end", &context, |_| {});
+        assert_eq!(codes(&scribe.verified()), expected, "{each}");
+    }
+}
+
 #[test]
 fn what_was_allowed_outside_of_the_time_of_the_grant_is_a_break() {
     let mut scribe = Scribe::new();
