@@ -1,6 +1,6 @@
 //! What a context says that governed: policies, grants, and whether they still held.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, btree_map::Entry};
 use std::sync::Arc;
 
 use serde::Deserialize;
@@ -128,6 +128,11 @@ impl<'a> Authorities<'a> {
         }
     }
 
+    /// Whether a context was looked up.
+    pub(super) fn knows(&self, context: &str) -> bool {
+        self.known.contains_key(context)
+    }
+
     /// What governed by a context: the grants are signed, each narrows the one before, and what they name is what governed.
     pub(super) fn of(&mut self, context: &str) -> Result<Arc<Authority>, Finding> {
         if let Some(known) = self.known.get(context) {
@@ -195,11 +200,10 @@ impl<'a> Authorities<'a> {
         for level in &governance.levels {
             let mut sources = Vec::new();
             for named in level {
-                let key = (named.digest, named.name.as_str());
-                if !known.contains_key(&key) {
-                    known.insert(key, self.source(named, &schema)?);
-                }
-                let source: &Source = known.get(&key)?;
+                let source: &Source = match known.entry((named.digest, &named.name)) {
+                    Entry::Occupied(known) => known.into_mut(),
+                    Entry::Vacant(free) => free.insert(self.source(named, &schema)?),
+                };
                 left = left.checked_sub(source.bytes.len())?;
                 sources.push(source.clone());
             }

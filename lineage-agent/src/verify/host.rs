@@ -263,6 +263,7 @@ fn check_sealing(
         count: spool.committed,
         root: spool.root,
         window: keys.epochs.get(&head.epoch).map(widened_window),
+        contexts: None,
         file: None,
     };
     let mut found = Vec::new();

@@ -16,6 +16,8 @@ use crate::authority::policy::profile::Target;
 use crate::authority::statement::Digest;
 use crate::evidence::escape::unescape;
 use crate::evidence::schema::Record;
+use crate::evidence::text::parse_hex;
+use crate::evidence::tree::Hash;
 
 /// Answers kept; programs do the same again and again.
 const ANSWERS_MAX: usize = 1 << 16;
@@ -107,6 +109,8 @@ impl<'a> Decision<'a> {
 #[derive(Debug)]
 pub(super) struct Replay<'a> {
     authorities: Authorities<'a>,
+    /// The contexts that there are, if a manifest says so: whoever changed the records must not choose what is looked up.
+    contexts: Option<&'a [Hash]>,
     /// By the document of policies, and what is done to what.
     answers: BTreeMap<Digest, BTreeMap<String, Answer>>,
     /// How many they are.
@@ -114,9 +118,10 @@ pub(super) struct Replay<'a> {
 }
 
 impl<'a> Replay<'a> {
-    pub(super) fn new(dir: &'a HostDir) -> Self {
+    pub(super) fn new(dir: &'a HostDir, contexts: Option<&'a [Hash]>) -> Self {
         Self {
             authorities: Authorities::new(dir),
+            contexts,
             answers: BTreeMap::new(),
             answered: 0,
         }
@@ -128,6 +133,11 @@ impl<'a> Replay<'a> {
             return Ok(By::Present);
         };
         let context = record.context.unwrap_or_default();
+        if !self.authorities.knows(context) && !self.is_named(context) {
+            return Err(Finding::new(Code::RecordRule)
+                .expected("a context that the manifest names")
+                .found(context));
+        }
         let authority = self.authorities.of(context)?;
         if record.lineage != Some(&authority.document.lineage) {
             return Err(Finding::new(Code::ContextPath)
@@ -146,6 +156,12 @@ impl<'a> Replay<'a> {
             }
             known => known,
         }
+    }
+
+    fn is_named(&self, context: &str) -> bool {
+        self.contexts.is_none_or(|contexts| {
+            parse_hex(context).is_some_and(|digest| contexts.contains(&digest))
+        })
     }
 
     /// Who is given a lineage of its own may be in a call that began in the other one.

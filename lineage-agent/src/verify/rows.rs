@@ -31,6 +31,8 @@ pub(super) struct Expected<'a> {
     pub(super) root: Hash,
     /// What `time_ns` must lie within, where the epoch is known.
     pub(super) window: Option<(i64, i64)>,
+    /// The contexts that the records name, as the manifest has them.
+    pub(super) contexts: Option<&'a [Hash]>,
     /// The file as the manifest has it; none while it is being sealed.
     pub(super) file: Option<&'a ParquetFile>,
 }
@@ -58,9 +60,14 @@ pub(super) struct Rules<'a> {
 }
 
 impl<'a> Rules<'a> {
-    pub(super) fn new(dir: &'a HostDir, first: u64, window: Option<(i64, i64)>) -> Self {
+    pub(super) fn new(
+        dir: &'a HostDir,
+        first: u64,
+        window: Option<(i64, i64)>,
+        contexts: Option<&'a [Hash]>,
+    ) -> Self {
         Self {
-            replay: Replay::new(dir),
+            replay: Replay::new(dir, contexts),
             first,
             window,
             seen: 0,
@@ -263,7 +270,7 @@ impl From<SegmentError> for Fault {
 fn hash_rows<'a>(
     dir: &'a HostDir,
     mut file: &File,
-    expected: &Expected<'_>,
+    expected: &Expected<'a>,
     progress: &Progress<'_>,
     findings: &mut Vec<Finding>,
 ) -> Result<Hashed<'a>, Fault> {
@@ -276,7 +283,7 @@ fn hash_rows<'a>(
         findings.push(finding.found(format!("column {column}")));
     }
     let mut hasher = RecordHasher::default();
-    let mut rules = Rules::new(dir, expected.first, expected.window);
+    let mut rules = Rules::new(dir, expected.first, expected.window, expected.contexts);
     let mut malformed = None;
     segment.records(|record| {
         if hasher.size() == expected.count.min(RECORDS_MAX) {

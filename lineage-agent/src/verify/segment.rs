@@ -153,6 +153,7 @@ fn check_file(
         count: manifest.count,
         root: manifest.root,
         window: keys.epochs.get(&manifest.head.epoch).map(widened_window),
+        contexts: Some(&manifest.contexts),
         file: Some(file),
     };
     let summary = rows::check(dir, &expected, progress, findings)?;

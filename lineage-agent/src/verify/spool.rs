@@ -121,7 +121,7 @@ impl<'a> State<'a> {
             statement: None,
             header: [0; 32],
             tree: RecordTree::default(),
-            rules: Rules::new(dir, 0, None),
+            rules: Rules::new(dir, 0, None, None),
             malformed: None,
         }
     }
@@ -190,7 +190,7 @@ impl<'a> State<'a> {
                 .found(head.opened));
         }
         self.statement = Some(*statement);
-        self.rules = Rules::new(self.dir, head.first, Some(widened_window(statement)));
+        self.rules = Rules::new(self.dir, head.first, Some(widened_window(statement)), None);
         self.spool.head = Some(head);
         Ok(())
     }
