@@ -23,8 +23,8 @@ use crate::evidence::tree::Hash;
 const ANSWERS_MAX: usize = 1 << 16;
 
 /// How many contexts ago what decided may have begun: a decision waits for the end of its call to be recorded, and another
-/// policy, or the end of the authority, may come first.
-const CONTEXTS_AGO_MAX: usize = 64;
+/// policy, or the end of the authority, may come first. An hour of an environment that changes all the time.
+const CONTEXTS_AGO_MAX: usize = 1024;
 
 /// Why something is denied whatever the policy says.
 const WITHOUT_POLICY: [&str; 3] = ["over", "path-cut", "not-on-host"];
@@ -50,6 +50,8 @@ struct Decision<'a> {
     verdict: &'a str,
     level: Option<i64>,
     rule: Option<&'a str>,
+    /// Whether the rule is named as the policies do that decided.
+    is_named: bool,
     reason: Option<&'a str>,
     generation: i64,
     judged: &'a str,
@@ -66,6 +68,7 @@ impl<'a> Decision<'a> {
                 verdict,
                 level: record.grant_level,
                 rule: record.rule,
+                is_named: true,
                 reason: record.reason,
                 generation: record.table_generation.unwrap_or_default(),
                 judged: record.judged.unwrap_or_default(),
@@ -90,7 +93,7 @@ impl<'a> Decision<'a> {
         let by = match self.rule {
             Some(rule) => answer.rules.iter().any(|name| name == rule),
             None => answer.rules.is_empty(),
-        };
+        } || !self.is_named;
         let level = Some(i64::from(answer.level));
         self.agrees(
             (self.verdict, self.level) == (verdict, level) && by,
@@ -164,19 +167,24 @@ impl<'a> Replay<'a> {
         })
     }
 
-    /// Who is given a lineage of its own may be in a call that began in the other one.
+    /// Who is given a lineage of its own may be in a call that began in the other one. The record is of the new one, which
+    /// need not have a name for the rule.
     fn judge_above(
         &mut self,
         mut authority: Arc<Authority>,
         decision: &Decision<'_>,
         wrong: Finding,
     ) -> Result<By, Finding> {
+        let decision = Decision {
+            is_named: false,
+            ..*decision
+        };
         for _ in 0..LEVELS_MAX {
             let Some(parent) = &authority.document.parent else {
                 break;
             };
             authority = self.authorities.of(parent)?;
-            match self.judge(&authority, decision) {
+            match self.judge(&authority, &decision) {
                 Ok(_) => return Ok(By::Past),
                 Err(finding) if finding.code == Code::DecisionWrong => {}
                 Err(finding) => return Err(finding),
