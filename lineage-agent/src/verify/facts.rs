@@ -300,6 +300,21 @@ mod tests {
     }
 
     #[test]
+    fn gaps_beyond_the_limit_are_not_forgotten() {
+        let mut facts = Facts::default();
+        for seq in 0..=MOMENTS_MAX as u64 {
+            assert!(!facts.cut, "{seq}");
+            let loss = Record {
+                lineage: None,
+                ..record(seq, kinds::EVIDENCE_LOSS, "", "")
+            };
+            facts.push(&loss);
+        }
+        assert!(facts.cut);
+        assert_eq!(facts.gaps.len(), MOMENTS_MAX);
+    }
+
+    #[test]
     fn records_of_segments_that_are_not_there_are_missing() {
         let mut proven = Proven(vec![(30, 39), (0, 9), (10, 19)]);
         proven.sort();
