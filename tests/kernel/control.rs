@@ -28,6 +28,12 @@ fn started(recorder: &Recorder) -> Child {
 /// Sends something to a recorder.
 fn sent(recorder: &Child, bytes: &[u8]) -> UnixStream {
     let mut stream = UnixStream::connect(path_of(recorder.id())).expect("it listens");
+    stream
+        .set_write_timeout(Some(wait::PATIENCE))
+        .expect("a time");
+    stream
+        .set_read_timeout(Some(wait::PATIENCE))
+        .expect("a time");
     stream.write_all(bytes).expect("it reads");
     stream.shutdown(Shutdown::Write).expect("connected");
     stream

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::fs;
+use std::io::Write as _;
 use std::mem::MaybeUninit;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
@@ -90,6 +91,15 @@ impl Office {
         wait::until(kind, || {
             let rows = evidence.so_far()?;
             (!rows.all(kind, values).is_empty()).then_some(())
+        });
+    }
+
+    /// Waits until something else authorises a lineage, or nothing does.
+    fn waits_for_change(&self) {
+        let evidence = self.recorder.evidence();
+        wait::until("a change of what authorises", || {
+            let rows = evidence.so_far()?;
+            (!changes(&rows).is_empty()).then_some(())
         });
     }
 }
@@ -258,15 +268,9 @@ fn a_grant_that_ends_stops_authorising_what_runs() {
         "open @a ROOT/open/began O_WRONLY|O_CREAT read 0 1 open @b ROOT/open/file O_RDWR print reached",
     );
     office.waits_for("open/began");
-    wait::until("the end of the grant", || {
-        let rows = office.recorder.evidence().so_far()?;
-        (!changes(&rows).is_empty()).then_some(())
-    });
+    office.waits_for_change();
     let run = office.finish(child);
-    assert_eq!(run.stdout(), "");
-    assert_eq!(run.output.status.code(), Some(128 + 9));
-    let denied = run.rows.only("file.open", &json!({ "verdict": "deny" }));
-    denied.expect(&json!({ "reason": "over", "effect": "killed-after-effect", "rule": null }));
+    assert_stopped(&run);
     assert_expired(&run);
 }
 
@@ -285,6 +289,14 @@ fn a_grant_that_ends_just_before_the_command_breaks_its_lineage() {
     assert_eq!(run.output.status.code(), Some(0), "{}", run.stderr());
     run.rows.none("file.open", &json!({ "verdict": "deny" }));
     assert_expired(&run);
+}
+
+/// That the command was ended at what it did when nothing was authorised any more, and only then.
+fn assert_stopped(run: &Recorded) {
+    assert_eq!(run.stdout(), "");
+    assert_eq!(run.output.status.code(), Some(128 + 9));
+    let denied = run.rows.only("file.open", &json!({ "verdict": "deny" }));
+    denied.expect(&json!({ "reason": "over", "effect": "killed-after-effect", "rule": null }));
 }
 
 /// That the grant ended, and nothing else, is what breaks the lineage.
@@ -337,30 +349,24 @@ fn revoke(desk: &Desk, name: &str) {
 #[test]
 fn a_grant_that_is_revoked_stops_authorising_what_runs() {
     let office = Office::granted(&["--for", "1h"]);
-    let child = office.start(
-        "open @a ROOT/open/began O_WRONLY|O_CREAT \
-         fork @p [ until ROOT/open/go [ open @b ROOT/open/file O_RDWR close @b ] \
-             open @c ROOT/open/went O_WRONLY|O_CREAT \
-             until ROOT/open/never [ open @d ROOT/open/file O_RDWR close @d ] ] pause",
+    let mut child = office.start(
+        "open @a ROOT/open/began O_WRONLY|O_CREAT read 0 1 open @b ROOT/open/went O_WRONLY|O_CREAT \
+         read 0 1 open @c ROOT/open/file O_RDWR print reached",
     );
     office.waits_for("open/began");
-    office
-        .desk
-        .file("stranger.json", by_a_stranger(&office.desk));
+    let stranger = by_a_stranger(&office.desk);
+    office.desk.file("stranger.json", stranger);
     revoke(&office.desk, "stranger.json");
     wait_for_looks(&office.desk.path("revoked"));
-    office.desk.file("open/go", "");
+    let input = child.stdin.as_mut().expect("piped");
+    input.write_all(b"x").expect("it reads");
     office.waits_for("open/went");
     let words = ["revoke", "g.json", "--key", "boss.pem", "-o", "boss.json"];
     office.desk.well(&words);
     revoke(&office.desk, "boss.json");
-    office.waits_for_record("file.open", &json!({ "reason": "over" }));
-    rustix::process::kill_process(
-        rustix::process::Pid::from_child(&child),
-        rustix::process::Signal::TERM,
-    )
-    .expect("it runs");
+    office.waits_for_change();
     let run = office.finish(child);
+    assert_stopped(&run);
     let went = json!({ "path": run.recorder.placed("ROOT/open/went") });
     let went = run.rows.only("file.open", &went);
     went.expect(&json!({ "verdict": "allow" }));
