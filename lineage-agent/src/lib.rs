@@ -11,6 +11,7 @@ pub mod cli;
 pub mod clock;
 pub mod commands;
 mod counted;
+pub mod decisions;
 pub mod event;
 pub mod evidence;
 pub mod glob;

@@ -276,6 +276,14 @@ pub(crate) const DENIED: u64 = 1;
 /// It is denied, and what governs is enforced.
 pub(crate) const ENFORCED: u64 = 2;
 
+/// Whether nothing is authorised any more by what ends at this boot time.
+#[inline(always)]
+pub(crate) fn over(until_ns: u64) -> bool {
+    // SAFETY: takes nothing.
+    let ended = || unsafe { bpf_ktime_get_boot_ns() } >= until_ns;
+    until_ns != u64::MAX && ended() || maps::breached()
+}
+
 /// Decides about operations on what the key has the path of; denied at once when there are reasons. [`DENIED`],
 /// perhaps with [`ENFORCED`]; else 0.
 #[inline(always)]
@@ -304,9 +312,7 @@ fn decide_by(
     unsafe {
         let governance = maps::governance((*scratch).lineage).ok_or(Skip::Untraced)?;
         let (table, mode) = ((*governance).table, (*governance).mode);
-        let until_ns = (*governance).until_ns;
-        let over = until_ns != u64::MAX && bpf_ktime_get_boot_ns() >= until_ns;
-        if over || maps::breached() {
+        if over((*governance).until_ns) {
             reasons |= Outcome::OVER;
         }
         let mut ruling = Ruling {

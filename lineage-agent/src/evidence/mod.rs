@@ -4,7 +4,6 @@
 
 pub mod checkpoint;
 pub mod counters;
-pub mod decisions;
 pub mod digest;
 pub mod epoch;
 pub mod error;

@@ -18,7 +18,7 @@ use crate::{
             source::{SCHEMA, Schema, Source},
         },
         selector::Candidate,
-        statement::Digest,
+        statement::{Digest, SUBJECTS_MAX},
         time::Time,
     },
     clock::Now,
@@ -51,6 +51,9 @@ pub enum AuthorityError {
     /// A file.
     #[error(transparent)]
     File(#[from] FileError),
+    /// More policies than are read again from evidence.
+    #[error("govern by {0} policies: {SUBJECTS_MAX} are the most there can be")]
+    TooMany(usize),
     /// A policy that a grant names is not among the files.
     #[error("{0}; one that was changed since is another (--policy names the files)")]
     Missing(#[from] Missing),
@@ -96,6 +99,9 @@ impl Files {
     ///
     /// [`AuthorityError`]
     pub fn read(&self, schema: &Schema, now: Now) -> Result<Authority, AuthorityError> {
+        if self.policies.len() > SUBJECTS_MAX {
+            return Err(AuthorityError::TooMany(self.policies.len()));
+        }
         let chain = self.grant.as_deref().map(files::chain).transpose()?;
         let sources = self.policies.iter().map(|path| files::policy(path, schema));
         let sources: Vec<Source> = sources.collect::<Result<_, _>>()?;

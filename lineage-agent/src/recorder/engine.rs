@@ -12,10 +12,10 @@ use lineage_common::frame::Clone3;
 use tokio::sync::oneshot;
 
 use crate::{
+    decisions::Decisions,
     event::{Body, Event},
     evidence::{
         counters::{Counters, CpuCount},
-        decisions::Decisions,
         error::Error as EvidenceError,
         manifest::Reason,
         writer::{Summary, Writer},

@@ -59,6 +59,18 @@ struct Authorised {
     over: bool,
 }
 
+impl Authorised {
+    /// The chain that a process of the lineage may narrow.
+    fn narrowable(&self) -> Result<&Chain, AuthorityError> {
+        let peer = |why| Err(AuthorityError::Peer(why));
+        match &self.authority.chain {
+            _ if self.over => peer("what authorised the process that asks is over"),
+            None => peer("no grant governs it that could be narrowed"),
+            Some(chain) => Ok(chain),
+        }
+    }
+}
+
 /// What authorises the lineages, by their numbers.
 #[derive(Debug)]
 pub(super) struct Governor {
@@ -330,19 +342,9 @@ impl Governor {
         let (contexts, told) = self.told.as_ref().ok_or(RecordError::Engine)?;
         let now = SystemClock.now();
         let (process, parent) = probes.lineage_of(peer.pid)?;
-        let above = self
-            .lineages
-            .get(parent as usize)
-            .ok_or(RecordError::Engine)?;
-        if above.over {
-            let why = "what authorised the process that asks is over";
-            return Err(AuthorityError::Peer(why).into());
-        }
-        let own = above.authority.chain.as_ref();
-        let own = own.ok_or(AuthorityError::Peer(
-            "no grant governs it that could be narrowed",
-        ))?;
-        let chain = extended(own, wanted.grant)?;
+        let above = self.lineages.get(parent as usize);
+        let above = above.ok_or(RecordError::Engine)?;
+        let chain = extended(above.narrowable()?, wanted.grant)?;
         // What was put there since it was looked the last time counts already.
         let place = self.files.revocations.as_deref();
         self.revocations.read(place).map_err(AuthorityError::from)?;

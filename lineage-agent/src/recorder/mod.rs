@@ -34,8 +34,8 @@ use std::{
 use crate::{
     authority::policy::source::Schema,
     clock::{Clock as _, SystemClock},
+    decisions::Decisions,
     evidence::{
-        decisions::Decisions,
         error::Error as EvidenceError,
         keys::Keys,
         manifest::Reason,

@@ -1,9 +1,8 @@
 //! Where records go.
 
 use crate::{
-    evidence::{
-        decisions::Decisions, error::Error as EvidenceError, schema::Record, writer::Writer,
-    },
+    decisions::Decisions,
+    evidence::{error::Error as EvidenceError, schema::Record, writer::Writer},
     lineage::{files::FileSeen, fold::Sink},
 };
 

@@ -12,8 +12,8 @@ use std::path::{Path, PathBuf};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use crate::decisions::Decisions;
 use crate::evidence::{
-    decisions::Decisions,
     error::Error as EvidenceError,
     escape::{escape, unescape},
     files::Dir,

@@ -16,7 +16,7 @@ use super::stories::{Step, Story, stories};
 use super::trust::Trust;
 use crate::authority::chain::Chain;
 use crate::authority::statement::Digest;
-use crate::evidence::decisions::Decisions;
+use crate::decisions::Decisions;
 
 /// How far the times in records and the clock by which a grant ends may differ: a clock is corrected while it runs, and
 /// the recorder looks at it every second.

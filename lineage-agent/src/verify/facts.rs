@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::Deserialize;
 
-use crate::evidence::decisions::Decisions;
+use crate::decisions::Decisions;
 use crate::evidence::kinds;
 use crate::evidence::schema::Record;
 

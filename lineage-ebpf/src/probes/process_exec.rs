@@ -212,14 +212,20 @@ fn fill(frame: &Frame, thread: Typed, image: &Image) -> Option<(u64, Flags)> {
         at += hints_len;
         (*body).host = host::append(scratch, at, flags);
         if !alike && !maps::hooked() {
-            // Then nothing was walked for the host, and what was walked last is the directory.
-            let view = match (*body).host.view {
-                view if view == HostPath::SAME.view => HostPath::NOWHERE,
-                view => view,
-            };
-            judge::path(scratch, EXECUTED, view, flags);
+            judge::path(scratch, EXECUTED, walked(&(*body).host), flags);
         }
         Some((at + u64::from((*body).host.len), flags))
+    }
+}
+
+/// How the host sees the program of a process with another root. Where nothing was walked for that, what was walked last is the
+/// working directory.
+#[inline(always)]
+fn walked(host: &HostPath) -> u16 {
+    if host.view == HostPath::SAME.view {
+        HostPath::NOWHERE
+    } else {
+        host.view
     }
 }
 

@@ -5,9 +5,7 @@
 //! they use no scratch: the decision waits in a map until the call returns, and goes into its record.
 
 use aya_ebpf::{
-    helpers::{bpf_get_current_pid_tgid, generated::bpf_ktime_get_boot_ns},
-    macros::cgroup_sock_addr,
-    maps::lpm_trie::Key,
+    helpers::bpf_get_current_pid_tgid, macros::cgroup_sock_addr, maps::lpm_trie::Key,
     programs::SockAddrContext,
 };
 use lineage_common::policy::{
@@ -16,7 +14,7 @@ use lineage_common::policy::{
 };
 
 use crate::{
-    budget,
+    budget, judge,
     maps::{self, DECIDED},
     skip::Skip,
     task::Actor,
@@ -77,6 +75,10 @@ fn ipv6(ctx: &SockAddrContext) -> [u32; 4] {
 
 #[inline(always)]
 fn answer(ctx: &SockAddrContext, operation: Operation, address: [u32; 4]) -> i32 {
+    let address = match operation {
+        Operation::BIND => address,
+        _ => other_end(address),
+    };
     judged(ctx, operation, address).unwrap_or(ALLOW)
 }
 
@@ -85,10 +87,6 @@ fn judged(ctx: &SockAddrContext, operation: Operation, address: [u32; 4]) -> Res
     if !maps::governs() {
         return Err(Skip::Untraced);
     }
-    let address = match operation {
-        Operation::BIND => address,
-        _ => other_end(address),
-    };
     let actor = Actor::current()?;
     // SAFETY: the entry of a tracked process stays while one of its threads runs; map values live as long as the
     // program; the context is the kernel's own.
@@ -105,10 +103,7 @@ fn judged(ctx: &SockAddrContext, operation: Operation, address: [u32; 4]) -> Res
         level: 0,
         rule: Ruling::NO_RULE,
     };
-    // SAFETY: takes nothing.
-    let over = governance.until_ns != u64::MAX
-        && unsafe { bpf_ktime_get_boot_ns() } >= governance.until_ns;
-    if over || maps::breached() {
+    if judge::over(governance.until_ns) {
         reasons |= Outcome::OVER;
     } else {
         let key = AddressKey {

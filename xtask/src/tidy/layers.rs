@@ -81,6 +81,7 @@ const PARTS: &[(&str, &[&str])] = &[
     ("authority", &["authority", "evidence"]),
     ("event", &[]),
     ("batch", &[]),
+    ("decisions", &["counted"]),
     ("glob", &[]),
     ("host", &["event", "evidence", "clock"]),
     ("probe", &["batch", "event", "clock", "probe"]),
@@ -93,7 +94,14 @@ const PARTS: &[(&str, &[&str])] = &[
     ("evidence", &["event", "evidence", "lineage", "clock"]),
     (
         "verify",
-        &["authority", "counted", "evidence", "verify", "names"],
+        &[
+            "authority",
+            "counted",
+            "decisions",
+            "evidence",
+            "verify",
+            "names",
+        ],
     ),
     (
         "review",
