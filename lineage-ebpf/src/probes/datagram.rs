@@ -222,9 +222,7 @@ extern "C" fn first_message(fd: i32, kind: u16, result: i64, at: u64, len: u64) 
             frame.release();
             return 1;
         }
-        judge::decided(frame.scratch, kind, |end| {
-            judge::is_nowhere(end) || is_to(end, (&raw const (*peer).address).cast())
-        });
+        take_decided((*frame.scratch).cpu, kind.0);
         PEERS.get_ptr(&*peer).is_some() && !judge::denied(frame.scratch)
     };
     if known {
@@ -239,6 +237,20 @@ extern "C" fn first_message(fd: i32, kind: u16, result: i64, at: u64, len: u64) 
         result,
     };
     socket::tell(&actor, frame, &what, (fd, target.file, true), &address);
+    0
+}
+
+/// Takes over what was decided about the message to the peer in the scratch of `cpu`. A global function, see [`crate`].
+#[unsafe(no_mangle)]
+#[inline(never)]
+extern "C" fn take_decided(cpu: u32, kind: u16) -> u64 {
+    let Some(scratch) = maps::scratch(cpu) else {
+        return 0;
+    };
+    judge::decided(scratch, Kind(kind), |end| {
+        // SAFETY: the scratch is the caller's, and has room for the largest address.
+        judge::is_nowhere(end) || unsafe { is_to(end, (&raw const (*scratch).peer.address).cast()) }
+    });
     0
 }
 
