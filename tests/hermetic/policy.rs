@@ -140,7 +140,10 @@ fn policies_are_checked_rule_by_rule() {
     let desk = desk();
     let check = |text: &str| {
         fs::write(desk.path().join("p.cedar"), text).expect("writable");
-        let output = run(desk.path(), &["policy", "check", "p.cedar"]);
+        let output = run(
+            desk.path(),
+            &["policy", "check", "p.cedar", "--tier", "trace"],
+        );
         let said = [output.stdout, output.stderr].concat();
         (output.status.code(), String::from_utf8(said).expect("text"))
     };

@@ -1,7 +1,6 @@
 //! What a policy allows happens, and what it does not is told, and prevented as far as it can be.
 
 use std::fs;
-
 use std::process::Command;
 use std::sync::LazyLock;
 
@@ -34,6 +33,19 @@ fn governed(mode: &str) -> Recorder {
 /// What was decided about the only record of this kind that fits.
 fn decided(run: &Recorded, kind: &str, fits: &serde_json::Value, expected: &serde_json::Value) {
     run.rows.only(kind, fits).expect(expected);
+}
+
+#[test]
+fn what_becomes_of_what_is_denied_is_said_for_this_host() {
+    let recorder = governed("audit");
+    let check = ["policy", "check", "--json"];
+    let output = Command::new(&*LINEAGE)
+        .args(check)
+        .arg(recorder.path("p.cedar"))
+        .output();
+    let output = output.expect("the lineage binary runs").stdout;
+    let said: Value = serde_json::from_slice(&output).expect("one line of JSON");
+    assert_eq!(said["tier"], **TIER);
 }
 
 #[test]

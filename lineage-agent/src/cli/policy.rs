@@ -60,10 +60,10 @@ pub struct Check {
     #[arg(required = true)]
     pub files: Vec<PathBuf>,
 
-    /// The tier of the host that is to enforce them: trace, fexit or lsm. Every host has trace; `lineage doctor` tells
-    /// which tier this host has.
-    #[arg(long, value_name = "TIER", default_value = "trace", value_parser = tier)]
-    pub tier: Tier,
+    /// The tier of the host that is to enforce them: trace, fexit or lsm. Every host has trace [default: that of this host,
+    /// which root can tell, else trace].
+    #[arg(long, value_name = "TIER", value_parser = tier)]
+    pub tier: Option<Tier>,
 
     /// Print one JSON object instead of text.
     #[arg(long)]

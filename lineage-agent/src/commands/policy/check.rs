@@ -36,11 +36,40 @@ pub(super) fn run(options: &Check) -> anyhow::Result<ExitCode> {
     let levels = [sources];
     let compiled = compile(&levels, &schema).context("enforce these policies")?;
     let [sources] = levels;
+    let tier = options.tier.unwrap_or_else(here);
     if options.json {
-        let document = json(&sources, &compiled, options.tier);
+        let document = json(&sources, &compiled, tier);
         return screen::print(&screen::json(&document));
     }
-    screen::print(&text(&sources, &compiled, options.tier)?)
+    screen::print(&text(&sources, &compiled, tier)?)
+}
+
+/// The tier in which this host would enforce them; the least one where that cannot be told.
+#[cfg(feature = "record")]
+fn here() -> Tier {
+    use crate::{
+        commands::remark,
+        probe::{Options, Probes},
+    };
+    let options = Options {
+        governs: true,
+        ..Options::default()
+    };
+    match Probes::load(&options) {
+        Ok((probes, _)) => probes.tier().unwrap_or(Tier::Trace),
+        Err(error) => {
+            remark(&format!(
+                "told for tier trace, which every host has; which one this host has is not known: {error}"
+            ));
+            Tier::Trace
+        }
+    }
+}
+
+/// The least tier: nothing is enforced by this program.
+#[cfg(not(feature = "record"))]
+const fn here() -> Tier {
+    Tier::Trace
 }
 
 /// The rules, each with what the compiler says about it.
