@@ -5,7 +5,7 @@ use lineage_common::frame::{Close, Flags, Header, Kind, NO_CPU, Version};
 use super::{Fold, Sink, call::set_other, net::set_ends, utc};
 use crate::{
     event::{FileEvent, ReversedPath},
-    evidence::schema::Record,
+    evidence::{kinds, schema::Record},
     lineage::{
         files::{FileSeen, Opening, Purpose},
         process::{Opened, What},
@@ -148,12 +148,18 @@ impl Fold {
         if let Some(opened) = &opened {
             self.connections.closed(opened.seq);
         }
+        // Threads that give a number to one thing after the other can be quicker than the table of descriptors.
+        let kind = match opened.as_ref().map(|opened| &opened.what) {
+            Some(What::File(_)) => kinds::FILE_CLOSE,
+            Some(What::Socket(_)) => kinds::NET_CLOSE,
+            Some(What::Unkept) | None => kind,
+        };
         self.emit(header, kind, sink, |_, record| {
             record.fd = Some(i64::from(close.fd));
             record.closed_by = Some(closed_by(header.flags));
             record.opened = opened.as_ref().map(|opened| opened.seq);
             if known {
-                record.dev = (header.kind == Kind::FILE_CLOSE).then(|| stat_dev(close.dev));
+                record.dev = (kind == kinds::FILE_CLOSE).then(|| stat_dev(close.dev));
                 record.ino = Some(close.ino.cast_signed());
                 record.bytes_read = Some(close.bytes_read);
                 record.bytes_written = Some(close.bytes_written);
