@@ -29,7 +29,10 @@ pub fn lineage_for_everybody() -> (tempfile::TempDir, PathBuf) {
         .tempdir()
         .expect("writable");
     let program = directory.path().join("lineage");
-    std::fs::copy(&*LINEAGE, &program).expect("readable");
+    // By another process: a child of another test would have this one's descriptor that writes, and nobody executes what is
+    // written to.
+    let copied = Command::new("cp").arg(&*LINEAGE).arg(&program).status();
+    assert!(copied.expect("cp runs").success());
     (directory, program)
 }
 
