@@ -117,8 +117,8 @@ impl Governing {
         })
     }
 
-    /// Puts a table in place, which governs nothing yet; its number. As many rules of each kind as `spare` says must have room
-    /// besides.
+    /// Puts a table in place, which governs nothing yet; its number. Where `spare` is not 0, a table with as many rules of
+    /// each kind must have room besides.
     pub(super) fn stage(
         &mut self,
         governance: Governance,
@@ -126,15 +126,14 @@ impl Governing {
         spare: usize,
     ) -> Result<u32, ProbeError> {
         let room = |used: usize, more: usize, max: u32| used + more + spare <= max as usize;
-        let last = u32::from(spare > 0);
-        let number = match self.free.pop() {
-            Some(number) => number,
-            None if self.used.len() as u32 + last < GOVERNANCES_MAX => {
-                self.used.push(Governance::NONE);
-                self.used.len() as u32 - 1
-            }
-            None => return Err(ProbeError::Governed),
-        };
+        let places = self.free.len() + GOVERNANCES_MAX as usize - self.used.len();
+        if places <= usize::from(spare > 0) {
+            return Err(ProbeError::Governed);
+        }
+        let number = self.free.pop().unwrap_or_else(|| {
+            self.used.push(Governance::NONE);
+            self.used.len() as u32 - 1
+        });
         let governance = Governance {
             table: number,
             ..governance

@@ -288,8 +288,8 @@ impl Probes {
         uninterrupted(entry, || tracking.attach(ebpf, pid, lineage))
     }
 
-    /// Puts a policy in place, which governs nothing yet; the number it has from now on. As many rules of each kind as `spare`
-    /// says must have room besides.
+    /// Puts a policy in place, which governs nothing yet; the number it has from now on. Where `spare` is not 0, another one
+    /// with as many rules of each kind must have room besides.
     ///
     /// # Errors
     ///

@@ -284,11 +284,14 @@ impl Governor {
 
     /// Reads what governs again, and lets that govern.
     async fn reload(&mut self, probes: &mut Probes, peer: Peer) -> Result<String, RecordError> {
+        // Whatever has ended is in the evidence, and stays so for the lineages that were made from others.
+        self.look(probes)?;
         let (contexts, told) = self.told.as_ref().ok_or(RecordError::Engine)?;
         if probes.lineage_of(peer.pid).is_ok() {
             let why = "what is recorded cannot choose what governs it";
             return Err(AuthorityError::Peer(why).into());
         }
+        let breached = probes.breached()?;
         let now = SystemClock.now();
         let authority = Arc::new(self.files.read(&self.schema, now)?);
         let own = (0..).zip(&self.lineages).filter(|(_, one)| !one.delegated);
@@ -315,7 +318,10 @@ impl Governor {
         // What is decided by it finds its rules in the record before.
         recorded.await.map_err(|_| RecordError::Engine)?;
         probes.switch(&numbers, place)?;
-        probes.pardon()?;
+        // What comes in between is for the next look.
+        if breached {
+            probes.pardon()?;
+        }
         let mut before = None;
         for number in numbers {
             let one = &mut self.lineages[number as usize];
