@@ -74,9 +74,7 @@ pub(super) struct Facts {
     /// The records all this is about.
     pub(super) proven: Proven,
     /// The lineages of a segment, and the context that the latest record of each names.
-    named: Vec<(String, String)>,
-    /// Which of them the record before was of: most records share it.
-    last: usize,
+    named: BTreeMap<String, String>,
 }
 
 impl Facts {
@@ -130,7 +128,7 @@ impl Facts {
         }
         if what == Some(What::End) {
             // Whatever is still told of it does not belong to it.
-            self.named.swap_remove(self.last);
+            self.named.remove(lineage);
         }
     }
 
@@ -144,20 +142,16 @@ impl Facts {
 
     /// Whether the record before, of this lineage, named another context, or there was none.
     fn is_another(&mut self, lineage: &str, context: &str) -> bool {
-        let is = |(known, _): &(String, String)| known == lineage;
-        if !self.named.get(self.last).is_some_and(is) {
-            let Some(at) = self.named.iter().position(is) else {
-                self.last = self.named.len();
-                self.named.push((lineage.to_owned(), context.to_owned()));
-                return true;
-            };
-            self.last = at;
+        let full = self.named.len() >= MOMENTS_MAX;
+        match self.named.get_mut(lineage) {
+            Some(known) if known == context => return false,
+            Some(known) => context.clone_into(known),
+            // Nobody has vouched yet for the records.
+            None if full => self.cut = true,
+            None => {
+                self.named.insert(lineage.to_owned(), context.to_owned());
+            }
         }
-        let (_, named) = &mut self.named[self.last];
-        if named == context {
-            return false;
-        }
-        context.clone_into(named);
         true
     }
 
@@ -173,6 +167,10 @@ impl Facts {
 
     fn decided(&mut self, context: &str, effect: &str, one: Decided) {
         if !self.decided.contains_key(context) {
+            if self.decided.len() >= MOMENTS_MAX {
+                self.cut = true;
+                return;
+            }
             self.decided.insert(context.to_owned(), Decided::default());
         }
         let Some(decided) = self.decided.get_mut(context) else {
@@ -312,6 +310,25 @@ mod tests {
         }
         assert!(facts.cut);
         assert_eq!(facts.gaps.len(), MOMENTS_MAX);
+    }
+
+    #[test]
+    fn lineages_and_contexts_beyond_the_limit_are_not_kept() {
+        let mut facts = Facts::default();
+        for seq in 0..=MOMENTS_MAX as u64 {
+            assert!(!facts.cut, "{seq}");
+            let (lineage, context) = (format!("lineage {seq}"), format!("context {seq}"));
+            facts.push(&Record {
+                effect: Some(ALLOWED),
+                ..record(seq, "file.open", &lineage, &context)
+            });
+        }
+        assert!(facts.cut);
+        assert_eq!(
+            (facts.named.len(), facts.decided.len()),
+            (MOMENTS_MAX, MOMENTS_MAX)
+        );
+        assert_eq!(facts.moments.len(), MOMENTS_MAX);
     }
 
     #[test]
