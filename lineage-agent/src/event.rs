@@ -9,6 +9,7 @@ use lineage_common::{
         Call, Cgroup, Close, Counted, Credentials, Exec, Exit, File, Flags, Fork, FoundFile,
         FoundMap, Header, HostPath, Kind, Map, Namespaces, Other, Pass, Socket, Use,
     },
+    policy::PATH_KEY_BYTES,
 };
 use zerocopy::{FromBytes, Immutable, KnownLayout};
 
@@ -19,8 +20,34 @@ pub struct Event<'a> {
     pub header: &'a Header,
     /// What happened.
     pub body: Body<'a>,
-    /// The name by which it was looked up in a policy, as far as a key holds it; empty where there was none.
-    pub judged: &'a [u8],
+    /// By which name it was looked up in a policy.
+    pub judged: Judged<'a>,
+}
+
+/// The name by which something was looked up in a policy.
+#[derive(Debug, Clone, Copy)]
+pub enum Judged<'a> {
+    /// As it was looked up, as far as a key holds it; empty where there was none.
+    Name(&'a [u8]),
+    /// The path of a file that the frame has.
+    Path(ReversedPath<'a>),
+}
+
+impl Judged<'_> {
+    /// There was none.
+    pub const NOTHING: Self = Self::Name(&[]);
+
+    /// Appends it as it was looked up.
+    pub fn write_to(self, out: &mut Vec<u8>) {
+        match self {
+            Self::Name(name) => out.extend_from_slice(name),
+            Self::Path(path) => {
+                let begin = out.len();
+                path.write_to(out);
+                out.truncate(begin + PATH_KEY_BYTES);
+            }
+        }
+    }
 }
 
 /// What happened, by [`Kind`].
@@ -322,7 +349,14 @@ impl<'a> Event<'a> {
             }
             Kind(unknown) => return Err(FrameError::UnknownKind(unknown)),
         };
-        let judged = rest.bytes(header.judged_len, "what was judged")?;
+        let judged = match header.judged_at as usize {
+            0 => Judged::Name(rest.bytes(header.judged_len, JUDGED)?),
+            at => {
+                let path = frame.get(at..);
+                let path = path.and_then(|path| path.get(..header.judged_len as usize));
+                Judged::Path(ReversedPath(path.ok_or_else(|| rest.short(JUDGED))?))
+            }
+        };
         Ok(Self {
             header,
             body,
@@ -330,6 +364,9 @@ impl<'a> Event<'a> {
         })
     }
 }
+
+/// A part of a frame, in errors.
+const JUDGED: &str = "what was judged";
 
 /// The undecoded rest of a frame.
 struct Cursor<'a> {
@@ -497,3 +534,6 @@ impl<'a> Cursor<'a> {
         })
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -19,7 +19,7 @@ use crate::{
 };
 
 /// Version of every layout in this crate; raised by any change to one of them.
-pub const WIRE_VERSION: u32 = 7;
+pub const WIRE_VERSION: u32 = 8;
 
 /// Precedes [`WIRE_VERSION`] in the object's read-only data, for the agent to find it.
 pub const WIRE_MARK: [u8; 16] = *b"lineage frames:\0";
@@ -197,11 +197,12 @@ pub struct Header {
     /// Name of the acting thread up to the first NUL; older kernels leave remains of earlier names
     /// after it.
     pub comm: [u8; COMM_BYTES],
-    /// Bytes at the end of the frame that are what was judged, where it has a name: the path by which it was looked
-    /// up, as far as the key holds it. 0 when nothing was looked up by a name.
+    /// Bytes of what was judged, where it has a name: the path by which it was looked up. 0 when nothing was looked up by
+    /// a name.
     pub judged_len: u32,
-    /// Always 0.
-    pub reserved: u32,
+    /// Where in the frame that begins, if it is a path that is there anyway, as it was walked. Else 0: then it is at the end
+    /// of the frame, as far as the key holds it.
+    pub judged_at: u32,
 }
 
 /// Which version of a file's content and inode there was: together with device and inode number it

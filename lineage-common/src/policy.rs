@@ -136,7 +136,7 @@ pub const ADDRESS_BITS: u32 = 128;
 /// decide.
 pub const PATH_KEY_BYTES: usize = 248;
 
-/// Key of the trie of paths, after the length of the prefix.
+/// Key of the tries of paths, after the length of the prefix.
 ///
 /// It begins with table and operation, so every table is a part of the same trie, and another one takes its
 /// place by its number. A path ends with a NUL, which is part of an entry that means exactly this path.
@@ -154,6 +154,22 @@ pub struct PathKey {
 impl PathKey {
     /// The path is a Unix socket's, not a file's.
     pub const UNIX_SOCKET: u32 = 1 << 8;
+
+    /// Names of the tries, the last of which has what the others are not for. What is asked most has one of its own: each bit
+    /// in which keys of one trie differ is a step more for all.
+    pub const TRIES: [&str; 3] = ["READ_RULES", "WRITE_RULES", "PATH_RULES"];
+
+    /// Which of [`Self::TRIES`] has the keys with an [`Self::operation`].
+    #[must_use]
+    pub const fn trie(operation: u32) -> usize {
+        const READ: u32 = Operation::READ.0 as u32;
+        const WRITE: u32 = Operation::WRITE.0 as u32;
+        match operation {
+            READ => 0,
+            WRITE => 1,
+            _ => 2,
+        }
+    }
 }
 
 /// Key of the trie of addresses, after the length of the prefix.

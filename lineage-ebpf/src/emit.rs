@@ -16,7 +16,7 @@ use lineage_common::{
 use crate::{
     atomic::{add, exchange, fetch_add},
     maps::{self, Scratch},
-    read::{load, mask_frame, offset, store, typed},
+    read::{mask_frame, offset, store, typed},
     skip::Skip,
     task::Actor,
 };
@@ -78,6 +78,7 @@ impl Frame {
             (*scratch).ruling = Ruling::NONE;
             (*scratch).generation = 0;
             (*scratch).judged_len = 0;
+            (*scratch).judged_at = 0;
         }
         Ok(Self { scratch })
     }
@@ -197,7 +198,7 @@ extern "C" fn deliver(cpu: u32) -> u64 {
         (*header).outcome = (*scratch).outcome;
         (*header).generation = (*scratch).generation;
         (*header).judged_len = 0;
-        (*header).reserved = 0;
+        (*header).judged_at = 0;
         if maps::governs() {
             append_judged(scratch);
         }
@@ -220,35 +221,31 @@ extern "C" fn deliver(cpu: u32) -> u64 {
     0
 }
 
-/// Puts what was judged behind the rest of the frame.
+/// Says where in the frame is what was judged, or puts it behind the rest.
 #[inline(always)]
 unsafe fn append_judged(scratch: *mut Scratch) {
-    // SAFETY: the scratch is the caller's; the frame has room for twice the mask, and the key for the longest path.
+    // SAFETY: the scratch is the caller's; the frame has room for twice the mask.
     unsafe {
-        let judged = (*scratch).judged_len;
-        if judged == 0 {
+        let (judged, at) = ((*scratch).judged_len, (*scratch).judged_at);
+        if judged == 0 && at == 0 {
             return;
         }
         let header = (&raw mut (*scratch).frame).cast::<Header>();
+        (*header).judged_len = judged;
+        (*header).judged_at = at;
+        if at != 0 {
+            return;
+        }
         let at = mask_frame(u64::from((*header).len));
         let to = (&raw mut (*scratch).frame).cast::<u8>().add(at as usize);
-        let from = (&raw const (*scratch).key.data.path).cast::<u8>();
+        let from = &raw const (*scratch).waiting.path;
         // In words, beyond the end: what is there is not sent.
-        for word in 0..SHORT_WORDS {
-            store(to.add(word * 8), load(from.add(word * 8)));
+        for word in 0..PATH_KEY_BYTES / 8 {
+            store(to.add(word * 8), (*from)[word]);
         }
-        if judged > SHORT_WORDS as u32 * 8 {
-            for word in SHORT_WORDS..PATH_KEY_BYTES / 8 {
-                store(to.add(word * 8), load(from.add(word * 8)));
-            }
-        }
-        (*header).judged_len = judged;
         (*header).len = at as u32 + judged;
     }
 }
-
-/// Words of what was judged that are copied in any case.
-const SHORT_WORDS: usize = 8;
 
 /// Wakes the reader only when it waits and much is unread. A wake-up is an interrupt to this CPU
 /// itself, which in a virtual machine costs more than ten frames.

@@ -16,6 +16,7 @@ use lineage_common::{
 use crate::{
     facts, host,
     judge::{self, Operations},
+    key,
     maps::{self, Scratch},
     path::{self, AT_FDCWD},
     read::{mask_frame, offset, typed},
@@ -73,12 +74,12 @@ extern "C" fn judge_given(
             reasons = start(scratch, place as i32, len != 0 && first == b'/', end);
         }
         if reasons == 0 {
-            let key = judge::build_key(scratch);
-            let key = join(scratch, key, at, len);
-            if key > KEY_MAX {
+            let behind = join(scratch, at, len);
+            if behind == UNKNOWN {
                 reasons = Outcome::CUT;
+            } else {
+                key::end(scratch, behind);
             }
-            judge::end_key(scratch, key);
         }
         judge::decide(scratch, Operations(operations), reasons).unwrap_or(0)
     }
@@ -112,11 +113,8 @@ unsafe fn start(scratch: *mut Scratch, dirfd: i32, absolute: bool, at: u64) -> u
     }
 }
 
-/// More than any length of a key.
-const KEY_MAX: u64 = PATH_KEY_BYTES as u64;
-
-/// The length of a key that says nothing.
-const UNKNOWN: u64 = KEY_MAX + 1;
+/// The length of what says nothing: more than a key holds.
+const UNKNOWN: u64 = PATH_KEY_BYTES as u64 + 1;
 
 /// Where the joining is. Lives in [`Scratch`]: what is there the verifier does not follow number by number.
 #[repr(C)]
@@ -125,9 +123,9 @@ pub(crate) struct Joining {
     name: u64,
     /// Its bytes.
     len: u64,
-    /// Bytes of the key so far.
-    key: u64,
-    /// How many it had before this component.
+    /// Bytes behind the walked path so far.
+    behind: u64,
+    /// How many there were before this component.
     begin: u64,
     /// Bytes of the component so far.
     component: u64,
@@ -135,11 +133,11 @@ pub(crate) struct Joining {
     dots: u64,
 }
 
-/// Appends a name to the key, which has `key` bytes; how many it has then, [`UNKNOWN`] when the name goes up.
+/// Puts a name behind the path in the key; how many bytes are there then, [`UNKNOWN`] when the name goes up.
 #[inline(always)]
-unsafe fn join(scratch: *mut Scratch, key: u64, name: u64, len: u64) -> u64 {
+unsafe fn join(scratch: *mut Scratch, name: u64, len: u64) -> u64 {
     if len == 0 {
-        return key;
+        return 0;
     }
     let mut context = scratch;
     // SAFETY: the scratch is the caller's; the callback gets it by way of our stack. One step more than there are bytes ends
@@ -148,8 +146,8 @@ unsafe fn join(scratch: *mut Scratch, key: u64, name: u64, len: u64) -> u64 {
         (*scratch).joining = Joining {
             name,
             len,
-            key,
-            begin: key,
+            behind: 0,
+            begin: 0,
             component: 0,
             dots: 0,
         };
@@ -159,7 +157,7 @@ unsafe fn join(scratch: *mut Scratch, key: u64, name: u64, len: u64) -> u64 {
             (&raw mut context).cast(),
             0,
         );
-        (&raw const (*scratch).joining.key).read_volatile()
+        (&raw const (*scratch).joining.behind).read_volatile()
     }
 }
 
@@ -175,41 +173,25 @@ unsafe extern "C" fn byte(index: u64, context: *mut c_void) -> i64 {
         if ends || byte == b'/' {
             let (component, dots) = ((*state).component, (*state).dots);
             if component == 2 && dots == 2 {
-                (*state).key = UNKNOWN;
+                (*state).behind = UNKNOWN;
                 return 1;
             }
             if component == 1 && dots == 1 {
-                (*state).key = (*state).begin;
+                (*state).behind = (*state).begin;
             }
             (*state).component = 0;
             (*state).dots = 0;
             return i64::from(ends);
         }
         if (*state).component == 0 {
-            (*state).begin = (*state).key;
-            append(scratch, b'/');
+            (*state).begin = (*state).behind;
+            (*state).behind = key::append(scratch, (*state).behind, b'/');
         }
-        append(scratch, byte);
+        (*state).behind = key::append(scratch, (*state).behind, byte);
         (*state).component += 1;
         if byte == b'.' {
             (*state).dots += 1;
         }
         0
-    }
-}
-
-/// Appends a byte to the key, if there is room: of a longer path the first bytes decide.
-#[inline(always)]
-unsafe fn append(scratch: *mut Scratch, byte: u8) {
-    // SAFETY: the scratch is the caller's; the offset is masked, and behind the key there is room.
-    unsafe {
-        let state = &raw mut (*scratch).joining;
-        let key = (*state).key;
-        if key < KEY_MAX {
-            *(&raw mut (*scratch).key.data.path)
-                .cast::<u8>()
-                .add((key & 0xff) as usize) = byte;
-            (*state).key = key + 1;
-        }
     }
 }

@@ -18,9 +18,10 @@ use crate::{
     emit::BODY,
     host,
     judge::{self, Operations},
+    key,
     maps::{self, Scratch, WAITING},
     path,
-    read::{Typed, load, mask_unix, offset, store, typed},
+    read::{Typed, mask_unix, offset, typed},
     task::{self, Actor},
 };
 
@@ -69,7 +70,7 @@ impl Name {
     pub(crate) const NONE: Self = Self { at: 0, len: 0 };
 }
 
-/// A decision that waits for its call to return. The path is that of the key.
+/// A decision that waits for its call to return, and the path that it is about.
 #[repr(C)]
 #[derive(Clone, Copy)]
 pub(crate) struct Waiting {
@@ -236,7 +237,7 @@ extern "C" fn judge_place(number: u32, operations: u32, image: u32) -> u64 {
             let host = host::append(scratch, BODY + len, flags);
             judge::unknown(host.view, flags)
         };
-        let denied = judge::judge_path(number, operations, reasons);
+        let denied = judge::judge_path(number, operations, reasons, 0);
         wait(scratch, image);
         denied
     }
@@ -254,8 +255,9 @@ extern "C" fn judge_abstract(number: u32, operations: u32, at: u64, len: u64) ->
     unsafe {
         (*scratch).outcome = Outcome::UNGOVERNED;
         (*scratch).judged_len = 0;
+        (*scratch).judged_at = 0;
         let len = mask_unix(len);
-        let to = (&raw mut (*scratch).key.data.path).cast::<u8>();
+        let to = key::given(scratch);
         *to = b'@';
         // With the NUL that the helper adds it has as many bytes as with the one that it begins with.
         let copied = bpf_probe_read_kernel_str(to.add(1).cast(), len as u32, (at + 1) as *const _);
@@ -265,7 +267,7 @@ extern "C" fn judge_abstract(number: u32, operations: u32, at: u64, len: u64) ->
         } else {
             0
         };
-        judge::end_key(scratch, len);
+        key::end(scratch, len);
         let operations = Operations(operations);
         let denied = judge::decide(scratch, operations, reasons).unwrap_or(0);
         wait(scratch, Image::OTHER);
@@ -304,10 +306,6 @@ unsafe fn wait(scratch: *mut Scratch, image: u32) {
         (*waiting).judged_len = (*scratch).judged_len;
         (*waiting).call = call;
         (*waiting).image = image;
-        let from = (&raw const (*scratch).key.data.path).cast::<u8>();
-        for word in 0..PATH_KEY_BYTES / 8 {
-            (*waiting).path[word] = load(from.add(word * 8));
-        }
         // By reference: it is too large for the stack.
         let waiting: &Waiting = &*waiting;
         if WAITING.insert(key, waiting, 0).is_err() {
@@ -391,9 +389,10 @@ extern "C" fn take_waiting(cpu: u32) -> u64 {
         (*scratch).outcome = (*waiting).outcome;
         (*scratch).generation = (*waiting).generation;
         (*scratch).judged_len = (*waiting).judged_len;
-        let to = (&raw mut (*scratch).key.data.path).cast::<u8>();
+        (*scratch).judged_at = 0;
+        let to = &raw mut (*scratch).waiting.path;
         for word in 0..PATH_KEY_BYTES / 8 {
-            store(to.add(word * 8), (*waiting).path[word]);
+            (*to)[word] = (*waiting).path[word];
         }
     }
     let _ = WAITING.remove(key);

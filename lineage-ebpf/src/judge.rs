@@ -4,27 +4,21 @@
 
 mod socket;
 
-use core::ffi::c_void;
-
 use aya_ebpf::helpers::{
     bpf_get_current_pid_tgid,
-    generated::{bpf_ktime_get_boot_ns, bpf_loop, bpf_send_signal},
+    generated::{bpf_ktime_get_boot_ns, bpf_send_signal},
 };
 use lineage_common::{
     frame::{Flags, HostPath, Kind},
-    policy::{
-        End, KEY_HEAD_BITS, Mode, NAME_BYTES, Named, Operation, Outcome, PATH_KEY_BYTES, PathKey,
-        Ruling, Spent,
-    },
+    policy::{End, Mode, Named, Operation, Outcome, PathKey, Ruling, Spent},
 };
 
 use crate::{
     budget,
     emit::Frame,
-    host,
+    host, key,
     maps::{self, DECIDED, Scratch},
-    path::ENDS,
-    read::{copy_kernel, load, mask_frame, store},
+    path,
     skip::Skip,
     task::Actor,
 };
@@ -156,19 +150,28 @@ fn is_over(actor: &Actor) -> bool {
     maps::breached() && maps::governance(unsafe { (*actor.task).lineage }).is_some()
 }
 
-/// Judges operations on the file whose path was walked last: `view` is how the host sees it, `flags` what the
-/// walk met.
+/// Judges operations on the file whose path was walked last, into what of the frame is sent: `view` is how the host sees
+/// it, `flags` what the walk met.
 #[inline(always)]
 pub(crate) fn path(scratch: *mut Scratch, operations: Operations, view: u16, flags: Flags) {
     if !maps::governs() || operations.0 & Operations::ALL == 0 {
         return;
     }
     // SAFETY: the scratch is the caller's.
-    judge_path(
-        unsafe { (*scratch).cpu },
-        operations.0,
-        unknown(view, flags),
-    );
+    unsafe {
+        let reasons = unknown(view, flags);
+        judge_path((*scratch).cpu, operations.0, reasons, path::begin(scratch));
+    }
+}
+
+/// [`path`], without a call of its own.
+#[inline(always)]
+pub(crate) fn path_here(scratch: *mut Scratch, operations: Operations, view: u16, flags: Flags) {
+    if operations.0 & Operations::ALL != 0 {
+        // SAFETY: the scratch is the caller's.
+        let at = unsafe { path::begin(scratch) };
+        walked(scratch, operations, unknown(view, flags), at);
+    }
 }
 
 /// Why a path that was walked cannot be judged, if it cannot.
@@ -184,26 +187,35 @@ pub(crate) fn unknown(view: u16, flags: Flags) -> u32 {
     reasons
 }
 
-/// [`path`] in the scratch of `cpu`, as [`decide`] does. A global function, see [`crate`].
+/// [`path`] in the scratch of `cpu`, as [`decide`] does; where in the frame the path begins, 0 if the frame is sent without
+/// it. A global function, see [`crate`].
 #[unsafe(no_mangle)]
 #[inline(never)]
-pub(crate) extern "C" fn judge_path(cpu: u32, operations: u32, reasons: u32) -> u64 {
-    let Some(scratch) = maps::scratch(cpu) else {
-        return 0;
-    };
-    let mut reasons = reasons;
-    if reasons == 0 {
-        // SAFETY: the scratch is the caller's.
-        unsafe {
-            let at = build_key(scratch);
-            end_key(scratch, at);
+pub(crate) extern "C" fn judge_path(cpu: u32, operations: u32, reasons: u32, at: u32) -> u64 {
+    match maps::scratch(cpu) {
+        Some(scratch) => walked(scratch, Operations(operations), reasons, at),
+        None => 0,
+    }
+}
+
+/// [`judge_path`], here.
+#[inline(always)]
+fn walked(scratch: *mut Scratch, operations: Operations, mut reasons: u32, at: u32) -> u64 {
+    // SAFETY: the scratch is the caller's.
+    unsafe {
+        (*scratch).judged_at = at;
+        if reasons == 0 {
+            key::end(scratch, 0);
+            if at != 0 {
+                (*scratch).judged_len = path::length(scratch);
+            }
             // A file that was opened by its handle, and whose name the kernel does not know (`d_obtain_alias`, `fs/dcache.c`).
-            if (*scratch).key.data.path[1] == b'/' && host::is_somewhere((*scratch).facts.mnt) {
+            if key::is_nameless(scratch) && host::is_somewhere((*scratch).facts.mnt) {
                 reasons = Outcome::NOT_ON_HOST;
             }
         }
     }
-    decide(scratch, Operations(operations), reasons).unwrap_or(0)
+    decide(scratch, operations, reasons).unwrap_or(0)
 }
 
 /// Judges what the acting process does to what has a name, unless that is [`Named::NONE`].
@@ -226,16 +238,9 @@ extern "C" fn judge_name(cpu: u32, operation: u32, named: u32) -> u64 {
     let Some(scratch) = maps::scratch(cpu) else {
         return 0;
     };
-    let [first, second] = maps::name(named);
-    // SAFETY: the scratch is the caller's, and its key has room for more than a name.
-    unsafe {
-        let to = (&raw mut (*scratch).key.data.path).cast::<u8>();
-        store(to, first);
-        store(to.add(8), second);
-        (*scratch).key.prefix_len = KEY_HEAD_BITS + 8 * NAME_BYTES as u32;
-        (*scratch).judged_len = u32::from(maps::name_length(named));
-    }
-    let denied = key(scratch, operation, 0);
+    // SAFETY: the scratch is the caller's.
+    unsafe { key::name(scratch, named) };
+    let denied = by_key(scratch, operation, 0);
     if named == u32::from(Named::MOUNT.0) && denied & ENFORCED != 0 {
         // SAFETY: the scratch is the caller's.
         maps::breach(unsafe { (*scratch).lineage });
@@ -251,23 +256,24 @@ extern "C" fn judge_key(cpu: u32, operation: u32, reasons: u32) -> u64 {
     let Some(scratch) = maps::scratch(cpu) else {
         return 0;
     };
-    key(scratch, operation, reasons)
+    by_key(scratch, operation, reasons)
 }
 
 /// [`judge_key`], here.
 #[inline(always)]
-fn key(scratch: *mut Scratch, operation: u32, reasons: u32) -> u64 {
+fn by_key(scratch: *mut Scratch, operation: u32, reasons: u32) -> u64 {
     let mut operations = Operations(1 << (operation & 0x1f));
     if operation & PathKey::UNIX_SOCKET != 0 {
         operations = operations.and(Operations::UNIX_SOCKET);
     }
-    let decided = decide_by(scratch, operations, reasons, false, |scratch| {
-        // SAFETY: the scratch is the caller's.
-        unsafe {
-            (*scratch).key.data.operation = operation;
-            maps::path_rule(&(*scratch).key)
-        }
-    });
+    // SAFETY: the scratch is the caller's.
+    let decided = decide_by(
+        scratch,
+        operations,
+        reasons,
+        false,
+        |scratch, table| unsafe { key::look_up(scratch, table, operation) },
+    );
     decided.unwrap_or(0)
 }
 
@@ -293,9 +299,13 @@ pub(crate) fn decide(
     reasons: u32,
 ) -> Result<u64, Skip> {
     // SAFETY: the scratch is the caller's.
-    decide_by(scratch, operations, reasons, true, |scratch| unsafe {
-        look_up(scratch, operations)
-    })
+    decide_by(
+        scratch,
+        operations,
+        reasons,
+        true,
+        |scratch, table| unsafe { look_up(scratch, table, operations) },
+    )
 }
 
 /// The same, by what `look_up` finds, which is not asked where there are reasons to deny anyway. Programs are counted where
@@ -306,7 +316,7 @@ fn decide_by(
     operations: Operations,
     mut reasons: u32,
     programs: bool,
-    look_up: impl FnOnce(*mut Scratch) -> Option<Ruling>,
+    look_up: impl FnOnce(*mut Scratch, u32) -> Option<Ruling>,
 ) -> Result<u64, Skip> {
     // SAFETY: map values live as long as the program, and the scratch is the caller's.
     unsafe {
@@ -321,13 +331,16 @@ fn decide_by(
             rule: Ruling::NO_RULE,
         };
         if reasons == 0 {
-            (*scratch).key.data.table = table;
-            match look_up(scratch) {
+            match look_up(scratch, table) {
                 Some(found) => ruling = found,
                 None => reasons |= Outcome::NO_ENTRY,
             }
+            if (*scratch).judged_at == 0 && (*scratch).judged_len != 0 {
+                key::keep(scratch);
+            }
         } else {
             (*scratch).judged_len = 0;
+            (*scratch).judged_at = 0;
         }
         if programs
             && ruling.allowed != 0
@@ -341,17 +354,7 @@ fn decide_by(
             }
         }
         let denied = ruling.allowed == 0;
-        let kind = if !denied {
-            Outcome::ALLOWED
-        } else if mode != Mode::ENFORCE {
-            Outcome::DENIED
-        } else if operations.has(Operations::REFUSED) {
-            Outcome::PREVENTED
-        } else if bpf_send_signal(KILL) == 0 {
-            Outcome::KILLED
-        } else {
-            Outcome::NOT_KILLED
-        };
+        let kind = carried_out(denied, mode, operations);
         if operations.has(Operations::LEADS)
             && matches!(kind, Outcome::KILLED | Outcome::NOT_KILLED)
         {
@@ -372,136 +375,58 @@ fn decide_by(
     }
 }
 
+/// What comes of a decision.
+#[inline(always)]
+fn carried_out(denied: bool, mode: Mode, operations: Operations) -> Outcome {
+    if !denied {
+        Outcome::ALLOWED
+    } else if mode != Mode::ENFORCE {
+        Outcome::DENIED
+    } else if operations.has(Operations::REFUSED) {
+        Outcome::PREVENTED
+    // SAFETY: takes a number only.
+    } else if unsafe { bpf_send_signal(KILL) } == 0 {
+        Outcome::KILLED
+    } else {
+        Outcome::NOT_KILLED
+    }
+}
+
 /// The first ruling that does not allow one of the operations, else the last that does; `None` without an entry.
 #[inline(always)]
-unsafe fn look_up(scratch: *mut Scratch, operations: Operations) -> Option<Ruling> {
-    // Of several there are only those that an open or a socket can be.
-    if operations.0 & Operations::ALL == 1 << Operation::MAP.0 {
-        // SAFETY: the scratch is the caller's.
-        return unsafe {
-            (*scratch).key.data.operation = u32::from(Operation::MAP.0);
-            maps::path_rule(&(*scratch).key)
-        };
-    }
-    // Not an option: LLVM would read what is not there.
-    let (mut found, mut looked) = (Ruling::NONE, false);
+unsafe fn look_up(scratch: *mut Scratch, table: u32, operations: Operations) -> Option<Ruling> {
+    /// An open can be so many.
+    const TOGETHER: u32 = 3;
     let socket = if operations.has(Operations::UNIX_SOCKET) {
         PathKey::UNIX_SOCKET
     } else {
         0
     };
-    let mut operation = 1;
-    while operation <= Operation::SEND.0 {
-        if operations.0 >> operation & 1 == 1 {
-            // SAFETY: the scratch is the caller's.
-            let ruling = unsafe {
-                (*scratch).key.data.operation = u32::from(operation) | socket;
-                maps::path_rule(&(*scratch).key)?
-            };
-            (found, looked) = (ruling, true);
-            if ruling.allowed == 0 {
-                return Some(found);
-            }
+    let mut ruling = Ruling::NONE;
+    let mut left = operations.0 & Operations::ALL;
+    let mut looked = 0;
+    while looked < TOGETHER && left != 0 {
+        // SAFETY: the scratch is the caller's.
+        ruling = unsafe { key::look_up(scratch, table, lowest(left) | socket)? };
+        if ruling.allowed == 0 {
+            break;
         }
-        operation += 1;
+        left &= left - 1;
+        looked += 1;
     }
-    looked.then_some(found)
+    if left != 0 && ruling.allowed != 0 {
+        return None;
+    }
+    Some(ruling)
 }
 
-/// Puts the path that was walked last into the key, from the root on, as far as it fits; how long it is there.
+/// Number of the lowest bit that is set in what has one: the probes' machine has no instruction for that.
 #[inline(always)]
-pub(crate) unsafe fn build_key(scratch: *mut Scratch) -> u64 {
-    // SAFETY: the scratch is the caller's; the callback gets it by way of our stack.
-    unsafe {
-        let components = (*scratch).walk.components;
-        let mut state = Building {
-            scratch,
-            left: components,
-            at: 0,
-        };
-        if components != 0 {
-            bpf_loop(
-                ENDS as u32,
-                component as *mut c_void,
-                (&raw mut state).cast(),
-                0,
-            );
-        }
-        state.at
-    }
-}
-
-/// Ends the key at `at`, where it has nothing more; a root is a slash.
-#[inline(always)]
-pub(crate) unsafe fn end_key(scratch: *mut Scratch, at: u64) {
-    // SAFETY: the scratch is the caller's.
-    unsafe {
-        let mut at = at as usize;
-        if at == 0 {
-            (*scratch).key.data.path[0] = b'/';
-            at = 1;
-        }
-        let mut bits = KEY_HEAD_BITS + 8 * PATH_KEY_BYTES as u32;
-        let mut len = PATH_KEY_BYTES as u32;
-        if at < PATH_KEY_BYTES {
-            (*scratch).key.data.path[at] = 0;
-            bits = KEY_HEAD_BITS + 8 * (at as u32 + 1);
-            len = at as u32;
-        }
-        (*scratch).key.prefix_len = bits;
-        (*scratch).judged_len = len;
-    }
-}
-
-/// Longest component that is copied in words: cheaper than a copy of the exact length.
-const SHORT: u64 = 32;
-
-/// Where the building of a key is.
-#[repr(C)]
-struct Building {
-    scratch: *mut Scratch,
-    /// Components that are still to come.
-    left: u64,
-    /// Bytes of the key so far.
-    at: u64,
-}
-
-/// Adds one component: the last of those that are left.
-unsafe extern "C" fn component(_index: u64, context: *mut c_void) -> i64 {
-    // SAFETY: the context is what `build_key` holds on its stack.
-    unsafe {
-        let state = context.cast::<Building>();
-        let scratch = (*state).scratch;
-        let left = (*state).left;
-        if left == 0 || (*state).at >= PATH_KEY_BYTES as u64 {
-            return 1;
-        }
-        let walk = &raw const (*scratch).walk;
-        let end = u64::from((*walk).ends[(left - 1) as usize % ENDS]);
-        let begin = if left == 1 {
-            0
-        } else {
-            u64::from((*walk).ends[(left - 2) as usize % ENDS])
-        };
-        let len = (end - begin - 1) & 0xff;
-        let at = (*state).at & 0xff;
-        let to = (&raw mut (*scratch).key.data.path)
-            .cast::<u8>()
-            .add(at as usize);
-        *to = b'/';
-        let from = (&raw const (*scratch).frame)
-            .cast::<u8>()
-            .add(mask_frame((*walk).start + begin) as usize);
-        if len <= SHORT {
-            // In words, beyond the end: the next one, or the NUL, is written over it.
-            for word in 0..SHORT as usize / 8 {
-                store(to.add(1 + word * 8), load(from.add(word * 8)));
-            }
-        } else {
-            copy_kernel(to.add(1), len, from as u64);
-        }
-        (*state).at = at + 1 + len;
-        (*state).left = left - 1;
-        0
-    }
+const fn lowest(bits: u32) -> u32 {
+    let bit = bits & bits.wrapping_neg();
+    ((bit & 0xffff_0000 != 0) as u32) << 4
+        | ((bit & 0xff00_ff00 != 0) as u32) << 3
+        | ((bit & 0xf0f0_f0f0 != 0) as u32) << 2
+        | ((bit & 0xcccc_cccc != 0) as u32) << 1
+        | (bit & 0xaaaa_aaaa != 0) as u32
 }

@@ -38,6 +38,7 @@ mod hints;
 mod hook;
 mod host;
 mod judge;
+mod key;
 mod maps;
 mod namespaces;
 mod other;

@@ -35,6 +35,7 @@ use crate::{
     hook::Waiting,
     host::Host,
     judge::Plain,
+    key::KeyRoom,
     path::Walk,
     probes::{
         map::{Asked, Memory},
@@ -334,7 +335,18 @@ static SCRATCH: Array<Scratch> = Array::with_max_entries(CPUS_MAX, 0);
 #[map]
 static FOUND: Array<Scratch> = Array::with_max_entries(1, 0);
 
-/// What policies say about paths.
+/// As the kernel wants it.
+pub(crate) type PathRuleKey = Key<PathKey>;
+
+/// What policies say about reading files.
+#[map]
+static READ_RULES: LpmTrie<PathKey, Ruling> = LpmTrie::with_max_entries(PATH_RULES_MAX, 0);
+
+/// And about writing.
+#[map]
+static WRITE_RULES: LpmTrie<PathKey, Ruling> = LpmTrie::with_max_entries(PATH_RULES_MAX, 0);
+
+/// And about everything else that is done to what has a path or a name.
 #[map]
 static PATH_RULES: LpmTrie<PathKey, Ruling> = LpmTrie::with_max_entries(PATH_RULES_MAX, 0);
 
@@ -378,25 +390,22 @@ static GOVERNANCE: Array<Governance> = Array::with_max_entries(GOVERNANCES_MAX, 
 /// The lineage from 1 of who did what was denied, could not be prevented and helps others past the policies; 0 when nobody did.
 /// A name leads elsewhere, or a socket that others have is connected. Nothing is authorised any more then, and whoever is
 /// governed is ended.
-#[map]
-static BREACH: Array<u32> = Array::with_max_entries(1, 0);
+#[unsafe(no_mangle)]
+#[unsafe(link_section = ".data.breach")]
+static mut BREACH: u32 = 0;
 
 /// Notes that this lineage did so.
 #[inline(always)]
 pub(crate) fn breach(lineage: u32) {
-    if let Some(word) = BREACH.get_ptr_mut(0) {
-        // SAFETY: map values live as long as the program.
-        unsafe { word.write_volatile(lineage + 1) };
-    }
+    // SAFETY: a word of a map, which the agent reads and clears.
+    unsafe { (&raw mut BREACH).write_volatile(lineage + 1) };
 }
 
 /// Whether one did.
 #[inline(always)]
 pub(crate) fn breached() -> bool {
-    // SAFETY: map values stay readable.
-    BREACH
-        .get_ptr(0)
-        .is_some_and(|word| unsafe { word.read_volatile() } != 0)
+    // SAFETY: as above.
+    unsafe { (&raw const BREACH).read_volatile() != 0 }
 }
 
 /// What governs a lineage.
@@ -408,10 +417,15 @@ pub(crate) fn governance(lineage: u32) -> Option<*mut Governance> {
     GOVERNANCE.get_ptr_mut(number.checked_sub(1)?)
 }
 
-/// What is said for the longest prefix of a key.
+/// What is said for the longest prefix of a key with this operation.
 #[inline(always)]
-pub(crate) fn path_rule(key: &Key<PathKey>) -> Option<Ruling> {
-    PATH_RULES.get(key).copied()
+pub(crate) fn path_rule(key: &PathRuleKey, operation: u32) -> Option<Ruling> {
+    match PathKey::trie(operation) {
+        0 => READ_RULES.get(key),
+        1 => WRITE_RULES.get(key),
+        _ => PATH_RULES.get(key),
+    }
+    .copied()
 }
 
 /// Name of an interpreter, with its NUL.
@@ -448,18 +462,19 @@ pub(crate) struct Scratch {
     pub(crate) other: Other,
     /// Which descriptors go with messages, likewise. Kept from one frame to the next.
     pub(crate) passing: Passing,
-    /// The key by which a path is judged. After it there is room for what a copy in words writes beyond its end.
-    pub(crate) key: Key<PathKey>,
-    pub(crate) key_room: [u8; 292],
+    /// The key by which a path is judged.
+    pub(crate) key: KeyRoom,
     /// State of a look at a path that was given, for the same reason as that of a walk.
     pub(crate) plain: Plain,
     /// What the policy says about what the frame is about.
     pub(crate) ruling: Ruling,
     pub(crate) outcome: Outcome,
     pub(crate) generation: u32,
-    /// Bytes of the key's path that it says it about; at most what the key holds.
+    /// Bytes of what it says it about: of the path that was kept, at most as many as a key holds.
     pub(crate) judged_len: u32,
-    /// The same, on its way to wait for the call to return.
+    /// Where in the frame what it says it about begins, if it is a path there; else 0.
+    pub(crate) judged_at: u32,
+    /// A decision on its way to wait for its call to return, or on its way back; and the path that was kept.
     pub(crate) waiting: Waiting,
     /// A name that is put behind a path to be judged.
     pub(crate) joining: Joining,

@@ -16,6 +16,7 @@ use lineage_common::{
 
 use crate::{
     facts::Super,
+    key,
     maps::{self, Scratch},
     read::{
         Filled, Typed, Window, copy_kernel, follow, mask_frame, mask_name, offset, store, typed,
@@ -58,20 +59,13 @@ pub(crate) struct Walk {
     /// Where in the frame the next component goes.
     at: u64,
     /// Where in the frame the path began.
-    pub(crate) start: u64,
+    start: u64,
     /// [`Flags`] met.
     flags: u64,
     /// 1 when the walk has come to its end, 0 while the loop could go on.
     ended: u64,
-    /// Components so far.
-    pub(crate) components: u64,
-    /// Where each of the last ones ends, with its NUL, from where the path begins.
-    pub(crate) ends: [u16; ENDS],
     window: Window<{ words(DENTRY_WINDOW) }>,
 }
-
-/// Components of a path that are told apart: of one that fits into a key of the policies there are less.
-pub(crate) const ENDS: usize = 128;
 
 /// Sets the end of the following walks, the root of the process of `task`; its `struct fs_struct`.
 #[inline(always)]
@@ -96,6 +90,20 @@ pub(crate) fn set_root(scratch: *mut Scratch, task: Typed) -> Option<Typed> {
 pub(crate) fn root(scratch: *mut Scratch) -> (u64, u64) {
     // SAFETY: the scratch is ours until it is released.
     unsafe { ((*scratch).walk.root_dentry, (*scratch).walk.root_mnt) }
+}
+
+/// Where in the frame the path that was walked last begins.
+#[inline(always)]
+pub(crate) unsafe fn begin(scratch: *mut Scratch) -> u32 {
+    // SAFETY: the scratch is the caller's.
+    mask_frame(unsafe { (*scratch).walk.start }) as u32
+}
+
+/// And its bytes there.
+#[inline(always)]
+pub(crate) unsafe fn length(scratch: *mut Scratch) -> u32 {
+    // SAFETY: the scratch is the caller's.
+    mask_frame(unsafe { (*scratch).walk.at - (*scratch).walk.start }) as u32
 }
 
 /// Sets another end of the following walks, in a mount whose own root is at `mnt_root`.
@@ -139,7 +147,9 @@ pub(crate) fn append_here(scratch: *mut Scratch, at: u64, mnt: u64, dentry: u64)
         (*walk).at = at;
         (*walk).start = at;
         (*walk).flags = 0;
-        (*walk).components = 0;
+        if maps::governs() {
+            key::begin(scratch);
+        }
         (*walk).ended = u64::from(at_root(walk));
         let steps = if (*walk).ended == 0 { STEPS_MAX } else { 0 };
         let mut context = scratch;
@@ -208,9 +218,7 @@ unsafe extern "C" fn step(_index: u64, context: *mut c_void) -> i64 {
             return end(walk, Flags::PATH_CUT);
         }
         if maps::governs() {
-            let count = (*walk).components;
-            (*walk).ends[count as usize % ENDS] = ((*walk).at - (*walk).start) as u16;
-            (*walk).components = count + 1;
+            key::prepend(scratch, (*walk).at - 1, u64::from(len));
         }
         if parent == dentry {
             // An object without a place in the tree: a pipe, a socket, an anonymous inode, a memfd.

@@ -286,6 +286,15 @@ pub(crate) fn mask_unix(value: u64) -> u64 {
     masked
 }
 
+/// `value & 0x1fff`, likewise: a place in the room of a key.
+#[inline(always)]
+pub(crate) fn mask_key(value: u64) -> u64 {
+    let mut masked = value;
+    // SAFETY: one arithmetic instruction on a register.
+    unsafe { core::arch::asm!("{0} &= 0x1fff", inout(reg) masked, options(nomem, nostack)) };
+    masked
+}
+
 /// Stores a word at an address that need not be aligned, which the architectures the probes know
 /// can do; the compiler would store byte by byte.
 ///

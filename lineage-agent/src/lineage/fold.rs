@@ -162,7 +162,8 @@ impl Fold {
         }
         self.ensure_known(header, sink);
         self.follow(header);
-        verdict::name(header, event.judged, &mut self.scratch.judged);
+        let text = &mut self.scratch;
+        verdict::name(header, event.judged, &mut text.bytes, &mut text.judged);
         match event.body {
             Body::Fork(fork) => self.fork(header, fork, sink),
             Body::ThreadStart(fork) => self.thread_start(header, fork, sink),

@@ -72,9 +72,11 @@ pub struct Rules<'a> {
     pub addresses: Vec<AddressRule>,
 }
 
+type Paths = LpmTrie<MapData, Plain<PathKey>, Plain<Ruling>>;
+
 /// The maps of policies.
 pub(super) struct Governing {
-    paths: LpmTrie<MapData, Plain<PathKey>, Plain<Ruling>>,
+    paths: [Paths; PathKey::TRIES.len()],
     addresses: LpmTrie<MapData, Plain<AddressKey>, Plain<Ruling>>,
     governed: Array<MapData, u32>,
     governance: Array<MapData, Plain<Governance>>,
@@ -102,13 +104,14 @@ impl Governing {
     /// Takes the maps; the programs must be loaded already.
     pub(super) fn new(ebpf: &mut Ebpf) -> Result<Self, ProbeError> {
         let mut map = |name| ebpf.take_map(name).ok_or(ProbeError::Object(name));
+        let [read, write, path] = PathKey::TRIES.map(&mut map);
         Ok(Self {
-            paths: map("PATH_RULES")?.try_into()?,
+            paths: [read?.try_into()?, write?.try_into()?, path?.try_into()?],
             addresses: map("ADDRESS_RULES")?.try_into()?,
             governed: map("GOVERNED")?.try_into()?,
             governance: map("GOVERNANCE")?.try_into()?,
             budgets: map("BUDGETS")?.try_into()?,
-            breach: map("BREACH")?.try_into()?,
+            breach: map(".data.breach")?.try_into()?,
             budgeted: 0,
             used: Vec::new(),
             free: Vec::new(),
@@ -156,7 +159,7 @@ impl Governing {
     fn insert(&mut self, number: u32, rules: &Rules<'_>) -> Result<(), ProbeError> {
         for rule in &rules.paths {
             let key = rule.key(number).ok_or(ProbeError::Governed)?;
-            self.paths.insert(&key, Plain(rule.ruling), 0)?;
+            self.paths_of(rule).insert(&key, Plain(rule.ruling), 0)?;
             self.rules.0 += 1;
         }
         for rule in &rules.addresses {
@@ -167,12 +170,17 @@ impl Governing {
         Ok(())
     }
 
+    /// Where a rule about paths is.
+    fn paths_of(&mut self, rule: &PathRule<'_>) -> &mut Paths {
+        &mut self.paths[PathKey::trie(rule.operation)]
+    }
+
     /// Takes a table away that governs nothing, of which the rules may not all be there. Nobody looks anything up in it any
     /// more: see [`super::tracking::settle`].
     pub(super) fn retire(&mut self, number: u32, rules: &Rules<'_>) {
         for rule in &rules.paths {
             let key = rule.key(number);
-            let gone = key.is_some_and(|key| self.paths.remove(&key).is_ok());
+            let gone = key.is_some_and(|key| self.paths_of(rule).remove(&key).is_ok());
             self.rules.0 -= usize::from(gone);
         }
         for rule in &rules.addresses {

@@ -17,11 +17,11 @@ use lineage_common::{
     policy::{ADDRESS_BITS, AddressKey, End, KEY_HEAD_BITS, Named, Operation, Outcome, PathKey},
 };
 
-use super::{Operations, build_key, decide_by, end_key, judge_key};
+use super::{Operations, decide_by, judge_key};
 use crate::{
     emit::{BODY, Frame, What},
     endpoints::{self, INET, INET6, NETLINK, UNIX},
-    host,
+    host, key,
     maps::{self, Scratch},
     path,
     probes::sock_addr,
@@ -140,8 +140,7 @@ extern "C" fn judge_unix(cpu: u32, operation: u32, file: u64) -> u64 {
             let host = host::append(scratch, ASIDE + len, flags);
             reasons = super::unknown(host.view, flags);
         }
-        let key = build_key(scratch);
-        end_key(scratch, key);
+        key::end(scratch, 0);
         decide(scratch, operation, reasons);
     }
     0
@@ -160,7 +159,7 @@ fn abstract_name(scratch: *mut Scratch, operation: u32, sock: u64) {
     }
     let from = address + offset!(unix_address_name) as u64 + FAMILY_BYTES;
     // SAFETY: the key has room for more than the mask allows.
-    let copied = unsafe { copy_kernel(key_path(scratch), mask_unix(len), from) };
+    let copied = unsafe { copy_kernel(key::given(scratch), mask_unix(len), from) };
     hidden(scratch, operation, len, copied);
 }
 
@@ -170,7 +169,7 @@ fn abstract_name(scratch: *mut Scratch, operation: u32, sock: u64) {
 fn hidden(scratch: *mut Scratch, operation: u32, len: u64, copied: bool) {
     // SAFETY: the scratch is the caller's, and the key has room for more than the mask allows.
     let reasons = unsafe {
-        let name = key_path(scratch);
+        let name = key::given(scratch);
         *name = b'@';
         *name.add(mask_unix(len) as usize) = 0;
         let aside = (&raw mut (*scratch).frame).cast::<u8>().add(ASIDE as usize);
@@ -182,7 +181,8 @@ fn hidden(scratch: *mut Scratch, operation: u32, len: u64, copied: bool) {
             Outcome::CUT
         }
     };
-    terminated(scratch, len);
+    // SAFETY: the scratch is the caller's.
+    unsafe { key::end(scratch, len) };
     decide(scratch, operation, reasons);
 }
 
@@ -202,7 +202,7 @@ extern "C" fn judge_message(cpu: u32, at: u64, len: u64) -> u64 {
     }
     // SAFETY: the scratch is the caller's, and the key has room for more than the mask allows.
     unsafe {
-        let name = key_path(scratch);
+        let name = key::given(scratch);
         let copied = copy_user_to(name, mask_unix(len), at + FAMILY_BYTES);
         if *name == 0 {
             hidden(scratch, operation, len, copied);
@@ -229,7 +229,7 @@ extern "C" fn judge_message(cpu: u32, at: u64, len: u64) -> u64 {
         } else if !host::seen_alike(scratch, Flags(0)) {
             reasons |= Outcome::NOT_ON_HOST;
         }
-        terminated(scratch, (*plain).at);
+        key::end(scratch, (*plain).at);
         decide(scratch, operation, reasons);
     }
     0
@@ -254,7 +254,7 @@ unsafe extern "C" fn letter(_index: u64, context: *mut c_void) -> i64 {
         let scratch = *context.cast::<*mut Scratch>();
         let plain = &raw mut (*scratch).plain;
         let at = (*plain).at;
-        let letter = *key_path(scratch).add(mask_unix(at) as usize);
+        let letter = *key::given(scratch).add(mask_unix(at) as usize);
         if at != 0 && (letter == b'/' || letter == 0) {
             let len = at - (*plain).begin;
             if len == 0 || (len <= 2 && (*plain).dots == len) {
@@ -274,22 +274,6 @@ unsafe extern "C" fn letter(_index: u64, context: *mut c_void) -> i64 {
         (*plain).at = at + 1;
         0
     }
-}
-
-/// The key has a name of `len` bytes, and a NUL behind it.
-#[inline(always)]
-fn terminated(scratch: *mut Scratch, len: u64) {
-    // SAFETY: the scratch is the caller's.
-    unsafe {
-        (*scratch).key.prefix_len = KEY_HEAD_BITS + 8 * (len as u32 + 1);
-        (*scratch).judged_len = len as u32;
-    }
-}
-
-#[inline(always)]
-fn key_path(scratch: *mut Scratch) -> *mut u8 {
-    // SAFETY: the scratch is the caller's.
-    unsafe { (&raw mut (*scratch).key.data.path).cast() }
 }
 
 /// Judges the Unix socket by the key, unless there are reasons.
@@ -338,11 +322,11 @@ extern "C" fn judge_end(cpu: u32, operation: u32) -> u64 {
         };
         let lineage = (*scratch).lineage;
         let operations = Operations(1 << (operation & 0x1f));
-        let _ = decide_by(scratch, operations, 0, false, |scratch| {
+        let _ = decide_by(scratch, operations, 0, false, |scratch, table| {
             let governance = maps::governance(lineage)?;
             let end = (*scratch).end;
             let key = AddressKey {
-                table: (*governance).table,
+                table,
                 operation: Operation(operation as u8),
                 protocol: end.protocol,
                 port_class: sock_addr::class(&*governance, end.port),

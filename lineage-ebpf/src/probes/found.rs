@@ -102,7 +102,7 @@ impl Look {
             (*header).outcome = Outcome::UNGOVERNED;
             (*header).generation = 0;
             (*header).judged_len = 0;
-            (*header).reserved = 0;
+            (*header).judged_at = 0;
             let comm = (&raw mut (*header).comm).cast::<u64>();
             comm.write(typed(self.thread, offset!(task_comm)));
             comm.add(1)

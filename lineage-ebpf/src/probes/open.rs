@@ -34,7 +34,7 @@ const OF_THE_CALL: u32 = 0o100 | 0o200 | 0o400 | 0o1000 | 0o2_000_000;
 
 /// In place of flags of a call: nothing was opened that policies speak of, it was made as the ends of a pipe are, or is
 /// only told of.
-const MADE: u32 = 1 << 31;
+pub(crate) const MADE: u32 = 1 << 31;
 
 /// A call of the open family.
 #[inline(never)]
@@ -73,30 +73,20 @@ fn record_call(actor: &Actor, fd: i32, file: u64, kind: Kind, call_flags: u32) -
     let filled = fill_file(
         unsafe { (*frame.scratch).cpu },
         fd,
-        call_flags & OF_THE_CALL,
+        call_flags & (OF_THE_CALL | MADE),
     );
     if filled == 0 {
         frame.release();
         return Err(Skip::Unreadable);
     }
     let opened = kind == Kind::FILE_OPEN;
-    let flags = Flags((filled >> 32) as u16);
     // Here and not where the walk is: all functions of a probe share 512 bytes of stack.
     if opened {
         hook::taken(frame.scratch);
     }
-    if maps::governs() && opened && call_flags & MADE == 0 && !maps::hooked() {
-        let body = frame.body::<File>();
-        // SAFETY: the scratch is ours until the frame is sent.
-        unsafe {
-            // From there, so that it need not be kept on the stack.
-            let operations = operations((*frame.scratch).facts.flags, (*frame.scratch).target.file);
-            judge::path(frame.scratch, operations, (*body).host.view, flags);
-        }
-    }
     let what = What {
         kind,
-        flags,
+        flags: Flags((filled >> 32) as u16),
         result: if opened { i64::from(fd) } else { 0 },
     };
     let sent = frame.send(actor, what, filled & 0xffff_ffff);
@@ -106,7 +96,8 @@ fn record_call(actor: &Actor, fd: i32, file: u64, kind: Kind, call_flags: u32) -
 
 /// Fills the body and the target of the frame in the scratch of `cpu` from the target's `struct file`,
 /// and appends the paths: the length of the frame, and above it the flags; 0 when something cannot be
-/// read. A global function, see [`crate`].
+/// read. What was opened by a call with these flags is judged, unless hooks are asked; nothing with [`MADE`]. A global
+/// function, see [`crate`].
 #[unsafe(no_mangle)]
 #[inline(never)]
 pub(crate) extern "C" fn fill_file(cpu: u32, fd: i32, call_flags: u32) -> u64 {
@@ -122,7 +113,7 @@ pub(crate) extern "C" fn fill_file(cpu: u32, fd: i32, call_flags: u32) -> u64 {
         {
             return 0;
         }
-        (*facts).flags |= call_flags;
+        (*facts).flags |= call_flags & OF_THE_CALL;
         let (len, flags) = path::append_here(scratch, PATH, (*facts).mnt, (*facts).dentry);
         let host = host::append_here(scratch, PATH + len, flags);
         let body = (&raw mut (*scratch).frame)
@@ -131,6 +122,11 @@ pub(crate) extern "C" fn fill_file(cpu: u32, fd: i32, call_flags: u32) -> u64 {
             .cast::<File>();
         (*facts).fill(body, fd, len);
         (*body).host = host;
+        if maps::governs() && !maps::hooked() && call_flags & MADE == 0 {
+            // Here, because a call of its own costs as much as half a verdict.
+            let operations = operations((*facts).flags, (*target).file);
+            judge::path_here(scratch, operations, host.view, flags);
+        }
         let len = PATH + len + u64::from(host.len);
         let other = other::append(scratch, (*target).file, task::current_pid(), len);
         (*body).other_len = other as u32;

@@ -390,7 +390,7 @@ unsafe fn file(frame: &Frame, actor: &Actor, fd: i32) -> (u64, Flags) {
         let filled = if (*scratch).target.file == 0 {
             0
         } else {
-            open::fill_file((*scratch).cpu, fd, 0)
+            open::fill_file((*scratch).cpu, fd, open::MADE)
         };
         if filled == 0 {
             nothing(body, fd);

@@ -138,7 +138,7 @@ impl Frames {
             generation: 0,
             comm: *b"sh\0\0\0\0\0\0\0\0\0\0\0\0\0\0",
             judged_len: 0,
-            reserved: 0,
+            judged_at: 0,
         };
         self.number += 1;
         let bytes = [header.as_bytes(), body.as_bytes(), text].concat();

@@ -9,7 +9,10 @@ use lineage_common::{
     policy::{End, Operation, Outcome, Protocol, Ruling, UNIX},
 };
 
-use crate::evidence::{escape::escape_into, kinds, schema::Record};
+use crate::{
+    event::Judged,
+    evidence::{escape::escape_into, kinds, schema::Record},
+};
 
 /// Why something is denied without a rule, the first that is so.
 const REASONS: [(u32, &str); 5] = [
@@ -22,7 +25,22 @@ const REASONS: [(u32, &str); 5] = [
 
 /// Names what a frame's decision is about: the operations, and behind them the path, if it was looked up by one; as
 /// `lineage policy explain` takes it, escaped.
-pub(super) fn name(header: &Header, path: &[u8], out: &mut String) {
+pub(super) fn name(header: &Header, judged: Judged<'_>, bytes: &mut Vec<u8>, out: &mut String) {
+    operations(header, out);
+    bytes.clear();
+    judged.write_to(bytes);
+    if out.is_empty() || bytes.is_empty() {
+        return;
+    }
+    out.push(' ');
+    if of_unix_socket(header) {
+        out.push_str(UNIX);
+    }
+    escape_into(bytes, out);
+}
+
+/// Names the operations that were judged.
+fn operations(header: &Header, out: &mut String) {
     out.clear();
     for (operation, name, _) in Operation::ALL {
         if header.outcome.judges(*operation) {
@@ -32,14 +50,6 @@ pub(super) fn name(header: &Header, path: &[u8], out: &mut String) {
             out.push_str(name);
         }
     }
-    if out.is_empty() || path.is_empty() {
-        return;
-    }
-    out.push(' ');
-    if of_unix_socket(header) {
-        out.push_str(UNIX);
-    }
-    escape_into(path, out);
 }
 
 fn of_unix_socket(header: &Header) -> bool {
@@ -48,7 +58,7 @@ fn of_unix_socket(header: &Header) -> bool {
 
 /// Names the end of a connection that a decision is about, behind what it is about; nothing where it is not about one.
 pub(super) fn name_end(header: &Header, end: &End, out: &mut String) {
-    name(header, &[], out);
+    operations(header, out);
     if out.is_empty() || header.judged_len != 0 || of_unix_socket(header) {
         out.clear();
         return;

@@ -41,7 +41,7 @@ fn frame(cpu: u32, number: u64, time: u64) -> Vec<u8> {
         generation: 0,
         comm: [0; 16],
         judged_len: 0,
-        reserved: 0,
+        judged_at: 0,
     };
     header.as_bytes().to_vec()
 }
