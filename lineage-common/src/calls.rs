@@ -89,22 +89,18 @@ const NATIVE: [u16; SYSCALLS_MAX] = {
     table
 };
 
-/// Bit of an entry of the table of judged calls: it is judged as it returns also where hooks are asked before.
-pub const JUDGED_ALWAYS: u8 = 1 << 7;
-
-/// What a call does to the file that it names, and whether no hook is asked about it that has the path.
+/// What a call does to the file that it names.
 #[must_use]
-pub fn judged(name: &str) -> Option<(Operation, bool)> {
+pub fn judged(name: &str) -> Option<Operation> {
     Some(match name {
-        "unlink" | "unlinkat" | "rmdir" => (Operation::DELETE, false),
-        "rename" | "renameat" | "renameat2" => (Operation::RENAME, false),
-        "link" | "linkat" | "symlink" | "symlinkat" => (Operation::LINK, false),
-        "mkdir" | "mkdirat" | "mknod" | "mknodat" => (Operation::CREATE, false),
-        "truncate" => (Operation::WRITE, false),
+        "unlink" | "unlinkat" | "rmdir" => Operation::DELETE,
+        "rename" | "renameat" | "renameat2" => Operation::RENAME,
+        "link" | "linkat" | "symlink" | "symlinkat" => Operation::LINK,
+        "mkdir" | "mkdirat" | "mknod" | "mknodat" => Operation::CREATE,
+        "truncate" => Operation::WRITE,
         "chmod" | "fchmod" | "fchmodat" | "fchmodat2" | "chown" | "lchown" | "fchown"
-        | "fchownat" => (Operation::CHMOD, false),
-        "setxattr" | "lsetxattr" | "fsetxattr" | "setxattrat" | "removexattr" | "lremovexattr"
-        | "fremovexattr" | "removexattrat" | "file_setattr" => (Operation::CHMOD, true),
+        | "fchownat" | "setxattr" | "lsetxattr" | "fsetxattr" | "setxattrat" | "removexattr"
+        | "lremovexattr" | "fremovexattr" | "removexattrat" | "file_setattr" => Operation::CHMOD,
         _ => return None,
     })
 }

@@ -110,6 +110,14 @@ pub(crate) fn denied(scratch: *mut Scratch) -> bool {
     unsafe { (*scratch).outcome != Outcome::UNGOVERNED && (*scratch).ruling.allowed == 0 }
 }
 
+/// Whether it is still to be judged what the frame of a scratch is about: no hook has. Where hooks are asked a kernel that
+/// preempts its own code can leave one out.
+#[inline(always)]
+pub(crate) fn is_open(scratch: *mut Scratch) -> bool {
+    // SAFETY: the scratch is the caller's.
+    maps::governs() && unsafe { (*scratch).outcome == Outcome::UNGOVERNED }
+}
+
 /// Whether the last that was decided about the call of the current thread is that a message is refused.
 #[inline(always)]
 pub(crate) fn refused_message() -> bool {

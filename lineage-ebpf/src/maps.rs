@@ -9,7 +9,7 @@ use aya_ebpf::{
     },
 };
 use lineage_common::{
-    calls::{JUDGED_ALWAYS, SHAPES, SHAPES_COUNT, Shape},
+    calls::{SHAPES, SHAPES_COUNT, Shape},
     frame::{CpuCounters, Kind, Other, WIRE_MARK, WIRE_VERSION},
     layout::{Action, KernelLayout, SYSCALLS_MAX},
     limits::{
@@ -79,8 +79,7 @@ static HOOKED: u32 = 0;
 #[unsafe(no_mangle)]
 static SPARE_SCRATCHES: [u32; 2] = [0; 2];
 
-/// What each system call does to the file that it names, by its number: an operation, and [`JUDGED_ALWAYS`]; 0 for
-/// none. Set by the agent before loading.
+/// What each system call does to the file that it names, by its number: an operation; 0 for none. Set by the agent before loading.
 #[unsafe(no_mangle)]
 static JUDGED_CALLS: [u8; SYSCALLS_MAX] = [0; SYSCALLS_MAX];
 
@@ -98,7 +97,7 @@ pub(crate) fn spare_scratches() -> [u32; 2] {
     unsafe { (&raw const SPARE_SCRATCHES).read_volatile() }
 }
 
-/// What call `number` does to the file that it names, if that is to be judged as it returns.
+/// What call `number` does to the file that it names.
 #[inline(always)]
 pub(crate) fn judged_call(number: u32) -> Option<Operation> {
     if number as usize >= SYSCALLS_MAX {
@@ -106,15 +105,13 @@ pub(crate) fn judged_call(number: u32) -> Option<Operation> {
     }
     // SAFETY: the number is below the table's length; volatile because the agent replaces the table before the
     // object is loaded.
-    let judged = unsafe {
+    let operation = unsafe {
         (&raw const JUDGED_CALLS)
             .cast::<u8>()
             .add(number as usize)
             .read_volatile()
     };
-    let always = judged & JUDGED_ALWAYS != 0;
-    let operation = judged & !JUDGED_ALWAYS;
-    (operation != 0 && (always || !hooked())).then_some(Operation(operation))
+    (operation != 0).then_some(Operation(operation))
 }
 
 /// Whether something can be governed.

@@ -4,6 +4,7 @@ use std::fs;
 use std::process::Command;
 use std::sync::LazyLock;
 
+use lineage_tests::evidence::Verdict;
 use lineage_tests::governed;
 use lineage_tests::programs::{ACTOR, LINEAGE};
 use lineage_tests::recorder::{Recorded, Recorder};
@@ -97,6 +98,24 @@ fn what_is_denied_is_told_when_it_is_only_audited() {
         }),
     );
     assert_eq!(run.output.status.code(), Some(0));
+}
+
+/// A kernel that preempts its own code can leave out a hook for whoever runs while another is in it, which counts as a loss.
+#[test]
+fn what_no_hook_saw_is_judged_all_the_same() {
+    const TIMES: usize = 3000;
+    let recorder = governed("audit").or(Verdict::VerifiedWithLoss);
+    let closed = recorder.path("closed/file").canonicalize();
+    let closed = closed.expect("it is").display().to_string();
+    let branch = format!("fork @c [ repeat {TIMES} [ open @f {closed} O_RDONLY close @f ] ] ");
+    let run = recorder.script(&format!("{}{}", branch.repeat(4), "wait -1 ".repeat(4)));
+    let opens = run.rows.all("file.open", &json!({ "path": closed }));
+    assert_eq!(opens.len(), 4 * TIMES);
+    for open in opens {
+        open.expect(
+            &json!({ "verdict": "deny", "rule": "p.cedar:closed", "effect": "would-deny" }),
+        );
+    }
 }
 
 #[test]

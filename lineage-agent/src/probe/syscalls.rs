@@ -1,7 +1,7 @@
 //! Which system calls are recorded, by number, for each architecture.
 
 use lineage_common::{
-    calls::{self, JUDGED_ALWAYS, Machine, SYSCALLS, Syscall},
+    calls::{self, Machine, SYSCALLS, Syscall},
     compat,
     layout::{Action, SYSCALLS_MAX},
     policy::Named,
@@ -46,17 +46,13 @@ pub fn facilities(machine: Machine) -> [u8; SYSCALLS_MAX] {
     table
 }
 
-/// What each system call does to the file that it names, indexed by its number; 0 where that is not judged as it
-/// returns. [`JUDGED_ALWAYS`] is added where no hook is asked.
+/// What each system call does to the file that it names, indexed by its number; 0 for none.
 #[must_use]
 pub fn judged(machine: Machine) -> [u8; SYSCALLS_MAX] {
     let mut table = [0; SYSCALLS_MAX];
     for call in SYSCALLS {
-        if let (Some(number), Some((operation, always))) =
-            (machine.number(call), calls::judged(call.name))
-        {
-            let always = if always { JUDGED_ALWAYS } else { 0 };
-            table[number] = operation.0 | always;
+        if let (Some(number), Some(operation)) = (machine.number(call), calls::judged(call.name)) {
+            table[number] = operation.0;
         }
     }
     table

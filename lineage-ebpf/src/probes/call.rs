@@ -15,7 +15,7 @@ use lineage_common::{
 
 use crate::{
     emit::{BODY, Frame, What},
-    hook,
+    hook, judge,
     maps::{self, Scratch},
     namespaces, other,
     path::AT_FDCWD,
@@ -80,7 +80,7 @@ pub(crate) fn returned(actor: &Actor, call: &Returned, action: Action) -> Result
     }
     let strings = at;
     let (at, flags) = names(&frame, shape, at);
-    if maps::governs()
+    if judge::is_open(frame.scratch)
         && call.result >= 0
         && let Some(operation) = maps::judged_call(call.number)
     {

@@ -69,6 +69,11 @@ fn record_call(actor: &Actor, fd: i32, file: u64, kind: Kind, call_flags: u32) -
         &mut (*frame.scratch).target
     };
     target.file = file;
+    let opened = kind == Kind::FILE_OPEN;
+    // Here and not where the walk is: all functions of a probe share 512 bytes of stack.
+    if opened {
+        hook::taken(frame.scratch);
+    }
     // SAFETY: as above.
     let filled = fill_file(
         unsafe { (*frame.scratch).cpu },
@@ -78,11 +83,6 @@ fn record_call(actor: &Actor, fd: i32, file: u64, kind: Kind, call_flags: u32) -
     if filled == 0 {
         frame.release();
         return Err(Skip::Unreadable);
-    }
-    let opened = kind == Kind::FILE_OPEN;
-    // Here and not where the walk is: all functions of a probe share 512 bytes of stack.
-    if opened {
-        hook::taken(frame.scratch);
     }
     let what = What {
         kind,
@@ -96,8 +96,8 @@ fn record_call(actor: &Actor, fd: i32, file: u64, kind: Kind, call_flags: u32) -
 
 /// Fills the body and the target of the frame in the scratch of `cpu` from the target's `struct file`,
 /// and appends the paths: the length of the frame, and above it the flags; 0 when something cannot be
-/// read. What was opened by a call with these flags is judged, unless hooks are asked; nothing with [`MADE`]. A global
-/// function, see [`crate`].
+/// read. What was opened by a call with these flags is judged, unless a hook has; nothing with [`MADE`]. A global function,
+/// see [`crate`].
 #[unsafe(no_mangle)]
 #[inline(never)]
 pub(crate) extern "C" fn fill_file(cpu: u32, fd: i32, call_flags: u32) -> u64 {
@@ -122,7 +122,7 @@ pub(crate) extern "C" fn fill_file(cpu: u32, fd: i32, call_flags: u32) -> u64 {
             .cast::<File>();
         (*facts).fill(body, fd, len);
         (*body).host = host;
-        if maps::governs() && !maps::hooked() && call_flags & MADE == 0 {
+        if call_flags & MADE == 0 && judge::is_open(scratch) {
             // Here, because a call of its own costs as much as half a verdict.
             let operations = operations((*facts).flags, (*target).file);
             judge::path_here(scratch, operations, host.view, flags);
