@@ -118,6 +118,24 @@ pub(super) fn acts(record: &Record<'_>, known: Known) -> Result<Vec<Act>, Reason
     }
 }
 
+/// The script that was executed, by the name that was given: where hooks are asked before, they are about it as well as about
+/// its interpreter.
+pub(super) fn script(record: &Record<'_>, known: Known) -> Result<Option<Act>, Reason> {
+    if record.kind != Some(kinds::PROCESS_EXEC) || record.interpreter.is_none() {
+        return Ok(None);
+    }
+    if is_cut(record, "filename") {
+        return Err(Reason::Cut);
+    }
+    if known.elsewhere {
+        return Err(Reason::Elsewhere);
+    }
+    let name = record.filename.ok_or(Reason::NoPlace)?;
+    let path = joined(record.cwd.unwrap_or_default(), name)?;
+    let act = on_path(Operation::EXEC, Resource::Program, plain(&path)?);
+    Ok(Some(act))
+}
+
 /// What was done, by what was recorded.
 fn recorded_acts(
     record: &Record<'_>,

@@ -12,7 +12,7 @@ use lineage_common::policy::{Operation, Protocol, Resource};
 
 pub use self::left_out::{LeftOut, Reason};
 
-use self::acts::{Act, Known, Thing, acts, is_not_on_host};
+use self::acts::{Act, Known, Thing, acts, is_not_on_host, script};
 use self::ends::Ends;
 use self::paths::{Operations, Paths};
 use crate::evidence::{kinds, schema::Record};
@@ -104,6 +104,9 @@ impl Learner {
         }
         for act in &acts {
             self.remember(act)?;
+        }
+        if let Some(act) = script(record, known)? {
+            self.remember(&act)?;
         }
         self.told.used += 1;
         self.told.would_deny += u64::from(record.effect == Some("would-deny"));

@@ -156,6 +156,30 @@ fn a_proposal_is_what_people_would_write() {
 }
 
 #[test]
+fn a_script_is_permitted_beside_its_interpreter() {
+    let executed = |filename: &'static str, cwd: &'static str| Record {
+        kind: Some("process.exec"),
+        origin: Some("kernel"),
+        result: Some(0),
+        exe: Some("/bin/dash"),
+        interpreter: Some("/bin/sh"),
+        filename: Some(filename),
+        cwd: Some(cwd),
+        ..Record::default()
+    };
+    let permitted = |record| policy(&learned([record]).propose(OPTIONS));
+    for (filename, cwd) in [("/srv/run.sh", "/"), ("./run.sh", "/srv")] {
+        let text = permitted(executed(filename, cwd));
+        for path in ["/srv/run.sh", "/bin/dash"] {
+            assert!(text.contains(&format!("\"{path}\"")), "{text}");
+        }
+    }
+    let upward = executed("../run.sh", "/srv/x");
+    assert_eq!(left_out([upward]), Some(Reason::Upward));
+    assert!(permitted(upward).contains("/bin/dash"));
+}
+
+#[test]
 fn what_was_judged_is_what_is_permitted() {
     let judged = |judged: &'static str, kind: &'static str, effect: &'static str| Record {
         judged: Some(judged),
