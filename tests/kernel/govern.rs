@@ -2,28 +2,17 @@
 
 use std::fs;
 use std::process::Command;
-use std::sync::LazyLock;
 
+use lineage_common::tier::Tier;
 use lineage_tests::evidence::Verdict;
-use lineage_tests::governed;
+use lineage_tests::governed::{self, TIER};
 use lineage_tests::programs::{ACTOR, LINEAGE};
 use lineage_tests::recorder::{Recorded, Recorder};
 use serde_json::{Value, json};
 
-/// How early what is denied is stopped on this kernel, as the agent says.
-static TIER: LazyLock<String> = LazyLock::new(|| {
-    let output = Command::new(&*LINEAGE).args(["doctor", "--json"]).output();
-    let output = output.expect("the lineage binary runs").stdout;
-    let said: Value = serde_json::from_slice(&output).expect("one line of JSON");
-    said["tier"]
-        .as_str()
-        .expect("something can be governed")
-        .to_owned()
-});
-
 /// Whether it is refused before it has an effect.
 fn is_prevented() -> bool {
-    *TIER == "lsm"
+    *TIER == Tier::Lsm
 }
 
 /// A recorder as the others have it, in the best tier there is.
@@ -46,7 +35,7 @@ fn what_becomes_of_what_is_denied_is_said_for_this_host() {
         .output();
     let output = output.expect("the lineage binary runs").stdout;
     let said: Value = serde_json::from_slice(&output).expect("one line of JSON");
-    assert_eq!(said["tier"], **TIER);
+    assert_eq!(said["tier"], TIER.name());
 }
 
 #[test]
@@ -258,7 +247,7 @@ fn names_that_lead_up_are_denied_where_only_the_name_is_known() {
     let script = recorder.placed(
         "chdir ROOT/open/ call @a mkdirat -100 =./a//b/../new 493 ; call @a unlinkat -100 =../open/./file 0 ;",
     );
-    let (hooked, path) = (*TIER != "trace", recorder.placed("ROOT/open/file"));
+    let (hooked, path) = (*TIER != Tier::Trace, recorder.placed("ROOT/open/file"));
     fs::create_dir_all(recorder.path("open/a/b")).expect("writable");
     let run = recorder.script(&script);
     let expected = if hooked {
