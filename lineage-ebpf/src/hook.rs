@@ -382,7 +382,7 @@ extern "C" fn take_waiting(cpu: u32) -> u64 {
     // SAFETY: the scratch is the caller's; the value is its thread's own.
     unsafe {
         // Of a call that makes no record something may still wait.
-        if (*waiting).call != call(task::current()) {
+        if !is_same_call((*waiting).call, call(task::current())) {
             return settle_waiting();
         }
         (*scratch).ruling = (*waiting).ruling;
@@ -397,6 +397,14 @@ extern "C" fn take_waiting(cpu: u32) -> u64 {
     }
     let _ = WAITING.remove(key);
     1
+}
+
+/// Whether a thread that made one call is in that still, by the numbers. A 64-bit image on x86 is given the number of
+/// `execve`, however it was executed (`set_personality_64bit`, `arch/x86/kernel/process_64.c`).
+#[inline(always)]
+fn is_same_call(made: u32, now: u32) -> bool {
+    let action = |number| maps::action(u64::from(number));
+    made == now || action(made) == Action::EXECVEAT && action(now) == Action::EXECVE
 }
 
 /// The call of the current thread has returned, or the thread ends: a decision that still waits has no record.

@@ -35,7 +35,7 @@ fn what_is_not_permitted_is_not_executed_in_any_way() {
     // program may be run: it is the file that counts.
     let size = fs::metadata(&*ACTOR).expect("it is there").len();
     let memory = format!(
-        "fork @d [ exec /proc/self/exe actor ; ] wait @d memfd @m program open @p ACTOR O_RDONLY copy @m @p {size} \
+        "fork @d [ exec /proc/self/exe actor ; ] wait @d fork @e [ open @p ACTOR O_PATH exec-fd @p actor ; ] wait @e memfd @m program open @p ACTOR O_RDONLY copy @m @p {size} \
          fails EPERM exec-fd @m actor print reached ;"
     );
     ways.push(way(&memory, "exec /memfd:program"));
@@ -43,7 +43,7 @@ fn what_is_not_permitted_is_not_executed_in_any_way() {
     let allowed = run
         .rows
         .all("process.exec", &json!({ "rule": "p.cedar:run" }));
-    assert_eq!(allowed.len(), 2);
+    assert_eq!(allowed.len(), 3);
 }
 
 /// A file is run by whoever maps it to be executed, which is what `ld.so program` does, or copies it into such memory, or
