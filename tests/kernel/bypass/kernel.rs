@@ -1,6 +1,8 @@
 //! What the kernel offers besides files and addresses, and other processes.
 
+use lineage_common::tier::Denied;
 use lineage_tests::evidence::Verdict;
+use lineage_tests::governed::promised;
 use serde_json::json;
 
 use super::{FACILITIES, Outsider, Way, breached, governed, passed, tried};
@@ -208,4 +210,40 @@ fn descriptors_are_not_shared_with_another_process() {
     let run = passed(governed("enforce", rule), "clone-files @c [ ] wait @c");
     let fork = run.rows.only("process.fork", &json!({}));
     fork.expect(&json!({ "verdict": "allow", "judged": "use shared_files" }));
+}
+
+/// Descendants are governed, however they come to be and whoever is their parent.
+#[test]
+fn nobody_leaves_the_lineage() {
+    let ways = [
+        "fork @a [ fork @b [ session OPEN ] status @s @b ]",
+        "relay 3 OPEN",
+        "vfork @a [ OPEN ] status @s @a",
+        "thread @t [ OPEN ] join @t",
+    ];
+    let recorder = governed("enforce", "");
+    let open = "fails EPERM open @c ROOT/closed/file O_RDONLY print reached";
+    let script: String = ways
+        .iter()
+        .map(|way| format!("fork @w [ {way} ] status @s @w "))
+        .collect();
+    let script = recorder.placed(&script.replace("OPEN", open));
+    let run = recorder.script(&script);
+    let promise = promised("read")[0];
+    let went_on = if promise == Denied::Prevented {
+        ways.len()
+    } else {
+        0
+    };
+    assert_eq!(
+        run.stdout(),
+        "reached\n".repeat(went_on),
+        "{}",
+        run.stderr()
+    );
+    let denied = run.rows.all("file.open", &json!({ "verdict": "deny" }));
+    assert_eq!(denied.len(), ways.len(), "{denied:?}");
+    for row in denied {
+        row.expect(&json!({ "effect": promise.effect() }));
+    }
 }

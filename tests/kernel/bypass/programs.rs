@@ -1,10 +1,8 @@
-//! Programs that are run in other ways than by their names, and by descendants.
+//! Programs that are run in other ways than by their names.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 
-use lineage_common::tier::Denied;
-use lineage_tests::governed::promised;
 use lineage_tests::programs::ACTOR;
 use serde_json::json;
 
@@ -87,40 +85,4 @@ fn programs_are_not_run_by_mapping_or_copying_them() {
     let run = tried(recorder, &ways);
     let mapped = run.rows.only("file.map", &json!({ "verdict": "allow" }));
     mapped.expect(&json!({ "rule": "p.cedar:open" }));
-}
-
-/// Descendants are governed, however they come to be and whoever is their parent.
-#[test]
-fn nobody_leaves_the_lineage() {
-    let ways = [
-        "fork @a [ fork @b [ session OPEN ] status @s @b ]",
-        "relay 3 OPEN",
-        "vfork @a [ OPEN ] status @s @a",
-        "thread @t [ OPEN ] join @t",
-    ];
-    let recorder = governed("enforce", "");
-    let open = "fails EPERM open @c ROOT/closed/file O_RDONLY print reached";
-    let script: String = ways
-        .iter()
-        .map(|way| format!("fork @w [ {way} ] status @s @w "))
-        .collect();
-    let script = recorder.placed(&script.replace("OPEN", open));
-    let run = recorder.script(&script);
-    let promise = promised("read")[0];
-    let went_on = if promise == Denied::Prevented {
-        ways.len()
-    } else {
-        0
-    };
-    assert_eq!(
-        run.stdout(),
-        "reached\n".repeat(went_on),
-        "{}",
-        run.stderr()
-    );
-    let denied = run.rows.all("file.open", &json!({ "verdict": "deny" }));
-    assert_eq!(denied.len(), ways.len(), "{denied:?}");
-    for row in denied {
-        row.expect(&json!({ "effect": promise.effect() }));
-    }
 }
