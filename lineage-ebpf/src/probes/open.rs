@@ -42,7 +42,13 @@ pub(crate) fn returned(actor: &Actor, call: &Returned, action: Action) -> Result
     if call.result >= 0 {
         let fd = call.result as i32;
         descriptor::made(actor, fd);
-        let flags = asked(call, action).flags;
+        // No hook is asked about a file in memory that is made, only as it is opened again.
+        let unasked = maps::hooked() && matches!(action, Action::MEMFD | Action::MEMFD_SECRET);
+        let flags = if unasked {
+            MADE
+        } else {
+            asked(call, action).flags
+        };
         if let Some(file) = task::file(actor.files, fd)
             && record_call(actor, fd, file, Kind::FILE_OPEN, flags) != Err(Skip::Unreadable)
         {
