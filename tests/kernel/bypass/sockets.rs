@@ -41,6 +41,60 @@ fn unix_sockets_are_judged_by_their_files() {
     }
 }
 
+/// Sockets of somebody outside, by stream (`@c`) and for datagrams (`@d`).
+const OUTSIDE: [(&str, &str, &str); 10] = [
+    (
+        "fails EPERM connect @c unix:ROOT/closed/s",
+        "net.connect",
+        "connect unix:ROOT/closed/s",
+    ),
+    (
+        "chdir ROOT/closed fails EPERM connect @c unix:s",
+        "net.connect",
+        "connect unix:ROOT/closed/s",
+    ),
+    (
+        "fails EPERM connect @c unix:ROOT/open/link",
+        "net.connect",
+        "connect unix:ROOT/closed/s",
+    ),
+    (
+        "fails EPERM sendto @d 1 unix:ROOT/closed/d",
+        "net.send",
+        "send unix:ROOT/closed/d",
+    ),
+    (
+        "fails EPERM sendto @d 1 unix:ROOT/open/../closed/d",
+        "net.send",
+        "send",
+    ),
+    (
+        "fails EPERM sendto @d 1 unix:ROOT/open//../closed/d",
+        "net.send",
+        "send",
+    ),
+    (
+        "chdir ROOT/closed fails EPERM sendto @d 1 unix:d",
+        "net.send",
+        "send",
+    ),
+    (
+        "fails EPERM bind @c unix:ROOT/closed/n",
+        "net.bind",
+        "bind unix:ROOT/closed/n",
+    ),
+    (
+        "chdir ROOT/closed fails EPERM bind @c unix:m",
+        "net.bind",
+        "bind unix:ROOT/closed/m",
+    ),
+    (
+        "fails EPERM bind @c unix:@lineage",
+        "net.bind",
+        "bind unix:@lineage",
+    ),
+];
+
 /// Whoever listens there, and whatever the socket is called.
 #[test]
 fn unix_sockets_outside_are_not_talked_to() {
@@ -51,62 +105,16 @@ fn unix_sockets_outside_are_not_talked_to() {
         format!("fails EPERM connect @c unix:@{name}"),
         format!("connect unix:@{name}"),
     );
-    let (connect, send, bind) = ("net.connect", "net.send", "net.bind");
-    let (stream, datagram) = ("connect unix:ROOT/closed/s", "send unix:ROOT/closed/d");
-    let ways = [
-        ("fails EPERM connect @c unix:ROOT/closed/s", connect, stream),
-        (
-            "chdir ROOT/closed fails EPERM connect @c unix:s",
-            connect,
-            stream,
-        ),
-        (
-            "fails EPERM connect @c unix:ROOT/open/link",
-            connect,
-            stream,
-        ),
-        (&to_hidden, connect, &hidden),
-        ("fails EPERM sendto @d 1 unix:ROOT/closed/d", send, datagram),
-        (
-            "fails EPERM sendto @d 1 unix:ROOT/open/../closed/d",
-            send,
-            "send",
-        ),
-        (
-            "fails EPERM sendto @d 1 unix:ROOT/open//../closed/d",
-            send,
-            "send",
-        ),
-        (
-            "chdir ROOT/closed fails EPERM sendto @d 1 unix:d",
-            send,
-            "send",
-        ),
-        (
-            "fails EPERM bind @c unix:ROOT/closed/n",
-            bind,
-            "bind unix:ROOT/closed/n",
-        ),
-        (
-            "chdir ROOT/closed fails EPERM bind @c unix:m",
-            bind,
-            "bind unix:ROOT/closed/m",
-        ),
-        (
-            "fails EPERM bind @c unix:@lineage",
-            bind,
-            "bind unix:@lineage",
-        ),
-    ];
-    let mut ways = ways
+    let mut ways = OUTSIDE
         .map(|(script, kind, judged)| Way::new(script, kind, judged))
         .to_vec();
+    ways.push(Way::new(&to_hidden, "net.connect", &hidden));
     // Of a connection without a stream the hook is not asked.
     let (script, judged) = (
         "fails EPERM connect @d unix:ROOT/closed/d",
         "connect unix:ROOT/closed/d",
     );
-    ways.push(Way::new(script, connect, judged).worst());
+    ways.push(Way::new(script, "net.connect", judged).worst());
     let with_sockets =
         |way: &Way<'_>| format!("socket @c unix stream socket @d unix dgram {}", way.script);
     let scripts: Vec<_> = ways.iter().map(with_sockets).collect();
