@@ -165,7 +165,7 @@ struct Members {
 /// global function, see [`crate`].
 #[unsafe(no_mangle)]
 #[inline(never)]
-extern "C" fn members(group: u64, lineage: u32) -> u64 {
+pub(crate) extern "C" fn members(group: u64, lineage: u32) -> u64 {
     let first = group + offset!(pid_tasks) as u64 + GROUP * HEAD_BYTES;
     let mut members = Members {
         node: untyped(first).unwrap_or(0),

@@ -54,7 +54,8 @@ pub(crate) fn returned(actor: &Actor, call: &Returned, action: Action) -> Result
     // SAFETY: the body is ours until the frame is sent.
     unsafe {
         let relation = process(body, actor, shape, action);
-        if (*body).other.pid == actor.pid() && others_only(action) {
+        let own = (*body).other.pid == actor.pid();
+        if own && others_only(action) && !to_group(body, action) {
             frame.release();
             return Err(Skip::Untraced);
         }
@@ -376,6 +377,16 @@ const PERF_GROUP: u64 = 4;
 /// `PTRACE_TRACEME` (`include/uapi/linux/ptrace.h`): the process is traced by its parent.
 const TRACE_ME: u64 = 0;
 
+/// `PIDFD_SIGNAL_PROCESS_GROUP` (`include/uapi/linux/pidfd.h`).
+const SIGNAL_GROUP: u32 = 4;
+
+/// Whether a signal goes to the group whose first process a descriptor is of.
+#[inline(always)]
+unsafe fn to_group(body: *mut Call, action: Action) -> bool {
+    // SAFETY: the body is the caller's.
+    action == Action::SIGNAL_PIDFD && unsafe { (*body).arguments[3] } as u32 & SIGNAL_GROUP != 0
+}
+
 /// Fills in which process the call is about; how that stands to the acting one, as a number of [`Named`].
 #[inline(never)]
 unsafe fn process(body: *mut Call, actor: &Actor, shape: Shape, action: Action) -> u64 {
@@ -403,9 +414,12 @@ unsafe fn process(body: *mut Call, actor: &Actor, shape: Shape, action: Action) 
             other::numbered(actor.thread, argument)
         };
         let lineage = (*actor.task).lineage;
+        // Its number means nothing.
+        if action == Action::PTRACE && (*arguments)[0] == TRACE_ME {
+            return Named::INSIDE.0.into();
+        }
         let Some(pid) = pid else {
             return match action {
-                Action::PTRACE if (*arguments)[0] == TRACE_ME => Named::INSIDE.0.into(),
                 Action::SIGNAL if maps::governs() && argument <= 0 => {
                     other::relation_of_group(actor.thread, argument, lineage)
                 }
@@ -413,10 +427,15 @@ unsafe fn process(body: *mut Call, actor: &Actor, shape: Shape, action: Action) 
             };
         };
         other::fill(&raw mut (*body).other, pid);
-        if maps::governs() {
-            other::relation(pid, lineage)
-        } else {
+        if !maps::governs() {
             Named::NONE.0.into()
+        } else if to_group(body, action) {
+            other::members(pid, lineage)
+        } else if (*body).other.pid == actor.pid() {
+            // What is done to oneself is not judged.
+            Named::NONE.0.into()
+        } else {
+            other::relation(pid, lineage)
         }
     }
 }
