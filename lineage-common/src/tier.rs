@@ -49,9 +49,9 @@ impl Tier {
     pub fn does(self) -> &'static str {
         match self {
             Self::Lsm => {
-                "programs, files and connections that a policy denies are refused before they have an effect. Listening \
-                 and accepting, messages and connections without a stream between Unix sockets, extended attributes, \
-                 signals and what is used of the kernel happen, and the process is ended as the call returns"
+                "programs, files, connections, and what is done to other processes that a policy denies are refused before \
+                 they have an effect. Connections from the internet are accepted, extended attributes changed, files mapped \
+                 to be executed and the kernel's facilities used, and the process is ended as the call returns"
             }
             Self::Fexit => {
                 "programs that a policy denies are ended before they run, connections refused before they are made; \
@@ -74,12 +74,14 @@ impl Tier {
                 "attributes-after-effect",
                 "calls-after-effect",
                 "files-after-effect",
+                "others-after-effect",
             ],
             Self::Trace => &[
                 "attributes-after-effect",
                 "calls-after-effect",
                 "files-after-effect",
                 "names-as-given",
+                "others-after-effect",
             ],
         }
     }
@@ -101,9 +103,17 @@ impl Tier {
             // Bytes are counted when they have been sent.
             (Operation::SEND, Resource::Endpoint) => &[Prevented, KilledAfter],
             // Of an address that a message goes to the kernel keeps nothing.
-            (Operation::SEND, _) => &[KilledAfter, KilledAfterByName],
-            // What is asked about is connected by stream or sequence of packets.
-            (Operation::CONNECT, _) if self == Self::Lsm => &[Prevented, KilledAfter],
+            (Operation::SEND, _) if self != Self::Lsm => &[KilledAfter, KilledAfterByName],
+            // An address that the kernel chooses is known when it has.
+            (Operation::LISTEN, Resource::Endpoint) if self == Self::Lsm => {
+                &[Prevented, KilledAfter]
+            }
+            // To which of the host's addresses a connection comes is known when it is there.
+            (Operation::ACCEPT, Resource::Endpoint) => &[KilledAfter],
+            // What was allowed as somebody began to wait is judged again when a connection is there.
+            (Operation::ACCEPT, _) if self == Self::Lsm => &[Prevented, KilledAfter],
+            // About what is done to a process that is traced already nobody is asked.
+            (Operation::PTRACE, _) if self == Self::Lsm => &[Prevented, KilledAfter],
             // No hook that has the path is asked about extended attributes.
             (Operation::CHMOD, _) if self == Self::Lsm => &[Prevented, KilledAfterByName],
             (Operation::CHMOD, _) => &[KilledAfter, KilledAfterByName],
@@ -131,6 +141,10 @@ const HOOKED: &[Operation] = &[
     Operation::DELETE,
     Operation::RENAME,
     Operation::LINK,
+    Operation::CONNECT,
+    Operation::SEND,
+    Operation::LISTEN,
+    Operation::SIGNAL,
 ];
 
 impl Denied {
@@ -186,12 +200,18 @@ mod tests {
         assert_eq!(denied(Tier::Fexit), [Denied::KilledAfter]);
         assert_eq!(denied(Tier::Lsm), [Denied::Prevented]);
         let denied = |operation, resource| Tier::Lsm.denied(operation, resource);
-        let datagram = denied(Operation::CONNECT, Resource::UnixSocket);
-        assert_eq!(datagram, [Denied::Prevented, Denied::KilledAfter]);
+        let listen = denied(Operation::LISTEN, Resource::Endpoint);
+        assert_eq!(listen, [Denied::Prevented, Denied::KilledAfter]);
+        for resource in [Resource::UnixSocket, Resource::Process] {
+            let operation = match resource {
+                Resource::Process => Operation::SIGNAL,
+                _ => Operation::SEND,
+            };
+            assert_eq!(denied(operation, resource), [Denied::Prevented]);
+        }
         for (operation, resource) in [
-            (Operation::SEND, Resource::UnixSocket),
-            (Operation::LISTEN, Resource::Endpoint),
-            (Operation::SIGNAL, Resource::Process),
+            (Operation::ACCEPT, Resource::Endpoint),
+            (Operation::MAP, Resource::File),
             (Operation::USE, Resource::Facility),
         ] {
             let ways = denied(operation, resource);

@@ -10,7 +10,8 @@ use aya_ebpf::helpers::generated::{
 };
 use lineage_common::{
     layout::Action,
-    policy::{Mode, Operation, Outcome, PATH_KEY_BYTES, Ruling},
+    limits::UNIX_PATH_BYTES_MAX,
+    policy::{Mode, Named, Operation, Outcome, PATH_KEY_BYTES, Ruling},
 };
 
 use crate::{
@@ -20,7 +21,7 @@ use crate::{
     judge::{self, Operations},
     key,
     maps::{self, Scratch, WAITING},
-    path,
+    other, path,
     read::{Typed, mask_unix, offset, typed},
     task::{self, Actor},
 };
@@ -49,13 +50,59 @@ impl Place {
     pub(crate) const NONE: Self = Self { mnt: 0, dentry: 0 };
 }
 
-/// What is asked: operations on one place or two, of which each must be allowed, or on the name of a Unix socket
-/// that has no place.
+/// What is asked: operations on one place or two, of which each must be allowed, on the name of a Unix socket that has no
+/// place, or one on other processes.
 #[derive(Clone, Copy)]
 pub(crate) struct Question {
     pub(crate) operations: Operations,
     pub(crate) places: [Place; 2],
     pub(crate) name: Name,
+    pub(crate) others: Others,
+}
+
+impl Question {
+    /// Nothing yet that the operations are on.
+    pub(crate) const fn of(operations: Operations) -> Self {
+        Self {
+            operations,
+            places: [Place::NONE; 2],
+            name: Name::NONE,
+            others: Others::NONE,
+        }
+    }
+}
+
+/// What is done to others, and to whom.
+#[derive(Clone, Copy)]
+pub(crate) struct Others {
+    pub(crate) operation: Operation,
+    /// The `struct task_struct` of one of them.
+    pub(crate) thread: u64,
+    pub(crate) reach: Reach,
+}
+
+impl Others {
+    /// Nobody.
+    pub(crate) const NONE: Self = Self {
+        operation: Operation::SIGNAL,
+        thread: 0,
+        reach: Reach::ONE,
+    };
+}
+
+/// Who else it is done to.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Reach(u32);
+
+impl Reach {
+    /// Nobody.
+    pub(crate) const ONE: Self = Self(0);
+    /// The group of processes that it is in.
+    pub(crate) const GROUP: Self = Self(1);
+    /// Everybody.
+    pub(crate) const ALL: Self = Self(2);
+    /// Nobody: the one that asks lets it be done to itself.
+    pub(crate) const ITSELF: Self = Self(3);
 }
 
 /// A name in the kernel's memory, and its bytes.
@@ -146,6 +193,14 @@ fn judged(power: Power, lineage: u32, question: &Question, image: u32) -> u64 {
                 question.name.at,
                 question.name.len,
             );
+        }
+        if question.others.thread != 0 {
+            let Others {
+                operation,
+                thread,
+                reach,
+            } = question.others;
+            denied = judge_others(slot as u32, operation.0.into(), thread, reach.0);
         }
         // With a barrier: another CPU can be the next to have it.
         exchange(&raw mut (*scratch).busy, 0);
@@ -275,6 +330,42 @@ extern "C" fn judge_abstract(number: u32, operations: u32, at: u64, len: u64) ->
     }
 }
 
+/// Judges an operation on other processes, which is refused when it is denied; as [`judge_place`]. A global function, see
+/// [`crate`].
+///
+/// Of a signal to several the kernel asks for each, and the answer is the same for all: how they stand to the one that asks
+/// is how all of them do.
+#[unsafe(no_mangle)]
+#[inline(never)]
+extern "C" fn judge_others(number: u32, operation: u32, thread: u64, reach: u32) -> u64 {
+    let Some(scratch) = maps::scratch(number) else {
+        return 0;
+    };
+    if reach != Reach::ONE.0 && denied() {
+        return if refused() {
+            judge::DENIED | judge::ENFORCED
+        } else {
+            judge::DENIED
+        };
+    }
+    // SAFETY: the scratch is the caller's.
+    unsafe {
+        let named = match Reach(reach) {
+            Reach::ONE => other::of_thread(thread, (*scratch).lineage),
+            Reach::GROUP => other::of_group(thread, (*scratch).lineage),
+            Reach::ITSELF => Named::INSIDE.0.into(),
+            _ => Named::OUTSIDE.0.into(),
+        };
+        (*scratch).outcome = Outcome::UNGOVERNED;
+        (*scratch).judged_at = 0;
+        key::name(scratch, named as u32);
+    }
+    let denied = judge::refuse(scratch, operation);
+    // SAFETY: as above.
+    unsafe { wait(scratch, Image::OTHER) };
+    denied
+}
+
 /// `PF_IO_WORKER` (`include/linux/sched.h`): a thread that the kernel made to do what was asked of a ring.
 const IO_WORKER: u32 = 1 << 4;
 
@@ -297,6 +388,10 @@ unsafe fn wait(scratch: *mut Scratch, image: u32) {
             && (*earlier).call == call
             && keeps(&*earlier, (*scratch).ruling, (*scratch).outcome)
         {
+            // Each message of several has a record of its own, and this one's is without it.
+            if action == Action::SENDMMSG && (*scratch).ruling.allowed == 0 {
+                unrecorded();
+            }
             return;
         }
         let waiting = &raw mut (*scratch).waiting;
@@ -331,6 +426,49 @@ pub(crate) fn image() -> u32 {
     WAITING
         .get_ptr(key())
         .map_or(Image::OTHER, |waiting| unsafe { (*waiting).image })
+}
+
+/// Whether what was decided about the call of the current thread, and waits, is a denial.
+#[inline(always)]
+fn denied() -> bool {
+    // SAFETY: map values live as long as the program.
+    waiting().is_some_and(|waiting| unsafe { (*waiting).ruling.allowed } == 0)
+}
+
+/// Whether it is one for which the call, or a part of it, was refused.
+#[inline(always)]
+pub(crate) fn refused() -> bool {
+    // SAFETY: as above.
+    waiting().is_some_and(|waiting| unsafe {
+        (*waiting).outcome.0 & Outcome::KIND == Outcome::PREVENTED.0
+    })
+}
+
+/// What was decided about the call of the current thread, if that waits.
+#[inline(always)]
+fn waiting() -> Option<*const Waiting> {
+    if !maps::governs() || !maps::hooked() {
+        return None;
+    }
+    let waiting = WAITING.get_ptr(key())?;
+    // SAFETY: map values live as long as the program.
+    (unsafe { (*waiting).call } == call(task::current())).then_some(waiting)
+}
+
+/// What the call is that the current thread is in.
+#[inline(always)]
+pub(crate) fn action() -> Action {
+    maps::action(u64::from(call(task::current())))
+}
+
+/// An argument of the call that a thread is in; `n` is one that it has.
+#[inline(always)]
+pub(crate) fn argument(thread: Typed, n: usize) -> u64 {
+    // SAFETY: the thread is typed; its registers always exist, and every argument is one of them.
+    unsafe {
+        let regs = bpf_task_pt_regs(thread.cast_mut().cast()) as Typed;
+        typed(regs, offset!(derived.regs_arguments[n]))
+    }
 }
 
 /// The number of the call that the current thread is in.
@@ -405,6 +543,57 @@ extern "C" fn take_waiting(cpu: u32) -> u64 {
 fn is_same_call(made: u32, now: u32) -> bool {
     let action = |number| maps::action(u64::from(number));
     made == now || action(made) == Action::EXECVEAT && action(now) == Action::EXECVE
+}
+
+/// Takes over what was decided about a message that was sent to the Unix address in the scratch, as one of several: the
+/// last of them, or the first that is denied, and whether it is this one only the address tells.
+#[inline(always)]
+pub(crate) fn taken_by_address(scratch: *mut Scratch) {
+    // SAFETY: the scratch is the caller's.
+    if maps::governs() && maps::hooked() && has_address(unsafe { (*scratch).cpu }) != 0 {
+        taken(scratch);
+    }
+}
+
+/// Bytes of `sun_family` (`include/uapi/linux/un.h`).
+const FAMILY_BYTES: usize = 2;
+
+/// Whether what waits is about the Unix address in the scratch of `cpu`. A global function, see [`crate`].
+#[unsafe(no_mangle)]
+#[inline(never)]
+extern "C" fn has_address(cpu: u32) -> u64 {
+    let (Some(scratch), Some(waiting)) = (maps::scratch(cpu), waiting()) else {
+        return 0;
+    };
+    // SAFETY: the scratch is the caller's, and has room for the largest address; map values live as long as the program.
+    unsafe {
+        let given = (&raw const (*scratch).peer.address)
+            .cast::<u8>()
+            .add(FAMILY_BYTES);
+        let path = (&raw const (*waiting).path).cast::<u8>();
+        let len = (*waiting).judged_len as usize;
+        for at in 0..UNIX_PATH_BYTES_MAX {
+            let letter = match *given.add(at) {
+                0 if at == 0 => b'@',
+                letter => letter,
+            };
+            if at == len {
+                return u64::from(at != 0 && letter == 0);
+            }
+            if letter != *path.add(at) {
+                return 0;
+            }
+        }
+        u64::from(len == UNIX_PATH_BYTES_MAX)
+    }
+}
+
+/// Nothing came of the call of the current thread yet, or what was asked is judged again: what waits is of no use.
+#[inline(always)]
+pub(crate) fn forget() {
+    if maps::governs() && maps::hooked() {
+        let _ = WAITING.remove(key());
+    }
 }
 
 /// The call of the current thread has returned, or the thread ends: a decision that still waits has no record.

@@ -71,6 +71,7 @@ pub(crate) fn decided(scratch: *mut Scratch, kind: Kind, is_meant: impl FnOnce(&
         Kind::NET_CONNECT => Operation::CONNECT,
         Kind::NET_BIND => Operation::BIND,
         Kind::NET_SEND => Operation::SEND,
+        Kind::NET_LISTEN => Operation::LISTEN,
         _ => return,
     };
     let thread = bpf_get_current_pid_tgid();
@@ -274,6 +275,18 @@ fn by_key(scratch: *mut Scratch, operation: u32, reasons: u32) -> u64 {
     if operation & PathKey::UNIX_SOCKET != 0 {
         operations = operations.and(Operations::UNIX_SOCKET);
     }
+    one(scratch, operations, operation, reasons)
+}
+
+/// Judges one operation by the key, for whoever refuses what is denied.
+#[inline(always)]
+pub(crate) fn refuse(scratch: *mut Scratch, operation: u32) -> u64 {
+    let operations = Operations(1 << (operation & 0x1f)).and(Operations::REFUSED);
+    one(scratch, operations, operation, 0)
+}
+
+#[inline(always)]
+fn one(scratch: *mut Scratch, operations: Operations, operation: u32, reasons: u32) -> u64 {
     // SAFETY: the scratch is the caller's.
     let decided = decide_by(
         scratch,

@@ -70,8 +70,8 @@ static SYSCALLS: [Action; SYSCALLS_MAX] = [Action::NONE; SYSCALLS_MAX];
 #[unsafe(no_mangle)]
 static GOVERNS: u32 = 0;
 
-/// 1 when what governs is asked at hooks before a call returns, 0 when only as it does; set by the agent before
-/// loading.
+/// 0 when what governs is asked only as a call returns; 1 when it is at hooks before, 2 when these can refuse. Set by the
+/// agent before loading.
 #[unsafe(no_mangle)]
 static HOOKED: u32 = 0;
 
@@ -88,6 +88,13 @@ static JUDGED_CALLS: [u8; SYSCALLS_MAX] = [0; SYSCALLS_MAX];
 pub(crate) fn hooked() -> bool {
     // SAFETY: volatile because the agent replaces it before the object is loaded.
     unsafe { (&raw const HOOKED).read_volatile() != 0 }
+}
+
+/// Whether it can refuse then.
+#[inline(always)]
+pub(crate) fn refuses() -> bool {
+    // SAFETY: as above.
+    unsafe { (&raw const HOOKED).read_volatile() == 2 }
 }
 
 /// The first scratch that is no CPU's, and how many there are.

@@ -107,12 +107,35 @@ pub(crate) extern "C" fn relation(pid: u64, lineage: u32) -> u64 {
     else {
         return Named::OUTSIDE.0.into();
     };
-    let thread = link - offset!(task_pid_links) as u64;
+    of_thread(link - offset!(task_pid_links) as u64, lineage)
+}
+
+/// The same of a thread. A global function, see [`crate`].
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub(crate) extern "C" fn of_thread(thread: u64, lineage: u32) -> u64 {
     if is_inside(thread, lineage) {
         Named::INSIDE.0.into()
     } else {
         Named::OUTSIDE.0.into()
     }
+}
+
+/// The same of all processes of the group that the thread's is in. A global function, see [`crate`].
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub(crate) extern "C" fn of_group(thread: u64, lineage: u32) -> u64 {
+    match group_of(thread) {
+        Some(group) => members(group, lineage),
+        None => Named::OUTSIDE.0.into(),
+    }
+}
+
+/// The `struct pid` of the group of processes that the thread's is in.
+#[inline(always)]
+fn group_of(thread: u64) -> Option<u64> {
+    let signal: u64 = untyped(thread + offset!(task_signal) as u64)?;
+    untyped(signal + offset!(signal_pids) as u64 + GROUP * HEAD_BYTES)
 }
 
 /// Whether a process is of the lineage. One that has ended is known by its parent, which has to reap it.
@@ -139,9 +162,7 @@ fn is_inside(thread: u64, lineage: u32) -> bool {
 #[inline(always)]
 pub(crate) fn relation_of_group(thread: Typed, number: i32, lineage: u32) -> u64 {
     let group = match number {
-        0 => untyped::<u64>(thread as u64 + offset!(task_signal) as u64).and_then(|signal| {
-            untyped::<u64>(signal + offset!(signal_pids) as u64 + GROUP * HEAD_BYTES)
-        }),
+        0 => group_of(thread as u64),
         -1 => None,
         _ => numbered(thread, number.wrapping_neg()),
     };

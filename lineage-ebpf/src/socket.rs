@@ -135,7 +135,13 @@ fn record_here(
     let done = result >= 0 || (kind == Kind::NET_CONNECT && result == IN_PROGRESS);
     let frame = Frame::take(kind)?;
     judge::decided(frame.scratch, kind, |_| true);
-    hook::taken(frame.scratch);
+    match kind {
+        // What waits is about the call that uses it.
+        Kind::NET_INHERIT => {}
+        // Whoever waited for a connection was asked before: what was allowed then is judged again.
+        Kind::NET_ACCEPT if !hook::refused() => hook::forget(),
+        _ => hook::taken(frame.scratch),
+    }
     let target = target(&frame, fd);
     let what = What {
         kind,

@@ -50,6 +50,9 @@ impl Actor {
     }
 }
 
+/// `PF_EXITING` (`include/linux/sched.h`), in a thread's flags.
+pub(crate) const EXITING: u32 = 4;
+
 /// The current thread.
 #[inline(always)]
 pub(crate) fn current() -> Typed {

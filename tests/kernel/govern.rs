@@ -1,5 +1,7 @@
 //! What a policy allows happens, and what it does not is told, and prevented as far as it can be.
 
+mod others;
+
 use std::fs;
 use std::process::Command;
 

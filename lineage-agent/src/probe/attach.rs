@@ -127,8 +127,12 @@ impl Loading<'_> {
             Entry::Guarded => INTERPRETERS_MAX,
         };
         let governs = u32::from(self.tier.is_some());
-        let hooked = u32::from(self.tier.is_some_and(|tier| tier > Tier::Trace));
-        let (spare, waiting) = if hooked == 1 {
+        let hooked: u32 = match self.tier {
+            None | Some(Tier::Trace) => 0,
+            Some(Tier::Fexit) => 1,
+            Some(Tier::Lsm) => 2,
+        };
+        let (spare, waiting) = if hooked != 0 {
             (self.spare_scratches(), DECIDED_MAX)
         } else {
             (0, 1)

@@ -14,8 +14,9 @@ use super::{ProbeError, programs::with};
 pub(super) struct Hook {
     /// The program of the tier `lsm`, and its hook.
     lsm: (&'static str, &'static str),
-    /// The program of the tier `fexit`, and the function at whose entry it is.
-    fexit: (&'static str, &'static str),
+    /// The program of the tier `fexit`, and the function at whose entry it is; none where that would be no earlier than the
+    /// return of the call.
+    fexit: Option<(&'static str, &'static str)>,
 }
 
 const HOOKS: &[Hook] = &[
@@ -93,6 +94,12 @@ const HOOKS: &[Hook] = &[
         "fentry_bind",
         "security_socket_bind",
     ),
+    refusal("lsm_listen", "socket_listen"),
+    refusal("lsm_accept", "socket_accept"),
+    refusal("lsm_send", "unix_may_send"),
+    refusal("lsm_kill", "task_kill"),
+    refusal("lsm_ptrace", "ptrace_access_check"),
+    refusal("lsm_traceme", "ptrace_traceme"),
 ];
 
 const fn hook(
@@ -103,7 +110,14 @@ const fn hook(
 ) -> Hook {
     Hook {
         lsm: (lsm, of_lsm),
-        fexit: (fexit, of_fexit),
+        fexit: Some((fexit, of_fexit)),
+    }
+}
+
+const fn refusal(lsm: &'static str, of_lsm: &'static str) -> Hook {
+    Hook {
+        lsm: (lsm, of_lsm),
+        fexit: None,
     }
 }
 
@@ -112,7 +126,7 @@ impl Hook {
     fn of(&self, tier: Tier) -> Option<(&'static str, &'static str)> {
         match tier {
             Tier::Lsm => Some(self.lsm),
-            Tier::Fexit => Some(self.fexit),
+            Tier::Fexit => self.fexit,
             Tier::Trace => None,
         }
     }

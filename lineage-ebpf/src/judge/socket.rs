@@ -63,6 +63,8 @@ pub(crate) fn socket(frame: &Frame, actor: &Actor, what: &What, file: u64, addre
         match (operation, family) {
             (Operation::USE, NETLINK) => super::name(frame, actor, operation, Named::NETLINK),
             (Operation::USE, _) => super::name(frame, actor, operation, Named::SOCKET),
+            // Who can refuse was asked, unless the message goes through a connection.
+            (Operation::SEND, UNIX) if maps::refuses() => {}
             (Operation::SEND, UNIX) => {
                 judge_message((*scratch).cpu, address.at, address.len);
             }

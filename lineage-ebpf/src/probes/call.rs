@@ -378,7 +378,7 @@ const PERF_GROUP: u64 = 4;
 const TRACE_ME: u64 = 0;
 
 /// `PIDFD_SIGNAL_PROCESS_GROUP` (`include/uapi/linux/pidfd.h`).
-const SIGNAL_GROUP: u32 = 4;
+pub(crate) const SIGNAL_GROUP: u32 = 4;
 
 /// Whether a signal goes to the group whose first process a descriptor is of.
 #[inline(always)]

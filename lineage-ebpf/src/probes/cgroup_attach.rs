@@ -88,9 +88,6 @@ fn moved(group: Typed, path: u64, thread: Typed, whole: bool) -> Result<(), Skip
     Ok(())
 }
 
-/// `PF_EXITING` (`include/linux/sched.h`).
-const EXITING: u32 = 4;
-
 /// Whether there was nothing to move: the kernel says that it moved also what only waits to be asked how
 /// it ended, and leaves it where it is (`cgroup_migrate_add_task`, `kernel/cgroup/cgroup.c`).
 #[inline(always)]
@@ -98,7 +95,7 @@ fn has_ended(thread: Typed, whole: bool) -> bool {
     // SAFETY: the argument is a `struct task_struct`, and the members have these types.
     unsafe {
         if !whole {
-            return typed::<u32>(thread, offset!(task_flags)) & EXITING != 0;
+            return typed::<u32>(thread, offset!(task_flags)) & task::EXITING != 0;
         }
         let signal = follow(thread, offset!(task_signal));
         signal.is_some_and(|signal| typed::<u32>(signal, offset!(signal_live)) == 0)

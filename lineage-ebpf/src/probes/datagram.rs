@@ -17,7 +17,7 @@ use lineage_common::{
 use crate::{
     emit::{self, Frame, What},
     endpoints::{self, INET, INET6, PACKET},
-    judge,
+    hook, judge,
     maps::{self, PEERS},
     probes::{
         sock_addr,
@@ -65,7 +65,7 @@ pub(crate) fn is_own_error(actor: &Actor, call: &Returned, action: Action) -> bo
 
 /// Whether a call of this action sends messages.
 #[inline(always)]
-fn sends(action: Action) -> bool {
+pub(crate) fn sends(action: Action) -> bool {
     action == Action::SENDTO || action == Action::SENDMSG || action == Action::SENDMMSG
 }
 
@@ -222,6 +222,11 @@ extern "C" fn first_message(fd: i32, kind: u16, result: i64, at: u64, len: u64) 
             frame.release();
             return 1;
         }
+        if result >= 0 && hook::action() == Action::SENDMMSG {
+            hook::taken_by_address(frame.scratch);
+        } else {
+            hook::taken(frame.scratch);
+        }
         take_decided((*frame.scratch).cpu, kind.0);
         PEERS.get_ptr(&*peer).is_some() && !judge::denied(frame.scratch)
     };
@@ -275,7 +280,10 @@ fn refused(messages: &Messages, all: u64) {
     /// `-EPERM`, which the kernel does not return when something was sent before.
     const NOT_PERMITTED: i64 = -1;
     let sent = messages.result as u64;
-    if !maps::governs() || sent >= all.min(u64::from(MESSAGES_MAX)) || !judge::refused_message() {
+    if !maps::governs()
+        || sent >= all.min(u64::from(MESSAGES_MAX))
+        || !(judge::refused_message() || hook::refused())
+    {
         return;
     }
     let address = header(messages.header + sent * MESSAGE_BYTES);

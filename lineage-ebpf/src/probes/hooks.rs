@@ -13,10 +13,11 @@ use aya_ebpf::{
 use lineage_common::{layout::Action, policy::Operation};
 
 use crate::{
-    hook::{self, Image, Name, Place, Power, Question},
+    endpoints,
+    hook::{self, Image, Name, Others, Place, Power, Question, Reach},
     judge::Operations,
-    maps, other,
-    probes::{open, pipe},
+    other,
+    probes::{call, datagram, open, pipe, sock_addr},
     read::{Typed, follow, number, offset, typed, untyped},
     socket::{TYPE_MASK, TYPE_SOCKET},
     task,
@@ -58,15 +59,45 @@ hooks! {
     lsm_bind fentry_bind "socket_bind" "security_socket_bind" bound(1, 2);
 }
 
+/// What only a security module can do about: where none is active, the call is looked at as it returns.
+macro_rules! refusals {
+    ($($lsm:ident $hook:literal $look:ident($($argument:literal),*);)*) => {
+        $(
+            #[doc = concat!("The hook `", $hook, "`.")]
+            #[lsm(hook = $hook)]
+            pub(crate) fn $lsm(ctx: LsmContext) -> i32 {
+                hook::answer(Power::Refuse, || $look($(ctx.arg($argument)),*))
+            }
+        )*
+    };
+}
+
+refusals! {
+    lsm_accept "socket_accept" accepted(0);
+    lsm_send "unix_may_send" sent(0, 1);
+    lsm_kill "task_kill" signalled(0, 2, 3);
+    lsm_ptrace "ptrace_access_check" traced(0);
+    lsm_traceme "ptrace_traceme" let_trace(0);
+}
+
+/// The hook `socket_listen`. Of a socket without an address the kernel chooses one, which is looked at as the call returns.
+#[lsm(hook = "socket_listen")]
+pub(crate) fn lsm_listen(ctx: LsmContext) -> i32 {
+    match sock_of(ctx.arg(0)) {
+        Some(sock) if family(sock) != UNIX => sock_addr::listened(sock),
+        Some(sock) => hook::answer(Power::Refuse, || unix(Operation::LISTEN, sock)),
+        None => 0,
+    }
+}
+
 type Asked = Option<(Question, u32)>;
 
 /// One operation on places.
 #[inline(always)]
 fn ask(operation: Operation, places: [Place; 2]) -> Asked {
     let question = Question {
-        operations: Operations::NONE.with(operation),
         places,
-        name: Name::NONE,
+        ..Question::of(Operations::NONE.with(operation))
     };
     Some((question, Image::OTHER))
 }
@@ -153,9 +184,8 @@ fn opened(file: Typed) -> Asked {
         return None;
     }
     let question = Question {
-        operations,
         places: [place, Place::NONE],
-        name: Name::NONE,
+        ..Question::of(operations)
     };
     Some((question, hook::image()))
 }
@@ -202,8 +232,7 @@ fn created(directory: Typed, dentry: u64) -> Asked {
 #[inline(always)]
 fn made(directory: Typed, dentry: u64, mode: u16) -> Asked {
     let (mut question, image) = created(directory, dentry)?;
-    let bound = || maps::action(u64::from(hook::call(task::current()))) == Action::BIND;
-    if u32::from(mode) & TYPE_MASK == TYPE_SOCKET && bound() {
+    if u32::from(mode) & TYPE_MASK == TYPE_SOCKET && hook::action() == Action::BIND {
         question.operations = Operations::UNIX_SOCKET.with(Operation::BIND);
     }
     Some((question, image))
@@ -215,18 +244,19 @@ const UNIX: u16 = 1;
 /// `unix_stream_connect(struct sock *sock, struct sock *other, struct sock *newsk)`: sequences of packets as well.
 #[inline(always)]
 fn connected(other: Typed) -> Asked {
-    let other = number(other)?;
-    let mut question = Question {
-        operations: Operations::UNIX_SOCKET.with(Operation::CONNECT),
-        places: [Place::NONE; 2],
-        name: Name::NONE,
-    };
-    let dentry: u64 = untyped(other + offset!(unix_path_dentry) as u64).unwrap_or(0);
+    unix(Operation::CONNECT, number(other)?)
+}
+
+/// An operation on the Unix socket whose `struct sock` is at `sock`, by its path or its name.
+#[inline(always)]
+fn unix(operation: Operation, sock: u64) -> Asked {
+    let mut question = Question::of(Operations::UNIX_SOCKET.with(operation));
+    let dentry: u64 = untyped(sock + offset!(unix_path_dentry) as u64).unwrap_or(0);
     if dentry != 0 {
-        let mnt = untyped(other + offset!(unix_path_mnt) as u64).unwrap_or(0);
+        let mnt = untyped(sock + offset!(unix_path_mnt) as u64).unwrap_or(0);
         question.places[0] = Place { mnt, dentry };
     } else {
-        let address: u64 = untyped(other + offset!(unix_addr) as u64).unwrap_or(0);
+        let address: u64 = untyped(sock + offset!(unix_addr) as u64).unwrap_or(0);
         let len: u32 = untyped(address + offset!(unix_address_len) as u64).unwrap_or(0);
         question.name = abstract_name(address + offset!(unix_address_name) as u64, len);
     }
@@ -244,9 +274,8 @@ fn bound(address: Typed, len: u32) -> Asked {
         return None;
     }
     let question = Question {
-        operations: Operations::UNIX_SOCKET.with(Operation::BIND),
-        places: [Place::NONE; 2],
         name: abstract_name(address, len),
+        ..Question::of(Operations::UNIX_SOCKET.with(Operation::BIND))
     };
     Some((question, Image::OTHER))
 }
@@ -292,7 +321,7 @@ fn renamed(old_directory: Typed, old: u64, new_directory: Typed, new: u64) -> As
 /// `path_truncate(const struct path *path)`: an open that does so was asked about already.
 #[inline(always)]
 fn truncated(path: Typed) -> Asked {
-    let action = maps::action(u64::from(hook::call(task::current())));
+    let action = hook::action();
     if action.0 >= Action::OPEN.0 && action.0 <= Action::CREAT.0 {
         return None;
     }
@@ -303,4 +332,104 @@ fn truncated(path: Typed) -> Asked {
 #[inline(always)]
 fn changed(path: Typed) -> Asked {
     ask(Operation::CHMOD, [at(path), Place::NONE])
+}
+
+/// The `struct sock` of a `struct socket`.
+#[inline(always)]
+fn sock_of(socket: Typed) -> Option<u64> {
+    untyped(number(socket)? + offset!(socket_sk) as u64)
+}
+
+#[inline(always)]
+fn family(sock: u64) -> u16 {
+    untyped(sock + offset!(sock_family) as u64).unwrap_or(0)
+}
+
+/// `socket_accept(struct socket *sock, struct socket *newsock)`: a Unix socket has the name of the one that listens. To which
+/// of the host's addresses a connection comes is known when it is there.
+#[inline(always)]
+fn accepted(socket: Typed) -> Asked {
+    let sock = sock_of(socket).filter(|sock| family(*sock) == UNIX)?;
+    unix(Operation::ACCEPT, sock)
+}
+
+/// `unix_may_send(struct socket *sock, struct socket *other)`: also asked when a socket for datagrams is connected. What goes
+/// through a connection is not asked about again.
+#[inline(always)]
+fn sent(socket: Typed, other: Typed) -> Asked {
+    let (sock, other) = (sock_of(socket)?, sock_of(other)?);
+    let action = hook::action();
+    if action == Action::CONNECT {
+        return unix(Operation::CONNECT, other);
+    }
+    if endpoints::peer(sock) == other {
+        return None;
+    }
+    let (mut question, image) = unix(Operation::SEND, other)?;
+    if !datagram::sends(action) {
+        // What a ring was asked for can be either.
+        question.operations = question.operations.with(Operation::CONNECT);
+    }
+    Some((question, image))
+}
+
+/// `task_kill(struct task_struct *p, struct kernel_siginfo *info, int sig, const struct cred *cred)`: asked of each process
+/// that a call sends a signal to. Signal 0 only asks; the kernel asks on behalf of others, with their credentials, and as
+/// a parent ends whose child wants to be signalled then.
+#[inline(always)]
+fn signalled(thread: Typed, signal: i32, sender: Typed) -> Asked {
+    let current = task::current();
+    // SAFETY: a thread is typed; the member is an integer.
+    let ends = unsafe { typed::<u32>(current, offset!(task_flags)) } & task::EXITING != 0;
+    if signal == 0 || ends || number(sender)? != 0 {
+        return None;
+    }
+    let reach = match hook::action() {
+        Action::SIGNAL => match hook::argument(current, 0) as i32 {
+            -1 => Reach::ALL,
+            ..=0 => Reach::GROUP,
+            _ => Reach::ONE,
+        },
+        Action::SIGNAL_PIDFD if hook::argument(current, 3) as u32 & call::SIGNAL_GROUP != 0 => {
+            Reach::GROUP
+        }
+        Action::SIGNAL_THREAD | Action::SIGNAL_PIDFD => Reach::ONE,
+        _ => return None,
+    };
+    to(Operation::SIGNAL, thread, reach)
+}
+
+/// `ptrace_access_check(struct task_struct *child, unsigned int mode)`: asked by procfs as well, where files are judged, and
+/// by calls that only look at what a process is.
+#[inline(always)]
+fn traced(thread: Typed) -> Asked {
+    match hook::action() {
+        Action::PTRACE | Action::PROCESS | Action::RESULT => {
+            to(Operation::PTRACE, thread, Reach::ONE)
+        }
+        _ => None,
+    }
+}
+
+/// `ptrace_traceme(struct task_struct *parent)`
+#[inline(always)]
+fn let_trace(parent: Typed) -> Asked {
+    to(Operation::PTRACE, parent, Reach::ITSELF)
+}
+
+/// An operation on other processes, of which one is that of a thread.
+#[inline(always)]
+fn to(operation: Operation, thread: Typed, reach: Reach) -> Asked {
+    if reach == Reach::ONE && task::pid(thread) == task::current_pid() {
+        return None;
+    }
+    let question = Question {
+        others: Others {
+            operation,
+            thread: number(thread)?,
+            reach,
+        },
+        ..Question::of(Operations::NONE)
+    };
+    Some((question, Image::OTHER))
 }

@@ -8,14 +8,18 @@ use aya_ebpf::{
     helpers::bpf_get_current_pid_tgid, macros::cgroup_sock_addr, maps::lpm_trie::Key,
     programs::SockAddrContext,
 };
+use lineage_common::layout::ABSENT;
 use lineage_common::policy::{
     ADDRESS_BITS, AddressKey, Decided, End, Governance, KEY_HEAD_BITS, Mode, Operation, Outcome,
     PORT_BOUNDS_MAX, Protocol, Ruling, Spent,
 };
 
 use crate::{
-    budget, judge,
+    budget,
+    endpoints::{INET, INET6},
+    judge,
     maps::{self, DECIDED},
+    read::{offset, untyped},
     skip::Skip,
     task::Actor,
 };
@@ -79,23 +83,60 @@ fn answer(ctx: &SockAddrContext, operation: Operation, address: [u32; 4]) -> i32
         Operation::BIND => address,
         _ => other_end(address),
     };
-    judged(ctx, operation, address).unwrap_or(ALLOW)
+    // SAFETY: the context is the kernel's own.
+    let (port, protocol) = unsafe {
+        (
+            (&raw const (*ctx.sock_addr).user_port).read_volatile(),
+            (&raw const (*ctx.sock_addr).protocol).read_volatile(),
+        )
+    };
+    let port = u16::from_be(port as u16);
+    judged(operation, address, port, protocol).unwrap_or(ALLOW)
+}
+
+/// The answer of a security module to a socket of the internet, whose `struct sock` is at `sock`, that is made to listen.
+#[inline(always)]
+pub(crate) fn listened(sock: u64) -> i32 {
+    /// `EPERM` (`include/uapi/asm-generic/errno-base.h`).
+    const NOT_PERMITTED: i32 = 1;
+    match own_end(sock).map(|(address, port, protocol)| {
+        judged(Operation::LISTEN, address, port, protocol).unwrap_or(ALLOW)
+    }) {
+        Some(REFUSE) => -NOT_PERMITTED,
+        _ => 0,
+    }
+}
+
+/// Address, port and protocol that a socket has; `None` when it has none yet, or is of another family.
+#[inline(always)]
+fn own_end(sock: u64) -> Option<([u32; 4], u16, u32)> {
+    let family: u16 = untyped(sock + offset!(sock_family) as u64)?;
+    let port: u16 = untyped(sock + offset!(sock_num) as u64)?;
+    let protocol: u16 = untyped(sock + offset!(sock_protocol) as u64)?;
+    let address = match family {
+        INET => [
+            0,
+            0,
+            0xffff_u32.to_be(),
+            untyped(sock + offset!(sock_rcv_saddr) as u64)?,
+        ],
+        INET6 if offset!(sock_v6_rcv_saddr) != ABSENT as usize => {
+            untyped(sock + offset!(sock_v6_rcv_saddr) as u64)?
+        }
+        _ => return None,
+    };
+    (port != 0).then_some((address, port, protocol.into()))
 }
 
 #[inline(always)]
-fn judged(ctx: &SockAddrContext, operation: Operation, address: [u32; 4]) -> Result<i32, Skip> {
+fn judged(operation: Operation, address: [u32; 4], port: u16, protocol: u32) -> Result<i32, Skip> {
     if !maps::governs() {
         return Err(Skip::Untraced);
     }
     let actor = Actor::current()?;
     // SAFETY: the entry of a tracked process stays while one of its threads runs; map values live as long as the
-    // program; the context is the kernel's own.
-    let (governance, port, protocol) = unsafe {
-        let governance = maps::governance((*actor.task).lineage).ok_or(Skip::Untraced)?;
-        let port = (&raw const (*ctx.sock_addr).user_port).read_volatile();
-        let protocol = (&raw const (*ctx.sock_addr).protocol).read_volatile();
-        (&*governance, u16::from_be(port as u16), protocol)
-    };
+    // program.
+    let governance = unsafe { &*maps::governance((*actor.task).lineage).ok_or(Skip::Untraced)? };
     let protocol = self::protocol(protocol);
     let mut reasons = 0;
     let mut ruling = Ruling {

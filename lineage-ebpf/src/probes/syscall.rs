@@ -8,7 +8,7 @@ use crate::{
     atomic::fetch_add,
     descriptor, hook, judge, maps,
     probes::{
-        accept, bind, call, close, connect, listen, map, open, pass, pipe, process_exec,
+        accept, bind, call, close, connect, datagram, listen, map, open, pass, pipe, process_exec,
         process_fork, socket_create, transfer,
     },
     read::{Typed, offset, typed},
@@ -94,6 +94,13 @@ pub(crate) fn returned(
             if action != Action::MQ_SEND {
                 let _ = pass::returned(&call, action);
             }
+            if datagram::sends(action) {
+                if datagram::is_not_yet(result) {
+                    hook::forget();
+                } else {
+                    hook::settle();
+                }
+            }
             told
         }
         Action::MMAP | Action::MPROTECT => map::returned(&actor, &call, action),
@@ -140,12 +147,12 @@ fn seldom(actor: &Actor, call: &Returned, action: Action) -> Result<(), Skip> {
 fn rare(actor: &Actor, call: &Returned, action: Action) -> Result<(), Skip> {
     match action {
         Action::CONNECT => settled(connect::returned(actor, call)),
-        Action::ACCEPT => accept::returned(actor, call),
+        Action::ACCEPT => settled(accept::returned(actor, call)),
         Action::BIND => settled(bind::returned(actor, call)),
         Action::PIPE => pipe::returned(actor, call),
         Action::SOCKET => socket_create::returned(actor, call),
         Action::PAIR => socket_create::pair(actor, call),
-        Action::LISTEN => listen::returned(actor, call),
+        Action::LISTEN => settled(listen::returned(actor, call)),
         Action::DUP2 => close::duplicated(actor, call),
         Action::CLOSE_RANGE => close::range_returned(actor, call),
         Action::SENDFILE | Action::SPLICE | Action::TEE | Action::IOCTL => {

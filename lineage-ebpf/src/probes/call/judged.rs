@@ -82,7 +82,12 @@ pub(super) fn call(frame: &Frame, actor: &Actor, call: &Returned, action: Action
         }
         _ => (Operation::USE, facility(call, action)),
     };
-    judge::name(frame, actor, operation, named);
+    // What is done to others may have been decided before; what waits about anything else is about files that it opened.
+    // SAFETY: the scratch is the caller's.
+    let decided = unsafe { (*frame.scratch).outcome != Outcome::UNGOVERNED };
+    if operation == Operation::USE || !decided {
+        judge::name(frame, actor, operation, named);
+    }
 }
 
 /// `TIOCSTI` and `TIOCLINUX` (`include/uapi/asm-generic/ioctls.h`).
