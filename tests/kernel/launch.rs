@@ -1,9 +1,12 @@
 //! The command that a recording begins with runs as the user wrote it.
 
+use std::os::unix::process::CommandExt as _;
 use std::process::Stdio;
+use std::thread;
 
 use lineage_tests::programs::ACTOR;
 use lineage_tests::recorder::Recorder;
+use rustix::process::{Pid, Signal, kill_process_group};
 use serde_json::json;
 
 /// Words that `lineage record` would understand, did they stand before the command.
@@ -77,4 +80,24 @@ fn a_command_may_be_as_long_as_the_kernel_takes() {
     assert_eq!(detail["arguments_left_out"], WORDS);
     let exec = run.rows.all("process.exec", &json!({ "argc": WORDS + 4 }));
     assert_eq!(exec[0].get("truncated"), "argv");
+}
+
+/// A shell continues the jobs that it brings to the foreground: that is no leave to begin.
+#[test]
+fn nobody_else_lets_it_begin() {
+    let recorder = Recorder::new();
+    let mut command = recorder.command();
+    command.arg(&*ACTOR).args(["exit", "3"]).process_group(0);
+    let child = command.stdin(Stdio::null()).stderr(Stdio::piped()).spawn();
+    let child = child.expect("the lineage binary runs");
+    let group = Pid::from_child(&child);
+    let signals = thread::spawn(move || {
+        while kill_process_group(group, Signal::CONT).is_ok() {
+            thread::yield_now();
+        }
+    });
+    let run = recorder.finish(child.wait_with_output().expect("our own child"));
+    signals.join().expect("it ends with the group");
+    assert_eq!(run.output.status.code(), Some(3), "{}", run.stderr());
+    run.rows.only("process.exec", &json!({ "exe": *ACTOR }));
 }

@@ -1,13 +1,13 @@
 //! Starts a command that waits until it is tracked, so that nothing it does goes unseen.
 //!
 //! The child is forked by the standard library in a thread of its own (which waits there for the
-//! exec's outcome), reports its process id and stops itself before the exec; a stop, unlike a read
-//! from a pipe, leaves nothing of ours in the record. Terminal, session and process group stay
-//! those of the caller, so interactive programs work.
+//! exec's outcome), reports its process id and waits at a [`Gate`] before the exec; that, unlike a
+//! read from a pipe, leaves nothing of ours in the record, and unlike a stop nobody else can end it. Terminal, session and
+//! process group stay those of the caller, so interactive programs work.
 
 #![expect(
     unsafe_code,
-    reason = "code between fork and exec cannot be expressed safely"
+    reason = "code between fork and exec, and memory that both processes have, cannot be expressed safely"
 )]
 
 use std::{
@@ -16,17 +16,26 @@ use std::{
     os::unix::process::CommandExt as _,
     path::{Path, PathBuf},
     process::{Command, ExitStatus},
+    ptr,
+    sync::{
+        Arc,
+        atomic::{AtomicU32, Ordering},
+    },
     thread,
+    time::Duration,
 };
 
 use rustix::{
     fs::{Access, AtFlags, CWD, FileType, accessat},
     io::{read, write},
+    mm::{MapFlags, ProtFlags, mmap_anonymous, munmap},
     pipe::{PipeFlags, pipe_with},
     process::{
         Pid, Signal, WaitId, WaitIdOptions, getpid, kill_process, set_parent_process_death_signal,
         waitid,
     },
+    thread::futex,
+    time::Timespec,
 };
 use tokio::sync::oneshot;
 
@@ -61,8 +70,7 @@ impl LaunchError {
 /// A command that exists as a process and has not executed its program yet.
 #[derive(Debug)]
 pub struct Waiting {
-    pid: Pid,
-    stopped: Stopped,
+    held: Held,
     executed: oneshot::Receiver<io::Result<()>>,
     ended: oneshot::Receiver<io::Result<ExitStatus>>,
 }
@@ -121,6 +129,8 @@ pub fn start(
         .ok_or_else(|| LaunchError::NotFound(OsString::new()))?;
     let (report, reporter) =
         pipe_with(PipeFlags::CLOEXEC).map_err(|error| LaunchError::Start(error.into()))?;
+    let gate = Arc::new(Gate::new().map_err(LaunchError::Start)?);
+    let before = Arc::clone(&gate);
     let mut child = Command::new(path);
     child.arg0(program).args(arguments);
     child.env_remove(VARIABLE);
@@ -129,11 +139,10 @@ pub fn start(
     // no memory that a thread of the parent could have left locked.
     unsafe {
         child.pre_exec(move || {
-            // Until it is let go the child must not outlive us, stopped for ever.
+            // Until it is let go the child must not outlive us, waiting for ever.
             set_parent_process_death_signal(Some(Signal::KILL))?;
-            let pid = getpid();
-            write(&reporter, &pid.as_raw_nonzero().get().to_ne_bytes())?;
-            kill_process(pid, Signal::STOP)?;
+            write(&reporter, &getpid().as_raw_nonzero().get().to_ne_bytes())?;
+            before.pass();
             set_parent_process_death_signal(None)?;
             Ok(())
         });
@@ -163,17 +172,17 @@ pub fn start(
     }
     let pid = Pid::from_raw(i32::from_ne_bytes(pid))
         .ok_or_else(|| LaunchError::Start(io::ErrorKind::InvalidData.into()))?;
-    let stop = WaitIdOptions::STOPPED | WaitIdOptions::EXITED | WaitIdOptions::NOWAIT;
-    match waitid(WaitId::Pid(pid), stop) {
-        Ok(Some(status)) if status.stopped() => Ok(Waiting {
-            pid,
-            stopped: Stopped(Some(pid)),
-            executed,
-            ended,
-        }),
-        Ok(_) => Err(failed_start(executed)),
-        Err(error) => Err(LaunchError::Start(error.into())),
+    if !gate.reached(pid) {
+        return Err(failed_start(executed));
     }
+    Ok(Waiting {
+        held: Held {
+            pid,
+            gate: Some(gate),
+        },
+        executed,
+        ended,
+    })
 }
 
 /// Why the thread ended without a process.
@@ -188,7 +197,7 @@ impl Waiting {
     /// Its process id.
     #[must_use]
     pub fn pid(&self) -> u32 {
-        self.pid.as_raw_nonzero().get().cast_unsigned()
+        self.held.pid.as_raw_nonzero().get().cast_unsigned()
     }
 
     /// Lets the command execute its program.
@@ -197,8 +206,9 @@ impl Waiting {
     ///
     /// When the exec failed: the process has ended again.
     pub async fn release(mut self, program: &OsString) -> Result<Running, LaunchError> {
-        kill_process(self.pid, Signal::CONT).map_err(|error| LaunchError::Start(error.into()))?;
-        self.stopped.0 = None;
+        if let Some(gate) = self.held.gate.take() {
+            gate.open();
+        }
         match self.executed.await {
             Ok(Ok(())) => Ok(Running { ended: self.ended }),
             Ok(Err(error)) => Err(match error.kind() {
@@ -211,15 +221,85 @@ impl Waiting {
     }
 }
 
-/// A stopped process that goes with this value unless it is let go.
+/// A process at a gate, which goes with this value unless it is let through.
 #[derive(Debug)]
-struct Stopped(Option<Pid>);
+struct Held {
+    pid: Pid,
+    gate: Option<Arc<Gate>>,
+}
 
-impl Drop for Stopped {
+impl Drop for Held {
     fn drop(&mut self) {
-        if let Some(pid) = self.0 {
-            // It has not begun: nobody misses it, and stopped it would stay for ever.
-            let _ = kill_process(pid, Signal::KILL);
+        if self.gate.is_some() {
+            // It has not begun: nobody misses it, and it would wait for ever.
+            let _ = kill_process(self.pid, Signal::KILL);
         }
+    }
+}
+
+/// Where a process waits between fork and exec: a word that it and its creator have in common.
+#[derive(Debug)]
+struct Gate(ptr::NonNull<AtomicU32>);
+
+// SAFETY: all that is behind the pointer is an atomic, and it stays until the last owner is gone.
+unsafe impl Send for Gate {}
+// SAFETY: as above.
+unsafe impl Sync for Gate {}
+
+impl Gate {
+    /// Nobody is there yet.
+    const FAR: u32 = 0;
+    /// The process is there.
+    const REACHED: u32 = 1;
+    /// It may go on.
+    const OPEN: u32 = 2;
+
+    fn new() -> io::Result<Self> {
+        let (access, shared) = (ProtFlags::READ | ProtFlags::WRITE, MapFlags::SHARED);
+        // SAFETY: the kernel chooses where; what is new is all 0, as the word is at first.
+        let page = unsafe { mmap_anonymous(ptr::null_mut(), size_of::<u32>(), access, shared)? };
+        let word = ptr::NonNull::new(page.cast()).ok_or(io::ErrorKind::OutOfMemory)?;
+        Ok(Self(word))
+    }
+
+    fn word(&self) -> &AtomicU32 {
+        // SAFETY: mapped while this value is there.
+        unsafe { self.0.as_ref() }
+    }
+
+    /// Waits there. Makes calls only that nobody records.
+    fn pass(&self) {
+        self.word().store(Self::REACHED, Ordering::Release);
+        let _ = futex::wake(self.word(), futex::Flags::empty(), 1);
+        while self.word().load(Ordering::Acquire) != Self::OPEN {
+            let _ = futex::wait(self.word(), futex::Flags::empty(), Self::REACHED, None);
+        }
+    }
+
+    /// Waits until the process is there; false when it has ended before.
+    fn reached(&self, pid: Pid) -> bool {
+        const LOOK: Duration = Duration::from_millis(20);
+        let ended = WaitIdOptions::EXITED | WaitIdOptions::NOHANG | WaitIdOptions::NOWAIT;
+        while self.word().load(Ordering::Acquire) == Self::FAR {
+            if !matches!(waitid(WaitId::Pid(pid), ended), Ok(None)) {
+                return false;
+            }
+            let wait = Timespec::try_from(LOOK).ok();
+            let _ = futex::wait(self.word(), futex::Flags::empty(), Self::FAR, wait.as_ref());
+        }
+        true
+    }
+
+    /// Lets it go on.
+    fn open(&self) {
+        self.word().store(Self::OPEN, Ordering::Release);
+        let _ = futex::wake(self.word(), futex::Flags::empty(), 1);
+    }
+}
+
+impl Drop for Gate {
+    fn drop(&mut self) {
+        // SAFETY: nobody has it any more.
+        let _ = unsafe { munmap(self.0.as_ptr().cast(), size_of::<u32>()) };
     }
 }
