@@ -7,8 +7,11 @@
 
 mod waiting;
 
-use aya_ebpf::helpers::generated::{bpf_probe_read_kernel_str, bpf_send_signal};
-use lineage_common::policy::{Mode, Named, Operation, Outcome};
+use aya_ebpf::helpers::generated::{bpf_probe_read_kernel_str, bpf_send_signal, bpf_task_pt_regs};
+use lineage_common::{
+    layout::Action,
+    policy::{Mode, Named, Operation, Outcome},
+};
 
 use crate::{
     atomic::{add, exchange},
@@ -18,13 +21,11 @@ use crate::{
     key,
     maps::{self, Scratch},
     other, path,
-    read::mask_unix,
+    read::{Typed, mask_unix, offset, typed},
     task::{self, Actor},
 };
 
-pub(crate) use waiting::{
-    Waiting, action, argument, forget, image, refused, settle, taken, taken_by_address,
-};
+pub(crate) use waiting::{Image, Waiting, forget, image, refused, settle, taken, taken_by_address};
 use waiting::{denied, wait};
 
 /// What a hook can do about what is denied.
@@ -116,16 +117,6 @@ pub(crate) struct Name {
 impl Name {
     /// There is none.
     pub(crate) const NONE: Self = Self { at: 0, len: 0 };
-}
-
-/// What is known of a file that is about to be executed.
-pub(crate) struct Image;
-
-impl Image {
-    /// It names no interpreter of its own, or none that is opened before it is asked about itself.
-    pub(crate) const OTHER: u32 = 0;
-    /// An ELF file: the next one that is opened to be executed is the interpreter it names.
-    pub(crate) const ELF: u32 = 1;
 }
 
 /// The answer to what the current process asks, if something governs it.
@@ -350,4 +341,30 @@ extern "C" fn judge_others(number: u32, operation: u32, thread: u64, reach: u32)
     // SAFETY: as above.
     unsafe { wait(scratch, Image::OTHER) };
     denied
+}
+
+/// What the call is that the current thread is in.
+#[inline(always)]
+pub(crate) fn action() -> Action {
+    maps::action(u64::from(call(task::current())))
+}
+
+/// An argument of the call that a thread is in; `n` is one that it has.
+#[inline(always)]
+pub(crate) fn argument(thread: Typed, n: usize) -> u64 {
+    // SAFETY: the thread is typed; its registers always exist, and every argument is one of them.
+    unsafe {
+        let regs = bpf_task_pt_regs(thread.cast_mut().cast()) as Typed;
+        typed(regs, offset!(derived.regs_arguments[n]))
+    }
+}
+
+/// The number of the call that the current thread is in.
+#[inline(always)]
+pub(crate) fn call(thread: Typed) -> u32 {
+    // SAFETY: the thread is typed; its registers always exist.
+    unsafe {
+        let regs = bpf_task_pt_regs(thread.cast_mut().cast()) as Typed;
+        typed(regs, offset!(derived.regs_number))
+    }
 }

@@ -10,11 +10,8 @@ mod programs;
 mod rules;
 mod sockets;
 
-use std::process::{Child, Command, Stdio};
-
 use lineage_common::tier::Denied;
 use lineage_tests::governed::{self, promised};
-use lineage_tests::programs::ACTOR;
 use lineage_tests::recorder::{Recorded, Recorder};
 use lineage_tests::rows::Row;
 use serde_json::json;
@@ -36,8 +33,6 @@ struct Way<'a> {
     kind: &'a str,
     /// What is judged; `PORT` stands for the port of the record's own end.
     judged: &'a str,
-    /// Whether it comes to the worst that the tier promises, and not to the best.
-    worst: bool,
 }
 
 impl<'a> Way<'a> {
@@ -46,24 +41,13 @@ impl<'a> Way<'a> {
             script,
             kind,
             judged,
-            worst: false,
         }
     }
 
-    const fn worst(mut self) -> Self {
-        self.worst = true;
-        self
-    }
-
-    /// What must become of it.
+    /// What must become of it: the best that the tier promises.
     fn promise(&self) -> Denied {
-        let promised = promised(self.judged);
-        let one = if self.worst {
-            promised.last()
-        } else {
-            promised.first()
-        };
-        *one.expect("something becomes of it")
+        let promised = promised(self.judged).first();
+        *promised.expect("something becomes of it")
     }
 }
 
@@ -132,27 +116,4 @@ fn breached(recorder: Recorder, script: &str) -> Recorded {
     let told = run.stderr();
     assert!(told.contains("nothing is authorised any more"), "{told}");
     run
-}
-
-/// A process that is not recorded. It ends with this.
-struct Outsider(Child);
-
-impl Outsider {
-    fn new() -> Self {
-        Self::does("pause")
-    }
-
-    fn does(script: &str) -> Self {
-        let mut command = Command::new(&*ACTOR);
-        command.args(script.split_whitespace()).stdin(Stdio::null());
-        command.stdout(Stdio::null()).stderr(Stdio::null());
-        Self(command.spawn().expect("the actor runs"))
-    }
-}
-
-impl Drop for Outsider {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
 }

@@ -11,6 +11,7 @@ pub mod governed;
 pub mod group;
 pub mod invariants;
 pub mod oracle;
+pub mod outsider;
 pub mod programs;
 pub mod recorder;
 pub mod rows;

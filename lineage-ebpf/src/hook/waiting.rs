@@ -1,17 +1,17 @@
-//! Decisions that wait for their calls to return.
+//! Decisions that wait, by thread, until the call they are about returns.
 
-use aya_ebpf::helpers::generated::{bpf_get_current_task, bpf_task_pt_regs};
+use aya_ebpf::helpers::generated::bpf_get_current_task;
 use lineage_common::{
     layout::Action,
     limits::UNIX_PATH_BYTES_MAX,
     policy::{Operation, Outcome, PATH_KEY_BYTES, Ruling},
 };
 
-use super::Image;
+use super::call;
 use crate::{
     atomic::add,
     maps::{self, Scratch, WAITING},
-    read::{Typed, offset, typed},
+    read::{offset, typed},
     task,
 };
 
@@ -28,6 +28,16 @@ pub(crate) struct Waiting {
     /// What the call is about to execute: see [`Image`].
     pub(crate) image: u32,
     pub(crate) path: [u64; PATH_KEY_BYTES / 8],
+}
+
+/// What is known of a file that is about to be executed.
+pub(crate) struct Image;
+
+impl Image {
+    /// It names no interpreter of its own, or none that is opened before it is asked about itself.
+    pub(crate) const OTHER: u32 = 0;
+    /// An ELF file: the next one that is opened to be executed is the interpreter it names.
+    pub(crate) const ELF: u32 = 1;
 }
 
 /// `PF_IO_WORKER` (`include/linux/sched.h`): a thread that the kernel made to do what was asked of a ring.
@@ -117,32 +127,6 @@ fn waiting() -> Option<*const Waiting> {
     let waiting = WAITING.get_ptr(key())?;
     // SAFETY: map values live as long as the program.
     (unsafe { (*waiting).call } == call(task::current())).then_some(waiting)
-}
-
-/// What the call is that the current thread is in.
-#[inline(always)]
-pub(crate) fn action() -> Action {
-    maps::action(u64::from(call(task::current())))
-}
-
-/// An argument of the call that a thread is in; `n` is one that it has.
-#[inline(always)]
-pub(crate) fn argument(thread: Typed, n: usize) -> u64 {
-    // SAFETY: the thread is typed; its registers always exist, and every argument is one of them.
-    unsafe {
-        let regs = bpf_task_pt_regs(thread.cast_mut().cast()) as Typed;
-        typed(regs, offset!(derived.regs_arguments[n]))
-    }
-}
-
-/// The number of the call that the current thread is in.
-#[inline(always)]
-pub(crate) fn call(thread: Typed) -> u32 {
-    // SAFETY: the thread is typed; its registers always exist.
-    unsafe {
-        let regs = bpf_task_pt_regs(thread.cast_mut().cast()) as Typed;
-        typed(regs, offset!(derived.regs_number))
-    }
 }
 
 /// What tells a thread from others: it stays the same when an exec gives it another number.

@@ -12,7 +12,7 @@ use aya_ebpf::{
 };
 use lineage_common::{
     frame::{Flags, Kind, Socket},
-    layout::ABSENT,
+    layout::{ABSENT, Action},
     limits::UNIX_PATH_BYTES_MAX,
     policy::{ADDRESS_BITS, AddressKey, End, KEY_HEAD_BITS, Named, Operation, Outcome, PathKey},
 };
@@ -21,7 +21,7 @@ use super::{Operations, decide_by, judge_key};
 use crate::{
     emit::{BODY, Frame, What},
     endpoints::{self, INET, INET6, NETLINK, UNIX},
-    host, key,
+    hook, host, key,
     maps::{self, Scratch},
     path,
     probes::sock_addr,
@@ -63,10 +63,8 @@ pub(crate) fn socket(frame: &Frame, actor: &Actor, what: &What, file: u64, addre
         match (operation, family) {
             (Operation::USE, NETLINK) => super::name(frame, actor, operation, Named::NETLINK),
             (Operation::USE, _) => super::name(frame, actor, operation, Named::SOCKET),
-            // Who can refuse was asked, unless the message goes through a connection.
-            (Operation::SEND, UNIX) if maps::refuses() => {}
             (Operation::SEND, UNIX) => {
-                judge_message((*scratch).cpu, address.at, address.len);
+                judge_message((*scratch).cpu, address.at, address.len, file);
             }
             (_, UNIX) => {
                 judge_unix((*scratch).cpu, operation.0.into(), file);
@@ -188,14 +186,26 @@ fn hidden(scratch: *mut Scratch, operation: u32, len: u64, copied: bool) {
     decide(scratch, operation, reasons);
 }
 
+/// Whether nothing is to be judged of a message through the socket behind the `struct file` at `file`, though no decision
+/// about it waits: the hook that refuses messages is asked about each of several, and about none that goes through a
+/// connection.
+#[inline(always)]
+fn is_asked_elsewhere(file: u64) -> bool {
+    let peer = || endpoints::sock(file).map_or(0, endpoints::peer);
+    maps::refuses() && (hook::action() == Action::SENDMMSG || peer() != 0)
+}
+
 /// Judges a message by the address given, in the scratch of `cpu`. A path must be absolute and plain, and the process's
 /// root the host's. A global function, see [`crate`].
 #[unsafe(no_mangle)]
 #[inline(never)]
-extern "C" fn judge_message(cpu: u32, at: u64, len: u64) -> u64 {
+extern "C" fn judge_message(cpu: u32, at: u64, len: u64, file: u64) -> u64 {
     let Some(scratch) = maps::scratch(cpu) else {
         return 0;
     };
+    if is_asked_elsewhere(file) {
+        return 0;
+    }
     let operation = u32::from(Operation::SEND.0);
     let len = len.saturating_sub(FAMILY_BYTES);
     if len < 1 || len > UNIX_PATH_BYTES_MAX as u64 {

@@ -2,10 +2,11 @@
 
 use std::path::Path;
 
+use lineage_tests::outsider::Outsider;
 use lineage_tests::wait;
 use serde_json::json;
 
-use super::{Outsider, Way, governed, passed, tried};
+use super::{Way, governed, passed, tried};
 
 /// Connections through a ring are refused like others, and what was decided about them is in no other's record.
 #[test]

@@ -3,9 +3,10 @@
 use lineage_common::tier::Denied;
 use lineage_tests::evidence::Verdict;
 use lineage_tests::governed::promised;
+use lineage_tests::outsider::Outsider;
 use serde_json::json;
 
-use super::{FACILITIES, Outsider, Way, breached, governed, passed, tried};
+use super::{FACILITIES, Way, breached, governed, passed, tried};
 
 /// Namespaces and the rest of what changes where paths lead or what calls mean: each is ended at its first use.
 #[test]
@@ -156,7 +157,7 @@ fn processes_outside_are_left_alone() {
             "ptrace outside",
         ),
         (
-            "call @r process_vm_readv PID &8 0 #0,0 0 0 ;",
+            "call @r process_vm_readv PID &8 1 #MEMORY,8 1 0 ;",
             "process.memory",
             "ptrace outside",
         ),
@@ -166,8 +167,7 @@ fn processes_outside_are_left_alone() {
             "ptrace outside",
         ),
     ];
-    let pid = outsider.0.id().to_string();
-    let scripts = ways.map(|(script, ..)| script.replace("PID", &pid));
+    let scripts = ways.map(|(script, ..)| outsider.named(script));
     let ways: Vec<_> = ways
         .iter()
         .zip(&scripts)

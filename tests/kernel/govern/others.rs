@@ -3,47 +3,15 @@
 use std::fs;
 use std::os::unix::net::UnixDatagram;
 use std::os::unix::process::CommandExt;
-use std::process::{Child, Command};
 
 use lineage_tests::governed;
+use lineage_tests::outsider::Outsider;
 use lineage_tests::programs::ACTOR;
 use lineage_tests::recorder::{Recorded, Recorder};
 use lineage_tests::rows::Row;
 use serde_json::json;
 
 use super::is_prevented;
-
-/// A process outside, which waits for its end.
-struct Outsider(Child);
-
-impl Outsider {
-    fn new() -> Self {
-        let pause = Command::new(&*ACTOR).arg("pause").spawn();
-        Self(pause.expect("the actor runs"))
-    }
-
-    fn lives(&mut self) -> bool {
-        self.0.try_wait().expect("a child").is_none()
-    }
-
-    /// A script in which `OTHER` stands for it, and `MEMORY` for an address that it has.
-    fn named(&self, script: &str) -> String {
-        let pid = self.0.id().to_string();
-        let maps = fs::read_to_string(format!("/proc/{pid}/maps")).expect("it lives");
-        let (first, _) = maps.split_once('-').expect("a range");
-        let memory = u64::from_str_radix(first, 16).expect("an address");
-        script
-            .replace("OTHER", &pid)
-            .replace("MEMORY", &memory.to_string())
-    }
-}
-
-impl Drop for Outsider {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
-}
 
 /// A recorder in the best tier, of which rules about files are of no matter here.
 fn governed(mode: &str, rules: &str) -> Recorder {
@@ -101,27 +69,27 @@ const TOWARDS_OTHERS: &[(&str, &str, &str, &str)] = &[
         "net.connect",
         "connect unix:ROOT/closed/d",
     ),
-    ("", "kill OTHER 9", "process.signal", "signal outside"),
+    ("", "kill PID 9", "process.signal", "signal outside"),
     (
-        "pidfd @p OTHER",
+        "pidfd @p PID",
         "call @r pidfd_send_signal @p 9 0 0 ;",
         "process.signal",
         "signal outside",
     ),
     (
         "",
-        "call @r ptrace 16 OTHER 0 0 ;",
+        "call @r ptrace 16 PID 0 0 ;",
         "process.ptrace",
         "ptrace outside",
     ),
     (
         "",
-        "call @r process_vm_readv OTHER &8 1 #MEMORY,8 1 0 ;",
+        "call @r process_vm_readv PID &8 1 #MEMORY,8 1 0 ;",
         "process.memory",
         "ptrace outside",
     ),
     (
-        "pidfd @p OTHER",
+        "pidfd @p PID",
         "call @r pidfd_getfd @p 1 0 ;",
         "process.getfd",
         "ptrace outside",
@@ -209,9 +177,9 @@ fn kills(step: &str) -> bool {
 fn what_only_asks_or_is_done_to_oneself_is_not_judged() {
     let recorder = governed("enforce", RULES);
     let other = Outsider::new();
-    let script = "kill OTHER 0 call @r tgkill OTHER OTHER 0 ; kill self 18 call @r tgkill self self 18 ; \
-         thread @t [ kill self 18 ] join @t call @q process_vm_readv self &8 0 #0,0 0 0 ; open @a /proc/OTHER/environ O_RDONLY read @a 64 \
-         open @b /proc/OTHER/maps O_RDONLY read @b 64 print alive";
+    let script = "kill PID 0 call @r tgkill PID PID 0 ; kill self 18 call @r tgkill self self 18 ; \
+         thread @t [ kill self 18 ] join @t call @q process_vm_readv self &8 0 #0,0 0 0 ; open @a /proc/PID/environ O_RDONLY read @a 64 \
+         open @b /proc/PID/maps O_RDONLY read @b 64 print alive";
     let run = recorder.script(&other.named(script));
     assert_eq!(run.stdout(), "alive\n", "{}", run.stderr());
     run.rows.none("process.signal", &json!({}));
