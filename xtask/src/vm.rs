@@ -226,7 +226,7 @@ pub(crate) fn usual() -> Result<()> {
         on(oldest, true, names(&[&SECURED])),
     ];
     for kernel in between {
-        boots.push(on(kernel, true, names(&[&BETWEEN, &SECURED])));
+        boots.push(on(kernel, true, names(&[&BETWEEN, &["govern::"]])));
     }
     matrix(&boots)
 }
