@@ -1,9 +1,10 @@
 //! Starts a command that waits until it is tracked, so that nothing it does goes unseen.
 //!
 //! The child is forked by the standard library in a thread of its own (which waits there for the
-//! exec's outcome), reports its process id and waits at a [`Gate`] before the exec; that, unlike a
-//! read from a pipe, leaves nothing of ours in the record, and unlike a stop nobody else can end it. Terminal, session and
-//! process group stay those of the caller, so interactive programs work.
+//! exec's outcome), reports its process id and waits before the exec for a word that both processes
+//! have in common. That, unlike a read from a pipe, leaves nothing of ours in the record, and unlike
+//! a stop nobody else can end it. Terminal, session and process group stay those of the caller, so
+//! interactive programs work.
 
 #![expect(
     unsafe_code,
