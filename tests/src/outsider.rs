@@ -4,6 +4,7 @@ use std::fs;
 use std::process::{Child, Command, Stdio};
 
 use crate::programs::ACTOR;
+use crate::wait;
 
 /// An actor that is not recorded. It ends with this.
 #[derive(Debug)]
@@ -46,9 +47,13 @@ impl Outsider {
     #[must_use]
     pub fn named(&self, script: &str) -> String {
         let pid = self.0.id().to_string();
-        let maps = fs::read_to_string(format!("/proc/{pid}/maps")).expect("it lives");
-        let (first, _) = maps.split_once('-').expect("a range");
-        let memory = u64::from_str_radix(first, 16).expect("an address");
+        // Until the kernel has mapped the program there is a stack that it moves.
+        let memory = wait::until("the program in its memory", || {
+            let maps = fs::read_to_string(format!("/proc/{pid}/maps")).expect("it lives");
+            let program = maps.lines().find(|line| line.ends_with("/actor"))?;
+            let (first, _) = program.split_once('-')?;
+            u64::from_str_radix(first, 16).ok()
+        });
         script
             .replace("PID", &pid)
             .replace("MEMORY", &memory.to_string())
