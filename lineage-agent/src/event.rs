@@ -34,9 +34,6 @@ pub enum Judged<'a> {
 }
 
 impl Judged<'_> {
-    /// There was none.
-    pub const NOTHING: Self = Self::Name(&[]);
-
     /// Appends it as it was looked up.
     pub fn write_to(self, out: &mut Vec<u8>) {
         match self {

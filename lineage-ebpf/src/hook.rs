@@ -25,7 +25,9 @@ use crate::{
     task::{self, Actor},
 };
 
-pub(crate) use waiting::{Image, Waiting, forget, image, refused, settle, taken, taken_by_address};
+pub(crate) use waiting::{
+    Image, Waiting, decided, forget, image, refused, settle, taken, taken_by_address,
+};
 use waiting::{denied, wait};
 
 /// What a hook can do about what is denied.

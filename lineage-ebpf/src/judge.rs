@@ -111,10 +111,10 @@ pub(crate) fn denied(scratch: *mut Scratch) -> bool {
     unsafe { (*scratch).outcome != Outcome::UNGOVERNED && (*scratch).ruling.allowed == 0 }
 }
 
-/// Whether it is still to be judged what the frame of a scratch is about: no hook has. Where hooks are asked a kernel that
-/// preempts its own code can leave one out.
+/// Whether no hook has decided what the frame of a scratch is about. Where hooks are asked, a kernel that preempts its own
+/// code can leave one out.
 #[inline(always)]
-pub(crate) fn is_open(scratch: *mut Scratch) -> bool {
+pub(crate) fn is_undecided(scratch: *mut Scratch) -> bool {
     // SAFETY: the scratch is the caller's.
     maps::governs() && unsafe { (*scratch).outcome == Outcome::UNGOVERNED }
 }

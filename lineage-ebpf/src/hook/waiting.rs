@@ -118,6 +118,12 @@ pub(crate) fn refused() -> bool {
     })
 }
 
+/// Whether something was.
+#[inline(always)]
+pub(crate) fn decided() -> bool {
+    waiting().is_some()
+}
+
 /// What was decided about the call of the current thread, if that waits.
 #[inline(always)]
 fn waiting() -> Option<*const Waiting> {

@@ -81,7 +81,7 @@ pub(crate) fn returned(actor: &Actor, call: &Returned, action: Action) -> Result
     }
     let strings = at;
     let (at, flags) = names(&frame, shape, at);
-    if judge::is_open(frame.scratch)
+    if judge::is_undecided(frame.scratch)
         && call.result >= 0
         && let Some(operation) = maps::judged_call(call.number)
     {

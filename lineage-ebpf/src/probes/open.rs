@@ -75,20 +75,22 @@ fn record_call(actor: &Actor, fd: i32, file: u64, kind: Kind, call_flags: u32) -
         &mut (*frame.scratch).target
     };
     target.file = file;
-    let opened = kind == Kind::FILE_OPEN;
-    // Here and not where the walk is: all functions of a probe share 512 bytes of stack.
-    if opened {
-        hook::taken(frame.scratch);
-    }
+    // A decision that waits is taken over below: where nothing can be read the record of what was asked for has it.
+    let decided = if hook::decided() { MADE } else { 0 };
     // SAFETY: as above.
     let filled = fill_file(
         unsafe { (*frame.scratch).cpu },
         fd,
-        call_flags & (OF_THE_CALL | MADE),
+        call_flags & (OF_THE_CALL | MADE) | decided,
     );
     if filled == 0 {
         frame.release();
         return Err(Skip::Unreadable);
+    }
+    let opened = kind == Kind::FILE_OPEN;
+    // Here and not where the walk is: all functions of a probe share 512 bytes of stack.
+    if opened {
+        hook::taken(frame.scratch);
     }
     let what = What {
         kind,
@@ -128,7 +130,7 @@ pub(crate) extern "C" fn fill_file(cpu: u32, fd: i32, call_flags: u32) -> u64 {
             .cast::<File>();
         (*facts).fill(body, fd, len);
         (*body).host = host;
-        if call_flags & MADE == 0 && judge::is_open(scratch) {
+        if call_flags & MADE == 0 && maps::governs() {
             // Here, because a call of its own costs as much as half a verdict.
             let operations = operations((*facts).flags, (*target).file);
             judge::path_here(scratch, operations, host.view, flags);

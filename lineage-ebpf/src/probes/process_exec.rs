@@ -178,7 +178,7 @@ fn fill(frame: &Frame, thread: Typed, image: &Image) -> Option<(u64, Flags)> {
         at += exe_len;
         let alike = host::seen_alike(scratch, flags);
         hook::taken(scratch);
-        if alike && judge::is_open(scratch) {
+        if alike && judge::is_undecided(scratch) {
             judge::path(scratch, EXECUTED, HostPath::SAME.view, flags);
         }
 
@@ -211,7 +211,7 @@ fn fill(frame: &Frame, thread: Typed, image: &Image) -> Option<(u64, Flags)> {
         (*body).reserved = 0;
         at += hints_len;
         (*body).host = host::append(scratch, at, flags);
-        if !alike && judge::is_open(scratch) {
+        if !alike && judge::is_undecided(scratch) {
             judge::path(scratch, EXECUTED, walked(&(*body).host), flags);
         }
         Some((at + u64::from((*body).host.len), flags))
