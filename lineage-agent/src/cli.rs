@@ -2,6 +2,7 @@
 
 pub mod grant;
 pub mod policy;
+pub mod review;
 
 #[cfg(feature = "record")]
 use std::ffi::OsString;
@@ -153,6 +154,20 @@ pub enum Command {
     /// ×N are N alike in one line, … is more than there is room for, and <…> what a recogniser takes it
     /// for. Libraries, locales and other parts of the system are only counted.
     Tree(Tree),
+    /// Explain an event: the programs and the data that led to it.
+    ///
+    /// First the event, then the programs that led to it, the nearest first, up to the start of the lineage. Below
+    /// each what it had taken in until then: files, by identity and not by name, what came through pipes, sockets and
+    /// from other hosts. Below that who had written it, and what that program had taken in before.
+    /// Every line begins with the number of the record that tells it.
+    ///
+    /// What is told is known: who ran what, who read and wrote which bytes where. That what a program had read went
+    /// into what it wrote afterwards is inferred, because its memory can carry it. Never a cause: what was
+    /// read after the event, and what had been in a file before it was emptied.
+    ///
+    /// Exit status: 0, 2 when the event or a part of the evidence is missing; what could be found is
+    /// shown all the same.
+    Why(review::Why),
     /// Make and show the keys that sign evidence on this host.
     #[command(subcommand)]
     Key(Key),

@@ -146,6 +146,12 @@ impl OpenFlags {
         (Self(self.0 & ESSENTIAL).to_string(), rest.to_owned())
     }
 
+    /// Whether opening can have made the file, or cut it.
+    #[must_use]
+    pub const fn makes_or_cuts(self) -> bool {
+        self.0 & (CREAT | TRUNC) != 0
+    }
+
     /// Whether the file may be read through the descriptor.
     #[must_use]
     pub fn reads(self) -> bool {
@@ -193,9 +199,10 @@ impl fmt::Display for OpenFlags {
 const ACCESS_NAMES: [&str; 4] = ["O_RDONLY", "O_WRONLY", "O_RDWR", "O_ACCMODE"];
 
 /// Access, `O_CREAT`, `O_EXCL`, `O_TRUNC`, `O_APPEND`, `O_TMPFILE`, `O_PATH`.
-const ESSENTIAL: i64 = ACCESS | 0o100 | 0o200 | 0o1_000 | 0o2_000 | TMPFILE | PATH;
+const ESSENTIAL: i64 = ACCESS | CREAT | 0o200 | TRUNC | 0o2_000 | TMPFILE | PATH;
 
 const CREAT: i64 = 0o100;
+const TRUNC: i64 = 0o1_000;
 const PATH: i64 = 0o10_000_000;
 const DIRECTORY: i64 = 0o200_000;
 const TMPFILE: i64 = 0o20_200_000;
@@ -206,7 +213,7 @@ const OPEN_FLAGS: &[(i64, &str)] = &[
     (CREAT, "O_CREAT"),
     (0o200, "O_EXCL"),
     (0o400, "O_NOCTTY"),
-    (0o1_000, "O_TRUNC"),
+    (TRUNC, "O_TRUNC"),
     (0o2_000, "O_APPEND"),
     (0o4_000, "O_NONBLOCK"),
     (0o4_010_000, "O_SYNC"),

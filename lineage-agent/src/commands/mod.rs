@@ -18,6 +18,7 @@ mod seal;
 mod status;
 mod tree;
 mod verify;
+mod why;
 
 use std::{io::Write as _, path::Path, process::ExitCode};
 
@@ -47,6 +48,7 @@ fn run(command: Command) -> ExitCode {
         Command::Recognisers(options) => recognisers::run(&options),
         Command::Ls(options) => ls::run(&options),
         Command::Tree(options) => tree::run(&options),
+        Command::Why(options) => why::run(&options),
         Command::Seal(options) => seal::run(&options),
         Command::Key(options) => key::run(&options),
         Command::Grant(options) => grant::run(&options),

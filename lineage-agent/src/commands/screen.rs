@@ -6,10 +6,11 @@ use std::ops::ControlFlow;
 use std::path::Path;
 use std::process::ExitCode;
 
-use anyhow::{Context as _, bail};
+use anyhow::{Context as _, anyhow, bail};
 
-use crate::cli::{Colour, ColourWhen};
+use crate::cli::{self, Colour, ColourWhen};
 use crate::evidence::reader::{Evidence, NO_HOST};
+use crate::review::event::EventName;
 use crate::review::line::Screen;
 
 /// Columns of a terminal that does not say how many it has.
@@ -93,6 +94,12 @@ pub(super) fn open(directory: &Path) -> anyhow::Result<Evidence> {
         bail!("find evidence in {shown}: {NO_HOST}");
     }
     Ok(evidence)
+}
+
+/// Understands the name of an event.
+pub(super) fn event(event: &cli::review::Event) -> anyhow::Result<EventName> {
+    let name = event.name.parse::<EventName>();
+    name.map_err(|expected| anyhow!("find event {}: {expected}", event.name))
 }
 
 /// Writes a text, and ends.

@@ -79,6 +79,39 @@ pub fn encode_into(record: &Record<'_>, out: &mut Vec<u8>) -> Result<(), RecordE
     Ok(())
 }
 
+/// A record that stands by itself: its canonical bytes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Owned(Box<[u8]>);
+
+impl Owned {
+    /// A copy of the record.
+    ///
+    /// # Errors
+    ///
+    /// [`RecordError::TooLong`]
+    pub fn of(record: &Record<'_>) -> Result<Self, RecordError> {
+        let mut bytes = Vec::new();
+        encode_into(record, &mut bytes)?;
+        Ok(Self(bytes.into()))
+    }
+
+    /// The record.
+    ///
+    /// # Panics
+    ///
+    /// Never: the bytes are what [`encode_into`] made.
+    #[must_use]
+    pub fn get(&self) -> Record<'_> {
+        decode(&self.0).expect("what was encoded is decoded")
+    }
+
+    /// Its canonical bytes.
+    #[must_use]
+    pub fn bytes(&self) -> &[u8] {
+        &self.0
+    }
+}
+
 #[inline]
 fn push_integer(out: &mut Vec<u8>, id: u16, tag: u8, value: [u8; 8]) {
     let mut field = [0; 11];

@@ -13,7 +13,7 @@
 mod call;
 mod changes;
 mod ends;
-mod facts;
+pub(super) mod facts;
 #[cfg(test)]
 mod tests;
 

@@ -5,9 +5,14 @@
 //! everything is streamed or bounded.
 
 mod denial;
+pub mod event;
 pub mod filter;
+pub mod flow;
 pub mod line;
 pub mod ls;
 pub mod ndjson;
+mod notable;
 pub mod text;
 pub mod tree;
+pub mod walk;
+pub mod why;

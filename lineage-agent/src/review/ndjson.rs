@@ -128,7 +128,7 @@ fn digits(line: &mut Vec<u8>, mut number: u64, least: usize) {
     line.extend_from_slice(&buffer[start.min(buffer.len() - least)..]);
 }
 
-fn string(line: &mut Vec<u8>, text: &str) {
+pub(super) fn string(line: &mut Vec<u8>, text: &str) {
     line.push(b'"');
     let plain = |byte: u8| matches!(byte, b' '..=b'~') && byte != b'"' && byte != b'\\';
     if text.bytes().all(plain) {

@@ -12,7 +12,6 @@ mod draw;
 mod files;
 mod handles;
 mod json;
-mod notable;
 mod process;
 #[cfg(test)]
 mod tests;

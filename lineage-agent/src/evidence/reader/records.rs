@@ -1,4 +1,4 @@
-//! All records of a host in order, wherever they are.
+//! Records of a host, all in order or some by their `seq`, wherever they are.
 
 use std::fs::File;
 use std::ops::ControlFlow;
@@ -6,7 +6,7 @@ use std::path::Path;
 
 use super::super::error::{Error, Result};
 use super::super::layout::spool_name;
-use super::super::manifest::ParquetFile;
+use super::super::manifest::{Manifest, ParquetFile};
 use super::super::record;
 use super::super::schema::Record;
 use super::super::segment::{SegmentError, SegmentFile};
@@ -78,10 +78,113 @@ impl Host {
     ) -> Result<Option<B>> {
         SegmentFile::open(parquet)
             .and_then(|segment| segment.records(visit))
-            .map_err(|source: SegmentError| Error::Segment {
-                path: self.path().join(&file.path),
-                source,
+            .map_err(|source| self.unreadable(file, source))
+    }
+
+    fn unreadable(&self, file: &ParquetFile, source: SegmentError) -> Error {
+        Error::Segment {
+            path: self.path().join(&file.path),
+            source,
+        }
+    }
+
+    /// Calls `visit` with the records that have these `seq`s, which ascend. What is not there is passed over; of a
+    /// file that was changed other records can come, or none.
+    ///
+    /// # Errors
+    ///
+    /// [`Error`] of the first file that cannot be read; records before it have been visited.
+    pub fn pick(&self, seqs: &[u64], mut visit: impl FnMut(&Record<'_>)) -> Result<()> {
+        let (mut rest, mut unsealed) = (seqs, Vec::new());
+        for segment in self.manifests()? {
+            if rest.is_empty() {
+                break;
+            }
+            let Some(manifest) = self.manifest(segment)? else {
+                continue;
+            };
+            let first = manifest.head.first;
+            let end = first.saturating_add(manifest.count);
+            let (before, from) = rest.split_at(rest.partition_point(|seq| *seq < first));
+            let (here, after) = from.split_at(from.partition_point(|seq| *seq < end));
+            unsealed.extend_from_slice(before);
+            rest = after;
+            if here.is_empty() {
+                continue;
+            }
+            let rows: Vec<u64> = here.iter().map(|seq| seq - first).collect();
+            if !self.pick_sealed(&manifest, &rows, &mut visit)? {
+                unsealed.extend_from_slice(here);
+            }
+        }
+        unsealed.extend_from_slice(rest);
+        self.pick_unsealed(&unsealed, &mut visit)
+    }
+
+    /// The greatest `seq` of the host's records, as far as manifests and spools tell.
+    ///
+    /// # Errors
+    ///
+    /// [`Error`] of the first file that cannot be read.
+    pub fn last_seq(&self) -> Result<Option<u64>> {
+        let mut last = None;
+        for segment in self.spools()? {
+            self.spool_records(segment, &mut |record| {
+                last = last.max(record.seq);
+                ControlFlow::<()>::Continue(())
+            })?;
+        }
+        for segment in self.manifests()?.into_iter().rev() {
+            if let Some(manifest) = self.manifest(segment)?.filter(|it| it.count > 0) {
+                let end = manifest.head.first.saturating_add(manifest.count);
+                return Ok(last.max(Some(end - 1)));
+            }
+        }
+        Ok(last)
+    }
+
+    /// Visits these rows of a segment; false when its file is not there.
+    fn pick_sealed(
+        &self,
+        manifest: &Manifest,
+        rows: &[u64],
+        visit: &mut impl FnMut(&Record<'_>),
+    ) -> Result<bool> {
+        let Some(file) = &manifest.parquet else {
+            return Ok(false);
+        };
+        let Some(parquet) = self.parquet(file)? else {
+            return Ok(false);
+        };
+        SegmentFile::open_rows(&parquet, rows)
+            .and_then(|segment| {
+                segment.records(|record| {
+                    visit(record);
+                    ControlFlow::<()>::Continue(())
+                })
             })
+            .map_err(|source| self.unreadable(file, source))?;
+        Ok(true)
+    }
+
+    fn pick_unsealed(&self, seqs: &[u64], visit: &mut impl FnMut(&Record<'_>)) -> Result<()> {
+        let Some(last) = seqs.last() else {
+            return Ok(());
+        };
+        for segment in self.spools()? {
+            self.spool_records(segment, &mut |record| {
+                let seq = record.seq.unwrap_or_default();
+                if seqs.binary_search(&seq).is_ok() {
+                    visit(record);
+                }
+                if seq < *last {
+                    ControlFlow::Continue(())
+                } else {
+                    ControlFlow::Break(())
+                }
+            })?;
+        }
+        Ok(())
     }
 
     /// Visits the whole records of a spool; what a crash tore off is left out. `None` when there is no

@@ -8,7 +8,7 @@ use std::sync::{Arc, Once};
 use arrow_schema::{DataType, Field as ArrowField, Schema};
 use parquet::arrow::arrow_reader::{
     ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReader,
-    ParquetRecordBatchReaderBuilder,
+    ParquetRecordBatchReaderBuilder, RowSelection, RowSelector,
 };
 use parquet::errors::ParquetError;
 use parquet::file::metadata::ParquetMetaDataReader;
@@ -86,6 +86,31 @@ impl SegmentFile {
     ///
     /// [`SegmentError`]
     pub fn open(file: &File) -> Result<Self, SegmentError> {
+        Self::open_with(file, |_, builder| builder)
+    }
+
+    /// Opens a file to visit only these rows, ascending numbers from 0; those it does not have are left
+    /// out.
+    ///
+    /// # Errors
+    ///
+    /// [`SegmentError`]
+    pub fn open_rows(file: &File, rows: &[u64]) -> Result<Self, SegmentError> {
+        Self::open_with(file, |footer, builder| {
+            let (groups, selection) = selection(footer, rows);
+            builder
+                .with_row_groups(groups)
+                .with_row_selection(selection)
+        })
+    }
+
+    fn open_with(
+        file: &File,
+        narrow: impl FnOnce(
+            &Footer<'_>,
+            ParquetRecordBatchReaderBuilder<File>,
+        ) -> ParquetRecordBatchReaderBuilder<File>,
+    ) -> Result<Self, SegmentError> {
         isolated(|| {
             let (bytes, start) = footer::read(file)?;
             let footer = Footer::parse(&bytes, start)?;
@@ -95,6 +120,7 @@ impl SegmentFile {
                 metadata(&bytes)?,
             );
             let (rows, foreign_columns) = (footer.rows, foreign_columns(&footer));
+            let builder = narrow(&footer, builder);
             let reader = builder.with_batch_size(BATCH_ROWS).build()?;
             Ok(Self {
                 reader,
@@ -160,6 +186,31 @@ impl SegmentFile {
             }
         }
     }
+}
+
+/// The row groups that hold these rows, and the rows within those.
+fn selection(footer: &Footer<'_>, rows: &[u64]) -> (Vec<usize>, RowSelection) {
+    let (mut groups, mut selectors) = (Vec::new(), Vec::new());
+    let (mut rest, mut start) = (rows, 0);
+    for (index, group) in footer.groups.iter().enumerate() {
+        let end = start + group.rows;
+        let (here, after) = rest.split_at(rest.partition_point(|row| *row < end));
+        rest = after;
+        if !here.is_empty() {
+            groups.push(index);
+            let mut next = start;
+            for row in here.iter().filter(|row| **row >= start) {
+                if let Some(gap) = row.checked_sub(next) {
+                    selectors.push(RowSelector::skip(gap as usize));
+                    selectors.push(RowSelector::select(1));
+                    next = row + 1;
+                }
+            }
+            selectors.push(RowSelector::skip((end - next) as usize));
+        }
+        start = end;
+    }
+    (groups, selectors.into())
 }
 
 /// Columns that are no fields, and second columns of a name: engines differ in which they show.

@@ -17,7 +17,7 @@ use crate::names::{self, OpenFlags};
 const NOT_THERE: i64 = -2;
 
 /// Adds the facts of a record of this kind to the line.
-pub(super) fn push(line: &mut Line, kind: &str, record: &Record<'_>) {
+pub(in super::super) fn push(line: &mut Line, kind: &str, record: &Record<'_>) {
     match kind {
         kinds::LINEAGE_START | kinds::LINEAGE_END => lineage(line, kind, record),
         kinds::CONTEXT_CHANGE => changes::push(line, record),

@@ -3,12 +3,12 @@
 use std::io::{self, Write};
 
 use super::super::line::{Fit, Style};
+use super::super::notable::Class;
 use super::super::text;
 use super::acts::{Act, Outcome};
 use super::digests::FileId;
 use super::draw::Drawing;
 use super::files::{self, FileLine};
-use super::notable::Class;
 use super::process::Process;
 use super::usage::{Direction, SocketUse};
 use crate::names;

@@ -1,0 +1,46 @@
+//! `lineage why`: explain an event.
+
+use std::io::{self, BufWriter, Write as _};
+use std::process::ExitCode;
+
+use anyhow::Context as _;
+
+use super::screen;
+use crate::cli;
+use crate::review::walk::Limits;
+use crate::review::why::{Causes, NODES_MAX, Why, WhyOptions};
+
+/// Runs `lineage why`.
+pub(super) fn run(options: &cli::review::Why) -> anyhow::Result<ExitCode> {
+    let evidence = screen::open(&options.event.evidence)?;
+    let (host, event) = screen::event(&options.event)?.find(&evidence)?;
+    let mut why = Why::new(host, event, why_options(options))?;
+    let mut out = BufWriter::new(io::stdout().lock());
+    let written = if options.json {
+        why.write_json(&mut out)
+    } else {
+        why.write(&mut out, screen::of_stdout(options.colour))
+    };
+    let written = written.and_then(|()| out.flush());
+    // What could be found is shown before it is said that there may be more.
+    if let Some(missing) = why.take_missing() {
+        return Err(missing).context("read all records, so causes may be missing");
+    }
+    screen::ending(written)
+}
+
+fn why_options(options: &cli::review::Why) -> WhyOptions {
+    WhyOptions {
+        limits: Limits {
+            distance: options.depth.unwrap_or(u32::MAX),
+            nodes: NODES_MAX,
+        },
+        most: options.most,
+        all: options.all,
+        causes: match (options.process, options.data) {
+            (true, _) => Causes::Process,
+            (_, true) => Causes::Data,
+            _ => Causes::All,
+        },
+    }
+}
