@@ -168,6 +168,15 @@ pub enum Command {
     /// Exit status: 0, 2 when the event or a part of the evidence is missing; what could be found is
     /// shown all the same.
     Why(review::Why),
+    /// Tell what an event can have influenced since.
+    ///
+    /// The converse of `why`: the event, then what went where after it, through programs, files, pipes and sockets:
+    /// files written, programs run, connections sent to. It says what can be, not what was: a program that had read
+    /// something may have written it, or not.
+    ///
+    /// Exit status: 0, 2 when the event or a part of the evidence is missing; what could be found is
+    /// shown all the same.
+    Impact(review::Impact),
     /// Make and show the keys that sign evidence on this host.
     #[command(subcommand)]
     Key(Key),

@@ -3,6 +3,7 @@
 //! `hermetic/` needs no kernel and no privileges; `kernel/` records on the running kernel, as root;
 //! `oracle/` compares with strace, `programs/` too, with programs from elsewhere.
 
+pub mod connected;
 pub mod desk;
 pub mod entries;
 pub mod evidence;

@@ -60,3 +60,33 @@ Examples:
   lineage ls run1 --peer '*:443' -k connect,send   find the event
   lineage why run1 4711                            what led to it
   lineage why run1 4711 --process                  only who ran what";
+
+/// Options of `lineage impact`.
+#[derive(Debug, Args)]
+#[command(after_help = IMPACT_EXAMPLES)]
+pub struct Impact {
+    /// Which event.
+    #[command(flatten)]
+    pub event: Event,
+
+    /// Steps on from the event, from one program or thing to the next [default: to the end].
+    #[arg(long, value_name = "N", value_parser = number(1_u32))]
+    pub depth: Option<u32>,
+
+    /// Outputs shown of each program, and readers of each thing: the first.
+    #[arg(long, value_name = "N", value_parser = number(1_usize), default_value_t = 12)]
+    pub most: usize,
+
+    /// Print one JSON object instead of text: all effects, and the records that tell of them.
+    #[arg(long)]
+    pub json: bool,
+
+    /// Whether to use colours.
+    #[command(flatten)]
+    pub colour: Colour,
+}
+
+const IMPACT_EXAMPLES: &str = "\
+Examples:
+  lineage ls run1 -k receive --peer '203.0.113.9:*'   find where the bytes came in
+  lineage impact run1 4053                            what they can have influenced";

@@ -5,6 +5,7 @@ mod doctor;
 #[cfg(feature = "record")]
 mod exec;
 mod grant;
+mod impact;
 mod key;
 mod ls;
 mod policy;
@@ -49,6 +50,7 @@ fn run(command: Command) -> ExitCode {
         Command::Ls(options) => ls::run(&options),
         Command::Tree(options) => tree::run(&options),
         Command::Why(options) => why::run(&options),
+        Command::Impact(options) => impact::run(&options),
         Command::Seal(options) => seal::run(&options),
         Command::Key(options) => key::run(&options),
         Command::Grant(options) => grant::run(&options),

@@ -145,3 +145,15 @@ pub struct Flow {
     /// How it is known.
     pub rule: Rule,
 }
+
+impl Flow {
+    /// The one of both that is told of later.
+    #[must_use]
+    pub fn max_by_record(self, other: Self) -> Self {
+        if other.record > self.record {
+            other
+        } else {
+            self
+        }
+    }
+}

@@ -152,14 +152,23 @@ fn is_sensitive(path: &str, system: bool) -> bool {
         || (own && (has(SENSITIVE_WORDS) || KEY_ENDS.iter().any(|end| lower.ends_with(end))))
 }
 
+/// Where libraries and versions of programs are installed, wherever that is.
+const LIBRARIES: &[&str] = &[
+    "/site-packages/",
+    "/node_modules/",
+    "/.pyenv/",
+    "/.nvm/",
+    "/.rustup/",
+    "/.cargo/registry/",
+];
+
 /// Whether reading the file is part of running some program.
 fn is_library(path: &str) -> bool {
     path.contains("/.git/")
         || path.ends_with(".so")
         || path.contains(".so.")
         || path.ends_with(".pyc")
-        || path.contains("/site-packages/")
-        || path.contains("/node_modules/")
+        || LIBRARIES.iter().any(|part| path.contains(part))
 }
 
 #[cfg(test)]

@@ -6,12 +6,15 @@
 //! the other is inferred, because a memory can carry it.
 
 mod draw;
-mod found;
 mod json;
 
-pub use found::{Problem, Why};
-
-use super::walk::Limits;
+use super::flow::{Flow, Node};
+use super::reach::{Reach, is_descent};
+use super::walk::{Direction, Limits};
+use crate::evidence::error::Error;
+use crate::evidence::reader::Host;
+use crate::evidence::record::Owned;
+use crate::evidence::text::parse_hex;
 
 /// What of the causes is wanted.
 #[derive(Debug, Clone, Copy)]
@@ -34,23 +37,64 @@ pub enum Causes {
     All,
     /// Only which programs led to it.
     Process,
-    /// Only which data led to it.
+    /// Only which data led to it, and the programs it went through.
     Data,
 }
 
-/// Most nodes that are looked at.
-pub const NODES_MAX: usize = 1 << 20;
+/// What caused an event.
+#[derive(Debug)]
+pub struct Why {
+    options: WhyOptions,
+    reach: Reach,
+    /// The program that acted, and those it came from, up to the start of the lineage.
+    spine: Vec<Node>,
+    /// What the grant of the event's context says it is for.
+    purpose: Option<String>,
+}
 
-impl Default for WhyOptions {
-    fn default() -> Self {
-        Self {
-            limits: Limits {
-                distance: u32::MAX,
-                nodes: NODES_MAX,
-            },
-            most: 12,
-            all: false,
-            causes: Causes::All,
-        }
+/// Longest statement of purpose that is shown, characters.
+const PURPOSE_CHARS_MAX: usize = 400;
+
+impl Why {
+    /// Looks for the causes of an event of this host. What is missing of the evidence is told with what could be
+    /// found.
+    ///
+    /// # Errors
+    ///
+    /// [`Error`] when the records of the causes cannot be read.
+    pub fn new(host: &Host, event: Owned, options: WhyOptions) -> Result<Self, Error> {
+        let follow = |flow: &Flow| options.causes != Causes::Process || is_descent(flow.rule);
+        let reach = Reach::new(host, event, Direction::Back, options.limits, follow)?;
+        let purpose = purpose(host, &reach.event)?;
+        Ok(Self {
+            spine: reach.spine(),
+            options,
+            reach,
+            purpose,
+        })
     }
+
+    /// What of the evidence is missing.
+    pub fn take_missing(&mut self) -> Option<Error> {
+        self.reach.missing.take()
+    }
+}
+
+/// What the grant says it is for, if the event was governed by one.
+fn purpose(host: &Host, event: &Owned) -> Result<Option<String>, Error> {
+    let artifact = |digest: Option<&str>| -> Result<Option<Vec<u8>>, Error> {
+        match digest.and_then(parse_hex) {
+            Some(digest) => host.artifact(&digest),
+            None => Ok(None),
+        }
+    };
+    let Some(context) = artifact(event.get().context)? else {
+        return Ok(None);
+    };
+    let context: serde_json::Value = serde_json::from_slice(&context).unwrap_or_default();
+    let purpose = artifact(context["intent"].as_str())?;
+    Ok(purpose.map(|text| {
+        let text = String::from_utf8_lossy(&text);
+        text.chars().take(PURPOSE_CHARS_MAX).collect()
+    }))
 }
