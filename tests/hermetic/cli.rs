@@ -434,3 +434,39 @@ fn mistakes_are_explained_in_one_line() {
         "{said}"
     );
 }
+
+#[test]
+fn causes_and_effects_of_the_story() {
+    check("why.txt", &piped("why", &["60"]));
+    check("why-80.txt", &shown(80, "why", &["60"]));
+    check("impact.txt", &piped("impact", &["47"]));
+    check("impact-80.txt", &shown(80, "impact", &["47"]));
+}
+
+#[test]
+fn an_event_that_is_not_there_is_said_to_be_missing() {
+    let refused = |words: &[&str]| {
+        let output = lineage("why", words).output().expect("lineage runs");
+        assert_eq!(output.status.code(), Some(2));
+        assert!(output.stdout.is_empty());
+        String::from_utf8(output.stderr).expect("UTF-8")
+    };
+    let unknown = refused(&["99999"]);
+    assert!(unknown.contains("its records here end at"), "{unknown}");
+    let host = refused(&["ffff:3"]);
+    assert!(host.contains("whose id begins with ffff"), "{host}");
+    for odd in [
+        "",
+        "x",
+        "-7",
+        "3:",
+        ":3",
+        "1e3",
+        "\x1b[2J",
+        "18446744073709551616",
+    ] {
+        let said = refused(&["--", odd]);
+        assert!(said.contains("expected the number"), "{said}");
+        assert!(!said.contains('\x1b'), "{said:?}");
+    }
+}

@@ -150,3 +150,118 @@ fn page(recorder: &Recorder, sink: &str) -> String {
          {actor} socket @s inet stream connect @s {sink} open @i {loot} O_RDONLY copy @s @i 6\n"
     )
 }
+
+/// A package comes from a registry, and its install hook puts a library in the place of another one. A program that
+/// uses that later sends a key away. Another package comes from elsewhere and is only kept.
+#[test]
+fn what_a_library_does_is_traced_to_the_package_that_brought_it() {
+    let recorder = Recorder::new();
+    let actor = ACTOR.display();
+    let place = |name: &str| recorder.path(name).display().to_string();
+    let sink = Host::new(String::new());
+    let (library, new) = (place("library"), place("library.new"));
+    let hook = format!(
+        "{actor} open @p {package} O_RDONLY open @o {new} 'O_WRONLY|O_CREAT' copy @o @p 6\n\
+         {actor} rename {new} {library}\n",
+        package = place("package"),
+    );
+    let bytes = hook.len();
+    let (registry, other) = (Host::new(hook), Host::new("benign".to_owned()));
+    for (name, text) in [
+        ("key", "secret"),
+        ("package", "packed"),
+        ("library", "before"),
+    ] {
+        fs::write(recorder.path(name), text).expect("writable");
+    }
+    let fetch = |from: &str, to: &str, bytes: usize| {
+        format!(
+            "spawn @f {actor} actor socket @c inet stream connect @c {from} \
+             open @o {} O_WRONLY|O_CREAT copy @o @c {bytes} ; wait @f ",
+            place(to)
+        )
+    };
+    let words = fetch(&registry.address, "hook", bytes)
+        + &fetch(&other.address, "kept", 6)
+        + &format!(
+            "spawn @h /bin/sh sh {hook} ; wait @h \
+             spawn @u {actor} actor open @l {library} O_RDONLY read @l 6 open @k {key} O_RDONLY \
+               socket @s inet stream connect @s {sink} copy @s @k 6 ; wait @u",
+            hook = place("hook"),
+            key = place("key"),
+            sink = sink.address,
+        );
+    let [registry_at, sink_at, other_at] =
+        [&registry, &sink, &other].map(|host| host.address.clone());
+    let run = recorder.actor(words.split_whitespace());
+    assert_eq!(sink.taken(), "secret");
+    drop((registry.taken(), other.taken()));
+
+    let theft = sent(&run, &sink_at);
+    let causes = Connected::why(&run.evidence, theft);
+    let expected = names(&["hook", "key", "library", "package"]);
+    assert_eq!(own(&run, &causes), expected);
+    assert_eq!(causes.peers(), BTreeSet::from([registry_at.clone()]));
+
+    let effects = Connected::impact(&run.evidence, received(&run, &registry_at));
+    assert!(effects.records().contains(&theft));
+    assert_eq!(own(&run, &effects), names(&["hook", "library"]));
+    let effects = Connected::impact(&run.evidence, received(&run, &other_at));
+    assert_eq!(own(&run, &effects), names(&["kept"]));
+}
+
+/// One agent writes down what a page says. Later, in another recording of the same log, a second one reads these
+/// notes and sends something away; a third one does so, too, and has not read them.
+#[test]
+fn what_a_second_agent_does_is_traced_to_what_the_first_had_read() {
+    let recorder = Recorder::new().option("--append");
+    let place = |name: &str| recorder.path(name).display().to_string();
+    let page = Host::new("poison".to_owned());
+    let (sink, elsewhere) = (Host::new(String::new()), Host::new(String::new()));
+    for name in ["task", "weather"] {
+        fs::write(recorder.path(name), "things").expect("writable");
+    }
+    let record = |words: String| {
+        let words: Vec<&str> = words.split_whitespace().collect();
+        let mut command = recorder.command();
+        let output = command.arg("--").arg(&*ACTOR).args(words).output();
+        let output = output.expect("the lineage binary runs");
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(0), "{said}");
+        output
+    };
+    let notes = place("notes");
+    record(format!(
+        "socket @c inet stream connect @c {} open @o {notes} O_WRONLY|O_CREAT copy @o @c 6",
+        page.address
+    ));
+    record(format!(
+        "open @t {} O_RDONLY read @t 6 open @n {notes} O_RDONLY socket @s inet stream connect @s {} copy @s @n 6",
+        place("task"),
+        sink.address
+    ));
+    let output = record(format!(
+        "open @w {} O_RDONLY socket @s inet stream connect @s {} copy @s @w 6",
+        place("weather"),
+        elsewhere.address
+    ));
+    let [page_at, sink_at, elsewhere_at] =
+        [&page, &sink, &elsewhere].map(|host| host.address.clone());
+    assert_eq!(
+        (sink.taken(), elsewhere.taken()),
+        ("poison".to_owned(), "things".to_owned())
+    );
+    drop(page.taken());
+    let run = recorder.finish(output);
+
+    let causes = Connected::why(&run.evidence, sent(&run, &sink_at));
+    assert_eq!(own(&run, &causes), names(&["notes", "task"]));
+    assert_eq!(causes.peers(), BTreeSet::from([page_at.clone()]));
+    let causes = Connected::why(&run.evidence, sent(&run, &elsewhere_at));
+    assert_eq!(own(&run, &causes), names(&["weather"]));
+    assert_eq!(causes.peers(), BTreeSet::new());
+
+    let effects = Connected::impact(&run.evidence, received(&run, &page_at));
+    assert!(effects.records().contains(&sent(&run, &sink_at)));
+    assert!(!effects.records().contains(&sent(&run, &elsewhere_at)));
+}

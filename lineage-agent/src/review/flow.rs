@@ -85,6 +85,8 @@ pub enum Rule {
     Read,
     /// The program wrote.
     Write,
+    /// The program gave the file the name by which it was found; told by the text of the name.
+    Name,
     /// The program mapped the file and could read it there from then on; what it read is not recorded.
     Map,
     /// The program mapped the file to share what it writes there; what it wrote is not recorded.
@@ -112,6 +114,7 @@ impl Rule {
             Self::Image => "image",
             Self::Read => "read",
             Self::Write => "write",
+            Self::Name => "name",
             Self::Map => "map",
             Self::MapShared => "map-shared",
             Self::Connection => "connection",
@@ -125,7 +128,10 @@ impl Rule {
     /// Whether the record tells that bytes moved, and not only that they could.
     #[must_use]
     pub const fn is_known(self) -> bool {
-        !matches!(self, Self::Map | Self::MapShared | Self::SharedMemory)
+        !matches!(
+            self,
+            Self::Name | Self::Map | Self::MapShared | Self::SharedMemory
+        )
     }
 }
 

@@ -1,7 +1,7 @@
 //! Programs and things in words, as the commands that follow flows tell of them.
 
 use super::filter::endpoint;
-use super::flow::{Flow, Node, NodeKind};
+use super::flow::{Flow, Node, NodeKind, Rule};
 use super::line::{Fit, Line, Style};
 use super::ls::facts;
 use super::reach::Reach;
@@ -66,14 +66,15 @@ pub(super) fn thing(line: &mut Line, reach: &Reach, flow: &Flow, thing: Node) {
             line.push(Style::Net, Fit::Shorten, format!("{way} {peer}"));
         }
         _ => {
-            let path = record.path.or(record.exe).unwrap_or("?");
-            line.push(Style::Bold, Fit::Shorten, path);
+            // Of what was renamed, what it is called since.
+            let path = record.target.or(record.path).or(record.exe);
+            line.push(Style::Bold, Fit::Shorten, path.unwrap_or("?"));
         }
     }
     if let Some(bytes) = bytes(&record) {
         line.push(Style::Dim, Fit::Drop, bytes);
     }
-    if !flow.rule.is_known() {
+    if matches!(flow.rule, Rule::Map | Rule::MapShared) {
         line.push(Style::Dim, Fit::Drop, "(mapped: what of it is not known)");
     } else if flow.first < flow.last && flow.last != u64::MAX {
         line.push(Style::Dim, Fit::Drop, format!("(and until {})", flow.last));

@@ -9,6 +9,10 @@ use crate::evidence::kinds;
 use crate::evidence::schema::Record;
 use crate::names::OpenFlags;
 use crate::review::filter::failed;
+use crate::review::text::whole_path;
+
+/// Names remembered, each with who gave it.
+const NAMES_MAX: usize = 1 << 22;
 
 /// Processes remembered at one time: more than a kernel runs.
 const PROCESSES_MAX: usize = 1 << 22;
@@ -24,7 +28,17 @@ pub struct Gather {
     processes: HashMap<Box<str>, Process>,
     /// The open sockets of processes by descriptor: not every record names the one that opened it.
     sockets: HashMap<(u64, i64), Opened>,
+    /// By path: who gave a file this name last.
+    names: HashMap<Box<str>, Named>,
     flows: Vec<Flow>,
+}
+
+#[derive(Debug)]
+struct Named {
+    program: Node,
+    seq: u64,
+    /// The content that was found there since.
+    found: Option<Node>,
 }
 
 #[derive(Debug)]
@@ -80,8 +94,10 @@ impl Gather {
                 if let Some(place) = self.places.file(record) {
                     self.places.opened(record);
                     self.descriptors.opened(seq, place);
+                    self.found(place, record.path, seq);
                 }
             }
+            kinds::FILE_RENAME | kinds::FILE_LINK => self.named(record, program),
             kinds::FILE_TRUNCATE if record.size == Some(0) => self.places.emptied(record),
             kinds::FILE_READ => self.used(record, program, Way::In),
             kinds::FILE_WRITE => self.used(record, program, Way::Out),
@@ -167,7 +183,8 @@ impl Gather {
     fn exec(&mut self, record: &Record<'_>) {
         self.begin(record, Rule::Exec);
         let Some(seq) = record.seq else { return };
-        if let Some(Place::File(file)) = self.places.file(record) {
+        if let Some(place @ Place::File(file)) = self.places.file(record) {
+            self.found(place, record.exe, seq);
             for (content, ..) in self.places.contents(file, seq, seq) {
                 let program = Node::new(NodeKind::Program, seq);
                 self.moment(content, program, seq, Rule::Image);
@@ -192,6 +209,43 @@ impl Gather {
                 rule: Rule::SharedMemory,
                 ways: [true, true],
             });
+        }
+    }
+
+    /// A file got another name.
+    fn named(&mut self, record: &Record<'_>, program: Node) {
+        let (Some(seq), Some(target)) = (record.seq, record.target) else {
+            return;
+        };
+        if self.names.len() < NAMES_MAX {
+            let path = whole_path(record.target_dir, target);
+            let named = Named {
+                program,
+                seq,
+                found: None,
+            };
+            self.names.insert(path.into(), named);
+        }
+    }
+
+    /// What was found by a name is there because of who gave the name.
+    fn found(&mut self, place: Place, path: Option<&str>, seq: u64) {
+        let Place::File(file) = place else { return };
+        let Some(named) = path.and_then(|path| self.names.get_mut(path)) else {
+            return;
+        };
+        for (content, ..) in self.places.contents(file, seq, seq) {
+            if named.found != Some(content) {
+                named.found = Some(content);
+                self.flows.push(Flow {
+                    from: named.program,
+                    to: content,
+                    first: named.seq,
+                    last: named.seq,
+                    record: named.seq,
+                    rule: Rule::Name,
+                });
+            }
         }
     }
 
@@ -255,6 +309,7 @@ impl Gather {
         let Some(place @ Place::File(_)) = self.places.file(record) else {
             return;
         };
+        self.found(place, record.path, since);
         let protection = record.protection.unwrap_or_default();
         let shared = protection.ends_with('s') && protection.contains('w');
         let rule = if shared { Rule::MapShared } else { Rule::Map };

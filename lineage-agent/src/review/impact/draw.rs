@@ -130,6 +130,7 @@ impl<W: Write> Drawing<'_, '_, W> {
         let word = match flow.rule {
             Rule::Write if flow.to.kind() == NodeKind::Sent => "sent",
             Rule::Write => "wrote",
+            Rule::Name => "gave the name",
             Rule::MapShared => "mapped to write",
             Rule::Signal => "sent a signal to",
             Rule::Trace => "controlled",

@@ -85,6 +85,7 @@ impl<W: Write> Drawing<'_, '_, W> {
         let word = match flow.rule {
             Rule::MapShared => "mapped to be written by",
             Rule::Write => "written by",
+            Rule::Name => "named so by",
             rule if is_descent(rule) => "started by",
             _ => "by",
         };
