@@ -9,6 +9,7 @@
 mod descriptors;
 mod gather;
 mod places;
+mod processes;
 #[cfg(test)]
 mod tests;
 
