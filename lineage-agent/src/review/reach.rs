@@ -22,6 +22,8 @@ const RECORDS_MAX: usize = 1 << 16;
 pub(super) struct Reach {
     /// The event.
     pub(super) event: Owned,
+    /// The event, or if no process acts in it, what led to it.
+    acting: Owned,
     pub(super) flows: Flows,
     pub(super) walk: Walk,
     /// The records that tell of what was reached, by `seq`.
@@ -59,13 +61,15 @@ impl Reach {
             ControlFlow::<()>::Continue(())
         });
         let flows = Flows::new(gather.finish());
+        let acting = acting(host, &event)?;
         let starts = match direction {
-            Direction::Back => causes_of(&event.get(), &flows),
-            Direction::On => effects_of(&event.get(), &flows),
+            Direction::Back => causes_of(&acting.get(), &flows),
+            Direction::On => effects_of(&acting.get(), &flows),
         };
         let walk = Walk::new(&flows, direction, &starts, limits, follow);
         let mut reach = Self {
             event,
+            acting,
             flows,
             walk,
             records: BTreeMap::new(),
@@ -113,7 +117,7 @@ impl Reach {
     /// The program of the event, and those it came from. Causes come before, so it ends.
     pub(super) fn spine(&self) -> Vec<Node> {
         let mut spine = Vec::new();
-        let cause = self.event.get().cause;
+        let cause = self.acting.get().cause;
         let mut next = cause.map(|cause| Node::new(NodeKind::Program, cause));
         while let Some(program) = next {
             spine.push(program);
@@ -196,6 +200,27 @@ fn steps<'a>(flows: impl Iterator<Item = &'a Flow>, other: impl Fn(&Flow) -> Nod
 /// Whether by this the one program came from the other.
 pub(super) fn is_descent(rule: Rule) -> bool {
     matches!(rule, Rule::Start | Rule::Fork | Rule::Exec)
+}
+
+/// Steps from a record in which no process acts to one in which one does: from a digest to what asked for it.
+const ASKED_MAX: usize = 8;
+
+/// The event itself, or the one that led to what the recorder says.
+fn acting(host: &Host, event: &Owned) -> Result<Owned, Error> {
+    let mut acting = event.clone();
+    for _ in 0..ASKED_MAX {
+        let record = acting.get();
+        let (None, Some(cause)) = (record.process_uid, record.cause) else {
+            break;
+        };
+        let mut found = None;
+        host.pick(&[cause], |record| found = Owned::of(record).ok())?;
+        match found {
+            Some(before) => acting = before,
+            None => break,
+        }
+    }
+    Ok(acting)
 }
 
 /// Where to look for causes: in the program that acted, and in what began by this record.
