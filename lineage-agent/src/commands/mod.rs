@@ -4,6 +4,7 @@
 mod doctor;
 #[cfg(feature = "record")]
 mod exec;
+mod filters;
 mod grant;
 mod key;
 mod ls;
