@@ -1,5 +1,6 @@
 //! The command line: what can be asked for, and the help that teaches it.
 
+pub mod export;
 pub mod filters;
 pub mod grant;
 pub mod policy;
@@ -154,6 +155,16 @@ pub enum Command {
     /// ×N are N alike in one line, … is more than there is room for, and <…> what a recogniser takes it
     /// for. Libraries, locales and other parts of the system are only counted.
     Tree(Tree),
+    /// Write evidence in a format that other tools read.
+    ///
+    /// Goes through the evidence once, in little memory, and gives the same bytes for the same evidence. What is
+    /// written is for looking at, alerting and correlating: it is not signed, and only the evidence itself can be
+    /// verified. Every format names records by host and `seq`, so what is found there can be looked up with `ls`
+    /// and proven. Conditions choose records as they do for `ls`.
+    ///
+    /// Evidence of which a part cannot be read is exported as far as it can; then the exit status is 2, and standard
+    /// error says what is missing.
+    Export(export::Export),
     /// Make and show the keys that sign evidence on this host.
     #[command(subcommand)]
     Key(Key),

@@ -4,10 +4,12 @@
 mod doctor;
 #[cfg(feature = "record")]
 mod exec;
+mod export;
 mod filters;
 mod grant;
 mod key;
 mod ls;
+mod output;
 mod policy;
 #[cfg(feature = "record")]
 mod recognisers;
@@ -48,6 +50,7 @@ fn run(command: Command) -> ExitCode {
         Command::Recognisers(options) => recognisers::run(&options),
         Command::Ls(options) => ls::run(&options),
         Command::Tree(options) => tree::run(&options),
+        Command::Export(options) => export::run(&options),
         Command::Seal(options) => seal::run(&options),
         Command::Key(options) => key::run(&options),
         Command::Grant(options) => grant::run(&options),

@@ -5,6 +5,7 @@
 //! everything is streamed or bounded.
 
 mod denial;
+pub mod export;
 pub mod filter;
 pub mod line;
 pub mod ls;
