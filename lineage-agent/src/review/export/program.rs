@@ -265,4 +265,20 @@ mod tests {
         let left: Vec<_> = programs.end_all().into_iter().map(|it| it.id.uid).collect();
         assert_eq!(left, ["a".into()]);
     }
+
+    #[test]
+    fn processes_that_never_end_are_too_many_at_some_time() {
+        let mut programs = Programs::<()>::new();
+        let mut begin = |number: usize| {
+            let uid = number.to_string();
+            let record = Record {
+                process_uid: Some(&uid),
+                ..Record::default()
+            };
+            programs.step(&record).map(drop)
+        };
+        assert!((0..RUNNING_MAX).all(|number| begin(number).is_ok()));
+        let said = begin(RUNNING_MAX).unwrap_err().to_string();
+        assert!(said.contains("262144 processes at once"), "{said}");
+    }
 }
