@@ -1,5 +1,7 @@
 //! The command line: what can be asked for, and the help that teaches it.
 
+pub mod export;
+pub mod filters;
 pub mod grant;
 pub mod policy;
 pub mod review;
@@ -177,6 +179,16 @@ pub enum Command {
     /// Exit status: 0, 2 when the event or a part of the evidence is missing; what could be found is
     /// shown all the same.
     Impact(review::Impact),
+    /// Write evidence in a format that other tools read.
+    ///
+    /// Goes through the evidence once, in little memory, and gives the same bytes for the same evidence. What is
+    /// written is for looking at, alerting and correlating: it is not signed, and only the evidence itself can be
+    /// verified. Every format names records by host and `seq`, so what is found there can be looked up with `ls`
+    /// and proven. Conditions choose records as they do for `ls`.
+    ///
+    /// Evidence of which a part cannot be read is exported as far as it can; then the exit status is 2, and standard
+    /// error says what is missing.
+    Export(export::Export),
     /// Make and show the keys that sign evidence on this host.
     #[command(subcommand)]
     Key(Key),
@@ -491,43 +503,9 @@ pub struct Ls {
     /// Directory of the evidence.
     pub evidence: PathBuf,
 
-    /// Only these kinds: `file.open`, a whole group with `file`, or `open`.
-    #[arg(short, long, value_name = "KIND", value_delimiter = ',')]
-    pub kind: Vec<String>,
-
-    /// Only what these processes did, and their creation.
-    #[arg(short, long, value_name = "PID", value_delimiter = ',', value_parser = number(1_i64))]
-    pub pid: Vec<i64>,
-
-    /// Only records about a file, program or Unix socket matching the pattern: `*` is any text, also
-    /// across `/`, `?` one character.
-    #[arg(long, value_name = "GLOB")]
-    pub path: Vec<String>,
-
-    /// Only records about a connection with an end matching the pattern, as `address` or
-    /// `address:port`.
-    #[arg(long, value_name = "GLOB")]
-    pub peer: Vec<String>,
-
-    /// Only what threads with a name matching the pattern did.
-    #[arg(long, value_name = "GLOB")]
-    pub comm: Vec<String>,
-
-    /// Only records with a recognised label matching the pattern, such as `*-install`.
-    #[arg(short, long, value_name = "GLOB", value_delimiter = ',')]
-    pub recognised: Vec<String>,
-
-    /// Only the lineage whose id starts with this.
-    #[arg(long, value_name = "ID")]
-    pub lineage: Vec<String>,
-
-    /// Only what a policy decided so: allow or deny.
-    #[arg(long, value_name = "VERDICT", value_parser = ["allow", "deny"], hide_possible_values = true)]
-    pub decision: Vec<String>,
-
-    /// Only calls that failed.
-    #[arg(short, long)]
-    pub failed: bool,
+    /// Which records.
+    #[command(flatten)]
+    pub filters: filters::Filters,
 
     /// At most this many records.
     #[arg(short = 'n', long, value_name = "N", value_parser = number(0_u64))]

@@ -24,7 +24,7 @@ use tempfile::TempDir;
 
 use crate::golden;
 
-const STORY: &str = include_str!("../golden/story.ndjson");
+pub(crate) const STORY: &str = include_str!("../golden/story.ndjson");
 
 /// When the story begins, in seconds.
 const BEGIN: i64 = 1_795_507_200;
@@ -32,7 +32,7 @@ const BEGIN: i64 = 1_795_507_200;
 /// The evidence of the story, made once.
 static EVIDENCE: LazyLock<TempDir> = LazyLock::new(|| {
     let temp = tempfile::tempdir().expect("a temporary directory");
-    write_story(temp.path());
+    write_story(temp.path(), STORY);
     temp
 });
 
@@ -48,7 +48,8 @@ impl Clock for Stopped {
     }
 }
 
-fn write_story(directory: &Path) {
+/// Writes evidence of these records, and the keys that signed it, into a directory.
+pub(crate) fn write_story(directory: &Path, story: &str) {
     // One long epoch: the story goes on the next day.
     let plan = Plan {
         start: BEGIN.unsigned_abs() - 3600,
@@ -80,7 +81,7 @@ fn write_story(directory: &Path) {
     .expect("a writer");
     // The context of each lineage now.
     let mut contexts: HashMap<String, String> = HashMap::new();
-    for line in STORY.lines() {
+    for line in story.lines() {
         let Ok(Json::Object(mut fields)) = serde_json::from_str(line) else {
             panic!("not an object: {line}")
         };

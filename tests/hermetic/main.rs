@@ -2,6 +2,7 @@
 
 mod cli;
 mod coverage;
+mod exports;
 mod golden;
 mod grant;
 mod policy;

@@ -10,7 +10,11 @@ use anyhow::{Context, Result, bail};
 
 use crate::{build, packages, paths, sh, vm};
 
-const REQUIREMENTS: &str = "tests/independent/requirements.txt";
+/// What the Python of the tests needs.
+const REQUIREMENTS: [&str; 2] = [
+    "tests/independent/requirements.txt",
+    "tests/exports/requirements.txt",
+];
 
 const NEEDS_ROOT: &str = "\
 the tests need root: those in tests/kernel load programs into the kernel and record processes.
@@ -33,7 +37,12 @@ pub(crate) fn run(args: &[String]) -> Result<()> {
     build::all()?;
     packages::programs(
         "the tests compare with it or run it",
-        &[("git", "git"), ("strace", "strace"), ("python3", "python3")],
+        &[
+            ("dot", "graphviz"),
+            ("git", "git"),
+            ("strace", "strace"),
+            ("python3", "python3"),
+        ],
     )?;
     venv()?;
     // The live tests run also when a machine failed: whoever waits for both wants to know both.
@@ -86,11 +95,14 @@ pub(crate) fn environment(command: &mut Command) {
     command.env("LINEAGE_BIN", paths::lineage());
 }
 
-/// A Python environment under `target/` with the independent verifier's libraries.
+/// A Python environment under `target/` with the libraries of the independent verifier and of other tools.
 pub(crate) fn venv() -> Result<()> {
-    let wanted = paths::root().join(REQUIREMENTS);
-    let wanted =
-        fs::read_to_string(&wanted).with_context(|| format!("cannot read {}", wanted.display()))?;
+    let mut wanted = String::new();
+    for path in REQUIREMENTS {
+        let path = paths::root().join(path);
+        let text = fs::read_to_string(&path);
+        wanted += &text.with_context(|| format!("cannot read {}", path.display()))?;
+    }
     let stamp = paths::target("venv/stamp");
     if fs::read_to_string(&stamp).is_ok_and(|old| old == wanted) {
         return Ok(());
@@ -100,17 +112,13 @@ pub(crate) fn venv() -> Result<()> {
         "Python libraries of the independent verifier and of other tools in target/venv",
     );
     create_venv()?;
-    let pip = sh::command(
+    let mut pip = sh::command(
         paths::target("venv/bin/python"),
-        [
-            "-m",
-            "pip",
-            "install",
-            "--disable-pip-version-check",
-            "--requirement",
-            REQUIREMENTS,
-        ],
+        ["-m", "pip", "install", "--disable-pip-version-check"],
     );
+    for path in REQUIREMENTS {
+        pip.args(["--requirement", path]);
+    }
     sh::quiet("pip", pip)?;
     sh::write_if_changed(&stamp, wanted.as_bytes())?;
     Ok(())

@@ -4,10 +4,13 @@
 mod doctor;
 #[cfg(feature = "record")]
 mod exec;
+mod export;
+mod filters;
 mod grant;
 mod impact;
 mod key;
 mod ls;
+mod output;
 mod policy;
 #[cfg(feature = "record")]
 mod recognisers;
@@ -51,6 +54,7 @@ fn run(command: Command) -> ExitCode {
         Command::Tree(options) => tree::run(&options),
         Command::Why(options) => why::run(&options),
         Command::Impact(options) => impact::run(&options),
+        Command::Export(options) => export::run(&options),
         Command::Seal(options) => seal::run(&options),
         Command::Key(options) => key::run(&options),
         Command::Grant(options) => grant::run(&options),

@@ -6,6 +6,7 @@
 
 mod denial;
 pub mod event;
+pub mod export;
 pub mod filter;
 pub mod flow;
 pub mod impact;
