@@ -52,7 +52,7 @@ WITH lives AS (
 SELECT
     host, arg_min(lineage, seq) AS lineage, min(seq) AS seq, process_uid, any_value(parent_uid) AS parent_uid,
     any_value(pid) AS pid, any_value(ppid) AS ppid, arg_max(exe, seq) AS exe,
-    list(exe ORDER BY seq) FILTER (becomes) AS programs, arg_max(argv, seq) FILTER (becomes) AS argv,
+    coalesce(list(exe ORDER BY seq) FILTER (becomes), []) AS programs, arg_max(argv, seq) FILTER (becomes) AS argv,
     arg_max(uid, seq) AS uid, arg_max(gid, seq) AS gid, arg_max(euid, seq) AS euid, arg_max(egid, seq) AS egid,
     min(time) FILTER (kind = 'begin') AS started, max(time) FILTER (kind = 'process.exit') AS ended,
     max(exit_code) FILTER (kind = 'process.exit') AS exit_code,
