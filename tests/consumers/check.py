@@ -83,8 +83,8 @@ def duckdb():
     return duckdb.__version__
 
 def spark():
-    import pyspark
-    # Small data, one machine. The example takes this session.
+    import pyspark.sql
+    # For small data on one machine. The example takes this session.
     quick = {"spark.sql.shuffle.partitions": "1", "spark.sql.adaptive.enabled": "false", "spark.sql.codegen.wholeStage": "false",
              "spark.driver.host": "127.0.0.1", "spark.driver.bindAddress": "127.0.0.1", "spark.ui.enabled": "false"}
     pyspark.sql.SparkSession.builder.master("local[2]").config(map=quick).getOrCreate()
