@@ -6,15 +6,9 @@
 use std::fs;
 use std::process::Command;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Result, bail};
 
-use crate::{build, packages, paths, sh, vm};
-
-/// What the Python of the tests needs.
-const REQUIREMENTS: [&str; 2] = [
-    "tests/independent/requirements.txt",
-    "tests/exports/requirements.txt",
-];
+use crate::{build, packages, paths, python, sh, vm};
 
 const NEEDS_ROOT: &str = "\
 the tests need root: those in tests/kernel load programs into the kernel and record processes.
@@ -42,9 +36,11 @@ pub(crate) fn run(args: &[String]) -> Result<()> {
             ("git", "git"),
             ("strace", "strace"),
             ("python3", "python3"),
+            ("java", "default-jre-headless"),
         ],
     )?;
-    venv()?;
+    python::independent()?;
+    python::consumers()?;
     // The live tests run also when a machine failed: whoever waits for both wants to know both.
     let machines = if with_vm { vm::usual() } else { Ok(()) };
     if let Err(error) = &machines {
@@ -93,50 +89,4 @@ fn kernel_release() -> String {
 /// Where the tests find what they run.
 pub(crate) fn environment(command: &mut Command) {
     command.env("LINEAGE_BIN", paths::lineage());
-}
-
-/// A Python environment under `target/` with the libraries of the independent verifier and of other tools.
-pub(crate) fn venv() -> Result<()> {
-    let mut wanted = String::new();
-    for path in REQUIREMENTS {
-        let path = paths::root().join(path);
-        let text = fs::read_to_string(&path);
-        wanted += &text.with_context(|| format!("cannot read {}", path.display()))?;
-    }
-    let stamp = paths::target("venv/stamp");
-    if fs::read_to_string(&stamp).is_ok_and(|old| old == wanted) {
-        return Ok(());
-    }
-    sh::say(
-        "Installing",
-        "Python libraries of the independent verifier and of other tools in target/venv",
-    );
-    create_venv()?;
-    let mut pip = sh::command(
-        paths::target("venv/bin/python"),
-        ["-m", "pip", "install", "--disable-pip-version-check"],
-    );
-    for path in REQUIREMENTS {
-        pip.args(["--requirement", path]);
-    }
-    sh::quiet("pip", pip)?;
-    sh::write_if_changed(&stamp, wanted.as_bytes())?;
-    Ok(())
-}
-
-fn create_venv() -> Result<()> {
-    let create = || sh::command("python3", ["-m", "venv", "--clear", "target/venv"]);
-    if sh::quiet("venv", create()).is_ok() {
-        return Ok(());
-    }
-    // Debian keeps the module in a package of its own.
-    if packages::have_apt() {
-        packages::install("Python's venv module", &["python3-venv"])?;
-        return sh::quiet("venv", create());
-    }
-    sh::quiet(
-        "venv",
-        sh::command("virtualenv", ["--clear", "target/venv"]),
-    )
-    .context("neither `python3 -m venv` nor `virtualenv` works; install one of them")
 }
