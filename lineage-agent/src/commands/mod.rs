@@ -8,6 +8,7 @@ mod grant;
 mod key;
 mod ls;
 mod policy;
+mod prove;
 #[cfg(feature = "record")]
 mod recognisers;
 #[cfg(feature = "record")]
@@ -18,6 +19,7 @@ mod seal;
 mod status;
 mod tree;
 mod verify;
+mod verify_proof;
 mod why;
 
 use std::{io::Write as _, path::Path, process::ExitCode};
@@ -49,6 +51,8 @@ fn run(command: Command) -> ExitCode {
         Command::Ls(options) => ls::run(&options),
         Command::Tree(options) => tree::run(&options),
         Command::Why(options) => why::run(&options),
+        Command::Prove(options) => prove::run(&options),
+        Command::VerifyProof(options) => verify_proof::run(&options),
         Command::Seal(options) => seal::run(&options),
         Command::Key(options) => key::run(&options),
         Command::Grant(options) => grant::run(&options),

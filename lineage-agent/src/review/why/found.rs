@@ -102,6 +102,24 @@ impl Why {
         self.missing.take()
     }
 
+    /// The records that tell of the causes that were found: of each the one that it is named by, and the one that
+    /// tells how it led on from there; but not those of ordinary parts of the system.
+    #[must_use]
+    pub fn told_by(&self) -> Vec<u64> {
+        let reached = self.walk.reached.iter();
+        let telling = reached.flat_map(|(node, reached)| {
+            let via = reached.via.filter(|flow| {
+                !self.is_ordinary(&Input {
+                    flow: *flow,
+                    times: 1,
+                })
+            });
+            let own = (reached.via.is_none() || via.is_some()).then_some(node.seq());
+            own.into_iter().chain(via.map(|flow| flow.record))
+        });
+        telling.collect::<BTreeSet<u64>>().into_iter().collect()
+    }
+
     /// What a program took in until the walk reached it, the latest first.
     pub(super) fn inputs(&self, program: Node) -> Vec<Input> {
         let Some(reached) = self.walk.reached.get(&program) else {
