@@ -218,11 +218,11 @@ impl Judge<'_> {
         told.breaks
             .extend(why.into_iter().map(|why| at(moment, &why)));
         let chain = authority.chain.as_deref();
-        if let (Some(chain), Some((first, last))) = (chain, decided.allowed) {
-            if !authorises(chain, first) || !authorises(chain, last) {
-                let why = "something was allowed at a time, by the records, at which the grant did not authorise";
-                told.breaks.push(at(moment, why));
-            }
+        if let (Some(chain), Some((first, last))) = (chain, decided.allowed)
+            && !(authorises(chain, first) && authorises(chain, last))
+        {
+            let why = "something was allowed at a time, by the records, at which the grant did not authorise";
+            told.breaks.push(at(moment, why));
         }
         let last = chain.map(Chain::last);
         let interval = Interval {

@@ -137,7 +137,6 @@ fn check_log(
         .collect();
     let expected = |size: u64, epoch| {
         let root = Some(tree.root_of(size).ok_or_else(bad)?);
-        let origin = origin;
         Ok::<_, Finding>(Expected {
             origin,
             size,

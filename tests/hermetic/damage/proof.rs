@@ -2,13 +2,17 @@
 
 use std::fs;
 
+use lineage_agent::clock::Clock as _;
+use lineage_agent::evidence::manifest::Reason;
 use lineage_agent::evidence::proof::{Proof, ProofError, Role, make};
 use lineage_agent::evidence::reader::Evidence;
+use lineage_agent::evidence::schema::Record;
 use lineage_agent::evidence::tree::{Hash, Hashing as _, Log, root, shared_proof};
 use lineage_agent::verify::{Code, Pin, ProofReport, Requirement, Trust, Verdict, verify_proof};
 
 use super::independent;
-use super::sample::{BRANCHED, Host, OPEN, SEALED, SMALL};
+use super::sample::{BRANCHED, Host, LINEAGE, OPEN, SEALED, SMALL, bare_context};
+use super::witness::{cosignature, witness};
 
 /// The proof of an event, with other records.
 fn prove(host: &Host, event: u64, data: &[u64]) -> Proof {
@@ -345,7 +349,7 @@ fn each_class_of_change_has_its_name() {
             "hash of the log",
         ),
         (
-            changed(|it| drop(it.log.pop())),
+            changed(|it| it.log.truncate(1)),
             Tampered,
             Code::ProofBad,
             "no hash of the log",
@@ -357,7 +361,7 @@ fn each_class_of_change_has_its_name() {
             "hash of records",
         ),
         (
-            changed(|it| drop(it.segments[0].nodes.pop())),
+            changed(|it| it.segments[0].nodes.truncate(5)),
             Tampered,
             Code::ProofBad,
             "no hash of records",
@@ -546,4 +550,77 @@ fn requirements_are_asked_of_what_is_proven() {
         check(&SMALL.key()),
         (Verdict::Verified, 1, require.to_vec())
     );
+}
+
+/// What came before a loss is not known, and the proof says so.
+#[test]
+fn a_chain_that_begins_with_a_loss_is_proven_with_loss() {
+    let host = Host::new(6);
+    let mut writer = host.writer();
+    let context = bare_context(&writer);
+    let time_ns = host.clock.now().boot_ns + writer.offset_ns();
+    let record = |seq: u64, kind: &'static str| Record {
+        seq: Some(seq),
+        time: Some(time_ns.div_euclid(1000)),
+        time_ns: Some(time_ns),
+        kind: Some(kind),
+        ..Record::default()
+    };
+    let of_lineage = |seq: u64, number: u64, kind: &'static str| Record {
+        lineage: Some(LINEAGE),
+        lineage_seq: Some(number),
+        context: Some(&context),
+        ..record(seq, kind)
+    };
+    for record in [
+        of_lineage(0, 0, "lineage.start"),
+        record(1, "evidence.loss"),
+        Record {
+            cause: Some(1),
+            ..of_lineage(2, 1, "process.exec")
+        },
+        of_lineage(3, 2, "file.open"),
+    ] {
+        writer.append(&record).unwrap();
+    }
+    writer.close(Reason::Shutdown).unwrap();
+    let report = check(prove(&host, 2, &[]).text().as_bytes(), &host.root());
+    assert_eq!(
+        (report.verdict, report.exit_code),
+        (Verdict::VerifiedWithLoss, 0)
+    );
+    assert_eq!(report.findings[0].code, Code::KernelLoss);
+    assert_eq!(report.proven.unwrap().chain, [2, 1]);
+    // Nothing else begins a chain.
+    let report = check(prove(&host, 3, &[]).text().as_bytes(), &host.root());
+    assert_refused(&report, Verdict::Incomplete, Code::CauseMissing, "no cause");
+}
+
+/// A cosignature counts where it stands in evidence, and must be right.
+#[test]
+fn a_witness_vouches_for_a_proof() {
+    let copy = BRANCHED.copy();
+    let line = cosignature(&copy, 50, 1_795_600_000);
+    fs::create_dir(copy.path("log/cosignatures")).unwrap();
+    fs::write(copy.path("log/cosignatures/4"), line).unwrap();
+    let evidence = Evidence::open(copy.temp.path()).unwrap();
+    let proof = make(&evidence.hosts()[0], LAST, &[]).unwrap();
+    let check = |proof: &Proof, number: u8| {
+        let mut trust = Trust::parse(&[BRANCHED.root()]).unwrap();
+        trust.add_witness(&witness(number).1.to_string()).unwrap();
+        let report = verify_proof(proof.text().as_bytes(), &trust, &[Requirement::Witnessed]);
+        (report.verdict, report.exit_code)
+    };
+    assert_eq!(check(&proof, 50), (Verdict::Verified, 0));
+    assert_eq!(check(&proof, 51), (Verdict::Verified, 1));
+    let path = "log/cosignatures/4";
+    let mut other = proof.clone();
+    let bytes = other.files.get_mut(path).unwrap();
+    let at = bytes.len() - 40;
+    bytes[at] = if bytes[at] == b'A' { b'B' } else { b'A' };
+    assert_eq!(check(&other, 50), (Verdict::Tampered, 1));
+    other.files.insert(path.to_owned(), b"nothing\n".to_vec());
+    assert_eq!(check(&other, 51), (Verdict::Tampered, 1));
+    other.files.remove(path);
+    assert_eq!(check(&other, 50), (Verdict::Verified, 1));
 }

@@ -10,6 +10,7 @@ use super::super::finding::{Code, Finding};
 use super::super::findings::Findings;
 use super::super::trust::Trust;
 use super::BySeq;
+use crate::authority::chain::Chain;
 use crate::evidence::schema::Record;
 
 /// What governed an event.
@@ -48,7 +49,7 @@ impl Governed {
         let chain = authority
             .as_ref()
             .and_then(|authority| authority.chain.as_deref());
-        let last = chain.map(|chain| chain.last());
+        let last = chain.map(Chain::last);
         let issuer = chain.and_then(|chain| Some(chain.links().first()?.predicate.issuer));
         let time_ns = record.time_ns.unwrap_or_default();
         let owned = |text: Option<&str>| text.map(str::to_owned);
