@@ -189,6 +189,23 @@ pub enum Command {
     /// Evidence of which a part cannot be read is exported as far as it can; then the exit status is 2, and standard
     /// error says what is missing.
     Export(export::Export),
+    /// Make one small file that proves an event to somebody who has nothing else.
+    ///
+    /// In it are the record of the event, the records of all its causes down to the start of the lineage, what governed it
+    /// (contexts, grants, policies, purpose), and what leads from there to a signature: hashes, manifests, checkpoints
+    /// and epoch keys. It holds no other records. It is text; docs/evidence-format.md describes it.
+    ///
+    /// Only what is sealed can be proven: a minute after it happened at the latest, or after `lineage seal`.
+    Prove(review::Prove),
+    /// Check a proof that `lineage prove` made.
+    ///
+    /// Needs nothing but the file and what to trust: keys are never taken from the file. Tells which event is
+    /// proven, by how many causes down to the start of its lineage, what governed it, who signed it when, and what is
+    /// not proven.
+    ///
+    /// Exit status: 0 VERIFIED or VERIFIED_WITH_LOSS (its first cause was lost), 1 TAMPERED (or not all that --require
+    /// demands), 2 wrong usage, 3 INCOMPLETE, UNVERIFIABLE or NOTHING_VERIFIED.
+    VerifyProof(review::VerifyProof),
     /// Make and show the keys that sign evidence on this host.
     #[command(subcommand)]
     Key(Key),

@@ -90,3 +90,56 @@ const IMPACT_EXAMPLES: &str = "\
 Examples:
   lineage ls run1 -k receive --peer '203.0.113.9:*'   find where the bytes came in
   lineage impact run1 4053                            what they can have influenced";
+
+/// Options of `lineage prove`.
+#[derive(Debug, Args)]
+#[command(after_help = PROVE_EXAMPLES)]
+pub struct Prove {
+    /// Which event.
+    #[command(flatten)]
+    pub event: Event,
+
+    /// Also the records of the data that led to it, as `lineage why` finds them, with their own causes.
+    #[arg(long)]
+    pub data: bool,
+
+    /// File to make, which must not exist [default: standard output].
+    #[arg(short, long, value_name = "FILE")]
+    pub output: Option<PathBuf>,
+}
+
+const PROVE_EXAMPLES: &str = "\
+Examples:
+  lineage ls run1 --peer '*:443' -k connect,send   find the event
+  lineage prove run1 4711 -o 4711.proof            all a reviewer needs of it, in one file
+  lineage verify-proof 4711.proof --trust root:9f3c…";
+
+/// Options of `lineage verify-proof`.
+#[derive(Debug, Args)]
+pub struct VerifyProof {
+    /// The proof.
+    #[arg(value_name = "FILE")]
+    pub proof: PathBuf,
+
+    /// What to trust: `root:<64 hex digits>`, a verifier key, `ed25519:<64 hex digits>` of who may issue grants, or a
+    /// file holding any of them, or the last in PEM (may be repeated).
+    #[arg(long, value_name = "KEY-OR-ROOT", required = true)]
+    pub trust: Vec<String>,
+
+    /// Demand more: pinned (an epoch root, not only the host key), witnessed, governed (by a grant whose issuer is
+    /// trusted).
+    #[arg(long, value_name = "WHAT", value_delimiter = ',')]
+    pub require: Vec<String>,
+
+    /// Verifier key of a witness whose cosignature counts for `--require witnessed`.
+    #[arg(long, value_name = "KEY")]
+    pub witness: Vec<String>,
+
+    /// Print one JSON object instead of text.
+    #[arg(long)]
+    pub json: bool,
+
+    /// Whether to use colours.
+    #[command(flatten)]
+    pub colour: Colour,
+}

@@ -12,6 +12,7 @@ mod key;
 mod ls;
 mod output;
 mod policy;
+mod prove;
 #[cfg(feature = "record")]
 mod recognisers;
 #[cfg(feature = "record")]
@@ -22,6 +23,7 @@ mod seal;
 mod status;
 mod tree;
 mod verify;
+mod verify_proof;
 mod why;
 
 use std::{io::Write as _, path::Path, process::ExitCode};
@@ -55,6 +57,8 @@ fn run(command: Command) -> ExitCode {
         Command::Why(options) => why::run(&options),
         Command::Impact(options) => impact::run(&options),
         Command::Export(options) => export::run(&options),
+        Command::Prove(options) => prove::run(&options),
+        Command::VerifyProof(options) => verify_proof::run(&options),
         Command::Seal(options) => seal::run(&options),
         Command::Key(options) => key::run(&options),
         Command::Grant(options) => grant::run(&options),

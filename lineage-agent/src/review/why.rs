@@ -8,9 +8,11 @@
 mod draw;
 mod json;
 
+use std::collections::BTreeSet;
+
 use super::flow::{Flow, Node};
 use super::reach::{Reach, is_descent};
-use super::walk::{Direction, Limits};
+use super::walk::{Direction, Limits, NODES_MAX};
 use crate::evidence::error::Error;
 use crate::evidence::reader::Host;
 use crate::evidence::record::Owned;
@@ -39,6 +41,20 @@ pub enum Causes {
     Process,
     /// Only which data led to it, and the programs it went through.
     Data,
+}
+
+impl Default for WhyOptions {
+    fn default() -> Self {
+        Self {
+            limits: Limits {
+                distance: u32::MAX,
+                nodes: NODES_MAX,
+            },
+            most: 12,
+            all: false,
+            causes: Causes::All,
+        }
+    }
 }
 
 /// What caused an event.
@@ -72,6 +88,20 @@ impl Why {
             reach,
             purpose,
         })
+    }
+
+    /// The records that tell of the causes that were found: of each the one that it is named by, and the one that
+    /// tells how it led on from there; but not those of ordinary parts of the system.
+    #[must_use]
+    pub fn told_by(&self) -> Vec<u64> {
+        let reached = self.reach.walk.reached.iter();
+        let telling = reached.flat_map(|(node, reached)| {
+            let ordinary = |flow: &Flow| self.reach.is_ordinary(flow.from, flow.record);
+            let via = reached.via.filter(|flow| !ordinary(flow));
+            let own = (reached.via.is_none() || via.is_some()).then_some(node.seq());
+            own.into_iter().chain(via.map(|flow| flow.record))
+        });
+        telling.collect::<BTreeSet<u64>>().into_iter().collect()
     }
 
     /// What of the evidence is missing.

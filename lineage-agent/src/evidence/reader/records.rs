@@ -143,8 +143,8 @@ impl Host {
         Ok(last)
     }
 
-    /// Visits these rows of a segment; false when its file is not there.
-    fn pick_sealed(
+    /// Visits these rows of a segment, which ascend; false when its file is not there.
+    pub(in crate::evidence) fn pick_sealed(
         &self,
         manifest: &Manifest,
         rows: &[u64],
