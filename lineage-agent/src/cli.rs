@@ -1,5 +1,6 @@
 //! The command line: what can be asked for, and the help that teaches it.
 
+pub mod filters;
 pub mod grant;
 pub mod policy;
 pub mod review;
@@ -145,6 +146,13 @@ pub enum Command {
     /// file or pipe everything is written. Records not sealed yet are listed too; `verify` says what is
     /// proven.
     Ls(Ls),
+    /// Show one record with all its fields.
+    ///
+    /// Each field with where its value comes from (kernel structures, claimed by the process's own memory, derived by
+    /// the recorder), as it is recorded and, where that is a number, what it means. The records that `cause`,
+    /// `opened` and `other_end` name are told in a few words, then what was in the file, what was decided and by which rule,
+    /// and what governed: purpose, grants, policies. `verify` says what of that is proven.
+    Show(review::Show),
     /// Show the process tree with what each process did.
     ///
     /// Each process with its program, how long it ran and how it ended; below it what it was before (⇐),
@@ -154,6 +162,22 @@ pub enum Command {
     /// ×N are N alike in one line, … is more than there is room for, and <…> what a recogniser takes it
     /// for. Libraries, locales and other parts of the system are only counted.
     Tree(Tree),
+    /// Show what happened over time, condensed.
+    ///
+    /// One line for each interval that has records: when it begins (UTC), a bar and numbers of records about processes,
+    /// files and the network, and what stands out in it: what was denied or lost, hosts (→ to, ← from, on), files written
+    /// (w), removed (-) and those that may be secret (r), programs started; what was refused is ✗. ×N are N alike,
+    /// +N more than there is room for. Lines are about 40, whatever the evidence holds.
+    Timeline(review::Timeline),
+    /// Tell what two runs did differently.
+    ///
+    /// Compares what they did, not when: programs and their digests, command lines and how they ended, hosts, files
+    /// written, removed and read, denials. Each line is new in B (+), gone from B (-), or changed (~), with the number
+    /// of the record that tells it: in B, or in A for what is gone.
+    ///
+    /// Exit status, as with diff(1): 0 when both did the same, 1 when not, 2 when a part of the evidence cannot be read;
+    /// what could be compared is shown all the same.
+    Diff(review::Diff),
     /// Explain an event: the programs and the data that led to it.
     ///
     /// First the event, then the programs that led to it, the nearest first, up to the start of the lineage. Below
@@ -482,43 +506,9 @@ pub struct Ls {
     /// Directory of the evidence.
     pub evidence: PathBuf,
 
-    /// Only these kinds: `file.open`, a whole group with `file`, or `open`.
-    #[arg(short, long, value_name = "KIND", value_delimiter = ',')]
-    pub kind: Vec<String>,
-
-    /// Only what these processes did, and their creation.
-    #[arg(short, long, value_name = "PID", value_delimiter = ',', value_parser = number(1_i64))]
-    pub pid: Vec<i64>,
-
-    /// Only records about a file, program or Unix socket matching the pattern: `*` is any text, also
-    /// across `/`, `?` one character.
-    #[arg(long, value_name = "GLOB")]
-    pub path: Vec<String>,
-
-    /// Only records about a connection with an end matching the pattern, as `address` or
-    /// `address:port`.
-    #[arg(long, value_name = "GLOB")]
-    pub peer: Vec<String>,
-
-    /// Only what threads with a name matching the pattern did.
-    #[arg(long, value_name = "GLOB")]
-    pub comm: Vec<String>,
-
-    /// Only records with a recognised label matching the pattern, such as `*-install`.
-    #[arg(short, long, value_name = "GLOB", value_delimiter = ',')]
-    pub recognised: Vec<String>,
-
-    /// Only the lineage whose id starts with this.
-    #[arg(long, value_name = "ID")]
-    pub lineage: Vec<String>,
-
-    /// Only what a policy decided so: allow or deny.
-    #[arg(long, value_name = "VERDICT", value_parser = ["allow", "deny"], hide_possible_values = true)]
-    pub decision: Vec<String>,
-
-    /// Only calls that failed.
-    #[arg(short, long)]
-    pub failed: bool,
+    /// Which records.
+    #[command(flatten)]
+    pub filters: filters::Filters,
 
     /// At most this many records.
     #[arg(short = 'n', long, value_name = "N", value_parser = number(0_u64))]
@@ -541,6 +531,8 @@ Examples:
   lineage ls run1 -r '*-install,model-file'     packages installed, models used
   lineage ls run1 --peer '*:443'                connections to port 443
   lineage ls run1 --decision deny               what a policy did not allow
+  lineage ls run1 --since 5m                    the last five minutes that are recorded
+  lineage ls run1 --since @4711 --until 12:03   from one record to the end of a minute
   lineage ls run1 --ndjson | jq -r 'select(.bytes_written > 0).path'
 
 The fields of --ndjson are described in docs/schema.md.";

@@ -4,6 +4,7 @@ mod cli;
 mod coverage;
 mod golden;
 mod grant;
+mod listing;
 mod policy;
 mod schema;
 mod stack;

@@ -1,9 +1,11 @@
 //! What each command does: glue between the command line and the parts that do the work.
 
+mod diff;
 #[cfg(feature = "record")]
 mod doctor;
 #[cfg(feature = "record")]
 mod exec;
+mod filters;
 mod grant;
 mod key;
 mod ls;
@@ -14,8 +16,10 @@ mod recognisers;
 mod record;
 mod screen;
 mod seal;
+mod show;
 #[cfg(feature = "record")]
 mod status;
+mod timeline;
 mod tree;
 mod verify;
 mod why;
@@ -47,7 +51,10 @@ fn run(command: Command) -> ExitCode {
         #[cfg(feature = "record")]
         Command::Recognisers(options) => recognisers::run(&options),
         Command::Ls(options) => ls::run(&options),
+        Command::Show(options) => show::run(&options),
         Command::Tree(options) => tree::run(&options),
+        Command::Timeline(options) => timeline::run(&options),
+        Command::Diff(options) => diff::run(&options),
         Command::Why(options) => why::run(&options),
         Command::Seal(options) => seal::run(&options),
         Command::Key(options) => key::run(&options),

@@ -5,14 +5,20 @@
 //! everything is streamed or bounded.
 
 mod denial;
+pub mod diff;
+mod digests;
 pub mod event;
 pub mod filter;
 pub mod flow;
+mod happening;
 pub mod line;
 pub mod ls;
 pub mod ndjson;
 mod notable;
+pub mod show;
 pub mod text;
+pub mod timeline;
 pub mod tree;
 pub mod walk;
+pub mod when;
 pub mod why;
