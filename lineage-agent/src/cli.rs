@@ -147,6 +147,13 @@ pub enum Command {
     /// file or pipe everything is written. Records not sealed yet are listed too; `verify` says what is
     /// proven.
     Ls(Ls),
+    /// Show one record with all its fields.
+    ///
+    /// Each field with where its value comes from (kernel structures, claimed by the process's own memory, derived by
+    /// the recorder), as it is recorded and, where that is a number, what it means. The records that `cause`,
+    /// `opened` and `other_end` name are told in a few words, then what was in the file, what was decided and by which rule,
+    /// and what governed: purpose, grants, policies. `verify` says what of that is proven.
+    Show(review::Show),
     /// Show the process tree with what each process did.
     ///
     /// Each process with its program, how long it ran and how it ended; below it what it was before (⇐),
@@ -156,6 +163,22 @@ pub enum Command {
     /// ×N are N alike in one line, … is more than there is room for, and <…> what a recogniser takes it
     /// for. Libraries, locales and other parts of the system are only counted.
     Tree(Tree),
+    /// Show what happened over time, condensed.
+    ///
+    /// One line for each interval that has records: when it begins (UTC), a bar and numbers of records about processes,
+    /// files and the network, and what stands out in it: what was denied or lost, hosts (→ to, ← from, on), files written
+    /// (w), removed (-) and those that may be secret (r), programs started; what was refused is ✗. ×N are N alike,
+    /// +N more than there is room for. Lines are about 40, whatever the evidence holds.
+    Timeline(review::Timeline),
+    /// Tell what two runs did differently.
+    ///
+    /// Compares what they did, not when: programs and their digests, command lines and how they ended, hosts, files
+    /// written, removed and read, denials. Each line is new in B (+), gone from B (-), or changed (~), with the number
+    /// of the record that tells it: in B, or in A for what is gone.
+    ///
+    /// Exit status, as with diff(1): 0 when both did the same, 1 when not, 2 when a part of the evidence cannot be read;
+    /// what could be compared is shown all the same.
+    Diff(review::Diff),
     /// Explain an event: the programs and the data that led to it.
     ///
     /// First the event, then the programs that led to it, the nearest first, up to the start of the lineage. Below
@@ -545,6 +568,8 @@ Examples:
   lineage ls run1 -r '*-install,model-file'     packages installed, models used
   lineage ls run1 --peer '*:443'                connections to port 443
   lineage ls run1 --decision deny               what a policy did not allow
+  lineage ls run1 --since 5m                    the last five minutes that are recorded
+  lineage ls run1 --since @4711 --until 12:03   from one record to the end of a minute
   lineage ls run1 --ndjson | jq -r 'select(.bytes_written > 0).path'
 
 The fields of --ndjson are described in docs/schema.md.";

@@ -5,6 +5,7 @@ mod coverage;
 mod exports;
 mod golden;
 mod grant;
+mod listing;
 mod policy;
 mod schema;
 mod stack;

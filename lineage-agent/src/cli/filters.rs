@@ -44,4 +44,14 @@ pub struct Filters {
     /// Only calls that failed.
     #[arg(short, long)]
     pub failed: bool,
+
+    /// Only from then on. WHEN is `12:03` or `12:03:04.5` of the last day that is recorded, `2026-11-24`,
+    /// `2026-11-24T12:03:04Z`, a span before the last record (not before now) such as `90s`, `5m`, `2h` or `1d`, or a
+    /// record by its number, `@4711`. All in UTC unless it says otherwise.
+    #[arg(long, value_name = "WHEN")]
+    pub since: Option<String>,
+
+    /// Only up to then, and through the end of what WHEN names: that day, minute, second or record.
+    #[arg(long, value_name = "WHEN")]
+    pub until: Option<String>,
 }

@@ -1,10 +1,10 @@
-//! Options of the commands that explain events.
+//! Options of the commands that explain events and runs.
 
 use std::path::PathBuf;
 
 use clap::Args;
 
-use super::{Colour, number};
+use super::{Colour, filters, number};
 
 /// Which event of which evidence.
 #[derive(Debug, Args)]
@@ -143,3 +143,117 @@ pub struct VerifyProof {
     #[command(flatten)]
     pub colour: Colour,
 }
+
+/// Options of `lineage show`.
+#[derive(Debug, Args)]
+#[command(after_help = SHOW_EXAMPLES)]
+pub struct Show {
+    /// Which event.
+    #[command(flatten)]
+    pub event: Event,
+
+    /// Print one JSON object instead of text.
+    #[arg(long)]
+    pub json: bool,
+
+    /// Whether to use colours.
+    #[command(flatten)]
+    pub colour: Colour,
+}
+
+const SHOW_EXAMPLES: &str = "\
+Examples:
+  lineage ls run1 --failed                      find the event
+  lineage show run1 4711                        all that is known of it
+  lineage show run1 4711 --json | jq .related.cause
+
+docs/schema.md describes every field.";
+
+/// Options of `lineage timeline`.
+#[derive(Debug, Args)]
+#[command(after_help = TIMELINE_EXAMPLES)]
+pub struct Timeline {
+    /// Directory of the evidence.
+    pub evidence: PathBuf,
+
+    /// How long an interval is, such as `10s`, `5m` or `1h` [default: so long that about 40 of them have
+    /// records].
+    #[arg(long, value_name = "SPAN")]
+    pub per: Option<String>,
+
+    /// Write all names that are kept, on as many lines as they need.
+    #[arg(short, long)]
+    pub all: bool,
+
+    /// Print one JSON object instead of text.
+    #[arg(long)]
+    pub json: bool,
+
+    /// Which records.
+    #[command(flatten)]
+    pub filters: filters::Filters,
+
+    /// Whether to use colours.
+    #[command(flatten)]
+    pub colour: Colour,
+}
+
+const TIMELINE_EXAMPLES: &str = "\
+Examples:
+  lineage timeline run1                         where to look
+  lineage timeline run1 --since 5m --per 10s    the end of it, closer
+  lineage timeline run1 -k net --all            only the network, with every name
+  lineage ls run1 --since 12:03:04 --until 12:03:06";
+
+/// Options of `lineage diff`.
+#[derive(Debug, Args)]
+#[command(after_help = DIFF_RULES)]
+pub struct Diff {
+    /// Evidence of the one run.
+    #[arg(value_name = "A")]
+    pub before: PathBuf,
+
+    /// Evidence of the other run.
+    #[arg(value_name = "B")]
+    pub after: PathBuf,
+
+    /// Compare names and numbers exactly, without the rules below.
+    #[arg(long)]
+    pub exact: bool,
+
+    /// Differences shown of each sort.
+    #[arg(long, value_name = "N", value_parser = number(1_usize), default_value_t = 20)]
+    pub most: usize,
+
+    /// Show all differences.
+    #[arg(short, long, conflicts_with = "most")]
+    pub all: bool,
+
+    /// Print one JSON object instead of text, with all differences.
+    #[arg(long)]
+    pub json: bool,
+
+    /// Whether to use colours.
+    #[command(flatten)]
+    pub colour: Colour,
+}
+
+/// What makes names alike, and how to ask.
+pub const DIFF_RULES: &str = "\
+What is another in every run is made alike, unless --exact is given:
+  workdir    what is below the directory that the run began in is written ./
+  pids       ids of processes in paths below /proc, and in names that a process
+             makes of its own
+  temporary  what mkstemp and its like make up, in temporary directories and in
+             names with tmp
+  ids        UUIDs, and hexadecimal numbers of 16 digits or more
+  dates      dates, and numbers of 8 digits or more
+  ports      ports from 32768 on, which clients are given
+  amounts    bytes that differ by less than half
+  counts     how often something was done
+  system     files of the system that are only read, as long as no digest differs
+
+Examples:
+  lineage diff monday tuesday                   what an upgrade has changed
+  lineage diff good bad --all                   what an incident did besides
+  lineage show bad 4711                         the record of a difference";

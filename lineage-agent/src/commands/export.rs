@@ -17,8 +17,8 @@ const BUFFER_BYTES: usize = 64 * 1024;
 
 /// Runs `lineage export`.
 pub(super) fn run(options: &Export) -> anyhow::Result<ExitCode> {
-    let filter = filters::filter(&options.filters)?;
     let evidence = screen::open(&options.evidence)?;
+    let filter = filters::filter(&options.filters, &evidence)?;
     let Some(path) = &options.output else {
         let mut out = BufWriter::with_capacity(BUFFER_BYTES, io::stdout().lock());
         let exported = match export(&evidence, &filter, options.format, &mut out) {

@@ -23,8 +23,8 @@ enum Printer {
 
 /// Runs `lineage ls`.
 pub(super) fn run(options: &cli::Ls) -> anyhow::Result<ExitCode> {
-    let filter = filters::filter(&options.filters)?;
     let evidence = screen::open(&options.evidence)?;
+    let filter = filters::filter(&options.filters, &evidence)?;
     let out = BufWriter::with_capacity(BUFFER_BYTES, io::stdout().lock());
     let mut printer = if options.ndjson {
         Printer::Programs(Ndjson::new(out))

@@ -1,5 +1,6 @@
 //! What each command does: glue between the command line and the parts that do the work.
 
+mod diff;
 #[cfg(feature = "record")]
 mod doctor;
 #[cfg(feature = "record")]
@@ -19,8 +20,10 @@ mod recognisers;
 mod record;
 mod screen;
 mod seal;
+mod show;
 #[cfg(feature = "record")]
 mod status;
+mod timeline;
 mod tree;
 mod verify;
 mod verify_proof;
@@ -53,7 +56,10 @@ fn run(command: Command) -> ExitCode {
         #[cfg(feature = "record")]
         Command::Recognisers(options) => recognisers::run(&options),
         Command::Ls(options) => ls::run(&options),
+        Command::Show(options) => show::run(&options),
         Command::Tree(options) => tree::run(&options),
+        Command::Timeline(options) => timeline::run(&options),
+        Command::Diff(options) => diff::run(&options),
         Command::Why(options) => why::run(&options),
         Command::Impact(options) => impact::run(&options),
         Command::Export(options) => export::run(&options),
