@@ -153,7 +153,7 @@ impl Show {
         };
         let seq = digest.seq.unwrap_or_default();
         let value = match (digest.blake3, digest.detail) {
-            (Some(blake3), _) => Row::told("blake3", blake3),
+            (Some(digest), _) => Row::told("blake3", digest),
             (None, detail) => Row::told("no digest", detail.unwrap_or("?")),
         };
         vec![value, Row::told("told by", format!("record {seq}"))]
