@@ -1,6 +1,7 @@
 //! Proofs of events: what is changed, left out or put in gets the verdict and the finding it deserves, from both verifiers.
 
 use std::fs;
+use std::sync::LazyLock;
 
 use lineage_agent::clock::Clock as _;
 use lineage_agent::evidence::manifest::Reason;
@@ -244,7 +245,8 @@ fn every_byte_counts() {
 
 /// A proof of the last event, changed.
 fn changed(change: impl FnOnce(&mut Proof)) -> ProofReport {
-    let mut proof = prove(&BRANCHED, LAST, &[1120]);
+    static PROOF: LazyLock<Proof> = LazyLock::new(|| prove(&BRANCHED, LAST, &[1120]));
+    let mut proof = PROOF.clone();
     change(&mut proof);
     check(proof.text().as_bytes(), &BRANCHED.root())
 }
@@ -349,7 +351,7 @@ fn each_class_of_change_has_its_name() {
             "hash of the log",
         ),
         (
-            changed(|it| it.log.truncate(1)),
+            changed(|it| it.log.clear()),
             Tampered,
             Code::ProofBad,
             "no hash of the log",
@@ -387,7 +389,7 @@ fn each_class_of_change_has_its_name() {
         (
             changed(|it| it.segments[0].records[3].seq += 1),
             Tampered,
-            Code::ProofBad,
+            Code::RowsChanged,
             "number of a record",
         ),
         (
@@ -464,11 +466,12 @@ fn what_is_no_proof_at_all_is_not_judged() {
 /// A proof as its maker would have it who leaves out everything but the last segment: all hashes are right.
 #[test]
 fn a_hole_in_the_chain_is_found() {
+    let copy = BRANCHED.copy();
     let report = changed(|proof| {
         proof.segments.drain(..2);
         let manifests: Vec<Hash> = (0..4)
             .map(|segment| {
-                let path = BRANCHED.copy().path(&format!("manifests/{segment:010}"));
+                let path = copy.path(&format!("manifests/{segment:010}"));
                 Log::leaf(&fs::read(path).unwrap())
             })
             .collect();
