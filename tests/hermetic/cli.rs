@@ -314,15 +314,71 @@ fn people_are_told_that_nothing_matches() {
     }
 }
 
-#[test]
-fn verify_for_people() {
+/// What to pin.
+fn root() -> String {
     let root = Command::new(&*LINEAGE)
         .args(["key", "root", "--keys"])
         .arg(EVIDENCE.path().join("keys"))
         .output()
         .expect("lineage runs");
-    let root = String::from_utf8(root.stdout).expect("text");
-    check("verify.txt", &piped("verify", &["--trust", root.trim()]));
+    String::from_utf8(root.stdout)
+        .expect("text")
+        .trim()
+        .to_owned()
+}
+
+#[test]
+fn verify_for_people() {
+    check("verify.txt", &piped("verify", &["--trust", &root()]));
+}
+
+/// A proof is made once, says the same wherever it goes, and tells people and programs what it proves.
+#[test]
+fn an_event_is_proven_to_somebody_who_has_nothing_else() {
+    let temp = tempfile::tempdir().expect("a temporary directory");
+    let path = temp.path().join("74.proof");
+    let path = path.to_str().expect("UTF-8");
+    assert_eq!(piped("prove", &["74", "--data", "-o", path]), "");
+    let made = std::fs::read_to_string(path).expect("a proof");
+    assert_eq!(piped("prove", &["74", "--data"]), made);
+    let again = lineage("prove", &["74", "-o", path])
+        .output()
+        .expect("lineage runs");
+    assert_eq!(again.status.code(), Some(2), "a proof is not replaced");
+
+    let verify = |arguments: &[&str]| {
+        let mut lineage = Command::new(&*LINEAGE);
+        let output = lineage.arg("verify-proof").args(arguments).output();
+        let output = output.expect("lineage runs");
+        let text = String::from_utf8(output.stdout).expect("UTF-8");
+        (output.status.code(), text)
+    };
+    let trust = root();
+    let (status, text) = verify(&[path, "--trust", &trust]);
+    check("verify-proof.txt", &text);
+    assert_eq!(status, Some(0));
+    let (_, json) = verify(&[path, "--trust", &trust, "--json"]);
+    let report: Json = serde_json::from_str(&json).expect("JSON");
+    let proven = &report["proven"];
+    assert_eq!(
+        (&report["verdict"], &proven["record"]["seq"]),
+        (&"VERIFIED".into(), &74.into())
+    );
+
+    let another = format!("root:{}", "ab".repeat(32));
+    assert_eq!(verify(&[path, "--trust", &another]).0, Some(3));
+    assert_eq!(
+        verify(&[path, "--trust", &trust, "--require", "witnessed"]).0,
+        Some(1)
+    );
+    assert_eq!(
+        verify(&[path, "--trust", &trust, "--require", "no-loss"]).0,
+        Some(2)
+    );
+    std::fs::write(path, made.replace("event 74", "event 73")).expect("written");
+    let (status, text) = verify(&[path, "--trust", &trust]);
+    assert_eq!(status, Some(3), "{text}");
+    assert!(!text.contains("connect"), "{text}");
 }
 
 #[test]

@@ -411,7 +411,7 @@ fn changes_3() -> Vec<Change> {
         (
             changed(|it| it.segments[0].records[3].seq += 1),
             Tampered,
-            Code::ProofBad,
+            Code::RowsChanged,
             "number of a record",
         ),
         (

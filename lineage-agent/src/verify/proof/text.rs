@@ -7,6 +7,7 @@ use super::super::report::{Requirement, Verdict};
 use super::super::text::{pin, reach, text, words, write_finding};
 use super::{Governed, ProofReport, Proven, Signed};
 use crate::counted::{counted, grouped};
+use crate::evidence::escape::{escape, unescape};
 
 impl ProofReport {
     /// The report as text: what is proven, with the event as `event` shows it, what was found, the verdict, and how far
@@ -128,7 +129,7 @@ fn write_signed(out: &mut String, proven: &Proven) {
         out,
         "           on host {} (\"{}\"), log {}",
         proven.host,
-        text(hostname),
+        shown(hostname),
         proven.log
     );
     let _ = write!(
@@ -150,6 +151,11 @@ fn write_signed(out: &mut String, proven: &Proven) {
         count => format!("by {} of the witnesses you trust", grouped(count)),
     };
     let _ = writeln!(out, "  witness  {witnessed}");
+}
+
+/// A text that is escaped in the evidence.
+fn shown(escaped: &str) -> String {
+    unescape(escaped).map_or_else(|| text(escaped), |bytes| escape(&bytes))
 }
 
 fn meaning(verdict: Verdict) -> &'static str {
