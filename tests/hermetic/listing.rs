@@ -121,14 +121,15 @@ fn diff_tells_what_another_run_did() {
     let (status, out, said) = output(diff(&["run1/evidence", "run2/evidence"]));
     assert_eq!((status, said.as_str()), (Some(1), ""));
     check("diff.txt", &out);
-    let narrow = Terminal::all_of(
+    let narrow = Terminal::all_until(
         diff(&["run2/evidence", "run1/evidence", "--color=never"]),
         80,
+        1,
     );
     check("diff-80.txt", &narrow);
     check(
         "diff-colours.txt",
-        &Terminal::all_of(diff(&["run1/evidence", "run2/evidence", "--exact"]), 100),
+        &Terminal::all_until(diff(&["run1/evidence", "run2/evidence", "--exact"]), 100, 1),
     );
     let (_, json, _) = output(diff(&["run1/evidence", "run2/evidence", "--json"]));
     let json: Json = serde_json::from_str(&json).expect("JSON");

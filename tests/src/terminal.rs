@@ -84,9 +84,15 @@ impl Terminal {
     /// terminal's line ends as plain ones.
     #[must_use]
     pub fn all_of(command: Command, columns: u16) -> String {
+        Self::all_until(command, columns, 0)
+    }
+
+    /// [`Self::all_of`], of a program that ends with this status.
+    #[must_use]
+    pub fn all_until(command: Command, columns: u16, expected: i32) -> String {
         let mut terminal = Self::run_with(command, Some(columns)).expect("a terminal");
         let status = terminal.child.wait().expect("the program ends");
-        assert!(status.success(), "{status}");
+        assert_eq!(status.code(), Some(expected), "{status}");
         let mut shown = std::mem::take(&mut terminal.shown);
         // The reader stops when nobody has the terminal open any more.
         while let Ok(bytes) = terminal.screen.recv_timeout(PATIENCE) {

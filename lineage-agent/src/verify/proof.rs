@@ -57,7 +57,8 @@ fn read(bytes: &[u8]) -> Result<Proof, Finding> {
 /// wrong besides is in `findings`.
 fn check(mut proof: Proof, trust: &Trust, findings: &mut Findings) -> Result<Proven, Finding> {
     let files = std::mem::take(&mut proof.files);
-    let mut unused: BTreeSet<String> = files.keys().cloned().collect();
+    let has: BTreeSet<String> = files.keys().cloned().collect();
+    let mut unused = has.clone();
     let dir = HostDir::of_files(proof.origin.host, files);
     let keys = epochs::check(&dir, trust, findings);
     let parts = parts::read(&dir, &keys, &proof, findings)?;
@@ -72,9 +73,14 @@ fn check(mut proof: Proof, trust: &Trust, findings: &mut Findings) -> Result<Pro
     }
     let named = named(&parts, &records);
     let (named, _) = artifacts::check_named(&dir, &named, Follow::Governing, findings);
+    let mut complete = true;
     for digest in &named {
-        unused.remove(&artifact_path(digest));
+        let path = artifact_path(digest);
+        complete &= has.contains(&path);
+        unused.remove(&path);
     }
+    // What only a missing document names cannot be told from what nothing names.
+    unused.retain(|path| complete || !path.starts_with("artifacts/"));
     findings.extend(unused.iter().map(|path| {
         let finding = Finding::new(Code::ProofBad).file(path);
         finding.found("a file that a proof of these records does not have")
