@@ -1,6 +1,6 @@
 //! `lineage export`: evidence in formats that other tools read.
 //!
-//! Each format is an [`Exporter`] in a file of its own. All of them see every record in order, because names and
+//! Each format is an `Exporter` in a file of its own. All of them see every record in order, because names and
 //! parents follow from records that may not be wanted, and write about those that are. None of them keeps more than
 //! what is running, or up to a limit that is an error. `docs/exports.md` says what becomes of what.
 
