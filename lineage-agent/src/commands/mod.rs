@@ -12,6 +12,7 @@ mod policy;
 mod recognisers;
 #[cfg(feature = "record")]
 mod record;
+mod report;
 mod screen;
 mod seal;
 #[cfg(feature = "record")]
@@ -49,6 +50,7 @@ fn run(command: Command) -> ExitCode {
         Command::Ls(options) => ls::run(&options),
         Command::Tree(options) => tree::run(&options),
         Command::Why(options) => why::run(&options),
+        Command::Report(options) => report::run(&options),
         Command::Seal(options) => seal::run(&options),
         Command::Key(options) => key::run(&options),
         Command::Grant(options) => grant::run(&options),

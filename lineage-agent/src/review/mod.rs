@@ -12,6 +12,7 @@ pub mod line;
 pub mod ls;
 pub mod ndjson;
 mod notable;
+pub mod report;
 pub mod text;
 pub mod tree;
 pub mod walk;
