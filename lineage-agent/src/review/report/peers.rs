@@ -15,6 +15,11 @@ const PEERS_MAX: usize = 50_000;
 /// Most open sockets remembered at one time, for the bytes that their close tells.
 const OPEN_MAX: usize = 262_144;
 
+/// Ways that connections go.
+const TO: u8 = 0;
+const FROM: u8 = 1;
+const ON: u8 = 2;
+
 /// Columns of ends.
 #[derive(Debug, Default, Serialize)]
 pub(super) struct Peers {
@@ -105,6 +110,14 @@ impl Peers {
         if let Some(known) = self.ids.get(&key) {
             return Some(*known);
         }
+        if way != ON && is_of_connection(record) {
+            // Who connected to here is known by address alone.
+            let address = strings.optional(record.peer_addr);
+            let connections = [(TO, end, transport), (FROM, address, transport)];
+            if let Some(known) = connections.iter().find_map(|key| self.ids.get(key)) {
+                return Some(*known);
+            }
+        }
         let id = u32::try_from(self.end.len()).ok()?;
         if self.end.len() == PEERS_MAX {
             self.left_out += 1;
@@ -131,11 +144,14 @@ impl Peers {
     }
 }
 
+/// Whether a message went through a connection; otherwise its address is its own.
+fn is_of_connection(record: &Record<'_>) -> bool {
+    let message = matches!(record.kind, Some(kinds::NET_SEND | kinds::NET_RECEIVE));
+    message && record.origin != Some("claimed")
+}
+
 /// Which way a connection goes, and its end; `None` when it has none worth naming.
 fn way(record: &Record<'_>) -> Option<(u8, String)> {
-    const TO: u8 = 0;
-    const FROM: u8 = 1;
-    const ON: u8 = 2;
     let peer = record.peer_addr.filter(|addr| !addr.is_empty());
     let local = record.local_addr.filter(|addr| !addr.is_empty());
     let on = |local: &str| (ON, endpoint(local, record.local_port));

@@ -20,7 +20,11 @@ fn page(records: &[Record<'_>]) -> String {
 }
 
 fn data(records: &[Record<'_>]) -> Value {
-    let page = page(records);
+    data_of(&page(records))
+}
+
+/// The data that a page has in it.
+fn data_of(page: &str) -> Value {
     let (_, rest) = page.split_once("id=\"data\">").unwrap();
     serde_json::from_str(rest.split_once("</script>").unwrap().0).unwrap()
 }
@@ -170,5 +174,33 @@ fn the_outcome_of_a_verification_is_in_the_page() {
     let outcome = serde_json::json!({ "verdict": "VERIFIED", "findings": [] });
     report(&[]).write(Some(&outcome), &mut out).unwrap();
     let page = String::from_utf8(out).unwrap();
-    assert!(page.contains(r#""verification":{"findings":[],"verdict":"VERIFIED"}"#));
+    assert_eq!(data_of(&page)["verification"], outcome);
+}
+
+#[test]
+fn what_goes_through_a_connection_counts_for_its_other_end() {
+    let socket = |seq, kind| Record {
+        transport: Some("tcp"),
+        peer_addr: Some("192.0.2.1"),
+        peer_port: Some(443),
+        ..acting(seq, kind, 1, "parent")
+    };
+    let close = Record {
+        opened: Some(2),
+        bytes_read: Some(30),
+        bytes_written: Some(12),
+        ..socket(4, kinds::NET_CLOSE)
+    };
+    let datagram = Record {
+        origin: Some("claimed"),
+        ..socket(5, kinds::NET_RECEIVE)
+    };
+    let connect = socket(2, kinds::NET_CONNECT);
+    let receive = socket(3, kinds::NET_RECEIVE);
+    let data = data(&[connect, receive, close, datagram]);
+    let peers = &data["peers"];
+    assert_eq!(peers["way"], serde_json::json!([0, 1]));
+    assert_eq!(peers["times"], serde_json::json!([1, 0]));
+    assert_eq!(peers["bytes_sent"], serde_json::json!([12, 0]));
+    assert_eq!(peers["bytes_received"], serde_json::json!([30, 0]));
 }

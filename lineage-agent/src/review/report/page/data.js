@@ -173,8 +173,9 @@ function describe(node) {
   const file = events.file[row], peer = events.peer[row];
   if (file >= 0) {
     const path = text(files.path[file]);
+    const word = path.startsWith("pipe:") ? "Pipe" : undefined;
     const ordinary = kind === DEVICE ? !/^\/dev\/(pts\/|tty)/.test(path) : files.class[file] === 0 && !written;
-    return { kind, title: path.split("/").pop() || path, detail: path, ordinary };
+    return { kind, word, title: path.split("/").pop() || path, detail: path, ordinary };
   }
   if (peer >= 0) {
     const way = kind === SENT ? "sent to" : "received from";
@@ -190,5 +191,8 @@ function describeProgram(row) {
   if (kindName(row) === "process.fork" && created !== undefined) {
     return { kind, title: processName(created), detail: `a copy of ${processName(events.process[row])}`, ordinary: false };
   }
-  return { kind, title: events.process[row] < 0 ? "?" : processName(events.process[row]), detail, ordinary: false };
+  if (events.process[row] < 0) return { kind, title: "?", detail, ordinary: false };
+  const program = events.file[row] < 0 ? "" : text(files.path[events.file[row]]).split("/").pop();
+  const name = program ? `${program}[${processes.pid[events.process[row]] ?? "?"}]` : processName(events.process[row]);
+  return { kind, title: name, detail, ordinary: false };
 }

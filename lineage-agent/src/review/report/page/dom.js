@@ -9,7 +9,7 @@ function fill(element, attributes, children) {
     else if (value === true) element.setAttribute(name, "");
     else if (value !== false && value !== undefined && value !== null) element.setAttribute(name, value);
   }
-  for (const child of children.flat()) {
+  for (const child of children.flat(Infinity)) {
     if (child === null || child === undefined || child === false) continue;
     element.append(child instanceof Node ? child : document.createTextNode(String(child)));
   }
@@ -23,6 +23,11 @@ function el(name, attributes, ...children) {
 
 function svg(name, attributes, ...children) {
   return fill(document.createElementNS(SVG, name), attributes, children);
+}
+
+/** Adds children to a section. */
+function show(id, ...children) {
+  fill(byId(id), null, children);
 }
 
 function byId(id) {

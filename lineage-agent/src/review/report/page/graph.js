@@ -8,6 +8,9 @@ const REACHED_MAX = 300;
 
 const KIND_WORDS = ["Program", "File", "Sent", "Received", "Device"];
 
+/** What kind of thing a description is of. */
+const kindWord = (it) => it.word ?? KIND_WORDS[it.kind];
+
 const why = { trail: [], now: null, home: null };
 
 /** A place on the walk: an event or a node, what matters `until` then of its causes, and `since` then of its effects. */
@@ -65,7 +68,7 @@ function sides({ row, node, until, since }) {
   const program = programOf(row);
   return {
     causes: told.filter((flow) => graph.from[flow] !== program),
-    effects: told.filter((flow) => graph.to[flow] !== program),
+    effects: told,
     program,
   };
 }
@@ -87,9 +90,10 @@ function drawWhy() {
   why.columns = [side("Causes", left), why.centre, side("Effects", right)];
   why.lines = svg("svg", { class: "lines", "aria-hidden": "true" });
   const walkable = el("div", { class: "walk", onkeydown: walkKey }, why.lines, why.columns);
-  why.panel.replaceChildren(
+  why.panel.replaceChildren();
+  fill(why.panel, null, [
     el("div", { class: "tools" }, el("button", { type: "button", onclick: goBack, disabled: why.trail.length === 0 && !why.home }, "← Back")),
-    chain(place, program), walkable, everything(place, program));
+    chain(place, program), walkable, everything(place, program)]);
   drawLines();
 }
 
@@ -100,7 +104,7 @@ function centre(place) {
   const process = row < 0 || it.kind !== PROGRAM ? -1 : (createdBy.get(row) ?? events.process[row]);
   const file = row < 0 || it.kind === PROGRAM ? -1 : events.file[row];
   return [
-    el("p", { class: "small" }, KIND_WORDS[it.kind]), el("h3", null, foreign(it.title)), el("p", null, foreign(it.detail)),
+    el("p", { class: "small" }, kindWord(it)), el("h3", null, foreign(it.title)), el("p", null, foreign(it.detail)),
     el("p", { class: "small" }, limits(place)),
     row >= 0 ? el("button", { type: "button", onclick: () => visit(eventPlace(row)) }, `Event ${grouped(events.seq[row])}`) : null,
     process >= 0 ? el("button", { type: "button", onclick: () => search.only({ process }) }, "All its events") : null,
@@ -126,7 +130,7 @@ function eventFacts(row) {
   return [
     el("p", { class: "small" }, `Event ${grouped(events.seq[row])}, ${date} ${time} UTC`),
     el("h3", null, kindName(row)), el("p", null, foreign(text(events.text[row]))),
-    el("p", { class: "small" }, kindMeaning(row)),
+    el("p", { class: "small" }, kindMeaning(row).split(/(?<=\.) /)[0]),
     process >= 0 ? el("p", null, "By ", foreign(processName(process)), " ", foreign(text(processes.command[process]), { class: "dim" })) : null,
     flags & CLAIMED ? el("p", { class: "small" }, "The names are claimed by the process; the kernel holds none.") : null,
     el("p", { class: "small" }, "More: ", el("code", null, `lineage why EVIDENCE ${events.seq[row]}`)),
@@ -171,7 +175,7 @@ function card({ node, flows, back, it }) {
     visit(back ? nodePlace(node, Math.min(until, place.until), since) : nodePlace(node, until, Math.max(since, place.since)));
   };
   return el("button", { type: "button", class: `node kind-${it.kind}`, onclick: go },
-    el("span", { class: "small" }, `${KIND_WORDS[it.kind]}, ${how}`), foreign(it.title, { class: "name" }),
+    el("span", { class: "small" }, `${kindWord(it)}, ${how}`), foreign(it.title, { class: "name" }),
     it.detail === it.title ? null : foreign(it.detail, { class: "dim" }));
 }
 
@@ -220,7 +224,7 @@ function reachedList(reached, back, from) {
     el("p", { class: "small" }, `${counted(things.length, "thing", "things")}, ${grouped(things.length - own.length)} of them files of the system`),
     el("ul", { class: "reached" }, own.slice(0, REACHED_MAX).map((thing) => el("li", null,
       el("button", { type: "button", class: "step", onclick: () => visit(place(thing)) },
-        `${KIND_WORDS[thing.it.kind]} `, foreign(thing.it.title), " ", foreign(thing.it.detail, { class: "dim" }))))),
+        `${kindWord(thing.it)} `, foreign(thing.it.title), " ", foreign(thing.it.detail, { class: "dim" }))))),
     own.length > REACHED_MAX ? el("p", { class: "small" }, `… and ${grouped(own.length - REACHED_MAX)} more`) : null);
 }
 
@@ -263,6 +267,6 @@ function drawLines() {
 
 function drawGraph() {
   why.panel = el("div", { class: "panel" }, el("p", { class: "empty" }, "Choose an event, a process, a file or a connection."));
-  byId("why").append(why.panel);
+  show("why", why.panel);
   new ResizeObserver(() => drawLines()).observe(why.panel);
 }

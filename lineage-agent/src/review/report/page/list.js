@@ -46,6 +46,8 @@ class List {
     const window = `${first} ${last} ${this.current}`;
     if (window === this.painted) return;
     this.painted = window;
+    // What the scroll bar takes, so that heads of columns stand above them.
+    this.owner.style.setProperty("--gutter", `${this.box.offsetWidth - this.box.clientWidth - 2}px`);
     const rows = [];
     for (let index = first; index < last; index++) rows.push(this.row(index));
     this.rows.replaceChildren(...rows);

@@ -126,7 +126,7 @@ function drawSearch() {
     return { flag, box, label: el("label", null, box, ` only ${name}`) };
   });
   search.flags = () => ticks.reduce((all, { flag, box }) => all | (box.checked ? flag : 0), 0);
-  byId("events").append(
+  show("events",
     el("div", { class: "tools" }, kinds, ticks.map((tick) => tick.label), search.chips, search.said), search.list.box);
   const query = byId("query");
   let timer = 0;

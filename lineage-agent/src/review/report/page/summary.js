@@ -33,7 +33,7 @@ function drawVerdict() {
     ? VERDICTS[outcome.verdict] ?? ["poor", ""]
     : ["none", "Nothing in this page was checked: it shows what the evidence says, and not whether that is true."];
   const title = outcome ? VERDICT_WORDS[outcome.verdict] ?? outcome.verdict : "Not verified";
-  byId("verdict").append(
+  show("verdict",
     el("div", { class: `verdict ${tone}` },
       el("h1", { id: "verdict-title" }, title),
       el("p", null, meaning),
@@ -105,7 +105,7 @@ function drawFacts() {
     [total(lineages.failed), "failed call", "failed calls"],
     [denied, "denial", "denials"],
   ];
-  byId("facts").append(
+  show("facts",
     el("ul", { class: "numbers" }, numbers.map(([number, one, many]) => el("li", { class: many === "denials" && denied > 0 ? "bad" : null },
       el("strong", null, grouped(number)), " ", number === 1 ? one : many))),
     el("div", { class: "cards" }, hosts.map(hostCard), Array.from(lineages.id.slice(0, LINEAGES_SHOWN), (_, at) => lineageCard(at))),
@@ -137,7 +137,7 @@ function lineageCard(at) {
   const governed = data.contexts.list.filter((context) => context.lineage === at);
   const purpose = governed.map((context) => text(context.purpose)).filter(Boolean)[0];
   return el("article", { class: "card" },
-    el("h3", null, "Lineage ", foreign(text(lineages.began[at]).replace(text(lineages.id[at]), "").trim() || "of which the start is missing")),
+    el("h3", null, "Lineage ", foreign(beginning(at))),
     pairs([
       ["When", `${date} ${from} to ${date === dateTo ? "" : `${dateTo} `}${to} UTC, ${duration(lineages.last[at] - lineages.first[at])}`],
       ["Purpose", purpose && foreign(purpose)],
@@ -147,6 +147,12 @@ function lineageCard(at) {
       ["End", lineages.ended[at] ? null : "not recorded"],
       ["Id", el("code", null, text(lineages.id[at]))],
     ]));
+}
+
+/** How a lineage began, without its id. */
+function beginning(at) {
+  const began = text(lineages.began[at]).replace(text(lineages.id[at]), "").replace(/^starts (with )?/, "");
+  return began.trim() || "of which the start is missing";
 }
 
 /** How a lineage was governed: as verified where it was, otherwise as its contexts say. */

@@ -6,6 +6,7 @@
  */
 class Table {
   constructor({ label, count, columns, sort, keep, open }) {
+    columns = columns.flat();
     Object.assign(this, { count, columns, keep, sort, down: true });
     this.order = [];
     this.head = el("div", { class: "row head", role: "row" }, columns.map((column, at) => this.header(column, at)));
@@ -57,12 +58,21 @@ function classes(column) {
 }
 
 const count = (title, column, wide) => ({
-  title, width: "5.5rem", number: true, wide, key: (at) => column[at], cell: (at) => (column[at] > 0 ? grouped(column[at]) : ""),
+  title, width: "5rem", number: true, wide, key: (at) => column[at], cell: (at) => (column[at] > 0 ? grouped(column[at]) : ""),
 });
 const amount = (title, column, wide) => ({
-  title, width: "6rem", number: true, wide, key: (at) => column[at], cell: (at) => (column[at] > 0 ? bytes(column[at]) : ""),
+  title, width: "5.2rem", number: true, wide, key: (at) => column[at], cell: (at) => (column[at] > 0 ? bytes(column[at]) : ""),
 });
 const words = (title, width, of, wide) => ({ title, width, wide, key: (at) => of(at), cell: (at) => foreign(of(at), { title: of(at) }) });
+
+/** A path whose name stays whole when there is no room for all of it. */
+function pathCell(path) {
+  const at = path.lastIndexOf("/") + 1;
+  return el("span", { class: "path", title: path }, foreign(path.slice(0, at), { class: "dim" }), foreign(path.slice(at)));
+}
+
+/** Columns with anything in them. */
+const filled = (...columns) => columns.filter(([column]) => column.some((number) => number > 0)).map(([column, title]) => count(title, column, true));
 
 const CLASSES = ["", "data", "", "changed", "may be secret"];
 
@@ -97,42 +107,38 @@ function drawFiles() {
   const table = new Table({
     label: "Files", count: fileCount, sort: 0, keep,
     columns: [
-      { title: "Worth", width: "7.5rem", key: (at) => files.class[at], cell: fileTag },
-      words("File", "minmax(8rem, 1fr)", (at) => text(files.path[at])),
-      words("Use", "9rem", fileUse, true), amount("Read", files.bytes_read, true), amount("Written", files.bytes_written),
-      count("Opened", files.opens, true), count("Failed", files.failed, true), count("Denied", files.denied, true),
-      count("Processes", files.processes, true),
-      words("BLAKE3", "7rem", (at) => text(files.blake3[at]), true),
+      { title: "Worth", width: "6.8rem", key: (at) => files.class[at], cell: fileTag },
+      { ...words("File", "minmax(6rem, 1fr)", (at) => text(files.path[at])), cell: (at) => pathCell(text(files.path[at])) },
+      words("Use", "8rem", fileUse, true), amount("Read", files.bytes_read, true), amount("Written", files.bytes_written),
+      filled([files.failed, "Failed"], [files.denied, "Denied"]), count("Processes", files.processes, true),
+      words("BLAKE3", "6rem", (at) => text(files.blake3[at]), true),
     ],
     open: (at, home) => focusThing(graph.nodesOfFile.get(at), files.first[at], home),
   });
-  byId("files").append(el("p", { class: "lead" }, "By name: what each was used for, and what went in and out of it."), filter.element, table.element);
+  show("files", el("p", { class: "lead" }, "By name: what each was used for, and what went in and out of it."), filter.element, table.element);
 }
 
 const WAYS = ["→ to", "← from", "on"];
 
 function drawNetwork() {
-  const section = byId("network");
-  if (peerCount === 0) return section.append(el("p", { class: "empty" }, "No connections were recorded."));
+  if (peerCount === 0) return show("network", el("p", { class: "empty" }, "No connections were recorded."));
   const filter = filterOf("Filter connections", () => table.update());
   const shown = (at) => `${text(peers.end[at])} ${text(peers.transport[at])}`;
   const table = new Table({
     label: "Connections", count: peerCount, sort: 3, keep: (at) => shown(at).toLowerCase().includes(filter.word()),
     columns: [
-      words("Way", "4rem", (at) => WAYS[peers.way[at]]), words("Other end", "minmax(8rem, 1fr)", (at) => text(peers.end[at])),
+      words("Way", "3.4rem", (at) => WAYS[peers.way[at]]), words("Other end", "minmax(6rem, 1fr)", (at) => text(peers.end[at])),
       words("Transport", "8rem", (at) => text(peers.transport[at]), true), amount("Sent", peers.bytes_sent), amount("Received", peers.bytes_received),
-      count("Times", peers.times, true), count("Failed", peers.failed, true), count("Denied", peers.denied, true),
-      count("Processes", peers.processes, true),
+      count("Times", peers.times, true), filled([peers.failed, "Failed"], [peers.denied, "Denied"]), count("Processes", peers.processes, true),
     ],
     open: (at, home) => focusThing(graph.nodesOfPeer.get(at), peers.first[at], home),
   });
-  section.append(filter.element, table.element);
+  show("network", filter.element, table.element);
 }
 
 function drawDecisions() {
-  const section = byId("decisions");
   const number = decisions.times.length;
-  if (number === 0) return section.append(el("p", { class: "empty" }, "No policy decided anything: what was done was only recorded."));
+  if (number === 0) return show("decisions", el("p", { class: "empty" }, "No policy decided anything: what was done was only recorded."));
   const filter = filterOf("Filter decisions", () => table.update());
   const shown = (at) => `${text(decisions.judged[at])} ${text(decisions.by[at])} ${text(decisions.effect[at])}`;
   const verdict = (at) => el("span", { class: decisions.denied[at] ? "tag bad" : "tag" }, decisions.denied[at] ? "denied" : "allowed");
@@ -145,5 +151,5 @@ function drawDecisions() {
     ],
     open: (at, home) => focusThing(null, decisions.first[at], home),
   });
-  section.append(filter.element, table.element);
+  show("decisions", filter.element, table.element);
 }

@@ -9,12 +9,12 @@ function drawTimeline() {
   const whole = span[1] - span[0];
   const [date, from] = moment(span[0]);
   const [dateTo, to] = moment(span[1]);
-  timeline.figure = el("div", { class: "figure" });
+  timeline.figure = el("div");
   timeline.said = el("p", { class: "small", "aria-live": "polite" });
-  byId("timeline").append(
+  show("timeline",
     el("p", { class: "lead" }, `${date} ${from} to ${date === dateTo ? "" : `${dateTo} `}${to} UTC, ${duration(whole)}. `,
       "Choose a time with the pointer or the arrow keys, with Shift a span."),
-    timeline.figure,
+    el("div", { class: "figure" }, timeline.figure),
     el("div", { class: "tools" },
       el("button", { type: "button", onclick: showChosenTime }, "Show these events"), timeline.said));
   new ResizeObserver(() => layTimeline()).observe(timeline.figure);
@@ -32,7 +32,7 @@ function layTimeline() {
   const height = lanes.length * LANE_HEIGHT + AXIS_HEIGHT;
   timeline.band = svg("rect", { class: "band", y: 0, height: height - AXIS_HEIGHT });
   const drawing = svg("svg", {
-    width, height, role: "slider", tabindex: 0, "aria-label": "Time", "aria-valuemin": 0, "aria-valuemax": timeline.buckets - 1,
+    width, height, viewBox: `0 0 ${width} ${height}`, role: "slider", tabindex: 0, "aria-label": "Time", "aria-valuemin": 0, "aria-valuemax": timeline.buckets - 1,
     onkeydown: timelineKey, onpointerdown: timelinePointer, onpointermove: timelinePointer,
   }, timeline.band, lanes.map(({ name, lane }, at) => drawLane(name, lane, at)), drawAxis(height));
   timeline.drawing = drawing;

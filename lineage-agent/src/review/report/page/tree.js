@@ -28,7 +28,7 @@ function drawTree() {
     tree.expanded.fill(open ? 1 : 0);
     flattenTree();
   };
-  byId("processes").append(
+  show("processes",
     el("div", { class: "tools" }, el("button", { type: "button", onclick: all(true) }, "Expand all"),
       el("button", { type: "button", onclick: all(false) }, "Collapse all"),
       el("span", { class: "small" }, "→ and ← open and close, Enter chooses")),
@@ -64,6 +64,7 @@ function treeAttributes(process) {
   return {
     "aria-level": tree.level[process] + 1,
     "aria-setsize": siblings.length,
+    "aria-posinset": siblings.indexOf(process) + 1,
     "aria-expanded": parents ? String(tree.expanded[process] === 1) : null,
   };
 }
