@@ -1,5 +1,7 @@
 //! The command line: what can be asked for, and the help that teaches it.
 
+pub mod export;
+pub mod filters;
 pub mod grant;
 pub mod policy;
 pub mod review;
@@ -145,6 +147,13 @@ pub enum Command {
     /// file or pipe everything is written. Records not sealed yet are listed too; `verify` says what is
     /// proven.
     Ls(Ls),
+    /// Show one record with all its fields.
+    ///
+    /// Each field with where its value comes from (kernel structures, claimed by the process's own memory, derived by
+    /// the recorder), as it is recorded and, where that is a number, what it means. The records that `cause`,
+    /// `opened` and `other_end` name are told in a few words, then what was in the file, what was decided and by which rule,
+    /// and what governed: purpose, grants, policies. `verify` says what of that is proven.
+    Show(review::Show),
     /// Show the process tree with what each process did.
     ///
     /// Each process with its program, how long it ran and how it ended; below it what it was before (⇐),
@@ -154,6 +163,22 @@ pub enum Command {
     /// ×N are N alike in one line, … is more than there is room for, and <…> what a recogniser takes it
     /// for. Libraries, locales and other parts of the system are only counted.
     Tree(Tree),
+    /// Show what happened over time, condensed.
+    ///
+    /// One line for each interval that has records: when it begins (UTC), a bar and numbers of records about processes,
+    /// files and the network, and what stands out in it: what was denied or lost, hosts (→ to, ← from, on), files written
+    /// (w), removed (-) and those that may be secret (r), programs started; what was refused is ✗. ×N are N alike,
+    /// +N more than there is room for. Lines are about 40, whatever the evidence holds.
+    Timeline(review::Timeline),
+    /// Tell what two runs did differently.
+    ///
+    /// Compares what they did, not when: programs and their digests, command lines and how they ended, hosts, files
+    /// written, removed and read, denials. Each line is new in B (+), gone from B (-), or changed (~), with the number
+    /// of the record that tells it: in B, or in A for what is gone.
+    ///
+    /// Exit status, as with diff(1): 0 when both did the same, 1 when not, 2 when a part of the evidence cannot be read;
+    /// what could be compared is shown all the same.
+    Diff(review::Diff),
     /// Explain an event: the programs and the data that led to it.
     ///
     /// First the event, then the programs that led to it, the nearest first, up to the start of the lineage. Below
@@ -180,6 +205,42 @@ pub enum Command {
     /// Exit status: 0 when the page is written, whatever the verdict in it; 2 when it could not be, or a part of the
     /// evidence is missing: the page has the rest all the same, and says so.
     Report(review::Report),
+    /// Tell what an event can have influenced since.
+    ///
+    /// The converse of `why`: the event, then what went where after it, through programs, files, pipes and sockets:
+    /// files written, programs run, connections sent to. It says what can be, not what was: a program that had read
+    /// something may have written it, or not.
+    ///
+    /// Exit status: 0, 2 when the event or a part of the evidence is missing; what could be found is
+    /// shown all the same.
+    Impact(review::Impact),
+    /// Write evidence in a format that other tools read.
+    ///
+    /// Goes through the evidence once, in little memory, and gives the same bytes for the same evidence. What is
+    /// written is for looking at, alerting and correlating: it is not signed, and only the evidence itself can be
+    /// verified. Every format names records by host and `seq`, so what is found there can be looked up with `ls`
+    /// and proven. Conditions choose records as they do for `ls`.
+    ///
+    /// Evidence of which a part cannot be read is exported as far as it can; then the exit status is 2, and standard
+    /// error says what is missing.
+    Export(export::Export),
+    /// Make one small file that proves an event to somebody who has nothing else.
+    ///
+    /// In it are the record of the event, the records of all its causes down to the start of the lineage, what governed it
+    /// (contexts, grants, policies, purpose), and what leads from there to a signature: hashes, manifests, checkpoints
+    /// and epoch keys. It holds no other records. It is text; docs/evidence-format.md describes it.
+    ///
+    /// Only what is sealed can be proven: a minute after it happened at the latest, or after `lineage seal`.
+    Prove(review::Prove),
+    /// Check a proof that `lineage prove` made.
+    ///
+    /// Needs nothing but the file and what to trust: keys are never taken from the file. Tells which event is
+    /// proven, by how many causes down to the start of its lineage, what governed it, who signed it when, and what is
+    /// not proven.
+    ///
+    /// Exit status: 0 VERIFIED or VERIFIED_WITH_LOSS (its first cause was lost), 1 TAMPERED (or not all that --require
+    /// demands), 2 wrong usage, 3 INCOMPLETE, UNVERIFIABLE or NOTHING_VERIFIED.
+    VerifyProof(review::VerifyProof),
     /// Make and show the keys that sign evidence on this host.
     #[command(subcommand)]
     Key(Key),
@@ -494,43 +555,9 @@ pub struct Ls {
     /// Directory of the evidence.
     pub evidence: PathBuf,
 
-    /// Only these kinds: `file.open`, a whole group with `file`, or `open`.
-    #[arg(short, long, value_name = "KIND", value_delimiter = ',')]
-    pub kind: Vec<String>,
-
-    /// Only what these processes did, and their creation.
-    #[arg(short, long, value_name = "PID", value_delimiter = ',', value_parser = number(1_i64))]
-    pub pid: Vec<i64>,
-
-    /// Only records about a file, program or Unix socket matching the pattern: `*` is any text, also
-    /// across `/`, `?` one character.
-    #[arg(long, value_name = "GLOB")]
-    pub path: Vec<String>,
-
-    /// Only records about a connection with an end matching the pattern, as `address` or
-    /// `address:port`.
-    #[arg(long, value_name = "GLOB")]
-    pub peer: Vec<String>,
-
-    /// Only what threads with a name matching the pattern did.
-    #[arg(long, value_name = "GLOB")]
-    pub comm: Vec<String>,
-
-    /// Only records with a recognised label matching the pattern, such as `*-install`.
-    #[arg(short, long, value_name = "GLOB", value_delimiter = ',')]
-    pub recognised: Vec<String>,
-
-    /// Only the lineage whose id starts with this.
-    #[arg(long, value_name = "ID")]
-    pub lineage: Vec<String>,
-
-    /// Only what a policy decided so: allow or deny.
-    #[arg(long, value_name = "VERDICT", value_parser = ["allow", "deny"], hide_possible_values = true)]
-    pub decision: Vec<String>,
-
-    /// Only calls that failed.
-    #[arg(short, long)]
-    pub failed: bool,
+    /// Which records.
+    #[command(flatten)]
+    pub filters: filters::Filters,
 
     /// At most this many records.
     #[arg(short = 'n', long, value_name = "N", value_parser = number(0_u64))]
@@ -553,6 +580,8 @@ Examples:
   lineage ls run1 -r '*-install,model-file'     packages installed, models used
   lineage ls run1 --peer '*:443'                connections to port 443
   lineage ls run1 --decision deny               what a policy did not allow
+  lineage ls run1 --since 5m                    the last five minutes that are recorded
+  lineage ls run1 --since @4711 --until 12:03   from one record to the end of a minute
   lineage ls run1 --ndjson | jq -r 'select(.bytes_written > 0).path'
 
 The fields of --ndjson are described in docs/schema.md.";

@@ -1,7 +1,11 @@
-//! Names of the kernel's numbers: errors, signals and open flags.
+//! Names of the kernel's numbers: errors, signals, open flags, modes and capabilities.
 //!
 //! Errors and signals are the same on every architecture the probes run on
 //! (include/uapi/asm-generic/errno.h, signal.h).
+
+mod capabilities;
+
+pub use capabilities::capabilities;
 
 use std::fmt;
 
@@ -94,6 +98,45 @@ const IO_URING: &[&str] = &[
 fn named(table: &'static [(i64, &'static str)], number: i64) -> Option<&'static str> {
     let index = table.binary_search_by_key(&number, |entry| entry.0).ok()?;
     Some(table[index].1)
+}
+
+/// A device as `major:minor`, from its number as stat(2) has it (makedev(3)).
+#[must_use]
+pub fn device(number: i64) -> String {
+    let major = (number >> 8) & 0xfff | (number >> 32) & 0xffff_f000;
+    let minor = number & 0xff | (number >> 12) & 0xffff_ff00;
+    format!("{major}:{minor}")
+}
+
+/// A mode as ls(1) prints it, `-rw-r--r--`; without type bits only the permissions.
+#[must_use]
+pub fn mode(mode: i64) -> String {
+    const TYPES: &[(i64, char)] = &[
+        (0o14, 's'),
+        (0o12, 'l'),
+        (0o10, '-'),
+        (0o6, 'b'),
+        (0o4, 'd'),
+        (0o2, 'c'),
+        (0o1, 'p'),
+    ];
+    let mut out = String::new();
+    if let kind @ 1.. = mode >> 12 & 0o17 {
+        let known = TYPES.iter().find(|(bits, _)| *bits == kind);
+        out.push(known.map_or('?', |(_, letter)| *letter));
+    }
+    for (shift, special, letter) in [(6, 0o4000, 's'), (3, 0o2000, 's'), (0, 0o1000, 't')] {
+        let bits = mode >> shift;
+        out.push(if bits & 4 != 0 { 'r' } else { '-' });
+        out.push(if bits & 2 != 0 { 'w' } else { '-' });
+        out.push(match (bits & 1 != 0, mode & special != 0) {
+            (true, true) => letter,
+            (false, true) => letter.to_ascii_uppercase(),
+            (true, false) => 'x',
+            (false, false) => '-',
+        });
+    }
+    out
 }
 
 /// Flags of an open file description, in the encoding of asm-generic/fcntl.h (x86 uses it as it

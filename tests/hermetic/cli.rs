@@ -24,15 +24,15 @@ use tempfile::TempDir;
 
 use crate::golden;
 
-const STORY: &str = include_str!("../golden/story.ndjson");
+pub(crate) const STORY: &str = include_str!("../golden/story.ndjson");
 
 /// When the story begins, in seconds.
 const BEGIN: i64 = 1_795_507_200;
 
 /// The evidence of the story, made once.
-static EVIDENCE: LazyLock<TempDir> = LazyLock::new(|| {
+pub(crate) static EVIDENCE: LazyLock<TempDir> = LazyLock::new(|| {
     let temp = tempfile::tempdir().expect("a temporary directory");
-    write_story(temp.path());
+    write_story(temp.path(), STORY);
     temp
 });
 
@@ -48,7 +48,9 @@ impl Clock for Stopped {
     }
 }
 
-fn write_story(directory: &Path) {
+/// Writes evidence of these records, and the keys that signed it, into a directory.
+/// Writes a story as evidence, `evidence` in the directory, with `keys` beside it.
+pub(crate) fn write_story(directory: &Path, story: &str) {
     // One long epoch: the story goes on the next day.
     let plan = Plan {
         start: BEGIN.unsigned_abs() - 3600,
@@ -80,7 +82,7 @@ fn write_story(directory: &Path) {
     .expect("a writer");
     // The context of each lineage now.
     let mut contexts: HashMap<String, String> = HashMap::new();
-    for line in STORY.lines() {
+    for line in story.lines() {
         let Ok(Json::Object(mut fields)) = serde_json::from_str(line) else {
             panic!("not an object: {line}")
         };
@@ -142,7 +144,7 @@ fn record<'a>(fields: &Map<String, Json>, texts: &'a [(u16, String)]) -> Record<
     record
 }
 
-fn lineage(command: &str, arguments: &[&str]) -> Command {
+pub(crate) fn lineage(command: &str, arguments: &[&str]) -> Command {
     let mut lineage = Command::new(&*LINEAGE);
     lineage
         .arg(command)
@@ -154,7 +156,7 @@ fn lineage(command: &str, arguments: &[&str]) -> Command {
 }
 
 /// What a command prints into a pipe.
-fn piped(command: &str, arguments: &[&str]) -> String {
+pub(crate) fn piped(command: &str, arguments: &[&str]) -> String {
     let output = lineage(command, arguments).output().expect("lineage runs");
     assert_eq!(String::from_utf8_lossy(&output.stderr), "");
     assert!(output.status.success());
@@ -162,11 +164,11 @@ fn piped(command: &str, arguments: &[&str]) -> String {
 }
 
 /// What a command shows on a terminal of so many columns.
-fn shown(columns: u16, command: &str, arguments: &[&str]) -> String {
+pub(crate) fn shown(columns: u16, command: &str, arguments: &[&str]) -> String {
     Terminal::all_of(lineage(command, arguments), columns)
 }
 
-fn check(name: &str, output: &str) {
+pub(crate) fn check(name: &str, output: &str) {
     golden::check(&format!("tests/golden/{name}"), output);
 }
 
@@ -273,6 +275,23 @@ fn filters_choose_records() {
     assert_eq!(lines(&["--peer", "[::1]:*"]), 2);
     assert_eq!(lines(&["--path", "*/summary.txt", "-p", "4717"]), 2);
     assert_eq!(lines(&["--lineage", "2dedc184"]), story("\"lineage\":"));
+    // Two days: 135 records on the first one, 3 on the second.
+    for (arguments, expected) in [
+        (&["--since", "@130"][..], 8),
+        (&["--since", "@5", "--until", "@6"], 2),
+        (&["--until", "2026-11-24"], 135),
+        (&["--since", "2026-11-25"], 3),
+        (&["--since", "2026-11-25T10:00+02:00"], 3),
+        (&["--since", "1h"], 3),
+        (&["--since", "2d"], 138),
+        (&["--since", "08:00:00.094"], 2),
+        (&["--until", "07:59"], 135),
+        (&["--until", "2026-11-24 08:00:00.000"], 2),
+        (&["--since", "2026-11-24T08:00:00.012Z", "-k", "fork"], 13),
+        (&["--since", "2027-01-01"], 0),
+    ] {
+        assert_eq!(lines(arguments), expected, "{arguments:?}");
+    }
 }
 
 #[test]
@@ -312,6 +331,10 @@ fn nothing_shown_can_be_obeyed_by_a_terminal() {
         piped("ls", &[]),
         piped("tree", &["--all"]),
         piped("ls", &["--ndjson"]),
+        piped("show", &["122"]),
+        piped("show", &["122", "--json"]),
+        piped("timeline", &["--all"]),
+        piped("timeline", &["--json"]),
     ] {
         let bad = output.chars().find(|character| {
             *character != '\n' && lineage_agent::evidence::escape::is_hidden(*character)
@@ -421,6 +444,14 @@ fn mistakes_are_explained_in_one_line() {
             "a whole number, 0 or more",
         ),
         (
+            ["ls", evidence, "--since", "yesterday"],
+            "cannot understand --since: expected a time such as",
+        ),
+        (
+            ["timeline", evidence, "--per", "0s"],
+            "cannot understand --per: expected a span",
+        ),
+        (
             ["tree", evidence, "--depth", "99999999999999999999"],
             "too large",
         ),
@@ -433,4 +464,40 @@ fn mistakes_are_explained_in_one_line() {
         said.contains("file.opened") && said.contains("file.open,"),
         "{said}"
     );
+}
+
+#[test]
+fn causes_and_effects_of_the_story() {
+    check("why.txt", &piped("why", &["60"]));
+    check("why-80.txt", &shown(80, "why", &["60"]));
+    check("impact.txt", &piped("impact", &["47"]));
+    check("impact-80.txt", &shown(80, "impact", &["47"]));
+}
+
+#[test]
+fn an_event_that_is_not_there_is_said_to_be_missing() {
+    let refused = |words: &[&str]| {
+        let output = lineage("why", words).output().expect("lineage runs");
+        assert_eq!(output.status.code(), Some(2));
+        assert!(output.stdout.is_empty());
+        String::from_utf8(output.stderr).expect("UTF-8")
+    };
+    let unknown = refused(&["99999"]);
+    assert!(unknown.contains("its records here end at"), "{unknown}");
+    let host = refused(&["ffff:3"]);
+    assert!(host.contains("whose id begins with ffff"), "{host}");
+    for odd in [
+        "",
+        "x",
+        "-7",
+        "3:",
+        ":3",
+        "1e3",
+        "\x1b[2J",
+        "18446744073709551616",
+    ] {
+        let said = refused(&["--", odd]);
+        assert!(said.contains("expected the number"), "{said}");
+        assert!(!said.contains('\x1b'), "{said:?}");
+    }
 }

@@ -2,8 +2,10 @@
 
 mod cli;
 mod coverage;
+mod exports;
 mod golden;
 mod grant;
+mod listing;
 mod policy;
 mod schema;
 mod stack;

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """An independent verifier of lineage evidence, written from docs/evidence-format.md alone.
 
-    verify.py DIR --trust root:HEX|VKEY|FILE ...       needs pyarrow, blake3 and pynacl
+    verify.py DIR|PROOF --trust root:HEX|VKEY|FILE ...       needs pyarrow, blake3 and pynacl
 
 Recomputes every record root, manifest link, log root, epoch root and signature, looks for files that are missing or that
 nobody signed, and exits as the document says. Left to `lineage verify` are witnesses, rules about contents that only the signer could
@@ -77,6 +77,7 @@ def walk(folder, depth=12):
 
 class Host:
     """Checks one host directory in the steps of the document."""
+    ENDS = ("mounts", "recognisers", "grants", "intent", "revocation", "schema", "levels")  # name no others
     def __init__(self, root, pins):
         self.root, self.id, self.pins, self.findings = root, os.path.basename(root)[5:], pins, []
         self.epoch, self.manifests, self.leaves, self.named, self.ends, self.proven, self.size = {}, {}, [], set(), set(), 0, 0
@@ -117,10 +118,14 @@ class Host:
         self.epoch = {file["epoch"]: file for file in good}
         need(files == good and [promised["root"], promised["host"]] == [root, self.id], "another root")
     def checkpoint(self, name, size, lines_max):
-        epoch = self.manifests.get(size - 1, {}).get("epoch")
+        epoch = self.epoch_of(name, size)
         signers = [(self.origin, self.key), (f"{self.origin}/epoch/{epoch}", self.epoch.get(epoch, {}).get("key"))]
-        text, log_root = signed_text(self.read(name), signers, lines_max), root(self.leaves[:size], log_node)
+        text, log_root = signed_text(self.read(name), signers, lines_max), self.log_root(size)
         need(text == f"{self.origin}\n{size}\n{base64.b64encode(log_root).decode()}\n", "of another log, size or root")
+    def epoch_of(self, name, size):  # whose key signed the checkpoint of a size
+        return self.manifests.get(size - 1, {}).get("epoch")
+    def log_root(self, size):
+        return root(self.leaves[:size], log_node)
     def manifest(self, name, index):
         data, before = self.read(name, 65535), self.manifests.get(index - 1)
         self.leaves[index] = sha(b"\0", data)
@@ -194,7 +199,7 @@ class Host:
         need(blake3(text).hexdigest() == name[10:], "another document")
         document = json.loads(text) if text[:1] == b"{" and name not in self.ends else {}  # recognisers are TOML
         digests = lambda *keys: {f"artifacts/{digest}" for digest in re.findall("[0-9a-f]{64}", str([document.get(key) for key in keys]))}
-        ends = digests("mounts", "recognisers", "grants", "intent", "revocation", "schema", "levels")
+        ends = digests(*self.ENDS)
         self.ends |= ends
         named += (ends | digests("environment", "policy", "parent", "previous")) - set(named)
     def rest(self, name):  # steps 7 to 9, tiles and losses
@@ -222,11 +227,14 @@ class Host:
         ended = self.manifests.get(self.size - 1, {}).get("reason", "stop") in ("stop", "shutdown", "recovery")
         need(self.manifests.get(self.size) or ended, "the spool is missing", "INCOMPLETE")
 
+def pins_of(trust):
+    """Epoch roots and host keys, in hex."""
+    given = [pin for given in trust for pin in (open(given).read().split() if os.path.exists(given) else [given])]
+    return {pin[5:] if pin.startswith("root:") else base64.b64decode(pin.split("+", 2)[2])[1:].hex() for pin in given}
+
 def verify(directory, trust):
     """The verdict over all hosts, and the findings."""
-    pins, findings, proven = set(), [], 0
-    for pin in [pin for given in trust for pin in (open(given).read().split() if os.path.exists(given) else [given])]:
-        pins.add(pin[5:] if pin.startswith("root:") else base64.b64decode(pin.split("+", 2)[2])[1:].hex())
+    pins, findings, proven = pins_of(trust), [], 0
     for name in (names := sorted(name for name in os.listdir(directory) if name.startswith("host="))):
         path = os.path.join(directory, name)
         host = os.path.isdir(path) and not os.path.islink(path) and re.fullmatch("host=[0-9a-f]{32}", name) and Host(path, pins)
@@ -247,6 +255,9 @@ def verify(directory, trust):
 if __name__ == "__main__":
     options = ("--trust", "--help", "-h")
     directory, *trust = [argument for argument in sys.argv[1:] if argument not in options] or sys.exit(print(__doc__) or 2)
+    if os.path.isfile(directory):
+        import proof
+        verify = proof.verify
     verdict, findings = verify(directory, trust)
     print(*(f"{grade} {where!a}: {reason!a}" for grade, reason, where in findings), verdict, sep="\n")
     sys.exit(VERDICTS[verdict])

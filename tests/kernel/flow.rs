@@ -7,6 +7,7 @@ use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use lineage_tests::connected::Connected;
 use lineage_tests::flow::{Hop, Place, between};
 use lineage_tests::programs::ACTOR;
 use lineage_tests::recorder::{Recorded, Recorder};
@@ -135,12 +136,42 @@ impl Flow {
         }
         let found = between(&self.run.rows, &source, &sink);
         assert_eq!(found, expected, "{:#?}", self.told);
+        assert!(self.is_cause("source", "sink"), "why does not find it");
+    }
+
+    /// Whether `lineage why` finds a file among the causes of what was written to another one, and `lineage impact` that
+    /// among the effects of reading it.
+    fn is_cause(&self, source: &str, sink: &str) -> bool {
+        let id = |name| match self.file(name) {
+            Place::File(dev, ino) => (dev, ino),
+            other => panic!("{other:?}"),
+        };
+        let of = |kind, (dev, ino): (i64, i64)| {
+            let rows = self.run.rows.all(kind, &json!({ "dev": dev, "ino": ino }));
+            rows.into_iter()
+                .map(|row| row.int("seq"))
+                .collect::<Vec<_>>()
+        };
+        let (reads, writes) = (of("file.read", id(source)), of("file.write", id(sink)));
+        let evidence = &self.run.evidence;
+        let why = (writes.iter()).any(|write| {
+            Connected::why(evidence, *write)
+                .files()
+                .contains(&id(source))
+        });
+        let impact = reads.iter().any(|read| {
+            let effects = Connected::impact(evidence, *read).records();
+            writes.iter().any(|write| effects.contains(write))
+        });
+        assert_eq!(why, impact, "from {source} to {sink}: why, impact");
+        why
     }
 
     /// Fails if there is a way.
     fn expect_none(&self, source: &str, sink: &str) {
         let found = between(&self.run.rows, &self.file(source), &self.file(sink));
         assert_eq!(found, BTreeSet::new(), "from {source} to {sink}");
+        assert!(!self.is_cause(source, sink), "from {source} to {sink}");
     }
 }
 

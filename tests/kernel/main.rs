@@ -53,3 +53,4 @@ mod status;
 mod tally;
 mod terminal;
 mod transfer;
+mod why;

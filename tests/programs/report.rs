@@ -43,25 +43,25 @@ fn report(run: &Recorded) -> std::path::PathBuf {
     page
 }
 
-/// The causes of an event as `lineage why` names them.
-fn causes(run: &Recorded, seq: i64) -> Vec<String> {
-    let mut command = Command::new(&*LINEAGE);
-    command.arg("why").arg(&run.evidence.directory);
-    let output = command.args([&seq.to_string(), "--json"]).output();
+/// What a command reaches from an event: nodes, and the `seq` that matters of each.
+fn reached(run: &Recorded, command: &str, bound: &str, seq: i64) -> Vec<String> {
+    let mut lineage = Command::new(&*LINEAGE);
+    lineage.arg(command).arg(&run.evidence.directory);
+    let output = lineage.args([&seq.to_string(), "--json"]).output();
     let output = output.expect("the lineage binary runs");
     let document: Value = serde_json::from_slice(&output.stdout).expect("JSON");
     let nodes = document["nodes"].as_array().expect("a list").iter();
     let mut names: Vec<_> = nodes
-        .map(|node| format!("{} {}", node["node"].as_str().expect("text"), node["until"]))
+        .map(|node| format!("{} {}", node["node"].as_str().expect("text"), node[bound]))
         .collect();
     names.sort();
     names
 }
 
 /// The same, as the page computes it.
-const CAUSES: &str = "(seq => {
+const REACHED: &str = "((back, seq) => {
   const row = rowOf(0, seq), kinds = ['program', 'content', 'sent', 'received', 'device'];
-  const reached = walk(true, [[programOf(row), seq]]);
+  const reached = walk(back, back ? causesOf(row) : effectsOf(row));
   return [...reached].map(([node, time]) => `${kinds[graph.kind[node]]}:${graph.seq[node]} ${time}`).sort();
 })";
 
@@ -118,9 +118,23 @@ fn a_report_is_walked_with_the_keyboard_and_asks_nobody() {
     let source = focused(&mut browser);
     assert!(source.contains("work/source"), "{source}");
 
-    // All causes are those of `lineage why`.
-    let in_page = browser.value(&format!("{CAUSES}({seq})"));
-    assert_eq!(in_page, json!(causes(&run, seq)));
+    // All causes and effects are those of the commands.
+    for row in &run.rows.0 {
+        let seq = row.int("seq");
+        if !["file.read", "file.write", "file.digest", "process.exec"].contains(&row.text("kind"))
+            || seq % 4 > 0
+        {
+            continue;
+        }
+        let causes = browser.value(&format!("{REACHED}(true, {seq})"));
+        assert_eq!(causes, json!(reached(&run, "why", "until", seq)), "{row:?}");
+        let effects = browser.value(&format!("{REACHED}(false, {seq})"));
+        assert_eq!(
+            effects,
+            json!(reached(&run, "impact", "since", seq)),
+            "{row:?}"
+        );
+    }
 
     // Search finds the name, as text.
     browser.press("/");

@@ -1,8 +1,10 @@
 //! What the tests of the whole share: running the real binary, and reading what it recorded.
 //!
 //! `hermetic/` needs no kernel and no privileges; `kernel/` records on the running kernel, as root;
-//! `oracle/` compares with strace, `programs/` too, with programs from elsewhere.
+//! `oracle/` compares with strace, `programs/` too, with programs from elsewhere; `consumers/` has
+//! other engines read the evidence.
 
+pub mod connected;
 pub mod desk;
 pub mod entries;
 pub mod evidence;

@@ -40,11 +40,10 @@ pub fn lineage_for_everybody() -> (tempfile::TempDir, PathBuf) {
 ///
 /// # Panics
 ///
-/// When it is not there, or without what `tests/independent/requirements.txt` names.
+/// When it is not there, or without what `tests/independent/requirements.txt` and `tests/exports/requirements.txt` name.
 #[must_use]
 pub fn python() -> PathBuf {
-    const LIBRARIES: &str =
-        "import pyarrow, blake3, nacl, duckdb, polars, securesystemslib, in_toto_attestation";
+    const LIBRARIES: &str = "import pyarrow, blake3, nacl, duckdb, polars, securesystemslib, in_toto_attestation, jsonschema, prov";
     let python = Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/venv/bin/python");
     let ready = Command::new(&python).args(["-c", LIBRARIES]).output();
     assert!(

@@ -13,6 +13,7 @@ mod demo;
 mod packages;
 mod paths;
 mod programs;
+mod python;
 mod setup;
 mod sh;
 mod test;

@@ -8,7 +8,7 @@ use std::process::Command;
 
 use anyhow::{Context, Result};
 
-use crate::{build, packages, paths, sh, test};
+use crate::{build, packages, paths, python, sh, test};
 
 /// How often pip and npm ask a registry again, with longer and longer pauses: a minute in all.
 const AGAIN: [(&str, &str); 5] = [
@@ -47,7 +47,7 @@ pub(crate) fn run(args: &[String]) -> Result<()> {
     test::require_root()?;
     build::all()?;
     install()?;
-    test::venv()?;
+    python::independent()?;
     registries()?;
     sh::say("Testing", "programs that nobody here wrote");
     // As all other tests, so that everything is compiled once.

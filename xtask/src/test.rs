@@ -6,11 +6,9 @@
 use std::fs;
 use std::process::Command;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Result, bail};
 
-use crate::{build, packages, paths, sh, vm};
-
-const REQUIREMENTS: &str = "tests/independent/requirements.txt";
+use crate::{build, packages, paths, python, sh, vm};
 
 const NEEDS_ROOT: &str = "\
 the tests need root: those in tests/kernel load programs into the kernel and record processes.
@@ -33,9 +31,16 @@ pub(crate) fn run(args: &[String]) -> Result<()> {
     build::all()?;
     packages::programs(
         "the tests compare with it or run it",
-        &[("git", "git"), ("strace", "strace"), ("python3", "python3")],
+        &[
+            ("dot", "graphviz"),
+            ("git", "git"),
+            ("strace", "strace"),
+            ("python3", "python3"),
+            ("java", "default-jre-headless"),
+        ],
     )?;
-    venv()?;
+    python::independent()?;
+    python::consumers()?;
     // The live tests run also when a machine failed: whoever waits for both wants to know both.
     let machines = if with_vm { vm::usual() } else { Ok(()) };
     if let Err(error) = &machines {
@@ -84,51 +89,4 @@ fn kernel_release() -> String {
 /// Where the tests find what they run.
 pub(crate) fn environment(command: &mut Command) {
     command.env("LINEAGE_BIN", paths::lineage());
-}
-
-/// A Python environment under `target/` with the independent verifier's libraries.
-pub(crate) fn venv() -> Result<()> {
-    let wanted = paths::root().join(REQUIREMENTS);
-    let wanted =
-        fs::read_to_string(&wanted).with_context(|| format!("cannot read {}", wanted.display()))?;
-    let stamp = paths::target("venv/stamp");
-    if fs::read_to_string(&stamp).is_ok_and(|old| old == wanted) {
-        return Ok(());
-    }
-    sh::say(
-        "Installing",
-        "Python libraries of the independent verifier and of other tools in target/venv",
-    );
-    create_venv()?;
-    let pip = sh::command(
-        paths::target("venv/bin/python"),
-        [
-            "-m",
-            "pip",
-            "install",
-            "--disable-pip-version-check",
-            "--requirement",
-            REQUIREMENTS,
-        ],
-    );
-    sh::quiet("pip", pip)?;
-    sh::write_if_changed(&stamp, wanted.as_bytes())?;
-    Ok(())
-}
-
-fn create_venv() -> Result<()> {
-    let create = || sh::command("python3", ["-m", "venv", "--clear", "target/venv"]);
-    if sh::quiet("venv", create()).is_ok() {
-        return Ok(());
-    }
-    // Debian keeps the module in a package of its own.
-    if packages::have_apt() {
-        packages::install("Python's venv module", &["python3-venv"])?;
-        return sh::quiet("venv", create());
-    }
-    sh::quiet(
-        "venv",
-        sh::command("virtualenv", ["--clear", "target/venv"]),
-    )
-    .context("neither `python3 -m venv` nor `virtualenv` works; install one of them")
 }

@@ -45,7 +45,7 @@ const BETWEEN: [&str; 4] = ["load", "open::", "fork::", "cgroup::"];
 
 /// What is not tested on other kernels than this machine's unless somebody asks for it: what the agent
 /// does with files, keys, signals and what it is told, whatever the kernel.
-const ANYWHERE: [&str; 20] = [
+const ANYWHERE: [&str; 22] = [
     "bypass::addresses::",
     "bypass::kernel::",
     "bypass::rules::",
@@ -55,6 +55,7 @@ const ANYWHERE: [&str; 20] = [
     "crash::",
     "digest::",
     "ending::",
+    "flow::",
     "grants::",
     "keys::",
     "launch::",
@@ -66,18 +67,18 @@ const ANYWHERE: [&str; 20] = [
     "signals::",
     "status::",
     "terminal::",
+    "why::",
 ];
 
 /// What of the rest is shared out between the two: on the oldest only, and on the newest only. This machine's kernel has all
 /// of it.
-const OLDEST: [&str; 13] = [
+const OLDEST: [&str; 12] = [
     "accept::",
     "bind::",
     "bypass::",
     "calls::",
     "differential::",
     "ends::",
-    "flow::",
     "inherit::",
     "listen::",
     "map::",

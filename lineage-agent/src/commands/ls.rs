@@ -6,11 +6,9 @@ use std::process::ExitCode;
 
 use anyhow::Context as _;
 
-use super::{remark, screen};
+use super::{filters, remark, screen};
 use crate::cli;
 use crate::evidence::schema::Record;
-use crate::glob::Glob;
-use crate::review::filter::{Filter, kinds_named};
 use crate::review::ls::Ls;
 use crate::review::ndjson::Ndjson;
 
@@ -25,8 +23,8 @@ enum Printer {
 
 /// Runs `lineage ls`.
 pub(super) fn run(options: &cli::Ls) -> anyhow::Result<ExitCode> {
-    let filter = filter(options)?;
     let evidence = screen::open(&options.evidence)?;
+    let filter = filters::filter(&options.filters, &evidence)?;
     let out = BufWriter::with_capacity(BUFFER_BYTES, io::stdout().lock());
     let mut printer = if options.ndjson {
         Printer::Programs(Ndjson::new(out))
@@ -73,25 +71,6 @@ pub(super) fn run(options: &cli::Ls) -> anyhow::Result<ExitCode> {
         remark("there is no such record");
     }
     screen::ending(flushed)
-}
-
-fn filter(options: &cli::Ls) -> anyhow::Result<Filter> {
-    let mut kinds = Vec::new();
-    for name in &options.kind {
-        kinds.extend(kinds_named(name)?);
-    }
-    let globs = |patterns: &[String]| patterns.iter().map(|text| Glob::new(text)).collect();
-    Ok(Filter {
-        kinds,
-        pids: options.pid.clone(),
-        paths: globs(&options.path),
-        peers: globs(&options.peer),
-        comms: globs(&options.comm),
-        recognised: globs(&options.recognised),
-        lineages: options.lineage.clone(),
-        decisions: options.decision.clone(),
-        failed: options.failed,
-    })
 }
 
 impl Printer {

@@ -1,13 +1,19 @@
 //! What each command does: glue between the command line and the parts that do the work.
 
+mod diff;
 #[cfg(feature = "record")]
 mod doctor;
 #[cfg(feature = "record")]
 mod exec;
+mod export;
+mod filters;
 mod grant;
+mod impact;
 mod key;
 mod ls;
+mod output;
 mod policy;
+mod prove;
 #[cfg(feature = "record")]
 mod recognisers;
 #[cfg(feature = "record")]
@@ -15,10 +21,13 @@ mod record;
 mod report;
 mod screen;
 mod seal;
+mod show;
 #[cfg(feature = "record")]
 mod status;
+mod timeline;
 mod tree;
 mod verify;
+mod verify_proof;
 mod why;
 
 use std::{io::Write as _, path::Path, process::ExitCode};
@@ -48,9 +57,16 @@ fn run(command: Command) -> ExitCode {
         #[cfg(feature = "record")]
         Command::Recognisers(options) => recognisers::run(&options),
         Command::Ls(options) => ls::run(&options),
+        Command::Show(options) => show::run(&options),
         Command::Tree(options) => tree::run(&options),
+        Command::Timeline(options) => timeline::run(&options),
+        Command::Diff(options) => diff::run(&options),
         Command::Why(options) => why::run(&options),
         Command::Report(options) => report::run(&options),
+        Command::Impact(options) => impact::run(&options),
+        Command::Export(options) => export::run(&options),
+        Command::Prove(options) => prove::run(&options),
+        Command::VerifyProof(options) => verify_proof::run(&options),
         Command::Seal(options) => seal::run(&options),
         Command::Key(options) => key::run(&options),
         Command::Grant(options) => grant::run(&options),

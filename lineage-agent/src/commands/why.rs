@@ -7,8 +7,8 @@ use anyhow::Context as _;
 
 use super::screen;
 use crate::cli;
-use crate::review::walk::Limits;
-use crate::review::why::{Causes, NODES_MAX, Why, WhyOptions};
+use crate::review::walk::{Limits, NODES_MAX};
+use crate::review::why::{Causes, Why, WhyOptions};
 
 /// Runs `lineage why`.
 pub(super) fn run(options: &cli::review::Why) -> anyhow::Result<ExitCode> {

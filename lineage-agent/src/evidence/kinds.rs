@@ -50,10 +50,12 @@ impl Ocsf {
     pub const FILE: u32 = 1001;
     /// Memory Activity.
     pub const MEMORY: u32 = 1004;
+    /// Module Activity: of kernel modules.
+    pub const MODULE: u32 = 1005;
     /// Network Activity.
     pub const NETWORK: u32 = 4001;
-    /// Process Query: a process found, not seen starting.
-    pub const PROCESS_QUERY: u32 = 5015;
+    /// Live Evidence Info: a process found, not seen starting.
+    pub const EVIDENCE_INFO: u32 = 5040;
     /// `activity_id` of what a class has no word for.
     pub const OTHER: u32 = 99;
 
@@ -139,7 +141,7 @@ kinds! {
     LINEAGE_START = "lineage.start", Recorder, None,
         [detail],
         "A lineage was registered: by launching a command or by attaching to a process. The root cause of all its records. `detail` has the command, how many `arguments_left_out` it has beyond the room for them, and the kinds of records that were `left_out` because they were not wanted.";
-    PROCESS_SNAPSHOT = "process.snapshot", Process, ocsf(Ocsf::PROCESS_QUERY, 1),
+    PROCESS_SNAPSHOT = "process.snapshot", Process, ocsf(Ocsf::EVIDENCE_INFO, 1),
         [argv argc entry cwd dev ino mode uid gid euid egid ns_pid pid_ns mnt_ns net_ns user_ns cgroup caps_effective caps_permitted detail],
         "A process as it was found when recording reached it; what it did before was not seen. `detail` has the other credentials and namespaces, and the `environment`: what its memory shows of it, so claimed; names of variables, and values only when they were asked for and may be no secret.";
     PROCESS_FORK = "process.fork", Process, ocsf(Ocsf::PROCESS, Ocsf::OTHER),
@@ -307,7 +309,7 @@ kinds! {
     KERNEL_PERF = "kernel.perf", Process, None,
         [call target_uid target_pid detail],
         "A performance event was opened.";
-    KERNEL_MODULE = "kernel.module", Process, ocsf(1005, 1),
+    KERNEL_MODULE = "kernel.module", Process, ocsf(Ocsf::MODULE, 1),
         [call path dev ino mode detail],
         "A kernel module was loaded or removed, or could not be.";
     KERNEL_KEYS = "kernel.keys", Process, None,

@@ -5,6 +5,8 @@ use std::path::Path;
 use super::error::{Error, Result};
 use super::files::Dir;
 use super::origin::HostId;
+use super::text::hex;
+use super::tree::Hash;
 
 /// Permission bits of evidence directories. Evidence names files, arguments and addresses: it is
 /// the operator's to open it to others.
@@ -162,4 +164,40 @@ pub fn numbered(name: &str, digits: usize) -> Option<u64> {
     let plain = name.bytes().all(|byte| byte.is_ascii_digit());
     let number: u64 = (plain && name.len() >= digits).then(|| name.parse().ok())??;
     (format!("{number:0digits$}") == name).then_some(number)
+}
+
+/// The newest checkpoint.
+pub const CHECKPOINT: &str = "log/checkpoint";
+
+/// The promise of the epoch keys.
+pub const ENROLMENT: &str = "epochs/enrolment";
+
+/// An epoch's key.
+#[must_use]
+pub fn epoch_path(epoch: u32) -> String {
+    format!("epochs/{}", epoch_name(epoch))
+}
+
+/// A segment's manifest.
+#[must_use]
+pub fn manifest_path(segment: u64) -> String {
+    format!("manifests/{segment:010}")
+}
+
+/// The checkpoint of a tree size.
+#[must_use]
+pub fn checkpoint_path(size: u64) -> String {
+    format!("log/checkpoints/{size}")
+}
+
+/// What witnesses signed of a tree size.
+#[must_use]
+pub fn cosignatures_path(size: u64) -> String {
+    format!("log/cosignatures/{size}")
+}
+
+/// A document by its digest.
+#[must_use]
+pub fn artifact_path(digest: &Hash) -> String {
+    format!("artifacts/{}", hex(digest))
 }

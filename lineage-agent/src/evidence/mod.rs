@@ -2,6 +2,7 @@
 //!
 //! `docs/evidence-format.md` is the specification of everything in this folder.
 
+pub mod artifacts;
 pub mod checkpoint;
 pub mod counters;
 pub mod digest;
@@ -18,6 +19,7 @@ pub mod log;
 pub mod manifest;
 pub mod note;
 pub mod origin;
+pub mod proof;
 pub mod reader;
 pub mod record;
 pub mod recover;

@@ -288,6 +288,13 @@ impl Host {
         }
     }
 
+    /// A file by its path below the host's directory.
+    pub(in crate::evidence) fn file(&self, path: &str, bytes_max: u64) -> Result<Option<Vec<u8>>> {
+        let mut parts: Vec<&str> = path.split('/').collect();
+        let name = parts.pop().unwrap_or_default();
+        self.read(&parts, name, bytes_max)
+    }
+
     fn directory(&self, path: &[&str]) -> Result<Option<Dir>> {
         let mut dir = self.dir.again()?;
         for name in path {

@@ -1,10 +1,12 @@
-//! Merkle trees of RFC 6962's shape: streaming roots, inclusion proofs.
+//! Merkle trees of RFC 6962's shape: streaming roots, inclusion proofs of one leaf or many.
 //!
 //! Two of them are in the format: the record tree of a segment (keyed BLAKE3) and the host log over
 //! manifests (SHA-256, as RFC 6962 has it), which is also the tree over epoch statements.
 
+mod partial;
 mod proof;
 
+pub use partial::{PartialTree, shared_proof};
 pub use proof::{inclusion, inclusion_root};
 
 use std::marker::PhantomData;

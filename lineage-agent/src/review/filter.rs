@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 
 use super::text::whole_path;
+use super::when::Between;
 use crate::evidence::kinds::{KINDS, Kind};
 use crate::evidence::schema::Record;
 use crate::glob::Glob;
@@ -28,6 +29,8 @@ pub struct Filter {
     pub decisions: Vec<String>,
     /// Only system calls that failed.
     pub failed: bool,
+    /// Between which moments, or records.
+    pub between: Between,
 }
 
 /// A name that is no kind.
@@ -54,6 +57,7 @@ impl Filter {
     #[must_use]
     pub fn matches(&self, record: &Record<'_>) -> bool {
         (!self.failed || failed(record))
+            && self.between.contains(record)
             && any(&self.kinds, |kind| record.kind == Some(kind.name))
             && any(&self.pids, |pid| {
                 record.pid == Some(*pid) || record.child_pid == Some(*pid)

@@ -9,6 +9,7 @@
 mod descriptors;
 mod gather;
 mod places;
+mod processes;
 #[cfg(test)]
 mod tests;
 
@@ -85,6 +86,8 @@ pub enum Rule {
     Read,
     /// The program wrote.
     Write,
+    /// The program gave the file the name by which it was found; told by the text of the name.
+    Name,
     /// The program mapped the file and could read it there from then on; what it read is not recorded.
     Map,
     /// The program mapped the file to share what it writes there; what it wrote is not recorded.
@@ -112,6 +115,7 @@ impl Rule {
             Self::Image => "image",
             Self::Read => "read",
             Self::Write => "write",
+            Self::Name => "name",
             Self::Map => "map",
             Self::MapShared => "map-shared",
             Self::Connection => "connection",
@@ -125,7 +129,10 @@ impl Rule {
     /// Whether the record tells that bytes moved, and not only that they could.
     #[must_use]
     pub const fn is_known(self) -> bool {
-        !matches!(self, Self::Map | Self::MapShared | Self::SharedMemory)
+        !matches!(
+            self,
+            Self::Name | Self::Map | Self::MapShared | Self::SharedMemory
+        )
     }
 }
 
@@ -144,4 +151,16 @@ pub struct Flow {
     pub record: u64,
     /// How it is known.
     pub rule: Rule,
+}
+
+impl Flow {
+    /// The one of both that is told of later.
+    #[must_use]
+    pub fn max_by_record(self, other: Self) -> Self {
+        if other.record > self.record {
+            other
+        } else {
+            self
+        }
+    }
 }

@@ -158,8 +158,31 @@ pub(super) fn time_of_day(time: i64) -> String {
     format!("{hour:02}:{minute:02}:{second:02}.{ms:03}")
 }
 
+/// Columns of a record that is told in passing.
+const BRIEF_COLUMNS: usize = 160;
+
+/// A record as a few words of text: who did what, to what.
+pub(super) fn brief(record: &Record<'_>) -> String {
+    let kind = record.kind.unwrap_or_default();
+    let mut line = Line::default();
+    if let Some(pid) = record.pid {
+        let comm = record.comm.unwrap_or("?");
+        line.push(Style::Plain, Fit::Keep, format!("{comm}[{pid}]"));
+    }
+    line.push(Style::Plain, Fit::Keep, verb(kind));
+    facts::push(&mut line, kind, record);
+    let mut out = Vec::new();
+    let screen = Screen {
+        columns: Some(BRIEF_COLUMNS),
+        colour: false,
+    };
+    // Writing into a Vec cannot fail.
+    let _ = line.write(&mut out, screen);
+    String::from_utf8_lossy(out.trim_ascii_end()).into_owned()
+}
+
 /// What happened in one word.
-fn verb(kind: &str) -> &str {
+pub(super) fn verb(kind: &str) -> &str {
     match kind {
         kinds::LINEAGE_START | kinds::LINEAGE_END => "lineage",
         kinds::CONTEXT_CHANGE => "context",

@@ -5,15 +5,25 @@
 //! everything is streamed or bounded.
 
 mod denial;
+pub mod diff;
+mod digests;
 pub mod event;
+pub mod export;
 pub mod filter;
 pub mod flow;
+mod happening;
+pub mod impact;
 pub mod line;
 pub mod ls;
 pub mod ndjson;
 mod notable;
+mod reach;
 pub mod report;
+pub mod show;
 pub mod text;
+pub mod timeline;
+mod told;
 pub mod tree;
 pub mod walk;
+pub mod when;
 pub mod why;

@@ -159,13 +159,16 @@ fn escaped(line: &mut Vec<u8>, character: char) {
 /// JSON as it is, on one line and safe to show; a text that is no JSON becomes a string.
 fn document(line: &mut Vec<u8>, text: &str) {
     match serde_json::from_str::<serde_json::Value>(text) {
-        // Outside strings JSON has no characters that need escaping.
-        Ok(value) => value
-            .to_string()
-            .chars()
-            .for_each(|character| escaped(line, character)),
+        Ok(value) => push_value(line, &value),
         Err(_) => string(line, text),
     }
+}
+
+/// JSON on one line and safe to show.
+pub(super) fn push_value(line: &mut Vec<u8>, value: &serde_json::Value) {
+    // Outside strings JSON has no characters that need escaping.
+    let text = value.to_string();
+    text.chars().for_each(|character| escaped(line, character));
 }
 
 /// Whether the text is an array of strings exactly as the evidence format writes it, and so is

@@ -111,14 +111,14 @@ const DIRECTORY: i64 = 0o040_000;
 /// The class of one use of a file.
 pub(super) fn class(path: &str, mode: i64, flags: OpenFlags, error: Option<i64>) -> Class {
     let starts = |list: &[&str]| list.iter().any(|start| path.starts_with(start));
-    if starts(NOT_FILES) {
+    if is_no_file(path) {
         return Class::Ordinary;
     }
     let refused = error.is_some_and(|error| REFUSED.contains(&error));
     if error.is_some() && !refused {
         return Class::Ordinary;
     }
-    let directory = mode & TYPE == DIRECTORY || flags.directory();
+    let directory = is_directory(mode) || flags.directory();
     let system = starts(SYSTEM);
     if !directory && is_sensitive(path, system) {
         return Class::Sensitive;
@@ -132,6 +132,16 @@ pub(super) fn class(path: &str, mode: i64, flags: OpenFlags, error: Option<i64>)
         return Class::Ordinary;
     }
     Class::Data
+}
+
+/// Whether the path is that of something without a place in the file system, or of a device that keeps nothing.
+pub(super) fn is_no_file(path: &str) -> bool {
+    NOT_FILES.iter().any(|start| path.starts_with(start))
+}
+
+/// Whether the mode is a directory's.
+pub(super) fn is_directory(mode: i64) -> bool {
+    mode & TYPE == DIRECTORY
 }
 
 /// Whether the failure to connect to this Unix socket says nothing: libraries ask for services that
@@ -152,14 +162,23 @@ fn is_sensitive(path: &str, system: bool) -> bool {
         || (own && (has(SENSITIVE_WORDS) || KEY_ENDS.iter().any(|end| lower.ends_with(end))))
 }
 
+/// Where libraries and versions of programs are installed, wherever that is.
+const LIBRARIES: &[&str] = &[
+    "/site-packages/",
+    "/node_modules/",
+    "/.pyenv/",
+    "/.nvm/",
+    "/.rustup/",
+    "/.cargo/registry/",
+];
+
 /// Whether reading the file is part of running some program.
 fn is_library(path: &str) -> bool {
     path.contains("/.git/")
         || path.ends_with(".so")
         || path.contains(".so.")
         || path.ends_with(".pyc")
-        || path.contains("/site-packages/")
-        || path.contains("/node_modules/")
+        || LIBRARIES.iter().any(|part| path.contains(part))
 }
 
 #[cfg(test)]

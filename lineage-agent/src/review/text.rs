@@ -87,6 +87,37 @@ pub fn shortened(text: &str, columns: usize) -> Cow<'_, str> {
     Cow::Owned(out)
 }
 
+/// Text in lines of at most so many columns, broken between words, and inside those that are longer than a line.
+#[must_use]
+pub(super) fn wrapped(text: &str, columns: usize) -> Vec<String> {
+    let columns = columns.max(2);
+    let mut lines = vec![String::new()];
+    let mut used = 0;
+    for (index, word) in text.split(' ').enumerate() {
+        if index > 0 && used + 1 + width(word) > columns {
+            lines.push(String::new());
+            used = 0;
+        } else if index > 0 {
+            used += 1;
+            if let Some(line) = lines.last_mut() {
+                line.push(' ');
+            }
+        }
+        for character in word.chars() {
+            let wide = char_width(character);
+            if used + wide > columns {
+                lines.push(String::new());
+                used = 0;
+            }
+            used += wide;
+            if let Some(line) = lines.last_mut() {
+                line.push(character);
+            }
+        }
+    }
+    lines
+}
+
 /// A number of bytes: exact below 10,000, then three digits in decimal units.
 #[must_use]
 pub fn bytes(count: u64) -> String {
@@ -216,6 +247,15 @@ mod tests {
         assert_eq!(shortened("short", 5), "short");
         assert_eq!(shortened("漢字漢字漢字", 7), "漢…漢字");
         assert_eq!(shortened("abc", 0), "…");
+    }
+
+    #[test]
+    fn text_is_wrapped_between_words_where_it_can_be() {
+        assert_eq!(wrapped("one two three", 8), ["one two", "three"]);
+        assert_eq!(wrapped("", 8), [""]);
+        assert_eq!(wrapped("a abcdefghij b", 5), ["a", "abcde", "fghij", "b"]);
+        assert_eq!(wrapped("漢字漢", 4), ["漢字", "漢"]);
+        assert_eq!(wrapped("a  b", 8), ["a  b"]);
     }
 
     #[test]

@@ -7,7 +7,6 @@
 mod acts;
 mod denials;
 mod details;
-mod digests;
 mod draw;
 mod files;
 mod handles;
@@ -22,10 +21,10 @@ use std::collections::{BTreeMap, HashMap};
 use std::io::{self, Write};
 use std::sync::Arc;
 
-use self::digests::{Digests, FileId};
 use self::handles::Handles;
 use self::process::{Ending, Process, Program};
 use self::usage::{Files, Handle, Sockets};
+use super::digests::{Digests, FileId};
 use super::filter::failed;
 use super::line::Screen;
 use super::text;

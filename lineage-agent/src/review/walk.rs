@@ -67,6 +67,9 @@ pub enum Direction {
     On,
 }
 
+/// Most nodes that are worth looking at.
+pub const NODES_MAX: usize = 1 << 20;
+
 /// Where to stop.
 #[derive(Debug, Clone, Copy)]
 pub struct Limits {

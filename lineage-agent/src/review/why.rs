@@ -6,12 +6,17 @@
 //! the other is inferred, because a memory can carry it.
 
 mod draw;
-mod found;
 mod json;
 
-pub use found::{Problem, Why};
+use std::collections::BTreeSet;
 
-use super::walk::Limits;
+use super::flow::{Flow, Node};
+use super::reach::{Reach, is_descent};
+use super::walk::{Direction, Limits, NODES_MAX};
+use crate::evidence::error::Error;
+use crate::evidence::reader::Host;
+use crate::evidence::record::Owned;
+use crate::evidence::text::parse_hex;
 
 /// What of the causes is wanted.
 #[derive(Debug, Clone, Copy)]
@@ -34,12 +39,9 @@ pub enum Causes {
     All,
     /// Only which programs led to it.
     Process,
-    /// Only which data led to it.
+    /// Only which data led to it, and the programs it went through.
     Data,
 }
-
-/// Most nodes that are looked at.
-pub const NODES_MAX: usize = 1 << 20;
 
 impl Default for WhyOptions {
     fn default() -> Self {
@@ -53,4 +55,76 @@ impl Default for WhyOptions {
             causes: Causes::All,
         }
     }
+}
+
+/// What caused an event.
+#[derive(Debug)]
+pub struct Why {
+    options: WhyOptions,
+    reach: Reach,
+    /// The program that acted, and those it came from, up to the start of the lineage.
+    spine: Vec<Node>,
+    /// What the grant of the event's context says it is for.
+    purpose: Option<String>,
+}
+
+/// Longest statement of purpose that is shown, characters.
+const PURPOSE_CHARS_MAX: usize = 400;
+
+impl Why {
+    /// Looks for the causes of an event of this host. What is missing of the evidence is told with what could be
+    /// found.
+    ///
+    /// # Errors
+    ///
+    /// [`Error`] when the records of the causes cannot be read.
+    pub fn new(host: &Host, event: Owned, options: WhyOptions) -> Result<Self, Error> {
+        let follow = |flow: &Flow| options.causes != Causes::Process || is_descent(flow.rule);
+        let reach = Reach::new(host, event, Direction::Back, options.limits, follow)?;
+        let purpose = purpose(host, &reach.event)?;
+        Ok(Self {
+            spine: reach.spine(),
+            options,
+            reach,
+            purpose,
+        })
+    }
+
+    /// The records that tell of the causes that were found: of each the one that it is named by, and the one that
+    /// tells how it led on from there; but not those of ordinary parts of the system.
+    #[must_use]
+    pub fn told_by(&self) -> Vec<u64> {
+        let reached = self.reach.walk.reached.iter();
+        let telling = reached.flat_map(|(node, reached)| {
+            let ordinary = |flow: &Flow| self.reach.is_ordinary(flow.from, flow.record);
+            let via = reached.via.filter(|flow| !ordinary(flow));
+            let own = (reached.via.is_none() || via.is_some()).then_some(node.seq());
+            own.into_iter().chain(via.map(|flow| flow.record))
+        });
+        telling.collect::<BTreeSet<u64>>().into_iter().collect()
+    }
+
+    /// What of the evidence is missing.
+    pub fn take_missing(&mut self) -> Option<Error> {
+        self.reach.missing.take()
+    }
+}
+
+/// What the grant says it is for, if the event was governed by one.
+fn purpose(host: &Host, event: &Owned) -> Result<Option<String>, Error> {
+    let artifact = |digest: Option<&str>| -> Result<Option<Vec<u8>>, Error> {
+        match digest.and_then(parse_hex) {
+            Some(digest) => host.artifact(&digest),
+            None => Ok(None),
+        }
+    };
+    let Some(context) = artifact(event.get().context)? else {
+        return Ok(None);
+    };
+    let context: serde_json::Value = serde_json::from_slice(&context).unwrap_or_default();
+    let purpose = artifact(context["intent"].as_str())?;
+    Ok(purpose.map(|text| {
+        let text = String::from_utf8_lossy(&text);
+        text.chars().take(PURPOSE_CHARS_MAX).collect()
+    }))
 }

@@ -1,8 +1,10 @@
-//! Files of a host's directory by their path in it; what cannot be had becomes a finding.
+//! Files of a host's directory by their path in it; what cannot be had becomes a finding. A proof holds some of
+//! them, which are asked for in the same way.
 //!
 //! Links are never followed, and only regular files are read: whatever else stands in a file's
 //! place counts as its absence.
 
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::io;
 
@@ -11,12 +13,19 @@ use crate::evidence::error::Error;
 use crate::evidence::files::Dir;
 use crate::evidence::origin::HostId;
 
-/// One `host=<host id>` directory.
+/// One `host=<host id>` directory, or as much of one as a proof holds.
 #[derive(Debug)]
 pub(super) struct HostDir {
     /// The host, as the directory's name has it.
     pub(super) host: HostId,
-    dir: Dir,
+    place: Place,
+}
+
+/// Where the files are.
+#[derive(Debug)]
+enum Place {
+    Directory(Dir),
+    Memory(BTreeMap<String, Vec<u8>>),
 }
 
 /// Deepest directory looked into: tiles of a log of 2⁶³ leaves nest no deeper.
@@ -24,11 +33,27 @@ const DEPTH_MAX: usize = 12;
 
 impl HostDir {
     pub(super) fn new(host: HostId, dir: Dir) -> Self {
-        Self { host, dir }
+        let place = Place::Directory(dir);
+        Self { host, place }
+    }
+
+    /// Files by their path, and nothing else.
+    pub(super) fn of_files(host: HostId, files: BTreeMap<String, Vec<u8>>) -> Self {
+        let place = Place::Memory(files);
+        Self { host, place }
     }
 
     /// A file's bytes.
     pub(super) fn read(&self, path: &str, bytes_max: u64) -> Result<Vec<u8>, Finding> {
+        if let Place::Memory(files) = &self.place {
+            let bytes = files.get(path).ok_or_else(|| missing(path))?;
+            return match bytes.len() as u64 {
+                length if length <= bytes_max => Ok(bytes.clone()),
+                length => Err(Finding::new(Code::Unreadable)
+                    .file(path)
+                    .found(format!("{length} bytes, more than {bytes_max}"))),
+            };
+        }
         let (dir, name) = self.parent(path)?;
         let bytes = dir.read(name, bytes_max);
         bytes
@@ -36,7 +61,7 @@ impl HostDir {
             .ok_or_else(|| missing(path))
     }
 
-    /// An open file.
+    /// An open file of a directory.
     pub(super) fn open(&self, path: &str, bytes_max: u64) -> Result<File, Finding> {
         let (dir, name) = self.parent(path)?;
         let file = dir.open_file(name, bytes_max);
@@ -46,7 +71,10 @@ impl HostDir {
 
     /// Whether there is a regular file of this path.
     pub(super) fn has(&self, path: &str) -> bool {
-        self.open(path, u64::MAX).is_ok()
+        match &self.place {
+            Place::Directory(_) => self.open(path, u64::MAX).is_ok(),
+            Place::Memory(files) => files.contains_key(path),
+        }
     }
 
     /// Paths of Parquet files that are at this path or below it, as far as they are looked for: what a
@@ -62,6 +90,11 @@ impl HostDir {
 
     /// Names in a directory, sorted; none when it is not there.
     pub(super) fn names(&self, path: &str) -> Vec<String> {
+        if let Place::Memory(files) = &self.place {
+            let below =
+                |file: &String| Some(file.strip_prefix(path)?.strip_prefix('/')?.to_owned());
+            return files.keys().filter_map(below).collect();
+        }
         self.folder(path)
             .and_then(|dir| dir.names().ok())
             .unwrap_or_default()
@@ -78,14 +111,22 @@ impl HostDir {
 
     fn folder(&self, path: &str) -> Option<Dir> {
         if path.is_empty() {
-            return self.dir.again().ok();
+            return self.top(path).ok();
         }
         let (dir, name) = self.parent(path).ok()?;
         dir.child(name).ok().flatten()
     }
 
+    /// The host's directory, to look for something in it.
+    fn top(&self, path: &str) -> Result<Dir, Finding> {
+        match &self.place {
+            Place::Directory(dir) => dir.again().map_err(|error| refused(path, &error)),
+            Place::Memory(_) => Err(missing(path)),
+        }
+    }
+
     fn parent<'a>(&self, path: &'a str) -> Result<(Dir, &'a str), Finding> {
-        let mut dir = self.dir.again().map_err(|error| refused(path, &error))?;
+        let mut dir = self.top(path)?;
         let mut rest = path;
         while let Some((folder, name)) = rest.split_once('/') {
             let child = dir.child(folder).map_err(|error| refused(path, &error))?;

@@ -11,8 +11,8 @@ use super::place::{Before, window};
 use crate::counted::counted;
 use crate::evidence::counters::{Counters, CpuCount};
 use crate::evidence::digest;
-use crate::evidence::manifest::{Cpus, MANIFEST_BYTES_MAX, Manifest, Reason};
-use crate::evidence::origin::Origin;
+use crate::evidence::manifest::{Cpus, Head, MANIFEST_BYTES_MAX, Manifest, Reason};
+use crate::evidence::origin::{HostId, Origin};
 use crate::evidence::text::{Lines, hex};
 use crate::evidence::tree::{Hash, Hashing as _, Log};
 
@@ -98,18 +98,14 @@ impl<'a> Chain<'a> {
         };
         let head = &manifest.head;
         let origin = *self.origin.get_or_insert(head.origin);
-        if (head.origin, head.segment) != (origin, segment) || origin.host != self.dir.host {
-            findings.push(
-                about(Code::ManifestBad)
-                    .expected(format!("segment {segment} of {origin}"))
-                    .found(format!("segment {} of {}", head.segment, head.origin)),
-            );
+        if let Err(finding) = check_name(head, segment, &origin, self.dir.host) {
+            findings.push(finding.file(&path).segment(segment));
             self.skip();
             return Some(entry);
         }
         let mut checks = Vec::new();
         self.check_place(&manifest, &mut checks);
-        self.check_times(&manifest, &mut checks);
+        checks.extend(check_times(self.keys, &manifest).err());
         self.check_lineages(&manifest, &mut checks);
         let counters = self.counters(&manifest, &mut checks);
         self.check_counters(&manifest, counters.as_ref(), &mut checks);
@@ -168,28 +164,6 @@ impl<'a> Chain<'a> {
             return;
         };
         previous.check(head, checks);
-    }
-
-    /// The windows of epoch and segment.
-    fn check_times(&self, manifest: &Manifest, checks: &mut Vec<Finding>) {
-        let head = &manifest.head;
-        let Some(statement) = self.keys.epochs.get(&head.epoch) else {
-            return;
-        };
-        let (start, end) = window(statement);
-        if !(start <= head.opened && head.opened <= manifest.closed && manifest.closed <= end) {
-            checks.push(
-                Finding::new(Code::ClockRule)
-                    .expected(format!(
-                        "within {start} to {end}, the window of epoch {}",
-                        head.epoch
-                    ))
-                    .found(format!(
-                        "opened {}, closed {}",
-                        head.opened, manifest.closed
-                    )),
-            );
-        }
     }
 
     fn check_lineages(&mut self, manifest: &Manifest, checks: &mut Vec<Finding>) {
@@ -263,4 +237,40 @@ impl<'a> Chain<'a> {
             orderly: matches!(manifest.reason, Reason::Stop | Reason::Shutdown),
         });
     }
+}
+
+/// A manifest names segment and log, which are those of its place.
+pub(super) fn check_name(
+    head: &Head,
+    segment: u64,
+    origin: &Origin,
+    host: HostId,
+) -> Result<(), Finding> {
+    if (head.origin, head.segment) == (*origin, segment) && origin.host == host {
+        return Ok(());
+    }
+    Err(Finding::new(Code::ManifestBad)
+        .expected(format!("segment {segment} of {origin}"))
+        .found(format!("segment {} of {}", head.segment, head.origin)))
+}
+
+/// The segment lies within its epoch, where that is known.
+pub(super) fn check_times(keys: &Keys, manifest: &Manifest) -> Result<(), Finding> {
+    let head = &manifest.head;
+    let Some(statement) = keys.epochs.get(&head.epoch) else {
+        return Ok(());
+    };
+    let (start, end) = window(statement);
+    if start <= head.opened && head.opened <= manifest.closed && manifest.closed <= end {
+        return Ok(());
+    }
+    let epoch = head.epoch;
+    Err(Finding::new(Code::ClockRule)
+        .expected(format!(
+            "within {start} to {end}, the window of epoch {epoch}"
+        ))
+        .found(format!(
+            "opened {}, closed {}",
+            head.opened, manifest.closed
+        )))
 }

@@ -4,7 +4,7 @@ use super::access::HostDir;
 use super::epochs::Keys;
 use super::finding::{Code, Finding};
 use super::findings::Findings;
-use super::layout::{CHECKPOINT, checkpoint_path};
+use super::layout::{CHECKPOINT, checkpoint_path, cosignatures_path};
 use super::trust::Trust;
 use crate::evidence::checkpoint::Checkpoint;
 use crate::evidence::note::{NOTE_BYTES_MAX, Note, NoteError, VerifierKey, signature_lines};
@@ -51,14 +51,14 @@ pub(super) fn check(dir: &HostDir, keys: &Keys, expected: &Expected) -> Result<b
         .found(lines))
 }
 
-/// Checks `log/checkpoint`, where signatures of witnesses may follow.
+/// Checks `log/checkpoint`, where signatures of witnesses may follow. Returns as [`check`] does.
 pub(super) fn check_newest(
     dir: &HostDir,
     keys: &Keys,
     bytes: &[u8],
     expected: &Expected,
-) -> Result<(), Finding> {
-    check_bytes(dir, keys, CHECKPOINT, bytes, expected).map(drop)
+) -> Result<bool, Finding> {
+    check_bytes(dir, keys, CHECKPOINT, bytes, expected).map(|(_, whole)| whole)
 }
 
 /// Checks text and both signatures; returns how many signature lines there are, and whether both
@@ -156,7 +156,11 @@ fn check_line(note: &Note<'_>, at: usize, key: &VerifierKey, path: &str) -> Resu
     }
 }
 
-/// The epoch the second line is named after.
+/// The epoch that the second line of a checkpoint of this log is named after.
+pub(super) fn epoch_of(bytes: &[u8], origin: &Origin) -> Option<u32> {
+    named_epoch(&Note::parse(bytes).ok()?, origin)
+}
+
 fn named_epoch(note: &Note<'_>, origin: &Origin) -> Option<u32> {
     let name = note.signatures.get(1)?.name;
     name.strip_prefix(&format!("{origin}/epoch/"))?.parse().ok()
@@ -173,7 +177,7 @@ pub(super) fn check_witnesses(
     let Ok(mut note) = Note::parse(newest) else {
         return 0;
     };
-    let path = format!("log/cosignatures/{size}");
+    let path = cosignatures_path(size);
     let more = dir.read(&path, NOTE_BYTES_MAX as u64).unwrap_or_default();
     let more = std::str::from_utf8(&more)
         .ok()

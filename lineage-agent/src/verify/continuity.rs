@@ -203,24 +203,11 @@ impl Judge<'_> {
                 });
             self.findings.push(finding);
         }
-        if let Some(document) = document {
-            self.check_parent(moment, document);
+        if let Some(document) = document
+            && let Err(finding) = check_parent(&mut self.authorities, document)
+        {
+            self.findings.push(finding.rows(moment.seq..=moment.seq));
         }
-    }
-
-    /// Where the grants of the lineage end that this one was made from, its own go on.
-    fn check_parent(&mut self, moment: &Moment, document: &Document) {
-        let Some(parent) = &document.parent else {
-            return;
-        };
-        let finding = match self.authorities.of(parent) {
-            Ok(above) if is_below(&document.grants, &above.document.grants) => return,
-            Ok(_) => Finding::new(Code::GrantBad)
-                .expected("a grant that narrows the one of the lineage it was made from")
-                .found("another one"),
-            Err(missing) => missing,
-        };
-        self.findings.push(finding.rows(moment.seq..=moment.seq));
     }
 
     /// The time from this moment on, up to the next.
@@ -231,12 +218,11 @@ impl Judge<'_> {
         told.breaks
             .extend(why.into_iter().map(|why| at(moment, &why)));
         let chain = authority.chain.as_deref();
-        if let (Some(chain), Some((first, last))) = (chain, decided.allowed) {
-            let (from, until) = window(chain);
-            if first < from - TOLERANCE_NS || last > until + TOLERANCE_NS {
-                let why = "something was allowed at a time, by the records, at which the grant did not authorise";
-                told.breaks.push(at(moment, why));
-            }
+        if let (Some(chain), Some((first, last))) = (chain, decided.allowed)
+            && !(authorises(chain, first) && authorises(chain, last))
+        {
+            let why = "something was allowed at a time, by the records, at which the grant did not authorise";
+            told.breaks.push(at(moment, why));
         }
         let last = chain.map(Chain::last);
         let interval = Interval {
@@ -393,6 +379,23 @@ fn inconsistent(authority: &Authority, decided: &Decided) -> Vec<String> {
     .collect()
 }
 
+/// Where the grants of the lineage end that this one was made from, its own go on.
+pub(super) fn check_parent(
+    authorities: &mut Authorities<'_>,
+    document: &Document,
+) -> Result<(), Finding> {
+    let Some(parent) = &document.parent else {
+        return Ok(());
+    };
+    let above = authorities.of(parent)?;
+    if is_below(&document.grants, &above.document.grants) {
+        return Ok(());
+    }
+    Err(Finding::new(Code::GrantBad)
+        .expected("a grant that narrows the one of the lineage it was made from")
+        .found("another one"))
+}
+
 /// Whether a chain goes on where another ends.
 fn is_below(grants: &[Digest], above: &[Digest]) -> bool {
     !above.is_empty() && grants.len() > above.len() && grants.starts_with(above)
@@ -402,7 +405,8 @@ fn root(chain: &Chain) -> Option<String> {
     Some(chain.links().first()?.id.to_string())
 }
 
-fn state(authority: &Authority) -> State {
+/// How what governs by a context does so.
+pub(super) fn state(authority: &Authority) -> State {
     match (&authority.deciding, &authority.chain) {
         (None, _) => State::Ungoverned,
         _ if authority.document.lapsed.is_some() => State::Lapsed,
@@ -414,6 +418,12 @@ fn state(authority: &Authority) -> State {
 
 fn same(one: &Interval, other: &Interval) -> bool {
     one.state == other.state && one.grant == other.grant
+}
+
+/// Whether every grant of a chain authorises at a time, as records have it.
+pub(super) fn authorises(chain: &Chain, time_ns: i64) -> bool {
+    let (from, until) = window(chain);
+    (from.saturating_sub(TOLERANCE_NS)..=until.saturating_add(TOLERANCE_NS)).contains(&time_ns)
 }
 
 /// When every grant of a chain authorises, nanoseconds since 1970 UTC.
@@ -452,7 +462,8 @@ fn at(moment: &Moment, why: &str) -> Break {
     }
 }
 
-fn time(ns: i64) -> String {
+/// A moment, RFC 3339 UTC.
+pub(super) fn time(ns: i64) -> String {
     match jiff::Timestamp::from_nanosecond(ns.into()) {
         Ok(time) => format!("{time:.3}"),
         Err(_) => format!("{ns} ns"),

@@ -80,6 +80,7 @@ codes! {
     DecisionWrong "decision-wrong" Tampered "The policy, asked once more, decides otherwise than the signed record says.";
     GrantBad "grant-bad" Tampered "The grants that the evidence names do not authorise what governed: they are forged, one is wider than the one above it, or they name other policies or another purpose.";
     ContextPath "context-path" Tampered "The contexts of a lineage do not follow each other: what governed in between was changed or left out.";
+    ProofBad "proof-bad" Tampered "The proof is malformed, or its parts do not belong together: it was changed, or made by nobody who followed the format.";
     PolicyMissing "policy-missing" Unverifiable "The policies by which this was decided are not there, or not understood here; whether the decision is right cannot be told.";
     RecordRule "record-rule" Tampered "The signed records contradict the format or their manifest: whoever wrote them did not follow it.";
     ColumnForeign "column-foreign" Tampered "Queries would see values here that nobody signed.";
@@ -87,6 +88,7 @@ codes! {
     Rollback "rollback" Tampered "There is newer evidence than the newest checkpoint covers: the log was turned back.";
     SpoolBad "spool-bad" Tampered "Unsealed records were changed after they were committed.";
     FileMissing "file-missing" Incomplete "The evidence names a file that is not there. Nothing can be said about what was in it.";
+    CauseMissing "cause-missing" Incomplete "A record in the chain of causes is not in the proof: what led to it from the start of the lineage is not shown.";
     SpoolMissing "spool-missing" Incomplete "The recorder was still writing, but what it wrote last is not there.";
     NoTrust "no-trust" Unverifiable "None of the given roots and keys belongs to this host, so nobody vouches for this evidence.";
     NothingRecorded "nothing-recorded" Unverifiable "Nothing was recorded here yet, or all of it was removed: there is nothing to check.";

@@ -1,22 +1,9 @@
 //! Names of the files of a host, as far as the verifier asks for them.
 
-pub(super) use crate::evidence::layout::{numbered, spool_segment};
-
-/// The newest checkpoint.
-pub(super) const CHECKPOINT: &str = "log/checkpoint";
-
-/// The promise of the epoch keys.
-pub(super) const ENROLMENT: &str = "epochs/enrolment";
-
-/// An epoch's key.
-pub(super) fn epoch_path(epoch: u32) -> String {
-    format!("epochs/{epoch:06}")
-}
-
-/// A segment's manifest.
-pub(super) fn manifest_path(segment: u64) -> String {
-    format!("manifests/{segment:010}")
-}
+pub(super) use crate::evidence::layout::{
+    CHECKPOINT, ENROLMENT, artifact_path, checkpoint_path, cosignatures_path, epoch_path,
+    manifest_path, numbered, spool_segment,
+};
 
 /// A segment's block roots.
 pub(super) fn blocks_path(segment: u64) -> String {
@@ -26,11 +13,6 @@ pub(super) fn blocks_path(segment: u64) -> String {
 /// A segment's spool.
 pub(super) fn spool_path(segment: u64) -> String {
     format!("spool/{segment:010}.spool")
-}
-
-/// The checkpoint of a tree size.
-pub(super) fn checkpoint_path(size: u64) -> String {
-    format!("log/checkpoints/{size}")
 }
 
 /// A segment's Parquet file, opened at this time.

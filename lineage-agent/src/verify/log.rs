@@ -94,7 +94,7 @@ impl<'a> HostLog<'a> {
             return;
         }
         let checked = match self.expected(newest.size) {
-            Some(expected) => checkpoints::check_newest(dir, keys, bytes, &expected),
+            Some(expected) => checkpoints::check_newest(dir, keys, bytes, &expected).map(drop),
             None => Err(Finding::new(Code::CheckpointBad)
                 .file(CHECKPOINT)
                 .found("the head of an empty log")),

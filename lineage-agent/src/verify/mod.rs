@@ -22,6 +22,7 @@ mod log;
 mod loss;
 mod place;
 mod progress;
+mod proof;
 mod replay;
 mod report;
 mod rows;
@@ -44,6 +45,7 @@ pub use finding::{Code, Finding, Severity};
 pub use host::default_threads;
 pub use loss::Loss;
 pub use progress::ProgressReport;
+pub use proof::{Governed, ProofReport, Proven, Signed, verify_proof};
 pub use report::{HostReport, More, Report, Requirement, UnknownRequirement, Verdict};
 pub use trust::{Trust, TrustError};
 

@@ -52,7 +52,7 @@ impl Verdict {
         }
     }
 
-    fn of(findings: &[Finding], proven: bool) -> Self {
+    pub(super) fn of(findings: &[Finding], proven: bool) -> Self {
         match findings.iter().map(|finding| finding.code.severity()).min() {
             Some(Severity::Tampered) => Self::Tampered,
             Some(Severity::Incomplete) => Self::Incomplete,

@@ -89,6 +89,13 @@ impl<'a> Rules<'a> {
         }
     }
 
+    /// Passes over records that are not here, up to the one with this `seq`.
+    pub(super) fn pass_to(&mut self, seq: u64) {
+        self.seen = seq.saturating_sub(self.first);
+        // Numbers that go on from one record to the next do so no more.
+        self.summary.tally = Tally::default();
+    }
+
     /// What the records say together, or the rule one of them broke.
     pub(super) fn finish(self) -> Result<Summary, Finding> {
         match self.broken {

@@ -177,7 +177,7 @@ fn check_file(
 
 /// Whether records of this registry can be judged: it is ours, or an earlier one. Fields are only
 /// ever appended.
-fn check_registry(dir: &HostDir, digest: &Hash) -> Result<(), String> {
+pub(super) fn check_registry(dir: &HostDir, digest: &Hash) -> Result<(), String> {
     if *digest == registry_digest() {
         return Ok(());
     }

@@ -128,7 +128,7 @@ fn write_continuity(out: &mut String, continuity: &Continuity) {
 /// Digits of a grant's id that are shown; `--json` has all.
 const GRANT_DIGITS: usize = 12;
 
-fn words(state: State) -> &'static str {
+pub(super) fn words(state: State) -> &'static str {
     match state {
         State::Governed => "governed",
         State::Audited => "audited: what is denied was only recorded",
@@ -140,11 +140,11 @@ fn words(state: State) -> &'static str {
 }
 
 /// Text of the evidence, printable.
-fn text(text: &str) -> String {
+pub(super) fn text(text: &str) -> String {
     escape(text.as_bytes())
 }
 
-fn write_finding(out: &mut String, finding: &Finding) {
+pub(super) fn write_finding(out: &mut String, finding: &Finding) {
     let grade = match finding.code.severity() {
         Severity::Tampered => "TAMPERED",
         Severity::Incomplete => "MISSING",
@@ -185,7 +185,7 @@ fn meaning(verdict: Verdict) -> &'static str {
     }
 }
 
-fn pin(pin: Pin) -> &'static str {
+pub(super) fn pin(pin: Pin) -> &'static str {
     match pin {
         Pin::None => "not trusted",
         Pin::HostKey => "host key pinned",
@@ -210,7 +210,20 @@ fn demand(requirement: Requirement) -> &'static str {
 fn write_limits(out: &mut String, hosts: &[HostReport]) {
     let all = |is: &dyn Fn(&HostReport) -> bool| hosts.iter().all(is);
     out.push_str("How far this goes:\n");
-    if all(&|host| host.pin == Pin::EpochRoot) {
+    reach(
+        out,
+        all(&|host| host.pin == Pin::EpochRoot),
+        all(&|host| host.cosignatures > 0),
+    );
+    if !all(&|host| host.complete) {
+        out.push_str("  The recorder has not ended this log: later records may exist elsewhere.\n");
+    }
+    out.push_str("  What a compromised kernel hid, and what happened before recording began, is not in here.\n");
+}
+
+/// What whoever took the host could have done, by what is pinned, and whether a witness vouches for the end.
+pub(super) fn reach(out: &mut String, pinned: bool, witnessed: bool) {
+    if pinned {
         out.push_str(
             "  Whoever took the host could not have changed what was sealed in epochs whose keys were\n  \
              erased by then: an epoch's key goes when the next one begins while something is recorded,\n  \
@@ -223,14 +236,10 @@ fn write_limits(out: &mut String, hosts: &[HostReport]) {
              another history. Pin the epoch root (`lineage key root`) to rule that out.\n",
         );
     }
-    if !all(&|host| host.cosignatures > 0) {
+    if !witnessed {
         out.push_str(
             "  No witness vouches for the end: everything after some moment, or a whole machine, could\n  \
              have been set back.\n",
         );
     }
-    if !all(&|host| host.complete) {
-        out.push_str("  The recorder has not ended this log: later records may exist elsewhere.\n");
-    }
-    out.push_str("  What a compromised kernel hid, and what happened before recording began, is not in here.\n");
 }

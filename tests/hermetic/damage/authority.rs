@@ -10,9 +10,13 @@ use lineage_agent::clock::Clock as _;
 use lineage_agent::evidence::counters::Counters;
 use lineage_agent::evidence::keys::IssuerKey;
 use lineage_agent::evidence::manifest::Reason;
+use lineage_agent::evidence::proof::make;
+use lineage_agent::evidence::reader::Evidence;
 use lineage_agent::evidence::schema::Record;
 use lineage_agent::evidence::writer::Writer;
-use lineage_agent::verify::{Code, Options, Report, State, Trust, verify};
+use lineage_agent::verify::{
+    Code, Options, ProofReport, Report, Requirement, State, Trust, verify, verify_proof,
+};
 use serde_json::{Value, json};
 
 use crate::sample::{Copy, Host, LINEAGE};
@@ -188,6 +192,20 @@ impl Scribe {
         damage(&copy);
         let trust = Trust::parse(&trust).unwrap();
         verify(copy.temp.path(), &trust, &Options::default(), &|_, _| {}).unwrap()
+    }
+}
+
+impl Scribe {
+    /// The proof of the last event, and what is said of it.
+    fn proven(mut self) -> ProofReport {
+        self.writer.commit(&Counters::default()).unwrap();
+        let trust = [self.host.root(), self.issuer.public().to_string()];
+        let last = self.writer.next_seq() - 1;
+        self.writer.close(Reason::Shutdown).unwrap();
+        let evidence = Evidence::open(&self.host.evidence()).unwrap();
+        let proof = make(&evidence.hosts()[0], last, &[]).unwrap();
+        let trust = Trust::parse(&trust).unwrap();
+        verify_proof(proof.text().as_bytes(), &trust, &[Requirement::Governed])
     }
 }
 
@@ -672,4 +690,69 @@ fn an_issuer_who_is_not_trusted_governs_nothing() {
     let told = &report.hosts[0].governance[0];
     assert!(!told.unbroken);
     assert!(told.breaks[0].why.contains("is not trusted"), "{told:?}");
+}
+
+#[test]
+fn a_proof_tells_what_governed_the_event() {
+    let mut scribe = Scribe::new();
+    let grant = scribe.grant(POLICY, |_| {});
+    let first = scribe.context(std::slice::from_ref(&grant), |_| {});
+    let next = scribe.next(&grant, &first);
+    scribe.tell("lineage.start", &first, |record| record.cause = None);
+    scribe.tell("context.change", &next, |_| {});
+    scribe.opened(&next, "/srv/a", "allow");
+    let issuer = scribe.issuer.public().to_string();
+    let report = scribe.proven();
+    assert!(report.findings.is_empty(), "{}", report.text(""));
+    assert_eq!((report.exit_code, &report.unmet[..]), (0, &[][..]));
+    let governed = report.proven.unwrap().governed;
+    assert_eq!(governed.state, State::Governed);
+    assert_eq!(governed.purpose.as_deref(), Some("Triage"));
+    assert_eq!(governed.issuer, Some(issuer));
+    assert!(governed.issuer_trusted && governed.in_time);
+    assert_eq!(governed.rule.as_deref(), Some("p.cedar:read"));
+}
+
+#[test]
+fn a_proof_of_something_that_did_not_govern_is_found() {
+    type Case = fn(&mut Scribe);
+    let cases: [(&str, Code, Case); 4] = [
+        ("another decision", Code::DecisionWrong, |scribe| {
+            let grant = scribe.grant(POLICY, |_| {});
+            let context = scribe.context(&[grant], |_| {});
+            scribe.tell("lineage.start", &context, |record| record.cause = None);
+            scribe.opened(&context, "/etc/a", "allow");
+        }),
+        ("another policy", Code::GrantBad, |scribe| {
+            let grant = scribe.grant("// other\n", |_| {});
+            let context = scribe.context(&[grant], |_| {});
+            scribe.tell("lineage.start", &context, |record| record.cause = None);
+        }),
+        (
+            "a context of another lineage",
+            Code::ContextPath,
+            |scribe| {
+                let context = scribe.context(&[], |context| context["lineage"] = json!("other"));
+                scribe.tell("lineage.start", &context, |record| record.cause = None);
+            },
+        ),
+        (
+            "a context that follows from none",
+            Code::ContextPath,
+            |scribe| {
+                let grant = scribe.grant(POLICY, |_| {});
+                let first = scribe.context(std::slice::from_ref(&grant), |_| {});
+                let other = scribe.context(&[grant], |context| context["reason"] = json!("reload"));
+                scribe.tell("lineage.start", &first, |record| record.cause = None);
+                scribe.tell("file.open", &other, |_| {});
+            },
+        ),
+    ];
+    for (what, code, tell) in cases {
+        let mut scribe = Scribe::new();
+        tell(&mut scribe);
+        let report = scribe.proven();
+        let codes: Vec<Code> = report.findings.iter().map(|finding| finding.code).collect();
+        assert_eq!((codes, report.exit_code), (vec![code], 1), "{what}");
+    }
 }

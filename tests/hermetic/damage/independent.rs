@@ -10,15 +10,16 @@ use serde_json::{Value, json};
 
 /// Answers one line of JSON per line of JSON.
 const SERVER: &str = "
-import json, sys
+import json, os, sys
 sys.path.insert(0, sys.argv[1])
-import verify
+import proof, verify
 for line in sys.stdin:
     request = json.loads(line)
-    print(json.dumps(verify.verify(request['directory'], request['trust'])), flush=True)
+    check = proof.verify if os.path.isfile(request['path']) else verify.verify
+    print(json.dumps(check(request['path'], request['trust'])), flush=True)
 ";
 
-/// What it says of an evidence directory.
+/// What it says of an evidence directory, or a proof.
 #[derive(Debug)]
 pub(crate) struct Answer {
     pub(crate) verdict: String,
@@ -48,9 +49,9 @@ static SERVER_PROCESS: LazyLock<Mutex<Server>> = LazyLock::new(|| {
 });
 
 /// Asks it.
-pub(crate) fn verify(evidence: &Path, trust: &str) -> Answer {
+pub(crate) fn verify(path: &Path, trust: &str) -> Answer {
     let mut server = SERVER_PROCESS.lock().unwrap();
-    let request = json!({ "directory": evidence, "trust": [trust] });
+    let request = json!({ "path": path, "trust": [trust] });
     writeln!(server.input, "{request}").unwrap();
     let mut line = String::new();
     server.output.read_line(&mut line).unwrap();

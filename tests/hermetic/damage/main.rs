@@ -17,6 +17,7 @@ mod hostile;
 mod independent;
 mod live;
 mod loss;
+mod proof;
 mod readers;
 mod rows;
 mod sample;

@@ -142,6 +142,17 @@ fn context(writer: &Writer) -> String {
 
 /// Appends one record of the lineage; the first of a log starts it.
 pub(crate) fn append(writer: &mut Writer, clock: &TestClock, context: &str) {
+    let cause = writer.next_seq().checked_sub(1);
+    append_caused(writer, clock, context, cause);
+}
+
+/// Appends a record with this cause.
+pub(crate) fn append_caused(
+    writer: &mut Writer,
+    clock: &TestClock,
+    context: &str,
+    cause: Option<u64>,
+) {
     clock.pass(1_000_000);
     let seq = writer.next_seq();
     let time_ns = clock.now().boot_ns + writer.offset_ns();
@@ -158,7 +169,7 @@ pub(crate) fn append(writer: &mut Writer, clock: &TestClock, context: &str) {
         origin: Some("kernel"),
         lineage: Some(LINEAGE),
         lineage_seq: Some(seq),
-        cause: seq.checked_sub(1),
+        cause,
         context: Some(context),
         pid: Some(4242),
         path: (!seq.is_multiple_of(3)).then_some(&path),
@@ -190,6 +201,28 @@ pub(crate) static SEALED: LazyLock<Host> = LazyLock::new(|| {
     fill(&mut writer, RECORDS[2]);
     let summary = writer.close(Reason::Shutdown).unwrap();
     assert_eq!(summary.segments, 4);
+    host
+});
+
+/// As [`SEALED`], but each record has half its number as cause, so that a chain has few of them.
+pub(crate) static BRANCHED: LazyLock<Host> = LazyLock::new(|| {
+    let host = Host::new(4);
+    let mut writer = host.writer();
+    let context = context(&writer);
+    let fill = |writer: &mut Writer, records: u64| {
+        for _ in 0..records {
+            let seq = writer.next_seq();
+            append_caused(writer, &host.clock, &context, (seq > 0).then_some(seq / 2));
+        }
+        writer.commit(&Counters::default()).unwrap();
+    };
+    fill(&mut writer, RECORDS[0]);
+    writer.seal(Reason::Rows).unwrap();
+    fill(&mut writer, RECORDS[1]);
+    host.clock.pass(2 * EPOCH);
+    writer.commit(&Counters::default()).unwrap();
+    fill(&mut writer, RECORDS[2]);
+    writer.close(Reason::Shutdown).unwrap();
     host
 });
 

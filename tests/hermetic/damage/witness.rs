@@ -11,7 +11,7 @@ use lineage_agent::verify::{Code, Options, Report, Requirement, Trust, Verdict, 
 use super::sample::{Copy, SEALED};
 use super::{assert_clean, assert_says};
 
-fn witness(number: u8) -> (SigningKey, VerifierKey) {
+pub(crate) fn witness(number: u8) -> (SigningKey, VerifierKey) {
     let key = SigningKey::from_bytes(&[number; 32]);
     let verifier = VerifierKey {
         name: format!("witness.example/{number}"),
@@ -22,7 +22,7 @@ fn witness(number: u8) -> (SigningKey, VerifierKey) {
 }
 
 /// A cosignature line over the newest checkpoint (C2SP tlog-cosignature).
-fn cosignature(copy: &Copy, number: u8, time: u64) -> String {
+pub(crate) fn cosignature(copy: &Copy, number: u8, time: u64) -> String {
     let note = fs::read_to_string(copy.path("log/checkpoint")).unwrap();
     let text = &note[..=note.find("\n\n").unwrap()];
     let (key, verifier) = witness(number);

@@ -143,8 +143,29 @@ impl Host {
         Ok(last)
     }
 
-    /// Visits these rows of a segment; false when its file is not there.
-    fn pick_sealed(
+    /// The greatest `time_ns` of the host's records, as far as its newest manifest with records and the spools tell.
+    ///
+    /// # Errors
+    ///
+    /// [`Error`] of the first file that cannot be read.
+    pub fn last_time_ns(&self) -> Result<Option<i64>> {
+        let mut last = None;
+        for segment in self.spools()? {
+            self.spool_records(segment, &mut |record| {
+                last = last.max(record.time_ns);
+                ControlFlow::<()>::Continue(())
+            })?;
+        }
+        for segment in self.manifests()?.into_iter().rev() {
+            if let Some((_, latest)) = self.manifest(segment)?.and_then(|it| it.times) {
+                return Ok(last.max(Some(latest)));
+            }
+        }
+        Ok(last)
+    }
+
+    /// Visits these rows of a segment, which ascend; false when its file is not there.
+    pub(in crate::evidence) fn pick_sealed(
         &self,
         manifest: &Manifest,
         rows: &[u64],

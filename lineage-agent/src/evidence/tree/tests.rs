@@ -110,3 +110,78 @@ proptest! {
         }
     }
 }
+
+/// The proof of these leaves, and whether the tree that follows from it is the whole one.
+fn shared<H: Hashing>(leaves: &[Hash], wanted: &[u64]) -> (Vec<(u64, Hash)>, Vec<Hash>) {
+    let mut subtree = |range: std::ops::Range<u64>| {
+        let (start, end) = (range.start as usize, range.end as usize);
+        Ok::<_, ()>(root::<H>(leaves[start..end].iter().copied()))
+    };
+    let proof = shared_proof(leaves.len() as u64, wanted, &mut subtree).unwrap();
+    let known = wanted.iter().map(|at| (*at, leaves[*at as usize]));
+    (known.collect(), proof)
+}
+
+proptest! {
+    #[test]
+    fn a_shared_proof_leads_to_the_root_and_to_earlier_ones(
+        count in 1..200_usize,
+        wanted in prop::collection::vec(any::<prop::sample::Index>(), 1..12),
+    ) {
+        let leaves = leaves::<Log>(count);
+        let wanted: std::collections::BTreeSet<u64> =
+            wanted.iter().map(|at| at.index(count) as u64).collect();
+        let wanted: Vec<u64> = wanted.into_iter().collect();
+        let (known, proof) = shared::<Log>(&leaves, &wanted);
+        let tree = PartialTree::<Log>::new(count as u64, &known, &proof).unwrap();
+        prop_assert_eq!(tree.root(), Some(by_definition::<Log>(&leaves)));
+        for at in &wanted {
+            let earlier = by_definition::<Log>(&leaves[..=*at as usize]);
+            prop_assert_eq!(tree.root_of(at + 1), Some(earlier));
+        }
+        prop_assert_eq!(tree.root_of(0), None);
+        prop_assert_eq!(tree.root_of(count as u64 + 1), None);
+        // No other number of hashes is a proof.
+        let mut longer = proof.clone();
+        longer.push([0; 32]);
+        prop_assert!(PartialTree::<Log>::new(count as u64, &known, &longer).is_none());
+        if let Some((_, shorter)) = proof.split_last() {
+            prop_assert!(PartialTree::<Log>::new(count as u64, &known, shorter).is_none());
+        }
+        // Every hash counts, and every leaf.
+        for at in 0..proof.len() {
+            let mut other = proof.clone();
+            other[at][0] ^= 1;
+            let tree = PartialTree::<Log>::new(count as u64, &known, &other).unwrap();
+            prop_assert_ne!(tree.root(), Some(by_definition::<Log>(&leaves)));
+        }
+    }
+}
+
+#[test]
+fn a_proof_of_one_leaf_has_the_hashes_of_its_inclusion_proof() {
+    let leaves = leaves::<Records>(77);
+    for at in 0..77 {
+        let (_, mut proof) = shared::<Records>(&leaves, &[at]);
+        let mut path = inclusion::<Records>(&leaves, at as usize);
+        proof.sort_unstable();
+        path.sort_unstable();
+        assert_eq!(proof, path, "leaf {at}");
+    }
+}
+
+#[test]
+fn what_is_no_partial_tree_is_refused() {
+    let hash = [7; 32];
+    let tree = PartialTree::<Log>::new;
+    assert!(tree(0, &[], &[]).is_none());
+    assert!(tree(2, &[], &[hash]).is_none());
+    assert!(tree(2, &[(2, hash)], &[hash]).is_none());
+    assert!(tree(2, &[(1, hash), (0, hash)], &[]).is_none());
+    assert!(tree(2, &[(1, hash), (1, hash)], &[]).is_none());
+    // However large a tree is said to be.
+    let huge = tree(u64::MAX, &[(5, hash)], &[hash; 64]).unwrap();
+    assert!(huge.root().is_some());
+    assert!(huge.root_of(1 << 63).is_some());
+    assert_eq!(huge.root_of((1 << 63) + 1), None);
+}

@@ -4,14 +4,16 @@ use std::collections::HashMap;
 
 use super::descriptors::{Descriptors, End, Way};
 use super::places::{Place, Places, Socket};
+use super::processes::{Lasting, Other, Processes};
 use super::{Flow, Node, NodeKind, Rule};
 use crate::evidence::kinds;
 use crate::evidence::schema::Record;
 use crate::names::OpenFlags;
 use crate::review::filter::failed;
+use crate::review::text::whole_path;
 
-/// Processes remembered at one time: more than a kernel runs.
-const PROCESSES_MAX: usize = 1 << 22;
+/// Names remembered, each with who gave it.
+const NAMES_MAX: usize = 1 << 22;
 
 /// Turns the records of one host, in order, into flows.
 ///
@@ -20,35 +22,20 @@ const PROCESSES_MAX: usize = 1 << 22;
 pub struct Gather {
     places: Places,
     descriptors: Descriptors,
-    /// By `process_uid`.
-    processes: HashMap<Box<str>, Process>,
+    processes: Processes,
     /// The open sockets of processes by descriptor: not every record names the one that opened it.
     sockets: HashMap<(u64, i64), Opened>,
+    /// By path: who gave a file this name last.
+    names: HashMap<Box<str>, Named>,
     flows: Vec<Flow>,
 }
 
 #[derive(Debug)]
-struct Process {
-    /// A number of its own.
-    id: u64,
+struct Named {
     program: Node,
-    /// What it mapped, or shares memory with, since its program began.
-    lasting: Vec<Lasting>,
-}
-
-/// Data that can move until the program ends.
-#[derive(Debug, Clone, Copy)]
-struct Lasting {
-    other: Other,
-    since: u64,
-    rule: Rule,
-    ways: [bool; 2],
-}
-
-#[derive(Debug, Clone, Copy)]
-enum Other {
-    Place(Place),
-    Program(Node),
+    seq: u64,
+    /// The content that was found there since.
+    found: Option<Node>,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -75,13 +62,15 @@ impl Gather {
             _ if failed(record) => {}
             kinds::PROCESS_FORK => self.fork(record, program),
             kinds::PROCESS_EXEC => self.exec(record),
-            kinds::FILE_OPEN if record.target_uid.is_some() => self.open_memory(record),
+            kinds::FILE_OPEN if record.target_uid.is_some() => self.open_memory(record, program),
             kinds::FILE_OPEN | kinds::FILE_INHERIT | kinds::FILE_SNAPSHOT => {
                 if let Some(place) = self.places.file(record) {
                     self.places.opened(record);
                     self.descriptors.opened(seq, place);
+                    self.found(place, record.path, seq);
                 }
             }
+            kinds::FILE_RENAME | kinds::FILE_LINK => self.named(record, program),
             kinds::FILE_TRUNCATE if record.size == Some(0) => self.places.emptied(record),
             kinds::FILE_READ => self.used(record, program, Way::In),
             kinds::FILE_WRITE => self.used(record, program, Way::Out),
@@ -113,11 +102,8 @@ impl Gather {
     /// The rest: what has no end.
     #[must_use]
     pub fn finish(mut self) -> Vec<Flow> {
-        let mut left: Vec<_> = std::mem::take(&mut self.processes).into_values().collect();
-        left.sort_unstable_by_key(|process| process.id);
-        for process in left {
-            self.ended(&process, u64::MAX);
-        }
+        let processes = std::mem::take(&mut self.processes);
+        processes.finish(&self.places, &mut self.flows);
         self.descriptors.finish(&self.places, &mut self.flows);
         self.flows
     }
@@ -126,30 +112,18 @@ impl Gather {
     fn acting(&mut self, record: &Record<'_>) -> Option<Node> {
         let program = Node::new(NodeKind::Program, record.cause?);
         let uid = record.process_uid?;
-        match self.processes.get_mut(uid) {
-            Some(process) if process.program == program => {}
-            // A thread may be told of with what its process was, a moment after an exec.
-            Some(process) if process.program > program => {}
-            Some(_) | None => self.becomes(uid, program, record.seq?),
+        // A thread may be told of with what its process was, a moment after an exec.
+        let known = self.processes.get(uid).map(|process| process.program);
+        if known.is_none_or(|known| known < program) {
+            self.becomes(uid, program, record.seq?);
         }
         Some(program)
     }
 
     /// Notes that the process runs this program from here on.
     fn becomes(&mut self, uid: &str, program: Node, seq: u64) {
-        let known = self.processes.remove(uid);
-        if let Some(process) = &known {
-            self.ended(process, seq);
-        }
-        if self.processes.len() < PROCESSES_MAX {
-            let id = known.map_or(program.seq(), |process| process.id);
-            let process = Process {
-                id,
-                program,
-                lasting: Vec::new(),
-            };
-            self.processes.insert(uid.into(), process);
-        }
+        let (places, flows) = (&self.places, &mut self.flows);
+        self.processes.becomes(uid, program, seq, places, flows);
     }
 
     /// A process or program begins with this record; what it was before is the record's cause.
@@ -167,7 +141,8 @@ impl Gather {
     fn exec(&mut self, record: &Record<'_>) {
         self.begin(record, Rule::Exec);
         let Some(seq) = record.seq else { return };
-        if let Some(Place::File(file)) = self.places.file(record) {
+        if let Some(place @ Place::File(file)) = self.places.file(record) {
+            self.found(place, record.exe, seq);
             for (content, ..) in self.places.contents(file, seq, seq) {
                 let program = Node::new(NodeKind::Program, seq);
                 self.moment(content, program, seq, Rule::Image);
@@ -183,50 +158,58 @@ impl Gather {
         self.moment(program, child, seq, Rule::Fork);
         self.becomes(uid, child, seq);
         let shares = |detail: &str| detail.contains("CLONE_VM");
-        if record.detail.is_some_and(shares)
-            && let Some(process) = self.processes.get_mut(uid)
-        {
-            process.lasting.push(Lasting {
+        if record.detail.is_some_and(shares) {
+            let lasting = Lasting {
                 other: Other::Program(program),
                 since: seq,
                 rule: Rule::SharedMemory,
                 ways: [true, true],
-            });
+            };
+            self.processes.lasts(uid, child, lasting);
+        }
+    }
+
+    /// A file got another name.
+    fn named(&mut self, record: &Record<'_>, program: Node) {
+        let (Some(seq), Some(target)) = (record.seq, record.target) else {
+            return;
+        };
+        if self.names.len() < NAMES_MAX {
+            let path = whole_path(record.target_dir, target);
+            let named = Named {
+                program,
+                seq,
+                found: None,
+            };
+            self.names.insert(path.into(), named);
+        }
+    }
+
+    /// What was found by a name is there because of who gave the name.
+    fn found(&mut self, place: Place, path: Option<&str>, seq: u64) {
+        let Place::File(file) = place else { return };
+        let Some(named) = path.and_then(|path| self.names.get_mut(path)) else {
+            return;
+        };
+        for (content, ..) in self.places.contents(file, seq, seq) {
+            if named.found != Some(content) {
+                named.found = Some(content);
+                self.flows.push(Flow {
+                    from: named.program,
+                    to: content,
+                    first: named.seq,
+                    last: named.seq,
+                    record: named.seq,
+                    rule: Rule::Name,
+                });
+            }
         }
     }
 
     /// The process ended.
     fn end(&mut self, record: &Record<'_>, seq: u64) {
-        let process = (record.process_uid).and_then(|uid| self.processes.remove(uid));
-        if let Some(process) = process {
-            self.ended(&process, seq);
-        }
-    }
-
-    /// What lasted as long as the program.
-    fn ended(&mut self, process: &Process, last: u64) {
-        for lasting in &process.lasting {
-            let Lasting {
-                since, rule, ways, ..
-            } = *lasting;
-            let others = match lasting.other {
-                Other::Program(program) => vec![(program, since, last)],
-                Other::Place(Place::File(file)) => self.places.contents(file, since, last),
-                Other::Place(_) => Vec::new(),
-            };
-            for (other, first, last) in others {
-                let both = [(other, process.program), (process.program, other)];
-                for ((from, to), _) in both.into_iter().zip(ways).filter(|(_, goes)| *goes) {
-                    self.flows.push(Flow {
-                        from,
-                        to,
-                        first,
-                        last,
-                        record: since,
-                        rule,
-                    });
-                }
-            }
+        if let Some(uid) = record.process_uid {
+            self.processes.ends(uid, seq, &self.places, &mut self.flows);
         }
     }
 
@@ -255,19 +238,17 @@ impl Gather {
         let Some(place @ Place::File(_)) = self.places.file(record) else {
             return;
         };
+        self.found(place, record.path, since);
         let protection = record.protection.unwrap_or_default();
         let shared = protection.ends_with('s') && protection.contains('w');
         let rule = if shared { Rule::MapShared } else { Rule::Map };
-        if let Some(process) = self.processes.get_mut(uid)
-            && process.program == program
-        {
-            process.lasting.push(Lasting {
-                other: Other::Place(place),
-                since,
-                rule,
-                ways: [true, shared],
-            });
-        }
+        let lasting = Lasting {
+            other: Other::Place(place),
+            since,
+            rule,
+            ways: [true, shared],
+        };
+        self.processes.lasts(uid, program, lasting);
     }
 
     fn close(&mut self, record: &Record<'_>, opened: Option<u64>) {
@@ -373,7 +354,7 @@ impl Gather {
     }
 
     /// Memory of another process was opened as a file.
-    fn open_memory(&mut self, record: &Record<'_>) {
+    fn open_memory(&mut self, record: &Record<'_>, program: Node) {
         let (Some(since), Some(uid), Some(target)) =
             (record.seq, record.process_uid, record.target_uid)
         else {
@@ -382,15 +363,14 @@ impl Gather {
         let target = self.processes.get(target).map(|target| target.program);
         let flags = OpenFlags(record.flags.unwrap_or_default());
         let is_memory = record.path.is_some_and(|path| path.ends_with("/mem"));
-        if let (Some(target), Some(process)) = (target, self.processes.get_mut(uid))
-            && is_memory
-        {
-            process.lasting.push(Lasting {
+        if let Some(target) = target.filter(|_| is_memory) {
+            let lasting = Lasting {
                 other: Other::Program(target),
                 since,
                 rule: Rule::Memory,
                 ways: [flags.reads(), flags.writes()],
-            });
+            };
+            self.processes.lasts(uid, program, lasting);
         }
     }
 

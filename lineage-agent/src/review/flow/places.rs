@@ -13,12 +13,11 @@ const FIFO: i64 = 0o010_000;
 const CHARACTER: i64 = 0o020_000;
 const BLOCK: i64 = 0o060_000;
 
-/// A file, whatever it is called: device, inode number, generation.
+/// A file, whatever it is called: device and inode number.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) struct FileId {
     dev: i64,
     ino: i64,
-    generation: i64,
 }
 
 impl FileId {
@@ -27,7 +26,6 @@ impl FileId {
         Some(Self {
             dev: record.dev?,
             ino: record.ino?,
-            generation: record.generation.unwrap_or_default(),
         })
     }
 }
@@ -50,11 +48,19 @@ pub(super) struct Socket {
     pub(super) received: Node,
 }
 
+/// What is known of the contents of a file.
+#[derive(Debug, Default)]
+struct Contents {
+    /// Generation of the inode. With another one its number has been given to another file.
+    generation: Option<i64>,
+    /// The `seq` that each begins with, ascending.
+    begun: Vec<u64>,
+}
+
 /// All files and sockets that were told of.
 #[derive(Debug, Default)]
 pub(super) struct Places {
-    /// Since when a file has had its contents, each by the `seq` that it begins with, ascending.
-    contents: HashMap<FileId, Vec<u64>>,
+    contents: HashMap<FileId, Contents>,
     /// By inode number: the first record about it.
     sockets: HashMap<i64, u64>,
     /// By inode number the latest record that is not a message, and by that the inode number.
@@ -67,11 +73,7 @@ impl Places {
     pub(super) fn file(&mut self, record: &Record<'_>) -> Option<Place> {
         let seq = record.seq?;
         match record.mode? & TYPE {
-            REGULAR | FIFO => {
-                let file = FileId::of(record)?;
-                self.contents.entry(file).or_insert_with(|| vec![seq]);
-                Some(Place::File(file))
-            }
+            REGULAR | FIFO => self.used(record),
             CHARACTER | BLOCK => Some(Place::Device(Node::new(NodeKind::Device, seq))),
             _ => None,
         }
@@ -112,16 +114,17 @@ impl Places {
         let (Some(seq), Some(file)) = (record.seq, FileId::of(record)) else {
             return;
         };
-        let begun = self.contents.entry(file).or_default();
+        let contents = self.contents.entry(file).or_default();
         let regular = record.mode.is_none_or(|mode| mode & TYPE == REGULAR);
-        if regular && begun.last() != Some(&seq) {
-            begun.push(seq);
+        if regular && contents.begun.last() != Some(&seq) {
+            contents.begun.push(seq);
         }
     }
 
     /// The contents that a file had in a span, each with its part of that.
     pub(super) fn contents(&self, file: FileId, first: u64, last: u64) -> Vec<(Node, u64, u64)> {
-        let begun = self.contents.get(&file).map_or(&[][..], Vec::as_slice);
+        let begun = self.contents.get(&file);
+        let begun = begun.map_or(&[][..], |contents| &contents.begun);
         let from = (begun.partition_point(|seq| *seq <= first)).saturating_sub(1);
         let until = begun.partition_point(|seq| *seq <= last).max(from + 1);
         (begun.iter().enumerate())
@@ -137,11 +140,17 @@ impl Places {
             .collect()
     }
 
-    /// The file that a record of its use is about, when nothing is known of the descriptor.
+    /// The file that a record is about.
     pub(super) fn used(&mut self, record: &Record<'_>) -> Option<Place> {
-        let file = FileId::of(record)?;
-        let seq = record.seq?;
-        self.contents.entry(file).or_insert_with(|| vec![seq]);
+        let (file, seq) = (FileId::of(record)?, record.seq?);
+        let contents = self.contents.entry(file).or_default();
+        let another = record
+            .generation
+            .is_some_and(|it| contents.generation.is_some_and(|known| known != it));
+        if contents.begun.is_empty() || another {
+            contents.begun.push(seq);
+        }
+        contents.generation = record.generation.or(contents.generation);
         Some(Place::File(file))
     }
 }

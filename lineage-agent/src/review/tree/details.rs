@@ -2,11 +2,11 @@
 
 use std::io::{self, Write};
 
+use super::super::digests::FileId;
 use super::super::line::{Fit, Style};
 use super::super::notable::Class;
 use super::super::text;
 use super::acts::{Act, Outcome};
-use super::digests::FileId;
 use super::draw::Drawing;
 use super::files::{self, FileLine};
 use super::process::Process;

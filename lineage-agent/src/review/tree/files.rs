@@ -2,8 +2,8 @@
 
 use std::cmp::Reverse;
 
+use super::super::digests::FileId;
 use super::super::notable::Class;
-use super::digests::FileId;
 use super::process::Process;
 use super::usage::FileUse;
 

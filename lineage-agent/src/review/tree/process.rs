@@ -5,11 +5,11 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
+use super::super::digests::FileId;
 use super::super::notable::Class;
 use super::super::text;
 use super::acts::Acts;
 use super::denials::Denials;
-use super::digests::FileId;
 use super::usage::{FileUse, Files, Sockets};
 use crate::evidence::schema::Record;
 use crate::names;

@@ -1,8 +1,8 @@
 //! The files and connections of one process.
 
+use super::super::digests::FileId;
 use super::super::filter::{endpoint, failed};
 use super::super::notable::{self, Class};
-use super::digests::FileId;
 use crate::evidence::kinds;
 use crate::evidence::schema::Record;
 use crate::names::OpenFlags;

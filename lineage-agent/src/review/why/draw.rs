@@ -4,21 +4,24 @@
 //! that who had written it, and what that program had taken in. Every line begins with the `seq` of the record
 //! that tells it.
 
-use std::collections::HashSet;
+use std::cmp::Reverse;
+use std::collections::{HashMap, HashSet};
 use std::io::{self, Write};
 
 use super::super::flow::{Flow, Node, NodeKind, Rule};
 use super::super::line::{Fit, Line, Screen, Style};
 use super::super::ls::Ls;
-use super::super::ls::facts;
-use super::super::text;
-use super::found::{Input, Why};
+use super::super::reach::{Step, is_descent};
+use super::super::{text, told};
+use super::{Causes, Why};
 use crate::counted::counted;
 use crate::evidence::kinds;
-use crate::evidence::schema::Record;
 
 /// Levels below a program that are drawn; what is deeper is said to be there.
 const LEVELS_MAX: usize = 24;
+
+/// Steps back that are looked at to know whether something is of the system alone.
+const DULL_DEPTH_MAX: usize = 64;
 
 impl Why {
     /// Writes the causes for people.
@@ -27,19 +30,19 @@ impl Why {
     ///
     /// What the writer returns.
     pub fn write(&self, out: &mut impl Write, screen: Screen) -> io::Result<()> {
-        let mut ls = Ls::new(&mut *out, screen);
-        ls.record(&self.event.get())?;
-        let width = (self.event.get().seq.unwrap_or_default().to_string().len()).max(3);
+        let event = self.reach.event.get();
+        Ls::new(&mut *out, screen).record(&event)?;
         let mut drawing = Drawing {
             why: self,
             out,
             screen,
             line: Line::default(),
-            width,
+            width: event.seq.unwrap_or_default().to_string().len().max(3),
             drawn: HashSet::new(),
+            dull: HashMap::new(),
         };
         for program in &self.spine {
-            drawing.program(*program, 0, None)?;
+            drawing.link(*program)?;
         }
         drawing.end()
     }
@@ -53,117 +56,181 @@ struct Drawing<'w, 'o, W> {
     /// Columns of the first column.
     width: usize,
     drawn: HashSet<Node>,
+    /// Whether a node has nothing but the system in it.
+    dull: HashMap<Node, bool>,
 }
 
 impl<W: Write> Drawing<'_, '_, W> {
-    /// A program, what it took in, and where that came from.
-    fn program(&mut self, program: Node, level: usize, how: Option<&Flow>) -> io::Result<()> {
-        let known = !self.drawn.insert(program);
-        let on_spine = self.why.spine.contains(&program);
-        let inputs = self.why.inputs(program);
+    /// One program of the chain.
+    fn link(&mut self, program: Node) -> io::Result<()> {
+        self.drawn.insert(program);
+        let inputs = self.own_inputs(program);
+        let record = self.why.reach.record(program.seq());
+        let kind = record.and_then(|record| record.kind);
+        let only_data = self.why.options.causes == Causes::Data;
         // A copy that only went on to become another program says nothing.
-        let record = self.why.record(program.seq());
-        let forked = record.is_some_and(|record| record.kind == Some(kinds::PROCESS_FORK));
-        if level == 0 && forked && inputs.is_empty() && self.why.spine.first() != Some(&program) {
+        let passing = kind == Some(kinds::PROCESS_FORK) && self.why.spine.first() != Some(&program);
+        if inputs.own.is_empty() && (passing || only_data) {
             return Ok(());
         }
-        self.begin(how.map_or(program.seq(), |flow| flow.record), level);
-        if let Some(flow) = how {
-            let word = match flow.rule {
-                Rule::Write => "written by",
-                Rule::MapShared => "mapped to be written by",
-                Rule::Connection => "sent by",
-                _ => "by",
-            };
-            self.line.push(Style::Dim, Fit::Keep, word);
-        }
-        self.name(program, record.as_ref());
-        let below = level > 0 && on_spine;
-        if known || below {
-            let word = if known { "(above)" } else { "(below)" };
-            if below && !known {
-                self.drawn.remove(&program);
-            }
-            self.line.push(Style::Dim, Fit::Keep, word);
+        self.begin(program.seq(), 0);
+        told::program(&mut self.line, &self.why.reach, program);
+        self.with_system(&inputs)?;
+        self.inputs(&inputs, 1)
+    }
+
+    /// A program beside the chain that put something where it was taken from.
+    fn writer(&mut self, flow: &Flow, level: usize) -> io::Result<()> {
+        let program = flow.from;
+        let word = match flow.rule {
+            Rule::MapShared => "mapped to be written by",
+            Rule::Write => "written by",
+            Rule::Name => "named so by",
+            rule if is_descent(rule) => "started by",
+            _ => "by",
+        };
+        self.begin(flow.record, level);
+        self.line.push(Style::Dim, Fit::Keep, word);
+        told::program(&mut self.line, &self.why.reach, program);
+        let place = if self.drawn.contains(&program) {
+            Some("(above)")
+        } else if self.why.spine.contains(&program) {
+            Some("(below)")
+        } else {
+            None
+        };
+        if let Some(place) = place {
+            self.line.push(Style::Notable, Fit::Keep, place);
             return self.write();
         }
-        self.write()?;
+        self.drawn.insert(program);
+        let inputs = self.own_inputs(program);
+        self.with_system(&inputs)?;
         if level >= LEVELS_MAX {
             self.begin(program.seq(), level + 1);
             self.line.push(Style::Dim, Fit::Keep, "… and further back");
             return self.write();
         }
         self.inputs(&inputs, level + 1)?;
-        match self.why.origin(program) {
-            Some(flow) if level > 0 && self.why.walk.reached.contains_key(&flow.from) => {
-                self.descent(flow, level + 1)
-            }
-            _ => Ok(()),
+        match self.came_from(program) {
+            Some(origin) => self.writer(&origin, level + 1),
+            None => Ok(()),
         }
     }
 
-    /// The program that one beside the chain came from.
-    fn descent(&mut self, flow: Flow, level: usize) -> io::Result<()> {
-        let mut flow = flow;
-        // Between two programs there is a copy of the first one.
-        while self.why.inputs(flow.from).is_empty()
-            && !self.why.spine.contains(&flow.from)
-            && let Some(before) = self.why.origin(flow.from)
+    /// The program that another one came from; copies between them that took nothing in are passed over.
+    fn came_from(&self, program: Node) -> Option<Flow> {
+        let reach = &self.why.reach;
+        let took_nothing = |node| (reach.inputs(node).iter()).all(|step| self.is_passing(step));
+        let mut flow = reach.origin(program)?;
+        while !self.why.spine.contains(&flow.from)
+            && took_nothing(flow.from)
+            && let Some(before) = reach.origin(flow.from)
+            && before.from.seq() < flow.from.seq()
         {
             flow = before;
         }
-        self.program(flow.from, level, Some(&flow))
+        reach.has(flow.from).then_some(flow)
     }
 
-    fn inputs(&mut self, inputs: &[Input], level: usize) -> io::Result<()> {
-        let ordinary = |input: &&Input| !self.why.options.all && self.why.is_ordinary(input);
-        let (system, own): (Vec<_>, Vec<_>) = inputs.iter().partition(ordinary);
+    /// What a program took in, without what is a part of the system or made of that alone.
+    fn own_inputs(&mut self, program: Node) -> Inputs {
+        let mut inputs = Inputs::default();
+        for step in self.why.reach.inputs(program) {
+            if self.is_passing(&step) {
+                continue;
+            }
+            if !self.why.options.all && self.is_dull(&step.flow, 0) {
+                inputs.system += 1;
+            } else {
+                inputs.own.push(step);
+            }
+        }
+        inputs
+    }
+
+    /// Whether it is the memory that a copy has in common with its creator until it becomes another program.
+    fn is_passing(&self, step: &Step) -> bool {
+        let Flow { from, to, rule, .. } = step.flow;
+        let created = |copy, creator| {
+            let origin = self.why.reach.origin(copy);
+            origin.is_some_and(|origin| origin.from == creator)
+        };
+        rule == Rule::SharedMemory && (created(from, to) || created(to, from))
+    }
+
+    /// Whether what a flow brought is a part of the system, or made of that alone.
+    fn is_dull(&mut self, flow: &Flow, depth: usize) -> bool {
+        let node = flow.from;
+        if let Some(known) = self.dull.get(&node) {
+            return *known;
+        }
+        if depth == DULL_DEPTH_MAX {
+            return false;
+        }
+        // What leads back to itself adds nothing.
+        self.dull.insert(node, true);
+        let mut before: Vec<_> = (self.why.reach.inputs(node).iter())
+            .map(|step| step.flow)
+            .collect();
+        let spine = &self.why.spine;
+        let kept = |flow: &Flow| spine.contains(&flow.from) && !is_descent(flow.rule);
+        let dull = match node.kind() {
+            NodeKind::Program if spine.contains(&node) => true,
+            NodeKind::Program => {
+                before.extend(self.came_from(node));
+                before.iter().all(|flow| self.is_dull(flow, depth + 1))
+            }
+            // Which program it is stands before.
+            _ if before.is_empty() => {
+                flow.rule == Rule::Image || self.why.reach.is_ordinary(node, flow.record)
+            }
+            // What a program of the chain has put somewhere is worth naming, and what was written to a file.
+            _ if before.iter().any(kept) || !self.is_pipe(flow) => false,
+            _ => before.iter().all(|flow| self.is_dull(flow, depth + 1)),
+        };
+        self.dull.insert(node, dull);
+        dull
+    }
+
+    /// Whether something went through a pipe or socket, where it is not kept.
+    fn is_pipe(&self, flow: &Flow) -> bool {
+        let record = self.why.reach.record(flow.record);
+        let path = record.and_then(|record| record.path);
+        flow.from.kind() == NodeKind::Received
+            || path.is_some_and(|path| path.starts_with("pipe:["))
+    }
+
+    fn inputs(&mut self, inputs: &Inputs, level: usize) -> io::Result<()> {
         let most = self.why.options.most;
-        for input in own.iter().take(most) {
-            self.input(input, level)?;
+        for step in inputs.own.iter().take(most) {
+            self.input(step, level)?;
         }
-        if let Some(more) = own.len().checked_sub(most).filter(|more| *more > 0) {
-            self.begin(own[most].flow.record, level);
-            let more = format!(
-                "… {} before that",
-                counted(more, "further input", "further inputs")
-            );
-            self.line.push(Style::Dim, Fit::Keep, more);
-            self.write()?;
-        }
-        if let Some(first) = system.first() {
-            self.begin(first.flow.record, level);
-            let files = counted(system.len(), "file of the system", "files of the system");
-            self.line
-                .push(Style::Dim, Fit::Keep, format!("{files}, as found"));
-            self.write()?;
-        }
-        Ok(())
+        let (_, rest) = inputs.own.split_at(most.min(inputs.own.len()));
+        self.more(rest, level, ["input", "inputs"])
     }
 
     /// One thing that a program took in, and whoever put it there.
-    fn input(&mut self, input: &Input, level: usize) -> io::Result<()> {
-        let Input { flow, times } = *input;
+    fn input(&mut self, step: &Step, level: usize) -> io::Result<()> {
+        let Step { flow, times } = *step;
         self.begin(flow.record, level);
         let word = match flow.rule {
             Rule::Read if flow.from.kind() == NodeKind::Received => "received",
             Rule::Read => "read",
-            Rule::Image => "is",
+            Rule::Image => "is the program",
             Rule::Map | Rule::MapShared => "mapped",
-            Rule::SharedMemory => "shared memory with",
-            Rule::Signal => "signalled by",
-            Rule::Trace => "controlled by",
-            Rule::Memory => "shared memory by a call with",
+            Rule::SharedMemory => "had its memory in common with",
+            Rule::Signal => "got a signal of",
+            Rule::Trace => "was controlled by",
+            Rule::Memory => "exchanged memory with",
             _ => flow.rule.name(),
         };
         self.line.push(Style::Plain, Fit::Keep, word);
-        let record = self.why.record(flow.record);
         if flow.from.kind() == NodeKind::Program {
-            let program = self.why.record(flow.from.seq());
-            self.name(flow.from, program.as_ref());
+            told::program(&mut self.line, &self.why.reach, flow.from);
             return self.write();
         }
-        self.thing(&flow, record.as_ref());
+        told::thing(&mut self.line, &self.why.reach, &flow, flow.from);
         if times > 1 {
             self.line.push(Style::Dim, Fit::Drop, format!("×{times}"));
         }
@@ -174,111 +241,71 @@ impl<W: Write> Drawing<'_, '_, W> {
                 NodeKind::Received => "from outside",
                 _ => "",
             };
-            if !note.is_empty() {
-                self.line.push(Style::Notable, Fit::Keep, note);
-            }
+            self.line.push(Style::Notable, Fit::Keep, note);
         }
         self.write()?;
         let most = self.why.options.most;
         for writer in writers.iter().take(most) {
-            self.program(writer.from, level + 1, Some(writer))?;
+            self.writer(writer, level + 1)?;
         }
-        if let Some(more) = writers.len().checked_sub(most).filter(|more| *more > 0) {
-            self.begin(writers[most].record, level + 1);
-            let more = format!("… and {} before", counted(more, "writer", "writers"));
-            self.line.push(Style::Dim, Fit::Keep, more);
-            self.write()?;
-        }
-        Ok(())
+        let (_, rest) = writers.split_at(most.min(writers.len()));
+        let steps: Vec<_> = rest
+            .iter()
+            .map(|flow| Step {
+                flow: *flow,
+                times: 1,
+            })
+            .collect();
+        self.more(&steps, level + 1, ["writer", "writers"])
+    }
+
+    /// How many there were before those that are shown.
+    fn more(&mut self, rest: &[Step], level: usize, [one, many]: [&str; 2]) -> io::Result<()> {
+        let Some(first) = rest.first() else {
+            return Ok(());
+        };
+        self.begin(first.flow.record, level);
+        let more = counted(rest.len(), one, many);
+        self.line.push(
+            Style::Dim,
+            Fit::Keep,
+            format!("… and before that {more} (--most)"),
+        );
+        self.write()
     }
 
     /// The programs that put something there, each by its latest flow, the latest first.
     fn writers(&self, thing: Node) -> Vec<Flow> {
-        let mut writers: Vec<Flow> = Vec::new();
-        let Some(reached) = self.why.walk.reached.get(&thing) else {
-            return writers;
-        };
-        let mut pending = vec![(thing, reached.time)];
-        let mut seen = HashSet::new();
-        while let Some((thing, time)) = pending.pop() {
+        let mut latest: HashMap<Node, Flow> = HashMap::new();
+        let (mut pending, mut seen) = (vec![thing], HashSet::new());
+        while let Some(thing) = pending.pop() {
             if !seen.insert(thing) {
                 continue;
             }
-            for flow in self.why.flows.into_node(thing, time) {
+            for Step { flow, .. } in self.why.reach.inputs(thing) {
                 if flow.from.kind() == NodeKind::Program {
-                    match writers.iter_mut().find(|known| known.from == flow.from) {
-                        Some(known) if known.record >= flow.record => {}
-                        Some(known) => *known = *flow,
-                        None => writers.push(*flow),
-                    }
+                    let known = latest.entry(flow.from).or_insert(flow);
+                    *known = (*known).max_by_record(flow);
                 } else {
-                    pending.push((flow.from, flow.last.min(time)));
+                    pending.push(flow.from);
                 }
             }
         }
-        writers.sort_by_key(|flow| std::cmp::Reverse(flow.record));
+        let mut writers: Vec<_> = latest.into_values().collect();
+        writers.sort_by_key(|flow| Reverse(flow.record));
         writers
     }
 
-    /// What was taken in, by the record that tells of it.
-    fn thing(&mut self, flow: &Flow, record: Option<&Record<'_>>) {
-        let Some(record) = record else {
-            self.line
-                .push(Style::Bad, Fit::Keep, "(the record is missing)");
-            return;
-        };
-        match record.kind {
-            Some(kinds::PROCESS_EXEC) => {
-                let program = record.exe.unwrap_or("?");
-                self.line.push(Style::Plain, Fit::Shorten, program);
-            }
-            Some(kind) => facts::push(&mut self.line, kind, record),
-            None => {}
+    fn with_system(&mut self, inputs: &Inputs) -> io::Result<()> {
+        if inputs.system > 0 {
+            let system = format!("+{} of the system", inputs.system);
+            self.line.push(Style::Dim, Fit::Drop, system);
         }
-        if !flow.rule.is_known() {
-            self.line
-                .push(Style::Dim, Fit::Keep, "(may have been read)");
-        }
-    }
-
-    /// A program by its name, process id and arguments.
-    fn name(&mut self, program: Node, record: Option<&Record<'_>>) {
-        let Some(record) = record else {
-            let missing = format!("the program of record {}, which is missing", program.seq());
-            self.line.push(Style::Bad, Fit::Keep, missing);
-            return;
-        };
-        if record.kind == Some(kinds::LINEAGE_START) {
-            facts::push(&mut self.line, kinds::LINEAGE_START, record);
-            return;
-        }
-        let (pid, verb) = match record.kind {
-            Some(kinds::PROCESS_FORK) => (record.child_pid, "is a copy of"),
-            Some(kinds::PROCESS_SNAPSHOT) => (record.pid, "was found as"),
-            _ => (record.pid, "ran"),
-        };
-        let comm = record.comm.unwrap_or("?");
-        let pid = pid.map_or_else(|| "?".to_owned(), |pid| pid.to_string());
-        self.line
-            .push(Style::Good, Fit::Keep, format!("{comm}[{pid}]"));
-        if record.kind == Some(kinds::PROCESS_FORK) {
-            let parent = record.pid.unwrap_or_default();
-            self.line
-                .push(Style::Dim, Fit::Keep, format!("{verb} {comm}[{parent}]"));
-            return;
-        }
-        self.line.push(Style::Dim, Fit::Keep, verb);
-        facts::push(&mut self.line, kinds::PROCESS_EXEC, record);
+        self.write()
     }
 
     fn begin(&mut self, seq: u64, level: usize) {
-        let width = self.width;
-        self.line
-            .push(Style::Dim, Fit::Keep, format!("{seq:>width$}"));
-        if level > 0 {
-            self.line
-                .push(Style::Plain, Fit::Keep, " ".repeat(2 * level - 1));
-        }
+        told::begin(&mut self.line, seq, self.width, level);
     }
 
     fn write(&mut self) -> io::Result<()> {
@@ -288,16 +315,23 @@ impl<W: Write> Drawing<'_, '_, W> {
     /// What there is to say at the end.
     fn end(&mut self) -> io::Result<()> {
         if let Some(purpose) = &self.why.purpose {
-            self.line.push(Style::Plain, Fit::Keep, "granted for:");
-            let purpose = text::quoted(purpose);
-            self.line.push(Style::Bold, Fit::Shorten, purpose);
+            self.line.push(Style::Plain, Fit::Keep, "granted for");
+            self.line
+                .push(Style::Bold, Fit::Shorten, text::quoted(purpose));
             self.write()?;
         }
-        if self.why.walk.cut {
-            let said = "there are further causes beyond the limits (--depth)";
+        if self.why.reach.walk.cut {
+            let said = "there are further causes beyond --depth";
             self.line.push(Style::Notable, Fit::Keep, said);
             self.write()?;
         }
         Ok(())
     }
+}
+
+/// What a program took in: what is told one by one, and how much more is of the system.
+#[derive(Debug, Default)]
+struct Inputs {
+    own: Vec<Step>,
+    system: usize,
 }

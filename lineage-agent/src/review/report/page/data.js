@@ -95,7 +95,7 @@ function decodeGraph({ hosts: columns, rules }) {
     kind: new Uint8Array(nodes), seq: new Float64Array(nodes), host: new Uint16Array(nodes), row: new Int32Array(nodes),
     from: new Int32Array(flows), to: new Int32Array(flows), rule: new Uint8Array(flows),
     first: new Float64Array(flows), last: new Float64Array(flows), record: new Float64Array(flows),
-    programOf: new Map(), nodesOfFile: new Map(), nodesOfPeer: new Map(), toldBy: new Map(),
+    programOf: new Map(), nodesOfFile: new Map(), nodesOfPeer: new Map(),
   };
   let node = 0, flow = 0;
   columns.forEach((host, h) => {
@@ -114,7 +114,6 @@ function decodeGraph({ hosts: columns, rules }) {
       g.first[flow] = host.first[at];
       g.last[flow] = host.span[at] < 0 ? Infinity : host.first[at] + host.span[at];
       g.record[flow] = host.first[at] + host.record[at];
-      push(g.toldBy, rowOf(h, g.record[flow]), flow);
     }
   });
   g.into = bucketed(g.to, nodes, (flow) => g.first[flow]);
@@ -147,6 +146,11 @@ function bucketed(ends, nodes, key) {
     if (part.length > 1) part.sort((a, b) => key(a) - key(b) || a - b);
   }
   return { start, list };
+}
+
+/** The program that a record began, as a node; -1 when it began none. */
+function begunBy(row) {
+  return graph.programOf.get(`${events.host[row]}:${events.seq[row]}`) ?? -1;
 }
 
 /** The program that acts in a record, as a node; -1 when it is none. */

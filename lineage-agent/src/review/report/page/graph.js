@@ -31,8 +31,7 @@ function focusProcess(process, home) {
   let node = -1;
   for (let row = processes.row[process] ?? 0; row < events.count; row++) {
     const begins = events.process[row] === process || createdBy.get(row) === process;
-    const found = begins ? graph.programOf.get(`${events.host[row]}:${events.seq[row]}`) : undefined;
-    if (found !== undefined) node = found;
+    if (begins && begunBy(row) >= 0) node = begunBy(row);
   }
   if (node >= 0) visit(nodePlace(node), home);
   else if (processes.row[process] !== null) visit(eventPlace(processes.row[process]), home);
@@ -64,8 +63,7 @@ function goBack() {
 /** The flows at both sides of a place. */
 function sides({ row, node, until, since }) {
   if (node >= 0) return { causes: flowsInto(node, until), effects: flowsOutOf(node, since), program: -1 };
-  const told = (graph.toldBy.get(row) ?? []).filter((flow) => graph.host[graph.from[flow]] === events.host[row]);
-  const program = programOf(row);
+  const acting = actingRow(row), told = toldBy(acting), program = programOf(acting);
   return {
     causes: told.filter((flow) => graph.from[flow] !== program),
     effects: told,
@@ -93,7 +91,7 @@ function drawWhy() {
   why.panel.replaceChildren();
   fill(why.panel, null, [
     el("div", { class: "tools" }, el("button", { type: "button", onclick: goBack, disabled: why.trail.length === 0 && !why.home }, "← Back")),
-    chain(place, program), walkable, everything(place, program)]);
+    chain(place, program), walkable, everything(place)]);
   drawLines();
 }
 
@@ -201,23 +199,23 @@ function chain(place, program) {
 }
 
 /** All that led there and came of it, by data and programs, however far. */
-function everything(place, program) {
-  const begun = place.row >= 0 ? graph.programOf.get(`${events.host[place.row]}:${events.seq[place.row]}`) : undefined;
-  const from = place.node >= 0 ? [place.node] : [program, begun ?? -1].filter((node) => node >= 0);
+function everything(place) {
+  const starts = (back) => {
+    if (place.node >= 0) return [[place.node, back ? place.until : place.since]];
+    return back ? causesOf(place.row) : effectsOf(place.row);
+  };
   return [[true, "All that led there"], [false, "All that came of it"]].map(([back, title]) => {
     const details = el("details", null, el("summary", null, title));
     details.addEventListener("toggle", () => {
       if (details.childElementCount > 1) return;
-      const told = back || place.row < 0 ? from : [...from, ...sides(place).effects.map((flow) => graph.to[flow])];
-      const reached = walk(back, told.map((node) => [node, back ? place.until : place.since]));
-      details.append(reachedList(reached, back, from));
+      details.append(reachedList(walk(back, starts(back)), back, place.node));
     });
     return details;
   });
 }
 
-function reachedList(reached, back, from) {
-  const things = [...reached].filter(([node]) => !from.includes(node)).map(([node, time]) => ({ node, time, it: describe(node) }));
+function reachedList(reached, back, itself) {
+  const things = [...reached].filter(([node]) => node !== itself).map(([node, time]) => ({ node, time, it: describe(node) }));
   const own = things.filter(({ it }) => !it.ordinary).sort((a, b) => (back ? b.time - a.time : a.time - b.time));
   const place = ({ node, time }) => (back ? nodePlace(node, time, 0) : nodePlace(node, Infinity, time));
   return el("div", null,

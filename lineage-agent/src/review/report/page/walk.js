@@ -1,4 +1,4 @@
-// Following flows, exactly as `lineage why` does: back to causes, on to effects, and never back in time.
+// Following flows, exactly as `lineage why` and `lineage impact` do: back to causes, on to effects, never back in time.
 
 /** Flows to a node that began by this time, the earliest first. */
 function flowsInto(node, time) {
@@ -39,6 +39,37 @@ function walk(back, starts) {
 /** The time that matters on the other side of a flow. */
 function beyond(flow, time, back) {
   return back ? Math.min(graph.last[flow], time) : Math.max(graph.first[flow], time);
+}
+
+/** The record itself, or if no process acts in it, the one that led to what the recorder says. */
+function actingRow(row) {
+  for (let steps = 0; steps < 8 && events.process[row] < 0 && events.cause[row] >= 0; steps++) {
+    const before = rowOf(events.host[row], events.cause[row]);
+    if (before < 0) break;
+    row = before;
+  }
+  return row;
+}
+
+/** The flows that a record tells of: by it something moved, or had moved at the latest. */
+function toldBy(row) {
+  const seq = events.seq[row], program = programOf(row), begun = begunBy(row);
+  const told = (flow) => graph.record[flow] === seq || (graph.last[flow] === seq && graph.first[flow] < seq);
+  const ends = program < 0 ? [] : [...flowsInto(program, seq), ...flowsOutOf(program, 0)].filter(told);
+  return begun < 0 ? ends : [...new Set([...ends, ...flowsInto(begun, seq)])];
+}
+
+/** Where to look for causes of a record: in the program that acted, and in what began by it. */
+function causesOf(row) {
+  const acting = actingRow(row), seq = events.seq[acting];
+  return [begunBy(acting), programOf(acting)].filter((node) => node >= 0).map((node) => [node, seq]);
+}
+
+/** Where to look for effects of a record: where something went by what it tells. */
+function effectsOf(row) {
+  const acting = actingRow(row), begun = begunBy(acting);
+  const starts = toldBy(acting).map((flow) => [graph.to[flow], graph.first[flow]]);
+  return begun < 0 ? starts : [[begun, events.seq[acting]], ...starts];
 }
 
 /** The programs from this one up to the start of the lineage. */

@@ -8,7 +8,7 @@ use crate::evidence::schema::Record;
 const DIGESTS_MAX: usize = 100_000;
 
 /// One version of a file: device, inode, generation, size, times.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(super) struct FileId([i64; 6]);
 
 impl FileId {

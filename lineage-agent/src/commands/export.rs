@@ -1,0 +1,69 @@
+//! `lineage export`: write evidence in formats of other tools.
+
+use std::io::{self, BufWriter, Write};
+use std::process::ExitCode;
+
+use anyhow::Context as _;
+
+use super::output::NewFile;
+use super::{filters, remark, screen};
+use crate::cli::export::{Export, Format};
+use crate::evidence::reader::Evidence;
+use crate::review::export::{self, Exported};
+use crate::review::filter::Filter;
+
+/// Bytes written at a time.
+const BUFFER_BYTES: usize = 64 * 1024;
+
+/// Runs `lineage export`.
+pub(super) fn run(options: &Export) -> anyhow::Result<ExitCode> {
+    let evidence = screen::open(&options.evidence)?;
+    let filter = filters::filter(&options.filters, &evidence)?;
+    let Some(path) = &options.output else {
+        let mut out = BufWriter::with_capacity(BUFFER_BYTES, io::stdout().lock());
+        let exported = match export(&evidence, &filter, options.format, &mut out) {
+            Err(export::Error::Write(error)) => return screen::ending(Err(error)),
+            exported => exported.context("export it")?,
+        };
+        let flushed = out.flush();
+        told(exported)?;
+        return screen::ending(flushed);
+    };
+    let (new, file) = NewFile::create(path)?;
+    let mut out = BufWriter::with_capacity(BUFFER_BYTES, file);
+    let exported = export(&evidence, &filter, options.format, &mut out)
+        .with_context(|| new.what().to_owned())?;
+    let file = out
+        .into_inner()
+        .map_err(io::IntoInnerError::into_error)
+        .with_context(|| new.what().to_owned())?;
+    new.publish(&file)?;
+    told(exported)?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Says what is missing, after what could be read is written.
+fn told(exported: Exported) -> anyhow::Result<()> {
+    exported.read.context("export all records")?;
+    if exported.records == 0 {
+        remark("there is no such record");
+    }
+    Ok(())
+}
+
+fn export(
+    evidence: &Evidence,
+    filter: &Filter,
+    format: Format,
+    out: &mut impl Write,
+) -> Result<Exported, export::Error> {
+    let format = match format {
+        Format::Ocsf => export::Format::Ocsf,
+        Format::Perfetto => export::Format::Perfetto,
+        Format::Otlp => export::Format::Otlp,
+        Format::Prov => export::Format::Prov,
+        Format::Graphml => export::Format::Graphml,
+        Format::Dot => export::Format::Dot,
+    };
+    export::export(evidence, filter, format, out)
+}

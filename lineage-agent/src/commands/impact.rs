@@ -1,0 +1,35 @@
+//! `lineage impact`: what an event can have influenced.
+
+use std::io::{self, BufWriter, Write as _};
+use std::process::ExitCode;
+
+use anyhow::Context as _;
+
+use super::screen;
+use crate::cli;
+use crate::review::impact::{Impact, ImpactOptions};
+use crate::review::walk::{Limits, NODES_MAX};
+
+/// Runs `lineage impact`.
+pub(super) fn run(options: &cli::review::Impact) -> anyhow::Result<ExitCode> {
+    let evidence = screen::open(&options.event.evidence)?;
+    let (host, event) = screen::event(&options.event)?.find(&evidence)?;
+    let limits = Limits {
+        distance: options.depth.unwrap_or(u32::MAX),
+        nodes: NODES_MAX,
+    };
+    let most = options.most;
+    let mut impact = Impact::new(host, event, ImpactOptions { limits, most })?;
+    let mut out = BufWriter::new(io::stdout().lock());
+    let written = if options.json {
+        impact.write_json(&mut out)
+    } else {
+        impact.write(&mut out, screen::of_stdout(options.colour))
+    };
+    let written = written.and_then(|()| out.flush());
+    // What could be found is shown before it is said that there may be more.
+    if let Some(missing) = impact.take_missing() {
+        return Err(missing).context("read all records, so effects may be missing");
+    }
+    screen::ending(written)
+}

@@ -1,0 +1,261 @@
+//! What is connected with an event by flows, and the records that tell of it: what `why` and `impact` show.
+
+pub(super) mod json;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::ops::ControlFlow;
+
+use super::flow::{Flow, Gather, Node, NodeKind, Rule};
+use super::notable::{self, Class};
+use super::walk::{Direction, Flows, Limits, Walk};
+use crate::evidence::error::Error;
+use crate::evidence::reader::Host;
+use crate::evidence::record::Owned;
+use crate::evidence::schema::Record;
+use crate::names::OpenFlags;
+
+/// Most records that are read again to be shown.
+const RECORDS_MAX: usize = 1 << 16;
+
+/// An event, and what is connected with it.
+#[derive(Debug)]
+pub(super) struct Reach {
+    /// The event.
+    pub(super) event: Owned,
+    /// The event, or if no process acts in it, what led to it.
+    acting: Owned,
+    pub(super) flows: Flows,
+    pub(super) walk: Walk,
+    /// The records that tell of what was reached, by `seq`.
+    pub(super) records: BTreeMap<u64, Owned>,
+    /// What of the evidence is missing.
+    pub(super) missing: Option<Error>,
+}
+
+/// What moved between a program and one other node, told once.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Step {
+    /// The nearest of the flows.
+    pub(super) flow: Flow,
+    /// How many there were.
+    pub(super) times: usize,
+}
+
+impl Reach {
+    /// Follows the flows of a host from an event, through those that `follow` accepts. What is missing of the
+    /// evidence is told with what could be found.
+    ///
+    /// # Errors
+    ///
+    /// [`Error`] when the records of what was reached cannot be read.
+    pub(super) fn new(
+        host: &Host,
+        event: Owned,
+        direction: Direction,
+        limits: Limits,
+        follow: impl Fn(&Flow) -> bool,
+    ) -> Result<Self, Error> {
+        let mut gather = Gather::default();
+        let read = host.records(|record| {
+            gather.record(record);
+            ControlFlow::<()>::Continue(())
+        });
+        let flows = Flows::new(gather.finish());
+        let acting = acting(host, &event)?;
+        let starts = match direction {
+            Direction::Back => causes_of(&acting.get(), &flows),
+            Direction::On => effects_of(&acting.get(), &flows),
+        };
+        let walk = Walk::new(&flows, direction, &starts, limits, follow);
+        let mut reach = Self {
+            event,
+            acting,
+            flows,
+            walk,
+            records: BTreeMap::new(),
+            missing: read.err(),
+        };
+        reach.read_records(host, direction)?;
+        Ok(reach)
+    }
+
+    /// Whether there is more than was looked at.
+    pub(super) fn is_partial(&self) -> bool {
+        self.walk.cut || self.missing.is_some()
+    }
+
+    /// Whether the walk came here.
+    pub(super) fn has(&self, node: Node) -> bool {
+        self.walk.reached.contains_key(&node)
+    }
+
+    /// What went into a node until the walk came there: of each other node the latest flow, the latest first.
+    /// Descent is not among them.
+    pub(super) fn inputs(&self, node: Node) -> Vec<Step> {
+        let time = self.walk.reached.get(&node).map(|reached| reached.time);
+        let flows = time.map_or(&[][..], |time| self.flows.into_node(node, time));
+        let flows = flows.iter().filter(|flow| !is_descent(flow.rule));
+        let mut steps = steps(flows.filter(|flow| self.has(flow.from)), |flow| flow.from);
+        steps.reverse();
+        steps
+    }
+
+    /// What came out of a node since the walk came there: of each other node the first flow, the first first.
+    pub(super) fn outputs(&self, node: Node) -> Vec<Step> {
+        let time = self.walk.reached.get(&node).map(|reached| reached.time);
+        let flows = time.map_or(&[][..], |time| self.flows.out_of_node(node, time));
+        let flows = flows.iter().rev().filter(|flow| self.has(flow.to));
+        steps(flows, |flow| flow.to)
+    }
+
+    /// The flow by which a program came from another one: exec, fork or start.
+    pub(super) fn origin(&self, program: Node) -> Option<Flow> {
+        let flows = self.flows.into_node(program, u64::MAX).iter();
+        flows.copied().find(|flow| is_descent(flow.rule))
+    }
+
+    /// The program of the event, and those it came from. Causes come before, so it ends.
+    pub(super) fn spine(&self) -> Vec<Node> {
+        let mut spine = Vec::new();
+        let cause = self.acting.get().cause;
+        let mut next = cause.map(|cause| Node::new(NodeKind::Program, cause));
+        while let Some(program) = next {
+            spine.push(program);
+            next = (self.origin(program).map(|flow| flow.from))
+                .filter(|from| from.seq() < program.seq());
+        }
+        spine
+    }
+
+    /// The record with this `seq`, if it was reached.
+    pub(super) fn record(&self, seq: u64) -> Option<Record<'_>> {
+        self.records.get(&seq).map(Owned::get)
+    }
+
+    /// Whether what is told of here is a part of the system that nobody recorded has written.
+    pub(super) fn is_ordinary(&self, node: Node, seq: u64) -> bool {
+        if !self.flows.into_node(node, u64::MAX).is_empty() {
+            return false;
+        }
+        let record = self.record(seq);
+        let path = record.and_then(|record| record.path.or(record.exe));
+        match (node.kind(), path) {
+            (NodeKind::Content, Some(path)) => {
+                let mode = record.and_then(|record| record.mode).unwrap_or_default();
+                notable::class(path, mode, OpenFlags(0), None) == Class::Ordinary
+            }
+            (NodeKind::Device, Some(path)) => {
+                !path.starts_with("/dev/pts/") && !path.starts_with("/dev/tty")
+            }
+            _ => false,
+        }
+    }
+
+    /// Reads the records of what was reached.
+    fn read_records(&mut self, host: &Host, direction: Direction) -> Result<(), Error> {
+        let mut wanted = BTreeSet::new();
+        for (node, reached) in &self.walk.reached {
+            wanted.insert(node.seq());
+            let flows = match direction {
+                Direction::Back => self.flows.into_node(*node, reached.time),
+                Direction::On => self.flows.out_of_node(*node, reached.time),
+            };
+            wanted.extend(flows.iter().map(|flow| flow.record));
+        }
+        wanted.extend(self.spine().iter().map(|node| node.seq()));
+        // What is nearest is shown first.
+        while wanted.len() > RECORDS_MAX {
+            match direction {
+                Direction::Back => wanted.pop_first(),
+                Direction::On => wanted.pop_last(),
+            };
+        }
+        let wanted: Vec<u64> = wanted.into_iter().collect();
+        let records = &mut self.records;
+        host.pick(&wanted, |record| {
+            if let (Some(seq), Ok(owned)) = (record.seq, Owned::of(record)) {
+                records.insert(seq, owned);
+            }
+        })
+    }
+}
+
+/// Flows as steps, one for each other node, in the order of the records that tell of them.
+fn steps<'a>(flows: impl Iterator<Item = &'a Flow>, other: impl Fn(&Flow) -> Node) -> Vec<Step> {
+    let mut nearest: BTreeMap<Node, Step> = BTreeMap::new();
+    for flow in flows {
+        let step = nearest.entry(other(flow));
+        let step = step.or_insert(Step {
+            flow: *flow,
+            times: 0,
+        });
+        step.times += 1;
+        step.flow = *flow;
+    }
+    let mut steps: Vec<_> = nearest.into_values().collect();
+    steps.sort_by_key(|step| step.flow.record);
+    steps
+}
+
+/// Whether by this the one program came from the other.
+pub(super) fn is_descent(rule: Rule) -> bool {
+    matches!(rule, Rule::Start | Rule::Fork | Rule::Exec)
+}
+
+/// Steps from a record in which no process acts to one in which one does: from a digest to what asked for it.
+const ASKED_MAX: usize = 8;
+
+/// The event itself, or the one that led to what the recorder says.
+fn acting(host: &Host, event: &Owned) -> Result<Owned, Error> {
+    let mut acting = event.clone();
+    for _ in 0..ASKED_MAX {
+        let record = acting.get();
+        let (None, Some(cause)) = (record.process_uid, record.cause) else {
+            break;
+        };
+        let mut found = None;
+        host.pick(&[cause], |record| found = Owned::of(record).ok())?;
+        match found {
+            Some(before) => acting = before,
+            None => break,
+        }
+    }
+    Ok(acting)
+}
+
+/// Where to look for causes: in the program that acted, and in what began by this record.
+fn causes_of(event: &Record<'_>, flows: &Flows) -> Vec<(Node, u64)> {
+    let Some(seq) = event.seq else {
+        return Vec::new();
+    };
+    let begun = Node::new(NodeKind::Program, seq);
+    let begun = Some(begun).filter(|begun| !flows.into_node(*begun, seq).is_empty());
+    let acting = (event.cause).map(|cause| Node::new(NodeKind::Program, cause));
+    [begun, acting]
+        .into_iter()
+        .flatten()
+        .map(|node| (node, seq))
+        .collect()
+}
+
+/// Where to look for effects: where something went by what this record tells.
+fn effects_of(event: &Record<'_>, flows: &Flows) -> Vec<(Node, u64)> {
+    let Some(seq) = event.seq else {
+        return Vec::new();
+    };
+    let begun = Node::new(NodeKind::Program, seq);
+    let acting = event.cause.map(|cause| Node::new(NodeKind::Program, cause));
+    let mut starts: Vec<(Node, u64)> = Vec::new();
+    if !flows.out_of_node(begun, seq).is_empty() || !flows.into_node(begun, seq).is_empty() {
+        starts.push((begun, seq));
+    }
+    let Some(acting) = acting else {
+        return starts;
+    };
+    // The first use of a descriptor, or its end, of what went in or out.
+    let told = |flow: &&Flow| flow.record == seq || (flow.last == seq && flow.first < seq);
+    let into = flows.into_node(acting, seq).iter().filter(told);
+    let out = flows.out_of_node(acting, 0).iter().filter(told);
+    starts.extend(into.chain(out).map(|flow| (flow.to, flow.first)));
+    starts
+}
