@@ -62,7 +62,8 @@ function toldBy(row) {
 /** Where to look for causes of a record: in the program that acted, and in what began by it. */
 function causesOf(row) {
   const acting = actingRow(row), seq = events.seq[acting];
-  return [begunBy(acting), programOf(acting)].filter((node) => node >= 0).map((node) => [node, seq]);
+  const begun = begunBy(acting), from = begun >= 0 && flowsInto(begun, seq).length > 0 ? begun : -1;
+  return [from, programOf(acting)].filter((node) => node >= 0).map((node) => [node, seq]);
 }
 
 /** Where to look for effects of a record: where something went by what it tells. */
