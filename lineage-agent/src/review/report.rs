@@ -100,7 +100,7 @@ impl Report {
         self.graphs.add(graph);
         let read = read.map(drop).and(self.documents(host));
         if let Err(error) = &read {
-            let what = self.strings.id(&error.to_string());
+            let what = self.strings.id(&told(error, host));
             self.missing.unread.push(what);
         }
         read
@@ -193,6 +193,12 @@ impl Missing {
             *all = all.saturating_add(times);
         }
     }
+}
+
+/// An error without the place of the evidence, which is no part of it.
+fn told(error: &Error, host: &Host) -> String {
+    let place = host.path().display().to_string();
+    error.to_string().replace(&place, &host.id().directory())
 }
 
 /// Whether somebody who looks for what happened wants to see the record, whatever it is about.

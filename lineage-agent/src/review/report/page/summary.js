@@ -36,7 +36,7 @@ function drawVerdict() {
   show("verdict",
     el("div", { class: `verdict ${tone}` },
       el("h1", { id: "verdict-title" }, title),
-      el("p", null, meaning),
+      el("p", null, meaning, outcome && tone !== "good" ? " What follows is what the files say now." : null),
       outcome ? outcome.hosts.map(verifiedHost) : howToVerify()),
     outcome ? findings(outcome) : null,
     missing());
@@ -125,8 +125,8 @@ function hostCard(host) {
     el("h3", null, "Host ", foreign(text(host.name) || text(host.id))),
     pairs([
       ["Id", el("code", null, text(host.id))],
-      ["Kernel", foreign(`${text(host.kernel)} ${text(host.machine)}`)],
-      ["Recorder", foreign([text(host.agent) && `lineage ${text(host.agent)}`, text(host.tier) && `tier ${text(host.tier)}`].filter(Boolean).join(", "))],
+      ["Kernel", host.kernel > 0 && foreign(`${text(host.kernel)} ${text(host.machine)}`)],
+      ["Recorder", host.agent > 0 && foreign(`lineage ${text(host.agent)}, tier ${text(host.tier)}`)],
       ["Cannot see", spots && foreign(spots)],
     ]));
 }

@@ -138,7 +138,7 @@ function drawNetwork() {
 
 function drawDecisions() {
   const number = decisions.times.length;
-  if (number === 0) return show("decisions", el("p", { class: "empty" }, "No policy decided anything: what was done was only recorded."));
+  if (number === 0) return show("decisions", el("p", { class: "empty" }, "No decision of a policy is recorded."));
   const filter = filterOf("Filter decisions", () => table.update());
   const shown = (at) => `${text(decisions.judged[at])} ${text(decisions.by[at])} ${text(decisions.effect[at])}`;
   const verdict = (at) => el("span", { class: decisions.denied[at] ? "tag bad" : "tag" }, decisions.denied[at] ? "denied" : "allowed");

@@ -6,6 +6,7 @@ const LANE_HEIGHT = 40, LABEL_WIDTH = 84, AXIS_HEIGHT = 24;
 const timeline = { buckets: 0, from: 0, to: 0, counts: [] };
 
 function drawTimeline() {
+  if (events.count === 0) return show("timeline", el("p", { class: "empty" }, "No events are here."));
   const whole = span[1] - span[0];
   const [date, from] = moment(span[0]);
   const [dateTo, to] = moment(span[1]);
