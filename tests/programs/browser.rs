@@ -68,7 +68,7 @@ impl Browser {
     pub(crate) fn open(&mut self, file: &Path) {
         let url = format!("file://{}", file.display());
         self.call("Page.navigate", json!({ "url": url }));
-        while !self.has_told("Page.loadEventFired") {
+        while !self.has_loaded(&url) {
             let message = self.receive();
             self.told.push(message);
         }
@@ -160,8 +160,10 @@ impl Browser {
         told.map(|one| &one["params"])
     }
 
-    fn has_told(&self, method: &str) -> bool {
-        self.all_told(method).next().is_some()
+    /// Whether this is there; what is told of an empty page before does not count.
+    fn has_loaded(&self, url: &str) -> bool {
+        let mut since = (self.told.iter()).skip_while(|one| one["params"]["frame"]["url"] != url);
+        since.any(|one| one["method"] == "Page.loadEventFired")
     }
 
     fn receive(&mut self) -> Value {

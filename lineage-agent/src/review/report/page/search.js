@@ -149,6 +149,7 @@ function drawSearch() {
     if (event.key !== "/" || typing || event.ctrlKey || event.metaKey || event.altKey) return;
     event.preventDefault();
     query.focus();
+    query.select();
   });
   search.find();
 }
