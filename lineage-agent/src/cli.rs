@@ -193,6 +193,18 @@ pub enum Command {
     /// Exit status: 0, 2 when the event or a part of the evidence is missing; what could be found is
     /// shown all the same.
     Why(review::Why),
+    /// Make one page (HTML) of the evidence, to look at and to hand over.
+    ///
+    /// A file that needs nothing but a browser, and asks for nothing over the network: verdict and findings, who
+    /// answers for it, processes, a timeline, causes and effects to walk along, files, connections, what policies
+    /// decided, and a search over all of it. The same evidence gives the same file.
+    ///
+    /// With --trust the evidence is verified, and the page begins with the outcome; without, it says that
+    /// nothing was verified. The page itself is signed by nobody: who doubts it verifies the evidence.
+    ///
+    /// Exit status: 0 when the page is written, whatever the verdict in it; 2 when it could not be, or a part of the
+    /// evidence is missing: the page has the rest all the same, and says so.
+    Report(review::Report),
     /// Tell what an event can have influenced since.
     ///
     /// The converse of `why`: the event, then what went where after it, through programs, files, pipes and sockets:

@@ -205,6 +205,36 @@ fn a_policy_is_learned_from_the_story() {
     );
 }
 
+/// A page is written once, and twice the same.
+#[test]
+fn a_report_is_made_of_the_story() {
+    let pages = tempfile::tempdir().expect("a temporary directory");
+    let report = |name: &str, more: &[&str]| {
+        let mut lineage = lineage("report", &["--html", "-o"]);
+        lineage.arg(pages.path().join(name)).args(more);
+        lineage.output().expect("lineage runs")
+    };
+    let read = |name: &str| std::fs::read_to_string(pages.path().join(name)).expect("a page");
+    assert!(report("one", &[]).status.success());
+    assert!(report("two", &[]).status.success());
+    let page = read("one");
+    assert!(page == read("two") && page.contains("\"verification\":null"));
+    let again = report("one", &["--trust", "root:00"]);
+    assert_eq!(again.status.code(), Some(2));
+    assert!(String::from_utf8_lossy(&again.stderr).contains("there already"));
+    let trust = format!("root:{}", "0".repeat(64));
+    assert!(
+        report("one", &["--force", "--trust", &trust])
+            .status
+            .success()
+    );
+    assert!(read("one").contains("\"verdict\":\"UNVERIFIABLE\""));
+    assert_eq!(
+        std::fs::read_dir(pages.path()).expect("readable").count(),
+        2
+    );
+}
+
 #[test]
 fn ls_into_a_pipe_shows_everything() {
     check("ls.txt", &piped("ls", &[]));

@@ -1,7 +1,11 @@
-//! Real programs that nobody here wrote, recorded and compared with strace in the same run.
+//! Real programs that nobody here wrote: recorded and compared with strace in the same run; and a browser, which
+//! opens what `lineage report` makes.
 //!
 //! These need the package registries, and programs that a machine may lack: `cargo xtask programs`
 //! installs these and runs them. What is missing fails with its name.
+
+mod browser;
+mod report;
 
 use std::ffi::OsStr;
 use std::fs;
@@ -194,7 +198,7 @@ const INSIDE: &[(&str, &str)] = &[
 #[test]
 fn every_program_is_there() {
     for program in [
-        "git", "make", "cc", "python3", "node", "npm", "unshare", "strace",
+        "git", "make", "cc", "python3", "node", "npm", "unshare", "strace", "chromium",
     ] {
         let found = path()
             .split(':')

@@ -1,4 +1,5 @@
-//! `cargo xtask programs`: programs that nobody here wrote, recorded and compared with strace.
+//! `cargo xtask programs`: programs that nobody here wrote, recorded and compared with strace, and a browser that
+//! opens reports.
 //!
 //! Some of them install packages, as people do, so the registries must answer. One that does not fails the
 //! task: a run without it would look like one that passed.
@@ -19,7 +20,7 @@ const AGAIN: [(&str, &str); 5] = [
 ];
 
 /// What is run, and the packages that have it.
-const PROGRAMS: [(&str, &str); 11] = [
+const PROGRAMS: [(&str, &str); 12] = [
     ("git", "git"),
     ("make", "make"),
     ("gcc", "gcc"),
@@ -31,6 +32,7 @@ const PROGRAMS: [(&str, &str); 11] = [
     ("busybox", "busybox-static"),
     ("hostname", "hostname"),
     ("awk", "mawk"),
+    ("chromium", "chromium"),
 ];
 
 /// The task: `[-- TEST ARGUMENTS]`.
@@ -59,7 +61,7 @@ pub(crate) fn run(args: &[String]) -> Result<()> {
 }
 
 fn install() -> Result<()> {
-    packages::programs("the tests record it", &PROGRAMS)?;
+    packages::programs("the tests record it or open a report in it", &PROGRAMS)?;
     // Debian keeps what a virtual environment begins with in a package of its own.
     let complete = || sh::output(sh::command("python3", ["-c", "import ensurepip, venv"]));
     if complete().is_err() && packages::have_apt() {

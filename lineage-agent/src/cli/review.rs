@@ -257,3 +257,33 @@ Examples:
   lineage diff monday tuesday                   what an upgrade has changed
   lineage diff good bad --all                   what an incident did besides
   lineage show bad 4711                         the record of a difference";
+
+/// Options of `lineage report`.
+#[derive(Debug, Args)]
+#[command(after_help = REPORT_EXAMPLES)]
+pub struct Report {
+    /// Directory of the evidence.
+    pub evidence: PathBuf,
+
+    /// As a page of HTML, which is the only form there is.
+    #[arg(long)]
+    pub html: bool,
+
+    /// Where to write it; nothing is overwritten.
+    #[arg(short, long, value_name = "FILE")]
+    pub output: PathBuf,
+
+    /// Overwrite the file if there is one.
+    #[arg(short, long)]
+    pub force: bool,
+
+    /// Verify first, and trust this: `root:<64 hex digits>`, a verifier key, `ed25519:<64 hex digits>` of who may
+    /// issue grants, or a file holding any of them, as for `lineage verify` (may be repeated).
+    #[arg(long, value_name = "KEY-OR-ROOT")]
+    pub trust: Vec<String>,
+}
+
+const REPORT_EXAMPLES: &str = "\
+Examples:
+  lineage report run1 --html -o run1.html --trust root:9f3c…
+  lineage report run1 -o run1.html --force          once more, not verified";

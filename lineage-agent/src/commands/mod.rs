@@ -18,6 +18,7 @@ mod prove;
 mod recognisers;
 #[cfg(feature = "record")]
 mod record;
+mod report;
 mod screen;
 mod seal;
 mod show;
@@ -61,6 +62,7 @@ fn run(command: Command) -> ExitCode {
         Command::Timeline(options) => timeline::run(&options),
         Command::Diff(options) => diff::run(&options),
         Command::Why(options) => why::run(&options),
+        Command::Report(options) => report::run(&options),
         Command::Impact(options) => impact::run(&options),
         Command::Export(options) => export::run(&options),
         Command::Prove(options) => prove::run(&options),

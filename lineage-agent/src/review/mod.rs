@@ -18,6 +18,7 @@ pub mod ls;
 pub mod ndjson;
 mod notable;
 mod reach;
+pub mod report;
 pub mod show;
 pub mod text;
 pub mod timeline;
