@@ -50,8 +50,8 @@ WITH lives AS (
     WHERE kind = 'process.fork' AND child_uid IS NOT NULL
 )
 SELECT
-    host, arg_min(lineage, seq) AS lineage, min(seq) AS seq, process_uid, any_value(parent_uid) AS parent_uid,
-    any_value(pid) AS pid, any_value(ppid) AS ppid, arg_max(exe, seq) AS exe,
+    host, arg_min(lineage, seq) AS lineage, min(seq) AS seq, process_uid, arg_min(parent_uid, seq) AS parent_uid,
+    arg_min(pid, seq) AS pid, arg_min(ppid, seq) AS ppid, arg_max(exe, seq) AS exe,
     coalesce(list(exe ORDER BY seq) FILTER (becomes), []) AS programs, arg_max(argv, seq) FILTER (becomes) AS argv,
     arg_max(uid, seq) AS uid, arg_max(gid, seq) AS gid, arg_max(euid, seq) AS euid, arg_max(egid, seq) AS egid,
     min(time) FILTER (kind = 'begin') AS started, max(time) FILTER (kind = 'process.exit') AS ended,
@@ -71,7 +71,7 @@ WITH uses AS (
       AND used.dev IS NOT NULL AND coalesce(used.result, 0) >= 0
 )
 SELECT
-    host, dev, ino, generation, arg_min(path, seq) AS path, process_uid, any_value(pid) AS pid, arg_max(exe, seq) AS exe,
+    host, dev, ino, generation, arg_min(path, seq) AS path, process_uid, arg_min(pid, seq) AS pid, arg_max(exe, seq) AS exe,
     min(seq) AS seq, sum(bytes_read)::BIGINT AS bytes_read, sum(bytes_written)::BIGINT AS bytes_written,
     min(seq) FILTER (kind = 'file.read') AS first_read, min(seq) FILTER (kind = 'file.write') AS first_write,
     count(*) FILTER (kind = 'file.map') AS maps

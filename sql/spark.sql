@@ -46,8 +46,9 @@ WITH lives AS (
     WHERE kind = 'process.fork' AND child_uid IS NOT NULL
 )
 SELECT
-    host, min_by(lineage, seq) AS lineage, min(seq) AS seq, process_uid, max(parent_uid) AS parent_uid,
-    max(pid) AS pid, max(ppid) AS ppid, max_by(exe, seq) FILTER (WHERE exe IS NOT NULL) AS exe,
+    host, min_by(lineage, seq) AS lineage, min(seq) AS seq, process_uid,
+    min_by(parent_uid, seq) FILTER (WHERE parent_uid IS NOT NULL) AS parent_uid, min_by(pid, seq) AS pid,
+    min_by(ppid, seq) FILTER (WHERE ppid IS NOT NULL) AS ppid, max_by(exe, seq) FILTER (WHERE exe IS NOT NULL) AS exe,
     array_sort(collect_list(struct(seq, exe)) FILTER (WHERE becomes)).exe AS programs,
     max_by(argv, seq) FILTER (WHERE becomes) AS argv,
     max_by(uid, seq) FILTER (WHERE uid IS NOT NULL) AS uid, max_by(gid, seq) FILTER (WHERE gid IS NOT NULL) AS gid,
@@ -68,7 +69,7 @@ WITH uses AS (
       AND used.dev IS NOT NULL AND coalesce(used.result, 0) >= 0
 )
 SELECT
-    host, dev, ino, generation, min_by(path, seq) FILTER (WHERE path IS NOT NULL) AS path, process_uid, max(pid) AS pid,
+    host, dev, ino, generation, min_by(path, seq) FILTER (WHERE path IS NOT NULL) AS path, process_uid, min_by(pid, seq) AS pid,
     max_by(exe, seq) FILTER (WHERE exe IS NOT NULL) AS exe,
     min(seq) AS seq, sum(bytes_read) AS bytes_read, sum(bytes_written) AS bytes_written,
     min(seq) FILTER (WHERE kind = 'file.read') AS first_read, min(seq) FILTER (WHERE kind = 'file.write') AS first_write,

@@ -5,6 +5,7 @@
 
 use std::ffi::OsStr;
 use std::fs::{self, File};
+use std::io::BufReader;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -13,18 +14,28 @@ use std::sync::LazyLock;
 use lineage_tests::evidence::Verdict;
 use lineage_tests::programs::{ACTOR, LINEAGE};
 use lineage_tests::recorder::Recorder;
-use tempfile::TempDir;
+use lineage_tests::wait;
 
-/// Names of files that a query could stumble over, a connection, and what fails.
+/// Names of files that a query could stumble over, a file written twice, a fork by a thread, a connection, and what fails.
 const WORK: &str = r#"
 cd "$1"
 printf one > $'new\nline'; printf three > $'quo"te\'s'; printf four > 'back\slash'; printf ten > $'na\xc3\xafve'
 cat $'new\nline' $'quo"te\'s' 'back\slash' $'na\xc3\xafve' > $'\xff\xfe raw'
 sh -c 'tr a-z A-Z < "$1" | sort > upper' - $'\xff\xfe raw'
 (cat upper > again; cat $'no\xff\nname')
+echo one > twice; echo two >> twice
 ./no-such-program
 python3 - <<END
-import os, socket
+import mmap, os, socket, threading
+with open("twice", "a") as file:
+    try:
+        mmap.mmap(file.fileno(), 1, prot=mmap.PROT_READ | mmap.PROT_EXEC)
+    except PermissionError:
+        pass
+thread = threading.Thread(target=lambda: os.fork() or os._exit(0))
+thread.start()
+thread.join()
+os.wait()
 server = socket.create_server(("127.0.0.1", 0))
 if os.fork() == 0:
     client = socket.create_connection(server.getsockname())
@@ -37,25 +48,28 @@ END
 true
 "#;
 
-/// What there is to check: the evidence of two hosts in `run1`, what `lineage ls` says of it in `ndjson`, and the views.
-static PLACE: LazyLock<TempDir> = LazyLock::new(|| {
-    let place = tempfile::tempdir().expect("a temporary directory");
-    let evidence = place.path().join("run1");
-    fs::create_dir(&evidence).expect("writable");
+/// What there is to check: the evidence of two hosts in `run1`, what `lineage ls` says of it in `ndjson`, and the views. Then the
+/// records of the first host are there once more as another's, so that what is not taken by host is wrong. It stays, to be looked at.
+static PLACE: LazyLock<PathBuf> = LazyLock::new(|| {
+    let place = Path::new(env!("CARGO_TARGET_TMPDIR")).join("consumers");
+    let _ = fs::remove_dir_all(&place);
+    let evidence = place.join("run1");
+    fs::create_dir_all(&evidence).expect("writable");
     for recorder in [twice(), governed()] {
-        let mut copy = Command::new("cp");
-        copy.args(["-r", "--"])
-            .arg(recorder.path("evidence/."))
-            .arg(&evidence);
-        assert!(copy.status().expect("cp runs").success());
+        copy(&recorder.path("evidence/."), &evidence);
     }
-    let printed = File::create(place.path().join("ndjson")).expect("writable");
+    let printed = File::create(place.join("ndjson")).expect("writable");
     let mut list = Command::new(&*LINEAGE);
     list.arg("ls").arg(&evidence).arg("--ndjson");
     let listed = list.stdout(printed).status();
     assert!(listed.expect("the lineage binary runs").success());
+    let hosts = fs::read_dir(&evidence).expect("readable");
+    let first = hosts.map(|host| host.expect("readable").path()).min();
+    let first = first.expect("two hosts");
+    let twin = format!("host={}", "f".repeat(32));
+    copy(&first, &evidence.join(twin));
     for folder in ["sql", "docs"] {
-        symlink(repository().join(folder), place.path().join(folder)).expect("writable");
+        symlink(repository().join(folder), place.join(folder)).expect("writable");
     }
     place
 });
@@ -73,7 +87,7 @@ fn twice() -> Recorder {
     recorder
 }
 
-/// A host on which something was denied, and then more happened than there was room for.
+/// A host on which something was denied, the recorder was killed, and then more happened than there was room for.
 fn governed() -> Recorder {
     let rules = r#"@id("all") permit (principal, action, resource);
         @id("secret") forbid (principal, action, resource is File) when { resource.path == "ROOT/secret" };"#;
@@ -81,6 +95,7 @@ fn governed() -> Recorder {
     let secret = recorder.file("secret", "").display().to_string();
     let words = ["/bin/bash", "-c", "cat \"$1\"; true", "-", &secret].map(OsStr::new);
     record(&recorder, &[], &words);
+    crash(&recorder);
     let open = recorder.file("open", "").display().to_string();
     let script = format!("repeat 5000 [ open @f {open} O_RDONLY close @f ]");
     let script = format!("fork @b [ {script} ] {script} wait @b");
@@ -90,6 +105,24 @@ fn governed() -> Recorder {
     let verdict = recorder.evidence().verify().verdict;
     assert_eq!(verdict, Verdict::VerifiedWithLoss);
     recorder
+}
+
+fn copy(from: &Path, to: &Path) {
+    let copied = Command::new("cp").arg("-r").args([from, to]).status();
+    assert!(copied.expect("cp runs").success());
+}
+
+/// Leaves the log as a recorder does that is killed.
+fn crash(recorder: &Recorder) {
+    let mut command = recorder.command();
+    command.args(["--append", "--"]).arg(&*ACTOR);
+    command.args(["print", "ready", "read", "0", "1"]);
+    command.stdin(Stdio::piped()).stdout(Stdio::piped());
+    let mut child = command.spawn().expect("the lineage binary runs");
+    let mut lines = BufReader::new(child.stdout.take().expect("piped"));
+    wait::line(&mut lines, "ready", |line| line == "ready");
+    child.kill().expect("our own child");
+    child.wait().expect("our own child");
 }
 
 /// Records a command that must succeed, in a log that goes on.
@@ -115,7 +148,7 @@ fn check(engine: &str) {
     check
         .arg("-B")
         .arg(repository().join("tests/consumers/check.py"));
-    let output = check.args([engine, "ndjson"]).current_dir(PLACE.path());
+    let output = check.args([engine, "ndjson"]).current_dir(&*PLACE);
     let output = output.output().expect("Python runs");
     let found = String::from_utf8_lossy(&output.stdout);
     let said = String::from_utf8_lossy(&output.stderr);

@@ -117,7 +117,11 @@ def losses(records):
         counter=(record["detail"] or {}).get("counter"), times=(record["detail"] or {}).get("times"),
     ) for record in records if record["kind"] == "evidence.loss"]
 
-VIEWS = (programs, processes, files, connections, denials, losses)
+def makers(records):
+    named = {(record["host"], record["cause"]) for record in records}
+    return [take(record, "host", "seq", "cause") for record in records if (record["host"], record["seq"]) in named]
+
+VIEWS = (programs, processes, files, connections, denials, losses, makers)
 
 def causes(records, host, seq):
     """The `seq` of the record and of its causes, with the steps to each."""
