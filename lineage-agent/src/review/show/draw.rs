@@ -153,7 +153,7 @@ impl Show {
         };
         let seq = digest.seq.unwrap_or_default();
         let value = match (digest.blake3, digest.detail) {
-            (Some(digest), _) => Row::told("blake3", digest),
+            (Some(hash), _) => Row::told("blake3", hash),
             (None, detail) => Row::told("no digest", detail.unwrap_or("?")),
         };
         vec![value, Row::told("told by", format!("record {seq}"))]

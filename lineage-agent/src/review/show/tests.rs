@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 
 use super::super::line::Screen;
 use super::super::text::width;
+use super::context::Context;
+use super::decision;
 use super::found::Show;
 use crate::evidence::escape::is_hidden;
 use crate::evidence::record::Owned;
@@ -126,4 +128,57 @@ fn what_is_claimed_is_only_what_the_caller_named() {
     };
     assert_eq!(source(&found, "pid"), "snapshot");
     assert_eq!(source(&found, "argv"), "claimed");
+}
+
+#[test]
+fn what_was_decided_is_told_in_words() {
+    let record = Record {
+        verdict: Some("deny"),
+        effect: Some("killed-after-effect"),
+        rule: Some("agent.cedar:no-secrets"),
+        judged: Some("read /srv/secret"),
+        grant_level: Some(0),
+        table_generation: Some(2),
+        ..Record::default()
+    };
+    let told = |record: &Record<'_>, context: Option<&Context>| {
+        let rows = decision::rows(record, context).into_iter();
+        rows.map(|row| format!("{}: {}", row.name, row.value))
+            .collect::<Vec<_>>()
+    };
+    let mut context = Context::default();
+    context.policy = serde_json::json!({
+        "generation": 1,
+        "levels": [[{ "name": "other.cedar", "blake3": "x" }, { "name": "agent.cedar", "blake3": "9f3c" }]],
+    });
+    assert_eq!(
+        told(&record, Some(&context)),
+        [
+            "decision: denied: it happened, and the process was ended",
+            "asked: read /srv/secret",
+            "by rule: agent.cedar:no-secrets",
+            "by policy: agent.cedar  blake3 9f3c",
+            "generation: 2, where its context has 1",
+        ]
+    );
+    let unruled = Record {
+        effect: Some("prevented"),
+        rule: None,
+        reason: Some("over"),
+        table_generation: None,
+        ..record
+    };
+    assert_eq!(
+        told(&unruled, None),
+        [
+            "decision: denied, and prevented: it did not happen",
+            "asked: read /srv/secret",
+            "by rule: nothing is authorised any more",
+        ]
+    );
+    assert!(told(&Record::default(), Some(&context)).is_empty());
+    // What governed may be anything.
+    context.policy = serde_json::json!({ "generation": -1, "levels": [7, [7], { "a": [] }] });
+    assert!(!context.rows().is_empty());
+    assert_eq!(told(&record, Some(&context))[3], "by policy: agent.cedar");
 }

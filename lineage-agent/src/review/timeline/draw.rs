@@ -153,15 +153,12 @@ impl<W: Write> Drawing<'_, '_, W> {
         }
         self.line.push(Style::Plain, Fit::Keep, said);
         if denied > 0 {
-            self.line
-                .push(Style::Bad, Fit::Keep, format!("{denied} denied"));
+            let denied = format!(", {denied} denied");
+            self.line.join(Style::Bad, Fit::Keep, denied);
         }
         if lost > 0 {
-            self.line.push(
-                Style::Bad,
-                Fit::Keep,
-                format!("{} lost", counted(lost, "event", "events")),
-            );
+            let lost = format!(", {} lost", counted(lost, "event", "events"));
+            self.line.join(Style::Bad, Fit::Keep, lost);
         }
         self.write()?;
         let room = self.digits + 1 + BAR;
