@@ -193,6 +193,15 @@ pub enum Command {
     /// Exit status: 0, 2 when the event or a part of the evidence is missing; what could be found is
     /// shown all the same.
     Why(review::Why),
+    /// Tell what an event can have influenced since.
+    ///
+    /// The converse of `why`: the event, then what went where after it, through programs, files, pipes and sockets:
+    /// files written, programs run, connections sent to. It says what can be, not what was: a program that had read
+    /// something may have written it, or not.
+    ///
+    /// Exit status: 0, 2 when the event or a part of the evidence is missing; what could be found is
+    /// shown all the same.
+    Impact(review::Impact),
     /// Make one page (HTML) of the evidence, to look at and to hand over.
     ///
     /// A file that needs nothing but a browser, and asks for nothing over the network: verdict and findings, who
@@ -205,15 +214,6 @@ pub enum Command {
     /// Exit status: 0 when the page is written, whatever the verdict in it; 2 when it could not be, or a part of the
     /// evidence is missing: the page has the rest all the same, and says so.
     Report(review::Report),
-    /// Tell what an event can have influenced since.
-    ///
-    /// The converse of `why`: the event, then what went where after it, through programs, files, pipes and sockets:
-    /// files written, programs run, connections sent to. It says what can be, not what was: a program that had read
-    /// something may have written it, or not.
-    ///
-    /// Exit status: 0, 2 when the event or a part of the evidence is missing; what could be found is
-    /// shown all the same.
-    Impact(review::Impact),
     /// Write evidence in a format that other tools read.
     ///
     /// Goes through the evidence once, in little memory, and gives the same bytes for the same evidence. What is

@@ -81,44 +81,36 @@ fn focused(browser: &mut Browser) -> String {
     text.as_str().unwrap_or_default().to_owned()
 }
 
-#[test]
-fn a_report_is_walked_with_the_keyboard_and_asks_nobody() {
-    let run = recorded();
-    let page = report(&run);
-    let mut browser = Browser::start();
-    browser.open(&page);
-    assert_eq!(
-        browser.value("document.querySelector('h1').textContent"),
-        "Verified"
-    );
-
-    // From an event, found by its number, to the program that did it and to what that had read.
-    let seq = written(&run);
+/// From an event, found by its number, to the program that did it and to what that had read.
+fn walk_to_the_source(browser: &mut Browser, run: &Recorded) {
+    let seq = written(run);
     browser.press("/");
     browser.write(&format!("event {seq}"));
     browser.press("Enter");
     browser.until("document.activeElement.getAttribute('role') === 'listbox'");
     browser.press("Enter");
-    let event = focused(&mut browser);
+    let event = focused(browser);
     assert!(
         event.contains("file.write") && event.contains("onerror"),
         "{event}"
     );
     browser.press("ArrowLeft");
-    let program = focused(&mut browser);
+    let program = focused(browser);
     assert!(program.contains("cat["), "{program}");
     browser.press("Enter");
     browser.press("ArrowLeft");
-    let cause = focused(&mut browser);
+    let cause = focused(browser);
     assert!(
         cause.contains("read") && cause.contains("source"),
         "{cause}"
     );
     browser.press("Enter");
-    let source = focused(&mut browser);
+    let source = focused(browser);
     assert!(source.contains("work/source"), "{source}");
+}
 
-    // All causes and effects are those of the commands.
+/// All causes and effects are those of the commands.
+fn compare_with_commands(browser: &mut Browser, run: &Recorded) {
     for row in &run.rows.0 {
         let seq = row.int("seq");
         if !["file.read", "file.write", "file.digest", "process.exec"].contains(&row.text("kind"))
@@ -127,16 +119,18 @@ fn a_report_is_walked_with_the_keyboard_and_asks_nobody() {
             continue;
         }
         let causes = browser.value(&format!("{REACHED}(true, {seq})"));
-        assert_eq!(causes, json!(reached(&run, "why", "until", seq)), "{row:?}");
+        assert_eq!(causes, json!(reached(run, "why", "until", seq)), "{row:?}");
         let effects = browser.value(&format!("{REACHED}(false, {seq})"));
         assert_eq!(
             effects,
-            json!(reached(&run, "impact", "since", seq)),
+            json!(reached(run, "impact", "since", seq)),
             "{row:?}"
         );
     }
+}
 
-    // Search finds the name, as text.
+/// Search finds the name, as text.
+fn search_for_a_hostile_name(browser: &mut Browser) {
     browser.press("/");
     browser.write("onerror");
     browser.press("Enter");
@@ -150,6 +144,22 @@ fn a_report_is_walked_with_the_keyboard_and_asks_nobody() {
     assert_eq!(browser.value(markup), json!([0, 2, "lineage report"]));
     let hidden = "document.body.textContent.includes('\\u202e')";
     assert_eq!(browser.value(hidden), false);
+}
+
+#[test]
+fn a_report_is_walked_with_the_keyboard_and_asks_nobody() {
+    let run = recorded();
+    let page = report(&run);
+    let mut browser = Browser::start();
+    browser.open(&page);
+    assert_eq!(
+        browser.value("document.querySelector('h1').textContent"),
+        "Verified"
+    );
+
+    walk_to_the_source(&mut browser, &run);
+    compare_with_commands(&mut browser, &run);
+    search_for_a_hostile_name(&mut browser);
 
     // A telephone and a sheet of paper have it all, too.
     let narrow = json!({ "width": 400, "height": 800, "deviceScaleFactor": 1, "mobile": false });

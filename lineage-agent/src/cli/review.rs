@@ -18,6 +18,15 @@ pub struct Event {
     pub name: String,
 }
 
+/// Where what moved between programs and things is kept.
+#[derive(Debug, Args)]
+pub struct Index {
+    /// Directory to keep an index of large evidence in, so that only the first question reads all of it; it can be
+    /// removed at any time [default: lineage/ in $XDG_CACHE_HOME or ~/.cache].
+    #[arg(long, value_name = "DIR")]
+    pub index: Option<PathBuf>,
+}
+
 /// Options of `lineage why`.
 #[derive(Debug, Args)]
 #[command(after_help = WHY_EXAMPLES)]
@@ -45,6 +54,10 @@ pub struct Why {
     /// Name files of the system, too, that nobody recorded has written.
     #[arg(short, long)]
     pub all: bool,
+
+    /// Where an index is kept.
+    #[command(flatten)]
+    pub index: Index,
 
     /// Print one JSON object instead of text: all causes, and the records that tell of them.
     #[arg(long)]
@@ -77,6 +90,10 @@ pub struct Impact {
     #[arg(long, value_name = "N", value_parser = number(1_usize), default_value_t = 12)]
     pub most: usize,
 
+    /// Where an index is kept.
+    #[command(flatten)]
+    pub index: Index,
+
     /// Print one JSON object instead of text: all effects, and the records that tell of them.
     #[arg(long)]
     pub json: bool,
@@ -102,6 +119,10 @@ pub struct Prove {
     /// Also the records of the data that led to it, as `lineage why` finds them, with their own causes.
     #[arg(long)]
     pub data: bool,
+
+    /// Where an index is kept.
+    #[command(flatten)]
+    pub index: Index,
 
     /// File to make, which must not exist [default: standard output].
     #[arg(short, long, value_name = "FILE")]

@@ -5,9 +5,10 @@ use std::process::ExitCode;
 
 use anyhow::Context as _;
 
-use super::screen;
+use super::{flows, screen};
 use crate::cli;
 use crate::review::impact::{Impact, ImpactOptions};
+use crate::review::index::Until;
 use crate::review::walk::{Limits, NODES_MAX};
 
 /// Runs `lineage impact`.
@@ -19,7 +20,8 @@ pub(super) fn run(options: &cli::review::Impact) -> anyhow::Result<ExitCode> {
         nodes: NODES_MAX,
     };
     let most = options.most;
-    let mut impact = Impact::new(host, event, ImpactOptions { limits, most })?;
+    let flows = flows::of(host, Until::End, &options.event.evidence, &options.index)?;
+    let impact = Impact::new((host, &flows), event, ImpactOptions { limits, most })?;
     let mut out = BufWriter::new(io::stdout().lock());
     let written = if options.json {
         impact.write_json(&mut out)
@@ -28,7 +30,7 @@ pub(super) fn run(options: &cli::review::Impact) -> anyhow::Result<ExitCode> {
     };
     let written = written.and_then(|()| out.flush());
     // What could be found is shown before it is said that there may be more.
-    if let Some(missing) = impact.take_missing() {
+    if let Some(missing) = flows.missing {
         return Err(missing).context("read all records, so effects may be missing");
     }
     screen::ending(written)

@@ -7,6 +7,7 @@ mod doctor;
 mod exec;
 mod export;
 mod filters;
+mod flows;
 mod grant;
 mod impact;
 mod key;
@@ -62,8 +63,8 @@ fn run(command: Command) -> ExitCode {
         Command::Timeline(options) => timeline::run(&options),
         Command::Diff(options) => diff::run(&options),
         Command::Why(options) => why::run(&options),
-        Command::Report(options) => report::run(&options),
         Command::Impact(options) => impact::run(&options),
+        Command::Report(options) => report::run(&options),
         Command::Export(options) => export::run(&options),
         Command::Prove(options) => prove::run(&options),
         Command::VerifyProof(options) => verify_proof::run(&options),

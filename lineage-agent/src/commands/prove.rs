@@ -4,11 +4,12 @@ use std::process::ExitCode;
 
 use anyhow::Context as _;
 
-use super::{grant, screen};
+use super::{flows, grant, screen};
 use crate::cli;
 use crate::evidence::proof::{ProofError, make};
 use crate::evidence::reader::Host;
 use crate::evidence::record::Owned;
+use crate::review::index::Until;
 use crate::review::why::{Causes, Why, WhyOptions};
 
 /// Runs `lineage prove`.
@@ -17,7 +18,7 @@ pub(super) fn run(options: &cli::review::Prove) -> anyhow::Result<ExitCode> {
     let (host, event) = screen::event(&options.event)?.find(&evidence)?;
     let seq = event.get().seq.unwrap_or_default();
     let data = if options.data {
-        data(host, event)?
+        data(host, event, options)?
     } else {
         Vec::new()
     };
@@ -31,13 +32,15 @@ pub(super) fn run(options: &cli::review::Prove) -> anyhow::Result<ExitCode> {
 }
 
 /// The records that tell of the data that led to an event.
-fn data(host: &Host, event: Owned) -> anyhow::Result<Vec<u64>> {
-    let options = WhyOptions {
+fn data(host: &Host, event: Owned, options: &cli::review::Prove) -> anyhow::Result<Vec<u64>> {
+    let until = Until::Seq(event.get().seq.unwrap_or_default());
+    let flows = flows::of(host, until, &options.event.evidence, &options.index)?;
+    let how = WhyOptions {
         causes: Causes::Data,
         ..WhyOptions::default()
     };
-    let mut why = Why::new(host, event, options)?;
-    if let Some(missing) = why.take_missing() {
+    let why = Why::new((host, &flows), event, how)?;
+    if let Some(missing) = flows.missing {
         return Err(missing).context("read all records, so causes may be missing");
     }
     Ok(why.told_by())

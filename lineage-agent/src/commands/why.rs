@@ -5,8 +5,9 @@ use std::process::ExitCode;
 
 use anyhow::Context as _;
 
-use super::screen;
+use super::{flows, screen};
 use crate::cli;
+use crate::review::index::Until;
 use crate::review::walk::{Limits, NODES_MAX};
 use crate::review::why::{Causes, Why, WhyOptions};
 
@@ -14,7 +15,10 @@ use crate::review::why::{Causes, Why, WhyOptions};
 pub(super) fn run(options: &cli::review::Why) -> anyhow::Result<ExitCode> {
     let evidence = screen::open(&options.event.evidence)?;
     let (host, event) = screen::event(&options.event)?.find(&evidence)?;
-    let mut why = Why::new(host, event, why_options(options))?;
+    let until = Until::Seq(event.get().seq.unwrap_or_default());
+    let evidence = &options.event.evidence;
+    let flows = flows::of(host, until, evidence, &options.index)?;
+    let why = Why::new((host, &flows), event, why_options(options))?;
     let mut out = BufWriter::new(io::stdout().lock());
     let written = if options.json {
         why.write_json(&mut out)
@@ -23,7 +27,7 @@ pub(super) fn run(options: &cli::review::Why) -> anyhow::Result<ExitCode> {
     };
     let written = written.and_then(|()| out.flush());
     // What could be found is shown before it is said that there may be more.
-    if let Some(missing) = why.take_missing() {
+    if let Some(missing) = flows.missing {
         return Err(missing).context("read all records, so causes may be missing");
     }
     screen::ending(written)

@@ -37,13 +37,26 @@ pub enum NodeKind {
 }
 
 impl Node {
-    const KIND_SHIFT: u32 = 60;
+    /// Where the kind begins in [`Self::into_bits`].
+    pub const KIND_SHIFT: u32 = 60;
 
     /// The node that is told of first by the record with this `seq`.
     #[must_use]
     pub const fn new(kind: NodeKind, seq: u64) -> Self {
         let seq = seq & ((1 << Self::KIND_SHIFT) - 1);
         Self((kind as u64) << Self::KIND_SHIFT | seq)
+    }
+
+    /// The node as a number: nodes are sorted by it.
+    #[must_use]
+    pub const fn into_bits(self) -> u64 {
+        self.0
+    }
+
+    /// The node of a number that [`Self::into_bits`] gave.
+    #[must_use]
+    pub const fn from_bits(bits: u64) -> Self {
+        Self(bits)
     }
 
     /// What it is.
@@ -105,6 +118,24 @@ pub enum Rule {
 }
 
 impl Rule {
+    /// All of them, each at the place of its number.
+    pub const ALL: [Self; 14] = [
+        Self::Start,
+        Self::Fork,
+        Self::Exec,
+        Self::Image,
+        Self::Read,
+        Self::Write,
+        Self::Name,
+        Self::Map,
+        Self::MapShared,
+        Self::Connection,
+        Self::SharedMemory,
+        Self::Signal,
+        Self::Trace,
+        Self::Memory,
+    ];
+
     /// Its name, for people and programs.
     #[must_use]
     pub const fn name(self) -> &'static str {

@@ -7,6 +7,7 @@ mod draw;
 
 use std::io::{self, Write};
 
+use super::index::HostFlows;
 use super::reach::Reach;
 use super::walk::{Direction, Limits};
 use crate::evidence::error::Error;
@@ -30,20 +31,20 @@ pub struct Impact {
 }
 
 impl Impact {
-    /// Looks for the effects of an event of this host. What is missing of the evidence is told with what could be
-    /// found.
+    /// Looks for the effects of an event of this host.
     ///
     /// # Errors
     ///
     /// [`Error`] when the records of the effects cannot be read.
-    pub fn new(host: &Host, event: Owned, options: ImpactOptions) -> Result<Self, Error> {
-        let reach = Reach::new(host, event, Direction::On, options.limits, |_| true)?;
+    pub fn new(
+        (host, flows): (&Host, &HostFlows),
+        event: Owned,
+        options: ImpactOptions,
+    ) -> Result<Self, Error> {
+        let reach = Reach::new((host, flows), event, Direction::On, options.limits, |_| {
+            true
+        })?;
         Ok(Self { options, reach })
-    }
-
-    /// What of the evidence is missing.
-    pub fn take_missing(&mut self) -> Option<Error> {
-        self.reach.missing.take()
     }
 
     /// Writes one JSON object on one line: the `event`, all `nodes` it can have influenced with the `seq` since which,

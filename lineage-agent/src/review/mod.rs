@@ -13,6 +13,7 @@ pub mod filter;
 pub mod flow;
 mod happening;
 pub mod impact;
+pub mod index;
 pub mod line;
 pub mod ls;
 pub mod ndjson;

@@ -2,10 +2,11 @@
 
 pub(super) mod json;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::ops::ControlFlow;
 
-use super::flow::{Flow, Gather, Node, NodeKind, Rule};
+use super::flow::{Flow, Node, NodeKind, Rule};
+use super::index::HostFlows;
 use super::notable::{self, Class};
 use super::walk::{Direction, Flows, Limits, Walk};
 use crate::evidence::error::Error;
@@ -22,14 +23,15 @@ const RECORDS_MAX: usize = 1 << 16;
 pub(super) struct Reach {
     /// The event.
     pub(super) event: Owned,
-    /// The event, or if no process acts in it, what led to it.
-    acting: Owned,
-    pub(super) flows: Flows,
     pub(super) walk: Walk,
+    /// The program of the event, and those it came from, each with the flow by which it did.
+    pub(super) spine: Vec<(Node, Option<Flow>)>,
+    /// What was reached and, sooner or later, written by somebody recorded.
+    written: HashSet<Node>,
     /// The records that tell of what was reached, by `seq`.
     pub(super) records: BTreeMap<u64, Owned>,
-    /// What of the evidence is missing.
-    pub(super) missing: Option<Error>,
+    /// Whether there is or may be more than was looked at.
+    pub(super) partial: bool,
 }
 
 /// What moved between a program and one other node, told once.
@@ -42,46 +44,35 @@ pub(super) struct Step {
 }
 
 impl Reach {
-    /// Follows the flows of a host from an event, through those that `follow` accepts. What is missing of the
-    /// evidence is told with what could be found.
+    /// Follows flows of a host from an event, through those that `follow` accepts.
     ///
     /// # Errors
     ///
-    /// [`Error`] when the records of what was reached cannot be read.
+    /// [`Error`] when the flows, or the records of what was reached, cannot be read.
     pub(super) fn new(
-        host: &Host,
+        (host, host_flows): (&Host, &HostFlows),
         event: Owned,
         direction: Direction,
         limits: Limits,
         follow: impl Fn(&Flow) -> bool,
     ) -> Result<Self, Error> {
-        let mut gather = Gather::default();
-        let read = host.records(|record| {
-            gather.record(record);
-            ControlFlow::<()>::Continue(())
-        });
-        let flows = Flows::new(gather.finish());
+        let flows = host_flows.flows();
         let acting = acting(host, &event)?;
         let starts = match direction {
-            Direction::Back => causes_of(&acting.get(), &flows),
-            Direction::On => effects_of(&acting.get(), &flows),
+            Direction::Back => causes_of(&acting.get(), flows)?,
+            Direction::On => effects_of(&acting.get(), flows)?,
         };
-        let walk = Walk::new(&flows, direction, &starts, limits, follow);
+        let walk = Walk::new(flows, direction, &starts, limits, follow)?;
         let mut reach = Self {
             event,
-            acting,
-            flows,
+            spine: spine(&acting.get(), flows)?,
+            written: written(&walk, flows)?,
+            partial: walk.cut || host_flows.missing.is_some(),
             walk,
             records: BTreeMap::new(),
-            missing: read.err(),
         };
         reach.read_records(host, direction)?;
         Ok(reach)
-    }
-
-    /// Whether there is more than was looked at.
-    pub(super) fn is_partial(&self) -> bool {
-        self.walk.cut || self.missing.is_some()
     }
 
     /// Whether the walk came here.
@@ -93,7 +84,7 @@ impl Reach {
     /// Descent is not among them.
     pub(super) fn inputs(&self, node: Node) -> Vec<Step> {
         let time = self.walk.reached.get(&node).map(|reached| reached.time);
-        let flows = time.map_or(&[][..], |time| self.flows.into_node(node, time));
+        let flows = time.map_or(&[][..], |time| self.walk.flows.into_node(node, time));
         let flows = flows.iter().filter(|flow| !is_descent(flow.rule));
         let mut steps = steps(flows.filter(|flow| self.has(flow.from)), |flow| flow.from);
         steps.reverse();
@@ -103,28 +94,18 @@ impl Reach {
     /// What came out of a node since the walk came there: of each other node the first flow, the first first.
     pub(super) fn outputs(&self, node: Node) -> Vec<Step> {
         let time = self.walk.reached.get(&node).map(|reached| reached.time);
-        let flows = time.map_or(&[][..], |time| self.flows.out_of_node(node, time));
+        let flows = time.map_or(&[][..], |time| self.walk.flows.out_of_node(node, time));
         let flows = flows.iter().rev().filter(|flow| self.has(flow.to));
         steps(flows, |flow| flow.to)
     }
 
     /// The flow by which a program came from another one: exec, fork or start.
     pub(super) fn origin(&self, program: Node) -> Option<Flow> {
-        let flows = self.flows.into_node(program, u64::MAX).iter();
-        flows.copied().find(|flow| is_descent(flow.rule))
-    }
-
-    /// The program of the event, and those it came from. Causes come before, so it ends.
-    pub(super) fn spine(&self) -> Vec<Node> {
-        let mut spine = Vec::new();
-        let cause = self.acting.get().cause;
-        let mut next = cause.map(|cause| Node::new(NodeKind::Program, cause));
-        while let Some(program) = next {
-            spine.push(program);
-            next = (self.origin(program).map(|flow| flow.from))
-                .filter(|from| from.seq() < program.seq());
+        if let Some((_, origin)) = self.spine.iter().find(|(node, _)| *node == program) {
+            return *origin;
         }
-        spine
+        let flows = self.walk.flows.into_node(program, u64::MAX).iter();
+        flows.copied().find(|flow| is_descent(flow.rule))
     }
 
     /// The record with this `seq`, if it was reached.
@@ -134,7 +115,7 @@ impl Reach {
 
     /// Whether what is told of here is a part of the system that nobody recorded has written.
     pub(super) fn is_ordinary(&self, node: Node, seq: u64) -> bool {
-        if !self.flows.into_node(node, u64::MAX).is_empty() {
+        if self.written.contains(&node) {
             return false;
         }
         let record = self.record(seq);
@@ -157,12 +138,12 @@ impl Reach {
         for (node, reached) in &self.walk.reached {
             wanted.insert(node.seq());
             let flows = match direction {
-                Direction::Back => self.flows.into_node(*node, reached.time),
-                Direction::On => self.flows.out_of_node(*node, reached.time),
+                Direction::Back => self.walk.flows.into_node(*node, reached.time),
+                Direction::On => self.walk.flows.out_of_node(*node, reached.time),
             };
             wanted.extend(flows.iter().map(|flow| flow.record));
         }
-        wanted.extend(self.spine().iter().map(|node| node.seq()));
+        wanted.extend(self.spine.iter().map(|(node, _)| node.seq()));
         // What is nearest is shown first.
         while wanted.len() > RECORDS_MAX {
             match direction {
@@ -223,39 +204,75 @@ fn acting(host: &Host, event: &Owned) -> Result<Owned, Error> {
     Ok(acting)
 }
 
+/// The program of an event, and those it came from. Causes come before, so it ends.
+fn spine(event: &Record<'_>, flows: &dyn Flows) -> Result<Vec<(Node, Option<Flow>)>, Error> {
+    let mut spine = Vec::new();
+    let mut next = event.cause.map(|cause| Node::new(NodeKind::Program, cause));
+    while let Some(program) = next {
+        let mut origin = None;
+        flows.each_into(program, u64::MAX, &mut |flow| {
+            if is_descent(flow.rule) {
+                origin = Some(*flow);
+                return ControlFlow::Break(());
+            }
+            ControlFlow::Continue(())
+        })?;
+        spine.push((program, origin));
+        next = (origin.map(|flow| flow.from)).filter(|from| from.seq() < program.seq());
+    }
+    Ok(spine)
+}
+
+/// What of the things that were reached somebody recorded has written, whenever that was.
+fn written(walk: &Walk, flows: &dyn Flows) -> Result<HashSet<Node>, Error> {
+    let things = walk.reached.keys().copied();
+    let mut things: Vec<Node> = things
+        .filter(|node| matches!(node.kind(), NodeKind::Content | NodeKind::Device))
+        .collect();
+    // Those that are near each other are near each other in an index, too.
+    things.sort_unstable();
+    let mut written = HashSet::new();
+    for node in things {
+        if flows.first_into(node, u64::MAX)?.is_some() {
+            written.insert(node);
+        }
+    }
+    Ok(written)
+}
+
 /// Where to look for causes: in the program that acted, and in what began by this record.
-fn causes_of(event: &Record<'_>, flows: &Flows) -> Vec<(Node, u64)> {
+fn causes_of(event: &Record<'_>, flows: &dyn Flows) -> Result<Vec<(Node, u64)>, Error> {
     let Some(seq) = event.seq else {
-        return Vec::new();
+        return Ok(Vec::new());
     };
     let begun = Node::new(NodeKind::Program, seq);
-    let begun = Some(begun).filter(|begun| !flows.into_node(*begun, seq).is_empty());
+    let begun = flows.first_into(begun, seq)?.map(|_| begun);
     let acting = (event.cause).map(|cause| Node::new(NodeKind::Program, cause));
-    [begun, acting]
-        .into_iter()
-        .flatten()
-        .map(|node| (node, seq))
-        .collect()
+    let nodes = [begun, acting].into_iter().flatten();
+    Ok(nodes.map(|node| (node, seq)).collect())
 }
 
 /// Where to look for effects: where something went by what this record tells.
-fn effects_of(event: &Record<'_>, flows: &Flows) -> Vec<(Node, u64)> {
+fn effects_of(event: &Record<'_>, flows: &dyn Flows) -> Result<Vec<(Node, u64)>, Error> {
     let Some(seq) = event.seq else {
-        return Vec::new();
+        return Ok(Vec::new());
     };
     let begun = Node::new(NodeKind::Program, seq);
     let acting = event.cause.map(|cause| Node::new(NodeKind::Program, cause));
     let mut starts: Vec<(Node, u64)> = Vec::new();
-    if !flows.out_of_node(begun, seq).is_empty() || !flows.into_node(begun, seq).is_empty() {
+    if flows.first_out_of(begun, seq)?.is_some() || flows.first_into(begun, seq)?.is_some() {
         starts.push((begun, seq));
     }
-    let Some(acting) = acting else {
-        return starts;
-    };
-    // The first use of a descriptor, or its end, of what went in or out.
-    let told = |flow: &&Flow| flow.record == seq || (flow.last == seq && flow.first < seq);
-    let into = flows.into_node(acting, seq).iter().filter(told);
-    let out = flows.out_of_node(acting, 0).iter().filter(told);
-    starts.extend(into.chain(out).map(|flow| (flow.to, flow.first)));
-    starts
+    if let Some(acting) = acting {
+        // The first use of a descriptor, or its end, of what went in or out.
+        let visit = &mut |flow: &Flow| {
+            if flow.record == seq || (flow.last == seq && flow.first < seq) {
+                starts.push((flow.to, flow.first));
+            }
+            ControlFlow::Continue(())
+        };
+        flows.each_into(acting, seq, visit)?;
+        flows.each_out_of(acting, 0, visit)?;
+    }
+    Ok(starts)
 }

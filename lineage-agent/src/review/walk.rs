@@ -7,44 +7,154 @@
 
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, HashMap};
+use std::ops::ControlFlow;
 
 use super::flow::{Flow, Node};
+use crate::evidence::error::Error;
 
-/// All flows of a host, to be found by either end.
-#[derive(Debug, Default)]
-pub struct Flows {
+/// Flows to be found by either end, in memory or in an index.
+pub trait Flows {
+    /// Visits the flows to a node that began by this time, in the order in which they began, until `visit` breaks.
+    ///
+    /// # Errors
+    ///
+    /// [`Error`] when they cannot be read.
+    fn each_into(
+        &self,
+        node: Node,
+        time: u64,
+        visit: &mut dyn FnMut(&Flow) -> ControlFlow<()>,
+    ) -> Result<(), Error>;
+
+    /// Visits the flows from a node that had not ended before this time, in the order in which they end, until
+    /// `visit` breaks.
+    ///
+    /// # Errors
+    ///
+    /// [`Error`] when they cannot be read.
+    fn each_out_of(
+        &self,
+        node: Node,
+        time: u64,
+        visit: &mut dyn FnMut(&Flow) -> ControlFlow<()>,
+    ) -> Result<(), Error>;
+
+    /// The first flow to a node that began by this time.
+    ///
+    /// # Errors
+    ///
+    /// [`Error`] when it cannot be read.
+    fn first_into(&self, node: Node, time: u64) -> Result<Option<Flow>, Error> {
+        let mut first = None;
+        self.each_into(node, time, &mut |flow| {
+            first = Some(*flow);
+            ControlFlow::Break(())
+        })?;
+        Ok(first)
+    }
+
+    /// The first flow from a node that had not ended before this time.
+    ///
+    /// # Errors
+    ///
+    /// [`Error`] when it cannot be read.
+    fn first_out_of(&self, node: Node, time: u64) -> Result<Option<Flow>, Error> {
+        let mut first = None;
+        self.each_out_of(node, time, &mut |flow| {
+            first = Some(*flow);
+            ControlFlow::Break(())
+        })?;
+        Ok(first)
+    }
+}
+
+/// By which end flows are sorted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Order {
     /// By where they lead, then when they begin.
-    by_to: Vec<Flow>,
+    To,
     /// By where they come from, then when they end.
+    From,
+}
+
+impl Order {
+    /// What flows are sorted by.
+    #[must_use]
+    pub const fn key(self, flow: &Flow) -> (Node, u64) {
+        match self {
+            Self::To => (flow.to, flow.first),
+            Self::From => (flow.from, flow.last),
+        }
+    }
+
+    /// Sorts flows; which of two with the same key comes first does not depend on where they were.
+    pub fn sort(self, flows: &mut [Flow]) {
+        flows.sort_unstable_by_key(|flow| (self.key(flow), *flow));
+    }
+}
+
+/// Flows in memory.
+#[derive(Debug, Default)]
+pub struct Sorted {
+    by_to: Vec<Flow>,
     by_from: Vec<Flow>,
 }
 
-impl Flows {
+impl Sorted {
     /// Sorts the flows.
     #[must_use]
     pub fn new(flows: Vec<Flow>) -> Self {
-        let (mut by_to, mut by_from) = (flows.clone(), flows);
-        by_to.sort_unstable_by_key(|flow| (flow.to, flow.first, *flow));
-        by_from.sort_unstable_by_key(|flow| (flow.from, flow.last, *flow));
+        Self::of(flows.clone(), flows)
+    }
+
+    /// Sorts both copies of the flows.
+    #[must_use]
+    pub fn of(mut by_to: Vec<Flow>, mut by_from: Vec<Flow>) -> Self {
+        Order::To.sort(&mut by_to);
+        Order::From.sort(&mut by_from);
         Self { by_to, by_from }
     }
 
     /// Flows to a node that began by this time.
     #[must_use]
     pub fn into_node(&self, node: Node, time: u64) -> &[Flow] {
-        let start = self.by_to.partition_point(|flow| flow.to < node);
-        let rest = &self.by_to[start..];
-        &rest[..rest.partition_point(|flow| flow.to == node && flow.first <= time)]
+        between(&self.by_to, Order::To, (node, 0), (node, time))
     }
 
     /// Flows from a node that had not ended before this time.
     #[must_use]
     pub fn out_of_node(&self, node: Node, time: u64) -> &[Flow] {
-        let before = |flow: &Flow| (flow.from, flow.last) < (node, time);
-        let start = self.by_from.partition_point(before);
-        let rest = &self.by_from[start..];
-        &rest[..rest.partition_point(|flow| flow.from == node)]
+        between(&self.by_from, Order::From, (node, time), (node, u64::MAX))
     }
+}
+
+impl Flows for Sorted {
+    fn each_into(
+        &self,
+        node: Node,
+        time: u64,
+        visit: &mut dyn FnMut(&Flow) -> ControlFlow<()>,
+    ) -> Result<(), Error> {
+        let _ = self.into_node(node, time).iter().try_for_each(visit);
+        Ok(())
+    }
+
+    fn each_out_of(
+        &self,
+        node: Node,
+        time: u64,
+        visit: &mut dyn FnMut(&Flow) -> ControlFlow<()>,
+    ) -> Result<(), Error> {
+        let _ = self.out_of_node(node, time).iter().try_for_each(visit);
+        Ok(())
+    }
+}
+
+/// Of sorted flows, those with a key between these two.
+#[must_use]
+pub fn between(flows: &[Flow], order: Order, first: (Node, u64), last: (Node, u64)) -> &[Flow] {
+    let rest = &flows[flows.partition_point(|flow| order.key(flow) < first)..];
+    &rest[..rest.partition_point(|flow| order.key(flow) <= last)]
 }
 
 /// How a node was reached.
@@ -79,27 +189,35 @@ pub struct Limits {
     pub nodes: usize,
 }
 
+/// Most flows that are looked at.
+const FLOWS_MAX: usize = 1 << 22;
+
 /// What a walk reached.
 #[derive(Debug, Default)]
 pub struct Walk {
     /// The nodes.
     pub reached: HashMap<Node, Reached>,
+    /// The flows that were looked at: of each node that was reached, those that go on from there.
+    pub flows: Sorted,
     /// Whether there is more beyond a limit.
     pub cut: bool,
 }
 
 impl Walk {
     /// Follows flows from these nodes and times, through flows that `follow` accepts.
-    #[must_use]
+    ///
+    /// # Errors
+    ///
+    /// [`Error`] when the flows cannot be read.
     pub fn new(
-        flows: &Flows,
+        flows: &dyn Flows,
         direction: Direction,
         from: &[(Node, u64)],
         limits: Limits,
         follow: impl Fn(&Flow) -> bool,
-    ) -> Self {
+    ) -> Result<Self, Error> {
         let mut walk = Self::default();
-        let mut heap = BinaryHeap::new();
+        let (mut looked_at, mut heap) = (Vec::new(), BinaryHeap::new());
         let key = |time: u64| match direction {
             Direction::Back => time,
             Direction::On => u64::MAX - time,
@@ -122,11 +240,9 @@ impl Walk {
                 distance,
             };
             walk.reached.insert(node, reached);
-            let beyond = match direction {
-                Direction::Back => flows.into_node(node, time),
-                Direction::On => flows.out_of_node(node, time),
-            };
-            for flow in beyond.iter().filter(|flow| follow(flow)) {
+            let beyond = looked_at.len();
+            walk.cut |= direction.look(flows, node, time, &mut looked_at)?;
+            for flow in looked_at[beyond..].iter().filter(|flow| follow(flow)) {
                 if distance == limits.distance {
                     walk.cut = true;
                     break;
@@ -140,6 +256,33 @@ impl Walk {
                 }
             }
         }
-        walk
+        walk.flows = Sorted::new(looked_at);
+        Ok(walk)
+    }
+}
+
+impl Direction {
+    /// Adds the flows that go on from a node; true when there are more than can be looked at.
+    fn look(
+        self,
+        flows: &dyn Flows,
+        node: Node,
+        time: u64,
+        into: &mut Vec<Flow>,
+    ) -> Result<bool, Error> {
+        let mut more = false;
+        let visit = &mut |flow: &Flow| {
+            more = into.len() == FLOWS_MAX;
+            if more {
+                return ControlFlow::Break(());
+            }
+            into.push(*flow);
+            ControlFlow::Continue(())
+        };
+        match self {
+            Self::Back => flows.each_into(node, time, visit)?,
+            Self::On => flows.each_out_of(node, time, visit)?,
+        }
+        Ok(more)
     }
 }

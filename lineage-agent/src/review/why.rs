@@ -11,6 +11,7 @@ mod json;
 use std::collections::BTreeSet;
 
 use super::flow::{Flow, Node};
+use super::index::HostFlows;
 use super::reach::{Reach, is_descent};
 use super::walk::{Direction, Limits, NODES_MAX};
 use crate::evidence::error::Error;
@@ -72,18 +73,27 @@ pub struct Why {
 const PURPOSE_CHARS_MAX: usize = 400;
 
 impl Why {
-    /// Looks for the causes of an event of this host. What is missing of the evidence is told with what could be
-    /// found.
+    /// Looks for the causes of an event of this host.
     ///
     /// # Errors
     ///
     /// [`Error`] when the records of the causes cannot be read.
-    pub fn new(host: &Host, event: Owned, options: WhyOptions) -> Result<Self, Error> {
+    pub fn new(
+        (host, flows): (&Host, &HostFlows),
+        event: Owned,
+        options: WhyOptions,
+    ) -> Result<Self, Error> {
         let follow = |flow: &Flow| options.causes != Causes::Process || is_descent(flow.rule);
-        let reach = Reach::new(host, event, Direction::Back, options.limits, follow)?;
+        let reach = Reach::new(
+            (host, flows),
+            event,
+            Direction::Back,
+            options.limits,
+            follow,
+        )?;
         let purpose = purpose(host, &reach.event)?;
         Ok(Self {
-            spine: reach.spine(),
+            spine: reach.spine.iter().map(|(program, _)| *program).collect(),
             options,
             reach,
             purpose,
@@ -102,11 +112,6 @@ impl Why {
             own.into_iter().chain(via.map(|flow| flow.record))
         });
         telling.collect::<BTreeSet<u64>>().into_iter().collect()
-    }
-
-    /// What of the evidence is missing.
-    pub fn take_missing(&mut self) -> Option<Error> {
-        self.reach.missing.take()
     }
 }
 

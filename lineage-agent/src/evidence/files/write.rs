@@ -126,6 +126,16 @@ impl Dir {
         self.sync()
     }
 
+    /// Gives a file another name in the same directory, atomically; what has that name is replaced. Not durable.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Io`]
+    pub fn rename(&self, name: &str, to: &str) -> Result<()> {
+        fs::renameat(&self.fd, name, &self.fd, to)
+            .map_err(|errno| Error::io("replace", self.path.join(to))(errno.into()))
+    }
+
     /// Replaces a file, atomically and durably.
     ///
     /// # Errors

@@ -1,6 +1,6 @@
 //! Flows of small stories, and what is a cause in them.
 
-use super::super::walk::{Direction, Flows, Limits, Walk};
+use super::super::walk::{Direction, Limits, Sorted, Walk};
 use super::*;
 use crate::evidence::kinds;
 use crate::evidence::schema::Record;
@@ -100,18 +100,18 @@ impl Story {
         )
     }
 
-    fn flows(self) -> Flows {
-        Flows::new(self.gather.finish())
+    fn flows(self) -> Sorted {
+        Sorted::new(self.gather.finish())
     }
 }
 
 /// All nodes that data can have come from, until this moment.
-fn causes(flows: &Flows, node: Node, time: u64) -> Vec<Node> {
+fn causes(flows: &Sorted, node: Node, time: u64) -> Vec<Node> {
     let limits = Limits {
         distance: u32::MAX,
         nodes: 1000,
     };
-    let walk = Walk::new(flows, Direction::Back, &[(node, time)], limits, |_| true);
+    let walk = Walk::new(flows, Direction::Back, &[(node, time)], limits, |_| true).unwrap();
     let mut nodes: Vec<_> = walk.reached.into_keys().collect();
     nodes.sort_unstable();
     nodes
@@ -223,7 +223,7 @@ fn effects_are_the_converse_of_causes() {
         distance: u32::MAX,
         nodes: 1000,
     };
-    let walk = |direction, start| Walk::new(&flows, direction, &[start], limits, |_| true);
+    let walk = |direction, start| Walk::new(&flows, direction, &[start], limits, |_| true).unwrap();
     let nodes: Vec<Node> = walk(Direction::Back, (b.1, last))
         .reached
         .into_keys()

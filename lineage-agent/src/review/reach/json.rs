@@ -44,8 +44,8 @@ impl Reach {
         out.write_all(b"],\"flows\":[")?;
         let flows = nodes.iter().flat_map(|(node, reached)| {
             let flows = match direction {
-                Direction::Back => self.flows.into_node(**node, reached.time),
-                Direction::On => self.flows.out_of_node(**node, reached.time),
+                Direction::Back => self.walk.flows.into_node(**node, reached.time),
+                Direction::On => self.walk.flows.out_of_node(**node, reached.time),
             };
             let both = |flow: &&Flow| self.has(flow.from) && self.has(flow.to);
             flows.iter().filter(both)
@@ -61,7 +61,7 @@ impl Reach {
             Ndjson::new(&mut line).record(&record.get())?;
             out.write_all(line.trim_ascii_end())?;
         }
-        write!(out, "],\"partial\":{}", self.is_partial())
+        write!(out, "],\"partial\":{}", self.partial)
     }
 }
 

@@ -42,7 +42,8 @@ pub(super) struct Files {
     /// What a recogniser takes it for.
     label: Vec<u32>,
     /// Digest of its content, of the last version that has one.
-    blake3: Vec<u32>,
+    #[serde(rename = "blake3")]
+    digest: Vec<u32>,
     first: Vec<Option<u32>>,
     /// Uses of files beyond the limit.
     left_out: u64,
@@ -94,7 +95,7 @@ impl Files {
             self.label[at] = strings.id(label);
         }
         if let Some(digest) = record.blake3 {
-            self.blake3[at] = strings.id(digest);
+            self.digest[at] = strings.id(digest);
         }
         Some(file)
     }
@@ -141,7 +142,7 @@ impl Files {
             &mut self.denied,
             &mut self.processes,
             &mut self.label,
-            &mut self.blake3,
+            &mut self.digest,
         ];
         for column in counts {
             column.push(0);
@@ -209,7 +210,7 @@ fn uses(record: &Record<'_>, error: bool) -> u8 {
         kinds::FILE_CLOSE => {
             let read = record.bytes_read.is_some_and(|bytes| bytes > 0);
             let written = record.bytes_written.is_some_and(|bytes| bytes > 0);
-            u8::from(read) * use_of::READ | u8::from(written) * use_of::WRITTEN
+            (u8::from(read) * use_of::READ) | (u8::from(written) * use_of::WRITTEN)
         }
         kind if changes(kind) => use_of::CHANGED,
         _ => 0,

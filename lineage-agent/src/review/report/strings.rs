@@ -89,8 +89,10 @@ mod tests {
 
     #[test]
     fn the_table_has_an_end() {
-        let mut strings = Strings::default();
-        strings.bytes = BYTES_MAX;
+        let mut strings = Strings {
+            bytes: BYTES_MAX,
+            ..Strings::default()
+        };
         assert_eq!(strings.id("one more"), 1);
         assert_eq!(strings.id(""), 0);
     }
