@@ -202,6 +202,15 @@ pub enum Command {
     /// Exit status: 0, 2 when the event or a part of the evidence is missing; what could be found is
     /// shown all the same.
     Impact(review::Impact),
+    /// Write tables that are derived from evidence, for queries.
+    ///
+    /// For each host three Parquet files, below DIR/host=…: processes.parquet, with all that each descends from and nested
+    /// sets of the tree; edges.parquet, what moved from where to where as `why` and `impact` follow it; sessions.parquet, with
+    /// how each lineage began and ended and how much happened in it. sql/README.md has their columns, and queries.
+    ///
+    /// The same evidence gives the same bytes. They are no evidence: nothing in them is signed. With --check they are made anew
+    /// and compared with what is there; exit status 1 when anything differs, 2 when a part of the evidence is missing.
+    Index(review::Tables),
     /// Make one page (HTML) of the evidence, to look at and to hand over.
     ///
     /// A file that needs nothing but a browser, and asks for nothing over the network: verdict and findings, who

@@ -4,7 +4,7 @@
 Run in a directory that has the evidence as `run1` and the repository's `sql/`. What `sql/README.md` shows is run as it
 stands there, but for the number of the record it asks about.
 """
-import datetime, json, os, pathlib, re, sys, time
+import datetime, json, os, pathlib, re, subprocess, sys, time
 
 import truth
 
@@ -61,6 +61,28 @@ def texts(query):
     paths = {record["path"] for record in RECORDS if record["path"]}
     same("bytes_of", found, [{"path": path, "bytes": truth.bytes_of(path).hex().upper()} for path in paths])
 
+def tables(query):
+    """What `lineage index` made, against records and `lineage why`."""
+    section = pathlib.Path("sql/README.md").read_text().split("\n## Tables made beforehand\n")[1].split("\n## ")[0]
+    (text,) = re.findall("```sql\n(.*?)```", section, re.S)
+    *made, most, back = statements(text)
+    for view in made:
+        query(view)
+    family = query("FROM family")
+    view = {name for one in truth.processes(RECORDS) for name in one}
+    same("processes", [{name: one[name] for name in view & one.keys()} for one in family], truth.processes(RECORDS))
+    same("family", family, [one | more for one, more in zip(family, truth.family(RECORDS, family))])
+    assert query(most)[0]["records"] >= max(one["records"] for one in family)
+    same("sessions", query("FROM sessions"), truth.sessions(RECORDS))
+    asked = 0
+    for of in [one for one in RECORDS if one["kind"] in ("file.write", "file.read", "net.send", "file.close")][::40]:
+        why = subprocess.run([os.environ["LINEAGE_BIN"], "why", "run1", f"{of['host']}:{of['seq']}", "--json"], capture_output=True, check=True)
+        nodes = [one["node"].split(":") + [one["until"]] for one in json.loads(why.stdout)["nodes"]]
+        found = query(back.replace("1042", f"{of['seq']} AND host = '{of['host']}'"))
+        same(f"edges back from {of['seq']}", found, [{"host": of["host"], "kind": kind, "seq": int(seq), "until": until} for kind, seq, until in nodes])
+        asked += len(nodes) > 3
+    assert asked > 5, asked
+
 def run(example):
     """Runs an example in Python; the names it leaves."""
     names = {}
@@ -80,6 +102,7 @@ def duckdb():
     schema = re.findall("```sql\n(.*?)```", pathlib.Path("docs/schema.md").read_text(), re.S)
     for text in [one for block in shown("DuckDB", "sql") + schema for one in statements(block)]:
         assert query(text), f"finds nothing: {text}"
+    tables(query)
     return duckdb.__version__
 
 def spark():

@@ -68,6 +68,10 @@ static PLACE: LazyLock<PathBuf> = LazyLock::new(|| {
     let first = first.expect("two hosts");
     let twin = format!("host={}", "f".repeat(32));
     copy(&first, &evidence.join(twin));
+    let mut index = Command::new(&*LINEAGE);
+    index.current_dir(&place).env("XDG_CACHE_HOME", &place);
+    let indexed = index.args(["index", "run1", "-o", "tables"]).status();
+    assert!(indexed.expect("the lineage binary runs").success());
     for folder in ["sql", "docs"] {
         symlink(repository().join(folder), place.join(folder)).expect("writable");
     }
@@ -146,6 +150,7 @@ fn check(engine: &str) {
     assert!(python.exists(), "{missing}");
     let mut check = Command::new(python);
     check
+        .env("LINEAGE_BIN", &*LINEAGE)
         .arg("-B")
         .arg(repository().join("tests/consumers/check.py"));
     let output = check.args([engine, "ndjson"]).current_dir(&*PLACE);

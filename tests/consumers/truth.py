@@ -53,6 +53,57 @@ def programs(records):
                     blake3=contents.get(tuple(step[name] for name in ("host", *VERSION)))))
     return rows
 
+def family(records, rows):
+    """Of each of these processes what the table of `lineage index` says beyond the view, in the same order."""
+    parents = {(row["host"], row["process_uid"]): row.get("parent_uid") for row in rows}
+    born = {(row["host"], row["process_uid"]): row["seq"] for row in rows}
+    sets = {(row["host"], row["process_uid"]): (row["set_left"], row["set_right"]) for row in rows}
+    acting, about = collections.Counter(), {}
+    for record in records:
+        acting[record["host"], record["process_uid"]] += 1
+        for uid in (record["process_uid"], record["kind"] == "process.fork" and record["child_uid"]):
+            about[record["host"], uid] = record["seq"]
+    ancestors = {}
+    for host, uid in parents:
+        chain, one = [], uid
+        while (host, parent := parents[host, one]) in parents and born[host, parent] < born[host, one]:
+            chain.append(one := parent)
+        ancestors[host, uid] = chain
+    # Nested sets: one is within the other exactly when it descends from it, and no number is given twice.
+    for (host, uid), (left, right) in sets.items():
+        within = {other for (of, other), (begin, end) in sets.items() if of == host and left < begin and end < right}
+        assert within == {other for (of, other), chain in ancestors.items() if of == host and uid in chain}, uid
+    for host in {host for host, _ in sets}:
+        numbers = sorted(number for (of, _), both in sets.items() if of == host for number in both)
+        assert numbers == list(range(1, len(numbers) + 1)), host
+    return [{"records": acting[key], "last_seq": about[key], "depth": len(ancestors[key]), "ancestors": ancestors[key]}
+            for key in ((row["host"], row["process_uid"]) for row in rows)]
+
+def sessions(records):
+    rows = []
+    for (host, lineage), group in grouped(records, "host", "lineage").items():
+        if lineage is None:
+            continue
+        kinds = collections.defaultdict(list)
+        for record in group:
+            kinds[record["kind"]].append(record)
+        # A connection that is not there yet (EINPROGRESS) has not failed.
+        failed = lambda one: one["result"] is not None and one["result"] < 0 and one["result"] != -115
+        done = lambda *names: sum(not failed(one) for name in names for one in kinds[name])
+        (start,), end = kinds["lineage.start"], kinds["lineage.end"]
+        found = kinds["process.snapshot"]
+        rows.append({
+            "host": host, "lineage": lineage, "seq": group[0]["seq"], "last_seq": group[-1]["seq"], "how": start["detail"]["how"],
+            "command": start["detail"].get("command") and json.dumps(start["detail"]["command"], separators=(",", ":")),
+            "process_uid": found[0]["process_uid"] if found else None, "uid": found[0]["uid"] if found else None,
+            "context": first(group, "context"), "started": group[0]["time"], "ended": end[0]["time"] if end else None,
+            "reason": end[0]["detail"].get("reason") if end else None, "records": len(group),
+            "contexts": 1 + len(kinds["context.change"]), "processes": done("process.fork", "process.snapshot"),
+            "programs": done("process.exec"), "connections": done("net.connect", "net.accept"),
+            "denied": sum(record["verdict"] == "deny" for record in group),
+            "failed": sum(map(failed, group))})
+    return rows
+
 def processes(records):
     lives = collections.defaultdict(list)
     for record in records:

@@ -108,6 +108,32 @@ Examples:
   lineage ls run1 -k receive --peer '203.0.113.9:*'   find where the bytes came in
   lineage impact run1 4053                            what they can have influenced";
 
+/// Options of `lineage index`.
+#[derive(Debug, Args)]
+#[command(after_help = INDEX_EXAMPLES)]
+pub struct Tables {
+    /// Directory of the evidence.
+    pub evidence: PathBuf,
+
+    /// Directory for the tables, made if it is not there; tables in it are replaced.
+    #[arg(short, long, value_name = "DIR")]
+    pub output: PathBuf,
+
+    /// Write nothing; tell whether the tables in DIR are those of the evidence.
+    #[arg(long)]
+    pub check: bool,
+
+    /// Print one JSON object instead of text.
+    #[arg(long)]
+    pub json: bool,
+}
+
+const INDEX_EXAMPLES: &str = "\
+Examples:
+  lineage index run1 -o tables           processes, edges and sessions
+  lineage index run1 -o tables --check   whether they still are those of run1
+  duckdb -c \"FROM 'tables/host=*/processes.parquet' WHERE depth > 3\"";
+
 /// Options of `lineage prove`.
 #[derive(Debug, Args)]
 #[command(after_help = PROVE_EXAMPLES)]

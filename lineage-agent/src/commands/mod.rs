@@ -10,6 +10,7 @@ mod filters;
 mod flows;
 mod grant;
 mod impact;
+mod index;
 mod key;
 mod ls;
 mod output;
@@ -64,6 +65,7 @@ fn run(command: Command) -> ExitCode {
         Command::Diff(options) => diff::run(&options),
         Command::Why(options) => why::run(&options),
         Command::Impact(options) => impact::run(&options),
+        Command::Index(options) => index::run(&options),
         Command::Report(options) => report::run(&options),
         Command::Export(options) => export::run(&options),
         Command::Prove(options) => prove::run(&options),

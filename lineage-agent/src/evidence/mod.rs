@@ -28,6 +28,7 @@ pub mod schema;
 pub mod seal;
 pub mod segment;
 pub mod spool;
+pub mod table;
 pub mod tally;
 pub mod text;
 pub mod tree;

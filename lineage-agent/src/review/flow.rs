@@ -36,6 +36,20 @@ pub enum NodeKind {
     Device,
 }
 
+impl NodeKind {
+    /// Its name, for people and programs.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Program => "program",
+            Self::Content => "content",
+            Self::Sent => "sent",
+            Self::Received => "received",
+            Self::Device => "device",
+        }
+    }
+}
+
 impl Node {
     /// Where the kind begins in [`Self::into_bits`].
     pub const KIND_SHIFT: u32 = 60;

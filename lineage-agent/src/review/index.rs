@@ -96,7 +96,7 @@ impl HostFlows {
 }
 
 /// All records that there are now; none when no log tells.
-fn covered(host: &Host) -> Result<Option<Covers>> {
+pub(super) fn covered(host: &Host) -> Result<Option<Covers>> {
     let Some((segments, root)) = host.checkpoint()?.and_then(|note| head(&note)) else {
         return Ok(None);
     };
@@ -207,6 +207,19 @@ impl Flows for Index {
     ) -> Result<()> {
         self.each_between(1, (node, time), (node, u64::MAX), visit)
     }
+
+    fn each(&self, visit: &mut dyn FnMut(&Flow) -> ControlFlow<()>) -> Result<()> {
+        let [to, _] = &self.files;
+        let mut at = 0;
+        let error = || Error::io("read", self.path.join(NAMES[0].1));
+        while let Some(flows) = to.block(at).map_err(error())? {
+            if flows.iter().try_for_each(&mut *visit).is_break() {
+                break;
+            }
+            at += 1;
+        }
+        Ok(())
+    }
 }
 
 /// Flows on their way from records to where they are found.
@@ -285,11 +298,20 @@ impl<'a> Making<'a> {
     }
 }
 
-/// Makes the directory of a host, and takes it for this process alone.
-fn made(host: &Host, place: &Path) -> Result<Dir> {
+/// The directory of a host below a place for what is derived from its evidence; both are made if they are not there.
+///
+/// # Errors
+///
+/// [`Error::Io`]
+pub fn directory(place: &Path, host: &Host) -> Result<Dir> {
     let all = DirBuilder::new().recursive(true).mode(0o700).create(place);
     all.map_err(Error::io("create", place))?;
-    let dir = Dir::open(place)?.make(&host.id().directory(), 0o700)?;
+    Dir::open(place)?.make(&host.id().directory(), 0o700)
+}
+
+/// Makes the directory of a host, and takes it for this process alone.
+fn made(host: &Host, place: &Path) -> Result<Dir> {
+    let dir = directory(place, host)?;
     dir.lock_waiting()?;
     sorter::clean(&dir)?;
     Ok(dir)

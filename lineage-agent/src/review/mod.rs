@@ -21,6 +21,7 @@ mod notable;
 mod reach;
 pub mod report;
 pub mod show;
+pub mod tables;
 pub mod text;
 pub mod timeline;
 mod told;

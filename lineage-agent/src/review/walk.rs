@@ -39,6 +39,13 @@ pub trait Flows {
         visit: &mut dyn FnMut(&Flow) -> ControlFlow<()>,
     ) -> Result<(), Error>;
 
+    /// Visits all flows, in [`Order::To`], until `visit` breaks.
+    ///
+    /// # Errors
+    ///
+    /// [`Error`] when they cannot be read.
+    fn each(&self, visit: &mut dyn FnMut(&Flow) -> ControlFlow<()>) -> Result<(), Error>;
+
     /// The first flow to a node that began by this time.
     ///
     /// # Errors
@@ -146,6 +153,11 @@ impl Flows for Sorted {
         visit: &mut dyn FnMut(&Flow) -> ControlFlow<()>,
     ) -> Result<(), Error> {
         let _ = self.out_of_node(node, time).iter().try_for_each(visit);
+        Ok(())
+    }
+
+    fn each(&self, visit: &mut dyn FnMut(&Flow) -> ControlFlow<()>) -> Result<(), Error> {
+        let _ = self.by_to.iter().try_for_each(visit);
         Ok(())
     }
 }

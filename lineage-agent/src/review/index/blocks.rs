@@ -41,13 +41,13 @@ const MAGIC: [u8; 8] = *b"LNGFLOW1";
 
 /// Which records a file was made of.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(super) struct Covers {
+pub(in super::super) struct Covers {
     /// Segments of the log whose records are all in it.
-    pub(super) segments: u64,
+    pub(in super::super) segments: u64,
     /// Root of the log with so many segments (RFC 9162).
-    pub(super) root: [u8; 32],
+    pub(in super::super) root: [u8; 32],
     /// Records in it: all with a smaller `seq`.
-    pub(super) records: u64,
+    pub(in super::super) records: u64,
 }
 
 #[derive(FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned)]

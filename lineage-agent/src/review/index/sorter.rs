@@ -18,7 +18,7 @@ const MODE: u32 = 0o600;
 const FILE_BYTES_MAX: u64 = 1 << 40;
 
 /// Ends of the names of files that are made on the way.
-const UNFINISHED: &str = ".unfinished";
+const UNFINISHED: &str = ".part";
 
 /// Takes flows in any order and gives them back sorted.
 pub(super) struct Sorter {

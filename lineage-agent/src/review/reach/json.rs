@@ -2,21 +2,14 @@
 
 use std::io::{self, Write};
 
-use super::super::flow::{Flow, Node, NodeKind};
+use super::super::flow::{Flow, Node};
 use super::super::ndjson::Ndjson;
 use super::super::walk::{Direction, Reached};
 use super::Reach;
 
 /// The name of a node: what it is, and the record that tells of it first.
 pub(in super::super) fn name(node: Node) -> String {
-    let kind = match node.kind() {
-        NodeKind::Program => "program",
-        NodeKind::Content => "content",
-        NodeKind::Sent => "sent",
-        NodeKind::Received => "received",
-        NodeKind::Device => "device",
-    };
-    format!("{kind}:{}", node.seq())
+    format!("{}:{}", node.kind().name(), node.seq())
 }
 
 impl Reach {
