@@ -167,7 +167,7 @@ pub enum Command {
     ///
     /// One line for each interval that has records: when it begins (UTC), a bar and numbers of records about processes,
     /// files and the network, and what stands out in it: what was denied or lost, hosts (→ to, ← from, on), files written
-    /// (w), removed (-) and those that may be secret (r), programs started; what was refused is ✗. ×N are N alike,
+    /// (w), removed (-) and, but for those of the system, read (r), programs started; what was refused is ✗. ×N are N alike,
     /// +N more than there is room for. Lines are about 40, whatever the evidence holds.
     Timeline(review::Timeline),
     /// Tell what two runs did differently.

@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use anyhow::Context as _;
 
 use super::output::NewFile;
-use super::{filters, remark, screen};
+use super::{filters, screen};
 use crate::cli::export::{Export, Format};
 use crate::evidence::reader::Evidence;
 use crate::review::export::{self, Exported};
@@ -26,7 +26,7 @@ pub(super) fn run(options: &Export) -> anyhow::Result<ExitCode> {
             exported => exported.context("export it")?,
         };
         let flushed = out.flush();
-        told(exported)?;
+        told(exported, options)?;
         return screen::ending(flushed);
     };
     let (new, file) = NewFile::create(path)?;
@@ -38,15 +38,15 @@ pub(super) fn run(options: &Export) -> anyhow::Result<ExitCode> {
         .map_err(io::IntoInnerError::into_error)
         .with_context(|| new.what().to_owned())?;
     new.publish(&file)?;
-    told(exported)?;
+    told(exported, options)?;
     Ok(ExitCode::SUCCESS)
 }
 
 /// Says what is missing, after what could be read is written.
-fn told(exported: Exported) -> anyhow::Result<()> {
+fn told(exported: Exported, options: &Export) -> anyhow::Result<()> {
     exported.read.context("export all records")?;
     if exported.records == 0 {
-        remark("there is no such record");
+        filters::remark_nothing(&options.filters);
     }
     Ok(())
 }

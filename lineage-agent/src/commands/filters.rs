@@ -1,7 +1,8 @@
 //! Which records a command goes through: from its options to a filter.
 
-use anyhow::anyhow;
+use anyhow::{anyhow, bail};
 
+use super::remark;
 use crate::cli::filters::Filters;
 use crate::evidence::reader::Evidence;
 use crate::glob::Glob;
@@ -29,6 +30,24 @@ pub(super) fn filter(options: &Filters, evidence: &Evidence) -> anyhow::Result<F
     })
 }
 
+/// Says that no record is as the options want it, and what may be the reason.
+pub(super) fn remark_nothing(options: &Filters) {
+    let patterns = [
+        &options.path,
+        &options.peer,
+        &options.comm,
+        &options.recognised,
+    ];
+    let whole = (patterns.into_iter().flatten())
+        .find(|text| !text.starts_with('/') && !text.contains(['*', '?', '[']));
+    let why = whole
+        .map(|text| format!(" (a pattern is for all of a name: '*{text}*' finds parts of names)"));
+    remark(&format!(
+        "there is no such record{}",
+        why.unwrap_or_default()
+    ));
+}
+
 fn between(options: &Filters, evidence: &Evidence) -> anyhow::Result<Between> {
     let when = |option: &str, text: &Option<String>| {
         let parsed = text.as_deref().map(str::parse::<When>).transpose();
@@ -41,7 +60,11 @@ fn between(options: &Filters, evidence: &Evidence) -> anyhow::Result<Between> {
         true => end_ns(evidence)?,
         false => 0,
     };
-    Ok(Between::new(since, until, end_ns))
+    let between = Between::new(since, until, end_ns);
+    if between.is_empty() {
+        bail!("--since is after --until, so no record can be between them");
+    }
+    Ok(between)
 }
 
 /// When the last record of all hosts was made; 1970 when there is none.

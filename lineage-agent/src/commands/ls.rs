@@ -6,7 +6,7 @@ use std::process::ExitCode;
 
 use anyhow::Context as _;
 
-use super::{filters, remark, screen};
+use super::{filters, screen};
 use crate::cli;
 use crate::evidence::schema::Record;
 use crate::review::ls::Ls;
@@ -68,7 +68,7 @@ pub(super) fn run(options: &cli::Ls) -> anyhow::Result<ExitCode> {
     // What could be read is shown before it is said that there is more.
     read.context("list all records")?;
     if !options.ndjson && limit > 0 && left == limit {
-        remark("there is no such record");
+        filters::remark_nothing(&options.filters);
     }
     screen::ending(flushed)
 }

@@ -325,7 +325,12 @@ fn report(request: &Request, keys: &Path, outcome: &Outcome, pin: &str) -> Strin
     if !outcome.decisions.is_empty() && !outcome.decisions.all_allowed() {
         text += &format!("\nlineage:       lineage ls {evidence} --decision deny");
     }
-    text + &format!("\nlineage:       lineage verify {evidence} --trust {pin}")
+    text += &format!("\nlineage:       lineage verify {evidence} --trust {pin}");
+    // Whoever trusts nobody to issue grants sees a break where they begin.
+    for issuer in request.authority.iter().flat_map(|files| &files.trusted) {
+        text += &format!(" --trust {issuer}");
+    }
+    text
 }
 
 /// What is said of events that were lost, and of what else is missing.

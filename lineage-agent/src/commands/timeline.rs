@@ -6,7 +6,7 @@ use std::process::ExitCode;
 
 use anyhow::{Context as _, anyhow};
 
-use super::{filters, remark, screen};
+use super::{filters, screen};
 use crate::cli;
 use crate::evidence::reader::Evidence;
 use crate::evidence::schema::Record;
@@ -53,7 +53,7 @@ pub(super) fn run(options: &cli::review::Timeline) -> anyhow::Result<ExitCode> {
     // What could be read is shown before it is said that there is more.
     read.context("read all records")?;
     if !options.json && timeline.is_empty() {
-        remark("there is no such record");
+        filters::remark_nothing(&options.filters);
     }
     screen::ending(written)
 }

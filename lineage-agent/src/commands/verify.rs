@@ -2,10 +2,10 @@
 
 use std::{io::Write as _, process::ExitCode};
 
-use anyhow::Context as _;
+use anyhow::{Context as _, bail};
 use indicatif::{ProgressBar, ProgressStyle};
 
-use super::screen;
+use super::{screen, shown};
 use crate::{
     cli,
     verify::{Options, Requirement, Trust, verify},
@@ -13,6 +13,12 @@ use crate::{
 
 /// Runs `lineage verify`; the exit status is the verdict's.
 pub(super) fn run(options: &cli::Verify) -> anyhow::Result<ExitCode> {
+    if options.evidence.is_file() {
+        bail!(
+            "verify {}: it is a file, and evidence is a directory; `lineage verify-proof` checks proofs",
+            shown(&options.evidence)
+        );
+    }
     let mut trust = Trust::parse(&options.trust).context("use --trust")?;
     for witness in &options.witness {
         trust.add_witness(witness).context("use --witness")?;

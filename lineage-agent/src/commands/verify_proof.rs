@@ -30,6 +30,12 @@ pub(super) fn run(options: &cli::review::VerifyProof) -> anyhow::Result<ExitCode
         require.push(requirement);
     }
     let what = || format!("read {}", shown(&options.proof));
+    if options.proof.is_dir() {
+        bail!(
+            "{}: it is a directory, and a proof is a file; `lineage verify` checks evidence",
+            what()
+        );
+    }
     let bytes = read_named(&options.proof, PROOF_BYTES_MAX).with_context(what)?;
     let report = verify_proof(&bytes, &trust, &require);
     let text = if options.json {

@@ -39,8 +39,22 @@ fn words(reason: &str) -> &str {
     }
 }
 
+impl Outcome<'_> {
+    /// What happened to what was asked for.
+    pub(super) fn verb(&self) -> &'static str {
+        match self.effect {
+            // The policy is only audited.
+            "would-deny" => "would be denied",
+            _ => "denied",
+        }
+    }
+}
+
 impl fmt::Display for Outcome<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {}", self.effect, self.by)
+        match self.effect {
+            "would-deny" => f.write_str(self.by),
+            effect => write!(f, "{effect}: {}", self.by),
+        }
     }
 }

@@ -20,6 +20,8 @@ pub(super) enum What {
     Loss,
     /// A policy denied it.
     Denied,
+    /// A policy that is only audited would have.
+    Audited,
     /// The system refused it (`EACCES`, `EPERM`).
     Refused,
     /// A connection to another host, or to a Unix socket that gives power over others; or the attempt.
@@ -56,8 +58,15 @@ pub(super) fn each<'a>(record: &Record<'a>, mut found: impl FnMut(Happening<'a>)
     let mut tell = |what, name: Cow<'a, str>, class| found(Happening { what, name, class });
     if let Some(outcome) = Outcome::of(record) {
         let asked = record.judged.unwrap_or("?");
-        let name = format!("{asked} ({}: {})", outcome.effect, outcome.by);
-        tell(What::Denied, name.into(), Class::Sensitive);
+        let what = match outcome.effect {
+            "would-deny" => What::Audited,
+            _ => What::Denied,
+        };
+        tell(
+            what,
+            format!("{asked} ({outcome})").into(),
+            Class::Sensitive,
+        );
     } else if let Some(error) = record.result.filter(|result| REFUSED.contains(result)) {
         let error = names::errno(-error).unwrap_or("?");
         tell(
@@ -129,7 +138,11 @@ fn connection<'a>(record: &Record<'a>, mut tell: impl FnMut(What, Cow<'a, str>, 
     let with = |addr: &str, port| Cow::Owned(format!("{} {transport}", endpoint(addr, port)));
     match (record.kind.unwrap_or_default(), peer, local) {
         (kinds::NET_CONNECT, Some(peer), _) if !unix => {
-            tell(What::To, with(peer, record.peer_port), Class::Notable);
+            let mut name = with(peer, record.peer_port);
+            if let Some(error) = error.and_then(|error| names::errno(-error)) {
+                name = format!("{name} {error}").into();
+            }
+            tell(What::To, name, Class::Notable);
         }
         (kinds::NET_CONNECT, Some(peer), _) if !notable::is_absent_service(peer, error) => {
             let class = notable::class(peer, 0, OpenFlags(0), None);
@@ -198,10 +211,7 @@ mod tests {
         assert_eq!(
             told(&opened),
             [
-                (
-                    What::Denied,
-                    "read,write /srv/x (would-deny: a.cedar:no)".to_owned()
-                ),
+                (What::Audited, "read,write /srv/x (a.cedar:no)".to_owned()),
                 (What::Writes, "/srv/x".to_owned()),
                 (What::Reads, "/srv/x".to_owned()),
             ]
@@ -236,7 +246,7 @@ mod tests {
         let to = |name: &str| vec![(What::To, name.to_owned())];
         assert_eq!(
             told(&connect("::1", Some(9), "tcp", -111)),
-            to("[::1]:9 tcp")
+            to("[::1]:9 tcp ECONNREFUSED")
         );
         assert_eq!(
             told(&connect("/run/docker.sock", None, "unix-stream", 0)),

@@ -93,7 +93,8 @@ impl<W: Write> Ls<W> {
         );
         facts::push(line, name, record);
         if let Some(outcome) = Outcome::of(record) {
-            let denied = format!("✗ denied, {outcome}");
+            let separator = if outcome.verb() == "denied" { "," } else { ":" };
+            let denied = format!("✗ {}{separator} {outcome}", outcome.verb());
             // Which rule it was is worth a line of its own.
             if !line.has_room(&denied, self.screen) {
                 line.write(&mut self.out, self.screen)?;

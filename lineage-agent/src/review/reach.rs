@@ -2,7 +2,7 @@
 
 pub(super) mod json;
 
-use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::collections::{BTreeMap, HashSet};
 use std::ops::ControlFlow;
 
 use super::flow::{Flow, Node, NodeKind, Rule};
@@ -60,7 +60,10 @@ impl Reach {
         let acting = acting(host, &event)?;
         let starts = match direction {
             Direction::Back => causes_of(&acting.get(), flows)?,
-            Direction::On => effects_of(&acting.get(), flows)?,
+            Direction::On => match effects_of(&acting.get(), flows)? {
+                starts if starts.is_empty() => uses_of(host, &acting.get(), flows)?,
+                starts => starts,
+            },
         };
         let walk = Walk::new(flows, direction, &starts, limits, follow)?;
         let mut reach = Self {
@@ -132,26 +135,31 @@ impl Reach {
         }
     }
 
-    /// Reads the records of what was reached.
+    /// Reads the records of what was reached, and of the programs the event came from.
     fn read_records(&mut self, host: &Host, direction: Direction) -> Result<(), Error> {
-        let mut wanted = BTreeSet::new();
+        let mut wanted = Vec::new();
         for (node, reached) in &self.walk.reached {
-            wanted.insert(node.seq());
+            wanted.push(node.seq());
             let flows = match direction {
                 Direction::Back => self.walk.flows.into_node(*node, reached.time),
                 Direction::On => self.walk.flows.out_of_node(*node, reached.time),
             };
-            wanted.extend(flows.iter().map(|flow| flow.record));
+            for flow in flows {
+                wanted.push(flow.record);
+                wanted.extend(Some(flow.last).filter(|last| *last != u64::MAX));
+            }
         }
-        wanted.extend(self.spine.iter().map(|(node, _)| node.seq()));
+        wanted.sort_unstable();
+        wanted.dedup();
         // What is nearest is shown first.
-        while wanted.len() > RECORDS_MAX {
-            match direction {
-                Direction::Back => wanted.pop_first(),
-                Direction::On => wanted.pop_last(),
-            };
-        }
-        let wanted: Vec<u64> = wanted.into_iter().collect();
+        let most = wanted.len().min(RECORDS_MAX);
+        let mut wanted = match direction {
+            Direction::Back => wanted.split_off(wanted.len() - most),
+            Direction::On => wanted[..most].to_vec(),
+        };
+        wanted.extend(self.spine.iter().map(|(node, _)| node.seq()));
+        wanted.sort_unstable();
+        wanted.dedup();
         let records = &mut self.records;
         host.pick(&wanted, |record| {
             if let (Some(seq), Ok(owned)) = (record.seq, Owned::of(record)) {
@@ -233,7 +241,8 @@ fn written(walk: &Walk, flows: &dyn Flows) -> Result<HashSet<Node>, Error> {
     things.sort_unstable();
     let mut written = HashSet::new();
     for node in things {
-        if flows.first_into(node, u64::MAX)?.is_some() {
+        let looked_at = !walk.flows.into_node(node, u64::MAX).is_empty();
+        if looked_at || flows.first_into(node, u64::MAX)?.is_some() {
             written.insert(node);
         }
     }
@@ -274,5 +283,40 @@ fn effects_of(event: &Record<'_>, flows: &dyn Flows) -> Result<Vec<(Node, u64)>,
         flows.each_into(acting, seq, visit)?;
         flows.each_out_of(acting, 0, visit)?;
     }
+    Ok(starts)
+}
+
+/// Flows of a program that are looked at for those through one descriptor: the first.
+const USES_MAX: usize = 1 << 16;
+
+/// Where something went through the descriptor that a record opens or is about otherwise, such as its close.
+fn uses_of(host: &Host, event: &Record<'_>, flows: &dyn Flows) -> Result<Vec<(Node, u64)>, Error> {
+    let (Some(seq), Some(cause)) = (event.seq, event.cause) else {
+        return Ok(Vec::new());
+    };
+    let opened = event.opened.unwrap_or(seq);
+    let acting = Node::new(NodeKind::Program, cause);
+    let mut uses: BTreeMap<u64, Vec<(Node, u64)>> = BTreeMap::new();
+    let visit = &mut |flow: &Flow| {
+        if flow.record > opened {
+            let starts = uses.entry(flow.record).or_default();
+            starts.push((flow.to, flow.first));
+            if uses.len() > USES_MAX {
+                uses.pop_last();
+            }
+        }
+        ControlFlow::Continue(())
+    };
+    flows.each_into(acting, u64::MAX, visit)?;
+    flows.each_out_of(acting, 0, visit)?;
+    let records: Vec<u64> = uses.keys().copied().collect();
+    let mut starts = Vec::new();
+    host.pick(&records, |record| {
+        if record.opened == Some(opened)
+            && let Some(through) = record.seq.and_then(|seq| uses.get(&seq))
+        {
+            starts.extend_from_slice(through);
+        }
+    })?;
     Ok(starts)
 }

@@ -71,7 +71,9 @@ pub(super) fn thing(line: &mut Line, reach: &Reach, flow: &Flow, thing: Node) {
             line.push(Style::Bold, Fit::Shorten, path.unwrap_or("?"));
         }
     }
-    if let Some(bytes) = bytes(&record) {
+    if let Some(bytes) = all_bytes(reach, flow) {
+        line.push(Style::Dim, Fit::Drop, format!("{bytes} in all"));
+    } else if let Some(bytes) = bytes(&record) {
         line.push(Style::Dim, Fit::Drop, bytes);
     }
     if matches!(flow.rule, Rule::Map | Rule::MapShared) {
@@ -79,6 +81,18 @@ pub(super) fn thing(line: &mut Line, reach: &Reach, flow: &Flow, thing: Node) {
     } else if flow.first < flow.last && flow.last != u64::MAX {
         line.push(Style::Dim, Fit::Drop, format!("(and until {})", flow.last));
     }
+}
+
+/// Bytes that went through a descriptor until it was closed, where a flow goes on until then.
+fn all_bytes(reach: &Reach, flow: &Flow) -> Option<String> {
+    let end = reach.record(flow.last).filter(|_| flow.first < flow.last)?;
+    let closed = matches!(end.kind, Some(kinds::FILE_CLOSE | kinds::NET_CLOSE));
+    let moved = match flow.rule {
+        Rule::Read => end.bytes_read,
+        Rule::Write => end.bytes_written,
+        _ => None,
+    };
+    moved.filter(|_| closed).map(text::bytes)
 }
 
 /// Bytes that the call of a record moved.

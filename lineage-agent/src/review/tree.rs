@@ -311,8 +311,15 @@ impl Tree {
             let parent = parent.copied();
             self.add(&uid, record.pid, parent, lineage)
         })?;
+        let process = &mut self.processes[index];
+        if process.lineage != lineage && record.process_uid.is_some() {
+            // `lineage exec`: from here on it is what begins a lineage of its own.
+            process.lineage = lineage;
+            process.entered = Some(lineage);
+            self.lineages[lineage].processes += 1;
+        }
         if let Some(comm) = record.comm {
-            self.processes[index].name(comm);
+            process.name(comm);
         }
         Some(index)
     }

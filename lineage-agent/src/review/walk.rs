@@ -268,7 +268,11 @@ impl Walk {
                 }
             }
         }
-        walk.flows = Sorted::new(looked_at);
+        walk.flows = match direction {
+            // Nobody asks where else the causes went.
+            Direction::Back => Sorted::of(looked_at, Vec::new()),
+            Direction::On => Sorted::new(looked_at),
+        };
         Ok(walk)
     }
 }

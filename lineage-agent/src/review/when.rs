@@ -110,6 +110,12 @@ impl Between {
         between
     }
 
+    /// Whether nothing can be between the two.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.seqs.0 > self.seqs.1 || self.times.0 > self.times.1
+    }
+
     /// Whether the record is one of those. One without time is of no time in particular.
     #[must_use]
     pub fn contains(&self, record: &Record<'_>) -> bool {

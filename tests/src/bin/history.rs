@@ -1,11 +1,15 @@
-//! Evidence of any size, for the benchmark of the commands that read it: `history DIRECTORY RECORDS`.
+//! Evidence of any size, for the benchmark of the commands that read it.
+//!
+//! ```text
+//! history make DIRECTORY RECORDS   makes DIRECTORY/evidence and DIRECTORY/keys; prints the root to pin, and the `seq` of what was sent last
+//! history read EVIDENCE            only reads its Parquet files, every column
+//! ```
 //!
 //! An agent starts one worker after the other. Each reads tools that all of them read, and what a worker before it has
 //! written, writes a file of its own, and every hundredth sends something away. So the causes of what is sent last are a
 //! long chain through the whole of it, as they are in the evidence of an agent that works for days.
-//!
-//! Makes DIRECTORY/evidence and DIRECTORY/keys, and prints the root to pin and the `seq` of what was sent last.
 
+use std::fs::{self, File};
 use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -19,6 +23,7 @@ use lineage_agent::evidence::kinds;
 use lineage_agent::evidence::manifest::Reason;
 use lineage_agent::evidence::schema::Record;
 use lineage_agent::evidence::writer::{Identity, Options, Writer};
+use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 
 const SECOND: i64 = 1_000_000_000;
 /// When it begins, in seconds since 1970 UTC.
@@ -49,11 +54,42 @@ fn main() -> ExitCode {
 }
 
 fn run(words: &[String]) -> Result<()> {
-    let [directory, records] = words else {
-        bail!("usage: history DIRECTORY RECORDS")
-    };
-    let records = records.parse().context("RECORDS is a number")?;
-    let mut history = History::begin(Path::new(directory))?;
+    let words: Vec<&str> = words.iter().map(String::as_str).collect();
+    match words.as_slice() {
+        ["make", directory, records] => make(
+            Path::new(directory),
+            records.parse().context("RECORDS is a number")?,
+        ),
+        ["read", evidence] => {
+            println!("{}", read(Path::new(evidence))?);
+            Ok(())
+        }
+        _ => bail!("usage: history make DIRECTORY RECORDS | history read EVIDENCE"),
+    }
+}
+
+/// Reads all Parquet files below a directory into columns; how many rows there are.
+fn read(directory: &Path) -> Result<usize> {
+    let mut rows = 0;
+    for entry in fs::read_dir(directory)? {
+        let path = entry?.path();
+        if path.is_dir() {
+            rows += read(&path)?;
+        } else if path
+            .extension()
+            .is_some_and(|extension| extension == "parquet")
+        {
+            let reader = ParquetRecordBatchReaderBuilder::try_new(File::open(path)?)?;
+            for batch in reader.with_batch_size(4096).build()? {
+                rows += batch?.num_rows();
+            }
+        }
+    }
+    Ok(rows)
+}
+
+fn make(directory: &Path, records: u64) -> Result<()> {
+    let mut history = History::begin(directory)?;
     let mut worker = 0;
     while history.writer.next_seq() < records {
         history.work(worker)?;

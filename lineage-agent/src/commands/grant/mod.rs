@@ -61,7 +61,12 @@ pub(super) fn write(output: Option<&Path>, text: &str) -> anyhow::Result<ExitCod
     };
     let what = || format!("write {}", shown(path));
     let create = OpenOptions::new().write(true).create_new(true).open(path);
-    let mut file = create.with_context(what)?;
+    let mut file = match create {
+        Err(error) if error.kind() == ErrorKind::AlreadyExists => {
+            bail!("{}: it is there already", what())
+        }
+        create => create.with_context(what)?,
+    };
     let written = file
         .write_all(text.as_bytes())
         .and_then(|()| file.sync_all());

@@ -130,7 +130,7 @@ impl Run {
             What::Writes => Topic::Written,
             What::Removes => Topic::Removed,
             What::Reads => Topic::Read,
-            What::Denied | What::Refused => Topic::Denials,
+            What::Denied | What::Audited | What::Refused => Topic::Denials,
             What::Loss => return,
         };
         if topic == Topic::Written && it.class == Class::Ordinary {

@@ -222,13 +222,18 @@ impl<W: Write> Drawing<'_, '_, W> {
     fn end(&mut self) -> io::Result<()> {
         let [files, programs, peers] = self.impact.sums();
         let sum = format!(
-            "{} written, {} run, {} sent to outside",
+            "{} written, {} reached, {} sent to outside",
             counted(files, "file or pipe", "files and pipes"),
             counted(programs, "program", "programs"),
             counted(peers, "connection", "connections")
         );
         self.line.push(Style::Bold, Fit::Keep, sum);
         self.write()?;
+        if self.impact.reach.walk.reached.is_empty() {
+            let said = "no data moved by this event, nor through a descriptor that it is about";
+            self.line.push(Style::Dim, Fit::Keep, said);
+            self.write()?;
+        }
         if self.impact.reach.walk.cut {
             let said = "there are further effects beyond --depth";
             self.line.push(Style::Notable, Fit::Keep, said);

@@ -115,6 +115,7 @@ fn word(what: What) -> &'static str {
     match what {
         What::Loss => "loss",
         What::Denied => "denied",
+        What::Audited => "audited",
         What::Refused => "refused",
         What::To => "to",
         What::From => "from",
@@ -272,6 +273,7 @@ fn shown(named: &Named, short: bool) -> String {
     let mark = match named.what {
         What::Loss => "LOSS ",
         What::Denied => "✗ denied ",
+        What::Audited => "✗ would be denied ",
         What::Refused => "✗ ",
         What::To => "→ ",
         What::From => "← ",
@@ -289,7 +291,7 @@ fn shown(named: &Named, short: bool) -> String {
 
 fn style(named: &Named) -> Style {
     match named.what {
-        What::Loss | What::Denied | What::Refused => Style::Bad,
+        What::Loss | What::Denied | What::Audited | What::Refused => Style::Bad,
         What::To | What::From | What::On => Style::Net,
         What::Writes | What::Removes => Style::Change,
         What::Reads => Style::Notable,

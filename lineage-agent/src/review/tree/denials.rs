@@ -26,6 +26,16 @@ pub(super) struct Denial {
     pub(super) times: u64,
 }
 
+impl Denial {
+    /// What came of it, as people are told.
+    pub(super) fn outcome(&self) -> Outcome<'_> {
+        Outcome {
+            effect: &self.effect,
+            by: &self.by,
+        }
+    }
+}
+
 impl Denials {
     /// Takes a record; whether it is of something that was denied.
     pub(super) fn add(&mut self, record: &Record<'_>) -> bool {

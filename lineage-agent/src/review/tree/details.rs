@@ -11,11 +11,23 @@ use super::draw::Drawing;
 use super::files::{self, FileLine};
 use super::process::Process;
 use super::usage::{Direction, SocketUse};
+use crate::counted::counted;
 use crate::names;
 
 impl<W: Write> Drawing<'_, '_, W> {
     /// What a process became and did, one line each.
     pub(super) fn details(&mut self, process: &Process, above: &str) -> io::Result<()> {
+        if let Some(lineage) = process.entered {
+            let lineage = &self.tree.lineages[lineage];
+            self.line.push(Style::Dim, Fit::Keep, above);
+            self.line
+                .join(Style::Notable, Fit::Keep, "⇒ in a lineage of its own,");
+            self.line.push(Style::Bold, Fit::Shorten, &lineage.id);
+            let records = counted(lineage.records, "record", "records");
+            self.line
+                .push(Style::Dim, Fit::Drop, format!("({records})"));
+            self.end()?;
+        }
         self.earlier_programs(process, above)?;
         let (files_max, sockets_max) = (self.tree.options.files_max, self.tree.options.sockets_max);
         for socket in process.sockets.named.iter().take(sockets_max) {
@@ -48,17 +60,16 @@ impl<W: Write> Drawing<'_, '_, W> {
     fn denials(&mut self, process: &Process, above: &str) -> io::Result<()> {
         for denial in &process.denials.named {
             self.line.push(Style::Dim, Fit::Keep, above);
-            self.line.join(Style::Bad, Fit::Keep, "✗ denied");
+            let outcome = denial.outcome();
+            let verb = format!("✗ {}", outcome.verb());
+            self.line.join(Style::Bad, Fit::Keep, verb);
             self.line.push(Style::Bad, Fit::Shorten, &*denial.judged);
             if denial.times > 1 {
                 let times = format!("×{}", denial.times);
                 self.line.push(Style::Dim, Fit::Keep, times);
             }
-            self.line.push(
-                Style::Dim,
-                Fit::Shorten,
-                format!("{}: {}", denial.effect, denial.by),
-            );
+            self.line
+                .push(Style::Dim, Fit::Shorten, outcome.to_string());
             self.end()?;
         }
         if process.denials.more > 0 {

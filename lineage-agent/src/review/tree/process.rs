@@ -46,6 +46,8 @@ pub(super) struct Process {
     pub(super) uid: Arc<str>,
     pub(super) parent: Option<usize>,
     pub(super) lineage: usize,
+    /// The lineage that it entered, if it was born in another one.
+    pub(super) entered: Option<usize>,
     pub(super) pid: Option<i64>,
     pub(super) comm: Box<str>,
     /// `comm` of its parent when it was forked.
@@ -97,6 +99,7 @@ impl Process {
             uid: uid.into(),
             parent,
             lineage,
+            entered: None,
             pid,
             comm: "".into(),
             forked_as: "".into(),

@@ -36,6 +36,22 @@ impl Story {
         seq
     }
 
+    /// As the first record of a lineage that the process enters.
+    fn enter(&mut self, pid: i64, lineage: &'static str) {
+        let (uid, seq) = (format!("uid-{pid}"), self.seq);
+        self.seq += 1;
+        self.tree.record(&Record {
+            seq: Some(seq),
+            kind: Some(kinds::FILE_OPEN),
+            lineage: Some(lineage),
+            process_uid: Some(&uid),
+            pid: Some(pid),
+            path: Some("/srv/part"),
+            result: Some(3),
+            ..Record::default()
+        });
+    }
+
     fn fork(&mut self, pid: i64, child: i64) {
         self.clone(pid, child, None);
     }
@@ -255,6 +271,22 @@ fn namespaces_made_for_a_process_are_shown() {
         .collect();
     assert_eq!(shown.len(), 1, "{drawn}");
     assert!(shown[0].contains(" 11 "), "{drawn}");
+}
+
+#[test]
+fn who_entered_a_lineage_of_its_own_says_so() {
+    let mut story = Story::new(TreeOptions::default());
+    story.exec(10, "/usr/bin/lead", r#"["lead"]"#);
+    story.fork(10, 11);
+    story.exec(11, "/usr/bin/part", r#"["part"]"#);
+    let part = "5f0c9a3e-0000-4000-8000-000000000001";
+    story.enter(11, part);
+    let drawn = story.drawn();
+    let own = format!("⇒ in a lineage of its own, {part} (1 record)\n");
+    assert_eq!(drawn.matches(&own).count(), 1, "{drawn}");
+    let json = story.json();
+    assert_eq!(json["lineages"][1]["processes"], 1);
+    assert_eq!(json["processes"][1]["lineage"], part);
 }
 
 #[test]
@@ -502,7 +534,7 @@ fn what_was_denied_is_said_with_what_came_of_it() {
     let drawn = story.drawn();
     for line in [
         "3 denials",
-        "✗ denied read /srv/key ×2 would-deny: p.cedar:secrets\n",
+        "✗ would be denied read /srv/key ×2 p.cedar:secrets\n",
         "✗ denied connect 10.0.0.1:443/tcp prevented: no rule permits it\n",
     ] {
         assert!(drawn.contains(line), "{drawn}");
