@@ -135,6 +135,13 @@ fn what_is_sent_away_is_traced_to_the_page_that_said_so() {
     let touched = own(&run, &effects);
     assert_eq!(touched, names(&["end", "loot", "script"]));
 
+    // Whoever asks of the opening or the close asks of what went through it.
+    for kind in ["file.open", "file.close"] {
+        let key = run.rows.only(kind, &json!({ "path": place("key") }));
+        let effects = Connected::impact(&run.evidence, key.int("seq"));
+        assert!(effects.records().contains(&sent(&run, &sink_at)), "{kind}");
+    }
+
     let effects = Connected::impact(&run.evidence, received(&run, &other_at));
     assert!(!effects.records().contains(&sent(&run, &sink_at)));
     assert_eq!(own(&run, &effects), names(&["weather"]));
