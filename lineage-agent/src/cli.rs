@@ -208,8 +208,9 @@ pub enum Command {
     /// sets of the tree; edges.parquet, what moved from where to where as `why` and `impact` follow it; sessions.parquet, with
     /// how each lineage began and ended and how much happened in it. sql/README.md has their columns, and queries.
     ///
-    /// The same evidence gives the same bytes. They are no evidence: nothing in them is signed. With --check they are made anew
-    /// and compared with what is there; exit status 1 when anything differs, 2 when a part of the evidence is missing.
+    /// The same evidence gives the same bytes. They are no evidence: nothing in them is signed. With --check they are made anew,
+    /// in a temporary directory, and compared; exit status 1 when anything differs. It is 2 when a part of the evidence is missing or does not
+    /// fit.
     Index(review::Tables),
     /// Make one page (HTML) of the evidence, to look at and to hand over.
     ///

@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use anyhow::Context as _;
 
 use super::output::NewFile;
-use super::{filters, screen};
+use super::{filters, refuse_inside, screen};
 use crate::cli::export::{Export, Format};
 use crate::evidence::reader::Evidence;
 use crate::review::export::{self, Exported};
@@ -29,6 +29,7 @@ pub(super) fn run(options: &Export) -> anyhow::Result<ExitCode> {
         told(exported, options)?;
         return screen::ending(flushed);
     };
+    refuse_inside(&options.evidence, path)?;
     let (new, file) = NewFile::create(path)?;
     let mut out = BufWriter::with_capacity(BUFFER_BYTES, file);
     let exported = export(&evidence, &filter, options.format, &mut out)

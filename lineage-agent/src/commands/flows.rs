@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context as _, bail};
 use indicatif::{ProgressBar, ProgressStyle};
 
-use super::shown;
+use super::{refuse_inside, shown};
 use crate::cli::review::Index;
 use crate::evidence::reader::Host;
 use crate::evidence::{digest, text::hex};
@@ -20,7 +20,10 @@ pub(super) fn of(
     options: &Index,
 ) -> anyhow::Result<HostFlows> {
     let place = match &options.index {
-        Some(place) => place.clone(),
+        Some(place) => {
+            refuse_inside(evidence, place)?;
+            place.clone()
+        }
         None => usual_place(evidence)?,
     };
     let bar = progress_bar();
@@ -50,7 +53,7 @@ fn usual_place(evidence: &Path) -> anyhow::Result<PathBuf> {
         absolute("XDG_CACHE_HOME").or_else(|| absolute("HOME").map(|home| home.join(".cache")));
     let Some(cache) = cache else {
         bail!(
-            "neither XDG_CACHE_HOME nor HOME says where an index may be: give a directory with --index"
+            "say where an index may be kept: neither XDG_CACHE_HOME nor HOME is set, so give a directory with --index"
         );
     };
     let evidence = evidence.canonicalize();

@@ -1,105 +1,139 @@
 //! `lineage index`: tables that are derived from evidence.
 
-use std::fs;
-use std::path::Path;
+use std::env;
+use std::fs::{self, DirBuilder};
+use std::os::unix::fs::DirBuilderExt as _;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use anyhow::Context as _;
+use anyhow::{Context as _, bail};
 use serde_json::json;
 
-use super::{flows, screen, shown};
-use crate::cli;
-use crate::cli::review::Index;
-use crate::evidence::error::Error;
+use super::{flows, refuse_inside, screen, shown};
+use crate::cli::review::{Index, Tables};
+use crate::counted::counted;
 use crate::evidence::files::Dir;
 use crate::evidence::reader::Host;
 use crate::review::index::{Until, directory};
-use crate::review::tables::{Mode, Table, make};
+use crate::review::tables::{self, Made};
 use crate::review::text::bytes;
 
 /// Exit status when tables are not those of the evidence.
 const DIFFERENT: u8 = 1;
 
-/// Where a check makes what it compares with.
-const AGAIN: &str = "check.unfinished";
-
 /// Runs `lineage index`.
-pub(super) fn run(options: &cli::review::Tables) -> anyhow::Result<ExitCode> {
+pub(super) fn run(options: &Tables) -> anyhow::Result<ExitCode> {
+    refuse_inside(&options.evidence, &options.output)?;
     let evidence = screen::open(&options.evidence)?;
-    let (mut text, mut hosts, mut same, mut missing) = (String::new(), Vec::new(), true, None);
+    let again = options.check.then(Again::new).transpose()?;
+    let place = again.as_ref().map_or(&*options.output, |again| &again.0);
+    let mut told = Told::default();
     for host in evidence.hosts() {
-        let dir = directory(&options.output, host);
-        let dir = dir.with_context(|| format!("use {}", shown(&options.output)))?;
-        let (tables, lacks) = one(host, &dir, options)?;
-        missing = missing.or(lacks);
-        same &= tables.iter().all(|table| table.same);
-        for table in &tables {
-            text += &line(&dir, table, options.check);
-        }
-        let tables = tables
-            .iter()
-            .map(|table| json!({ "name": table.name, "bytes": table.bytes, "same": table.same }));
-        hosts.push(json!({ "host": host.id().to_string(), "tables": tables.collect::<Vec<_>>() }));
+        let dir = directory(place, host).with_context(|| format!("use {}", shown(place)))?;
+        let made = one(host, &dir, place, options)?;
+        told.add(host, &dir, made, options)?;
     }
     let printed = if options.json {
-        screen::print(&screen::json(
-            &json!({ "hosts": hosts, "partial": missing.is_some() }),
-        ))?
+        let document = json!({ "hosts": told.hosts, "partial": told.partial.is_some() });
+        screen::print(&screen::json(&document))?
     } else {
-        screen::print(&text)?
+        screen::print(&told.text)?
     };
-    if let Some(missing) = missing {
-        return Err(missing).context("read all records, so the tables lack some");
+    match told.partial {
+        Some(partial) => Err(partial),
+        None if told.different => Ok(ExitCode::from(DIFFERENT)),
+        None => Ok(printed),
     }
-    Ok(if options.check && !same {
-        ExitCode::from(DIFFERENT)
-    } else {
-        printed
-    })
 }
 
-/// Makes the tables of one host, or checks them.
-fn one(
-    host: &Host,
-    dir: &Dir,
-    options: &cli::review::Tables,
-) -> anyhow::Result<(Vec<Table>, Option<Error>)> {
-    let again = dir.path().join(AGAIN);
-    let (mode, place) = if options.check {
-        (Mode::Check, again.as_path())
-    } else {
-        (Mode::Write, options.output.as_path())
-    };
+/// Makes the tables of one host.
+fn one(host: &Host, dir: &Dir, place: &Path, options: &Tables) -> anyhow::Result<Made> {
     let index = Index {
         index: Some(place.to_owned()),
     };
-    let made = flows::of(host, Until::End, &options.evidence, &index).and_then(|mut flows| {
-        let missing = flows.missing.take();
-        let (tables, lacks) = make(host, &flows, dir, mode).context("make the tables")?;
-        Ok((tables, lacks.or(missing)))
-    });
-    if options.check {
-        remove(&again)?;
-    }
-    made
+    let mut flows = flows::of(host, Until::End, &options.evidence, &index)?;
+    let missing = flows.missing.take();
+    let made = tables::make(host, &flows, dir).context("make the tables")?;
+    Ok(Made {
+        missing: made.missing.or(missing),
+        ..made
+    })
 }
 
-fn remove(again: &Path) -> anyhow::Result<()> {
-    match fs::remove_dir_all(again) {
-        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-            Err(error).with_context(|| format!("remove {}", shown(again)))
+/// What there is to say.
+#[derive(Default)]
+struct Told {
+    text: String,
+    hosts: Vec<serde_json::Value>,
+    different: bool,
+    /// Why the tables are not all that they could be.
+    partial: Option<anyhow::Error>,
+}
+
+impl Told {
+    fn add(&mut self, host: &Host, dir: &Dir, made: Made, options: &Tables) -> anyhow::Result<()> {
+        let mut tables = Vec::new();
+        let there = match options.check {
+            true => there(&options.output, host)?,
+            false => None,
+        };
+        for (name, size) in made.tables {
+            let same = match &there {
+                Some(there) => tables::is_same(dir, there, name)?,
+                None => false,
+            };
+            self.different |= !same;
+            let path = (options.output.join(host.id().directory())).join(tables::file_name(name));
+            let said = match (options.check, same) {
+                (true, true) => "as the evidence has it".to_owned(),
+                (true, false) => "not as the evidence has it".to_owned(),
+                (false, _) => bytes(size),
+            };
+            self.text += &format!("{}: {said}\n", shown(&path));
+            tables.push(if options.check {
+                json!({ "name": name, "same": same })
+            } else {
+                json!({ "name": name, "bytes": size })
+            });
         }
-        _ => Ok(()),
+        self.different &= options.check;
+        (self.hosts).push(json!({ "host": host.id().to_string(), "tables": tables }));
+        if let Some(missing) = made.missing {
+            let missing = anyhow::Error::from(missing);
+            self.partial = Some(missing.context("read all records, so the tables lack some"));
+        } else if made.left_out > 0 {
+            let left_out = counted(made.left_out, "value", "values");
+            self.partial = Some(anyhow::anyhow!(
+                "put everything into the tables: there was no room for {left_out}"
+            ));
+        }
+        Ok(())
     }
 }
 
-fn line(dir: &Dir, table: &Table, check: bool) -> String {
-    let path = dir.path().join(format!("{}.parquet", table.name));
-    let told = match (check, table.same) {
-        (true, true) => "as the evidence has it",
-        (true, false) => "not as the evidence has it",
-        (false, true) => "unchanged",
-        (false, false) => "written",
-    };
-    format!("{}: {told}, {}\n", shown(&path), bytes(table.bytes))
+/// The directory of a host's tables, if it is there.
+fn there(output: &Path, host: &Host) -> anyhow::Result<Option<Dir>> {
+    if !output.is_dir() {
+        bail!("check tables in {}: it is no directory", shown(output));
+    }
+    Ok(Dir::open(output)?.child(&host.id().directory())?)
+}
+
+/// A directory of its own, for tables that are made only to be compared.
+struct Again(PathBuf);
+
+impl Again {
+    fn new() -> anyhow::Result<Self> {
+        let place = env::temp_dir().join(format!("lineage-check-{}", std::process::id()));
+        let made = DirBuilder::new().mode(0o700).create(&place);
+        made.with_context(|| format!("create {}", shown(&place)))?;
+        Ok(Self(place))
+    }
+}
+
+impl Drop for Again {
+    fn drop(&mut self) {
+        // Nothing depends on what is left of it.
+        let _ = fs::remove_dir_all(&self.0);
+    }
 }

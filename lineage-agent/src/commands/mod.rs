@@ -34,6 +34,8 @@ mod why;
 
 use std::{io::Write as _, path::Path, process::ExitCode};
 
+use anyhow::bail;
+
 use crate::{
     cli::{self, Command},
     evidence::escape::escape,
@@ -98,6 +100,25 @@ fn complain(error: &anyhow::Error) {
         "lineage: cannot {}",
         visible(text.as_bytes())
     );
+}
+
+/// Refuses to write what is inside of the evidence: whoever verifies it would find a foreign file there.
+fn refuse_inside(evidence: &Path, output: &Path) -> anyhow::Result<()> {
+    let evidence = evidence.canonicalize();
+    let mut places = output
+        .ancestors()
+        .map(|place| match place.as_os_str().is_empty() {
+            true => Path::new("."),
+            false => place,
+        });
+    let place = places.find_map(|place| place.canonicalize().ok());
+    match (evidence, place) {
+        (Ok(evidence), Some(place)) if place.starts_with(&evidence) => bail!(
+            "write {}: it is inside of the evidence, which nothing may be added to",
+            shown(output)
+        ),
+        _ => Ok(()),
+    }
 }
 
 /// Says something on standard error that is no failure.

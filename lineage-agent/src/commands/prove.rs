@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use anyhow::Context as _;
 
-use super::{flows, grant, screen};
+use super::{flows, grant, refuse_inside, screen};
 use crate::cli;
 use crate::evidence::proof::{ProofError, make};
 use crate::evidence::reader::Host;
@@ -14,6 +14,9 @@ use crate::review::why::{Causes, Why, WhyOptions};
 
 /// Runs `lineage prove`.
 pub(super) fn run(options: &cli::review::Prove) -> anyhow::Result<ExitCode> {
+    if let Some(output) = &options.output {
+        refuse_inside(&options.event.evidence, output)?;
+    }
     let evidence = screen::open(&options.event.evidence)?;
     let (host, event) = screen::event(&options.event)?.find(&evidence)?;
     let seq = event.get().seq.unwrap_or_default();

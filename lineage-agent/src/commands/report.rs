@@ -11,7 +11,7 @@ use anyhow::{Context as _, bail};
 use rustix::fs::{CWD, RenameFlags, renameat_with};
 use serde_json::Value;
 
-use super::{screen, shown};
+use super::{refuse_inside, screen, shown};
 use crate::cli;
 use crate::review::report::Report;
 use crate::verify::{Options, Trust, verify};
@@ -28,6 +28,7 @@ pub(super) fn run(options: &cli::review::Report) -> anyhow::Result<ExitCode> {
             shown(output)
         );
     }
+    refuse_inside(&options.evidence, output)?;
     let evidence = screen::open(&options.evidence)?;
     let verification = verification(options)?;
     let mut report = Report::default();

@@ -25,7 +25,7 @@ pub(super) fn run(options: &cli::review::Show) -> anyhow::Result<ExitCode> {
     let written = written.and_then(|()| out.flush());
     // What could be found is shown before it is said that there may be more.
     if let Some(missing) = show.take_missing() {
-        return Err(missing).context("read all records, so the digest of the file may be missing");
+        return Err(missing).context("read all of the evidence, so something may be missing above");
     }
     screen::ending(written)
 }

@@ -25,6 +25,9 @@ pub enum Error {
     /// versions of the same thing, so nothing goes on.
     #[error("{} already exists with other contents", .0.display())]
     Conflict(PathBuf),
+    /// A file is named by a digest that its contents do not have.
+    #[error("{} has been altered: its BLAKE3 is not its name", .0.display())]
+    Altered(PathBuf),
     /// A file is larger than the format allows.
     #[error("{} has {bytes} bytes, more than the {bytes_max} the format allows", path.display())]
     TooLarge {

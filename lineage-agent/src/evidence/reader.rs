@@ -9,17 +9,21 @@ use std::fs::File;
 use std::ops::ControlFlow;
 use std::path::Path;
 
+use super::checkpoint::Checkpoint;
+use super::digest;
 use super::error::{Error, Result};
 use super::files::Dir;
-use super::layout::{epoch_name, host_of, numbered, spool_name, spool_segment};
+use super::layout::{
+    artifact_path, checkpoint_path, epoch_name, host_of, numbered, spool_name, spool_segment,
+};
 use super::log::tile_path;
 use super::manifest::{MANIFEST_BYTES_MAX, Manifest, ParquetFile};
-use super::note::NOTE_BYTES_MAX;
+use super::note::{NOTE_BYTES_MAX, Note};
 use super::origin::HostId;
 use super::schema::Record;
 use super::segment::{PARQUET_BYTES_MAX, segment_name};
 use super::spool::FrameReader;
-use super::text::hex;
+use super::text::{TextError, hex};
 use super::tree::{BLOCK_RECORDS, Hash};
 
 /// What to say of a directory without any host.
@@ -126,6 +130,44 @@ impl Host {
         self.read(&["log"], "checkpoint", NOTE_BYTES_MAX as u64)
     }
 
+    /// How many segments the log has by its newest checkpoint, and its root; nothing of this is proven.
+    ///
+    /// # Errors
+    ///
+    /// As [`Host::checkpoint`]; [`Error::Malformed`] when it is no checkpoint.
+    pub fn log_head(&self) -> Result<Option<(u64, Hash)>> {
+        let note = self.checkpoint()?;
+        note.map(|note| self.head("log/checkpoint", &note))
+            .transpose()
+    }
+
+    /// The root of the log when it had so many segments, by the checkpoint of then.
+    ///
+    /// # Errors
+    ///
+    /// As [`Host::log_head`].
+    pub fn log_root_of(&self, size: u64) -> Result<Option<Hash>> {
+        let note = self.checkpoint_of(size)?;
+        let head = note
+            .map(|note| self.head(&checkpoint_path(size), &note))
+            .transpose()?;
+        Ok(head.filter(|head| head.0 == size).map(|head| head.1))
+    }
+
+    fn head(&self, path: &str, note: &[u8]) -> Result<(u64, Hash)> {
+        let malformed = |source| Error::Malformed {
+            path: self.path().join(path),
+            source,
+        };
+        let no_note = TextError {
+            line: 1,
+            reason: "not a signed note",
+        };
+        let note = Note::parse(note).map_err(|_| malformed(no_note))?;
+        let checkpoint = Checkpoint::parse(note.text).map_err(malformed)?;
+        Ok((checkpoint.size, checkpoint.root))
+    }
+
     /// The checkpoint's note of a tree size.
     ///
     /// # Errors
@@ -228,9 +270,27 @@ impl Host {
     ///
     /// # Errors
     ///
-    /// As [`Host::checkpoint`].
+    /// As [`Host::checkpoint`]; [`Error::Altered`] when it is not what its name says.
     pub fn artifact(&self, digest: &Hash) -> Result<Option<Vec<u8>>> {
-        self.read(&["artifacts"], &hex(digest), ARTIFACT_BYTES_MAX)
+        let bytes = self.read(&["artifacts"], &hex(digest), ARTIFACT_BYTES_MAX)?;
+        match bytes {
+            Some(bytes) if digest::of(&bytes) != *digest => {
+                Err(Error::Altered(self.path().join(artifact_path(digest))))
+            }
+            bytes => Ok(bytes),
+        }
+    }
+
+    /// An artifact that a record or another artifact names, which must be there.
+    ///
+    /// # Errors
+    ///
+    /// As [`Host::artifact`]; [`Error::Incomplete`] when it is not there.
+    pub fn named_artifact(&self, digest: &Hash) -> Result<Vec<u8>> {
+        self.artifact(digest)?.ok_or_else(|| Error::Incomplete {
+            path: self.path().to_owned(),
+            missing: artifact_path(digest),
+        })
     }
 
     /// The Parquet file a manifest names.

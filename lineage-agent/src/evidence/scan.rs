@@ -78,7 +78,7 @@ pub fn scan(
                 .take(kind, payload, hash)
                 .map_err(|reason| damage(at, reason))?,
             Frame::End => return Ok(state.finish(0)),
-            Frame::Torn => {
+            Frame::Torn { .. } => {
                 let rest = reader
                     .rest(SPOOL_BYTES_MAX)
                     .map_err(Error::io("read", &path))?;
@@ -117,7 +117,7 @@ pub fn is_stillborn(spools: &Dir, segment: u64) -> Result<bool> {
     let mut reader = FrameReader::new(file);
     let whole = match reader.next_frame() {
         Ok(Frame::Whole { .. }) => true,
-        Ok(Frame::End | Frame::Torn) => false,
+        Ok(Frame::End | Frame::Torn { .. }) => false,
         Err(error) => return Err(Error::io("read", spools.path().join(name))(error)),
     };
     Ok(!whole)

@@ -127,7 +127,10 @@ pub enum Frame<'a> {
     /// The end, right after a frame.
     End,
     /// Bytes that are not a whole frame.
-    Torn,
+    Torn {
+        /// Whether nothing follows that this frame cannot be the beginning of, as when writing ended there.
+        at_end: bool,
+    },
 }
 
 /// Reads frames in order.
@@ -182,35 +185,44 @@ impl<R: Read> FrameReader<R> {
             return Ok(Frame::End);
         }
         let Some((head, _)) = unread.split_first_chunk::<5>() else {
-            return Ok(Frame::Torn);
+            return Ok(Frame::Torn { at_end: true });
         };
         let len = u32::from_le_bytes([head[0], head[1], head[2], head[3]]) as usize;
-        let Some(kind) = FrameKind::from_byte(head[4]) else {
-            return Ok(Frame::Torn);
+        let kind = FrameKind::from_byte(head[4]);
+        let Some(kind) = kind.filter(|_| len <= PAYLOAD_BYTES_MAX) else {
+            return self.torn();
         };
-        if len > PAYLOAD_BYTES_MAX {
-            return Ok(Frame::Torn);
-        }
         let frame_len = len + FRAME_OVERHEAD;
         self.fill(frame_len)?;
         if self.to - self.from < frame_len {
-            return Ok(Frame::Torn);
+            return Ok(Frame::Torn { at_end: true });
         }
-        let frame = &self.buffer[self.from..self.from + frame_len];
-        let payload = &frame[5..5 + len];
         let mut hash = [0; 32];
         if self.check {
-            hash = Records::leaf(payload);
+            let frame = &self.buffer[self.from..self.from + frame_len];
+            hash = Records::leaf(&frame[5..5 + len]);
             if hash[..CHECK_BYTES] != frame[5 + len..] {
-                return Ok(Frame::Torn);
+                return self.torn();
             }
         }
+        let payload = &self.buffer[self.from + 5..self.from + 5 + len];
         self.from += frame_len;
         self.offset += frame_len as u64;
         Ok(Frame::Whole {
             kind,
             payload,
             hash,
+        })
+    }
+
+    /// Bytes that are no frame: at the end, when only zeros follow, which a file system can leave where a write did
+    /// not become durable.
+    fn torn(&mut self) -> io::Result<Frame<'static>> {
+        self.fill(PAYLOAD_BYTES_MAX + FRAME_OVERHEAD)?;
+        let unread = &self.buffer[self.from..self.to];
+        let written = unread.iter().rposition(|byte| *byte != 0);
+        Ok(Frame::Torn {
+            at_end: written.is_none(),
         })
     }
 

@@ -21,12 +21,9 @@ use self::blocks::{Covers, FlowFile};
 use self::sorter::Sorter;
 use super::flow::{Flow, Gather, Node};
 use super::walk::{Flows, Order, Sorted};
-use crate::evidence::checkpoint::Checkpoint;
 use crate::evidence::error::{Error, Result};
 use crate::evidence::files::Dir;
-use crate::evidence::note::Note;
 use crate::evidence::reader::Host;
-use crate::evidence::tree::Hash;
 
 /// The files, for each order.
 const NAMES: [(Order, &str); 2] = [(Order::To, "flows.to"), (Order::From, "flows.from")];
@@ -36,6 +33,8 @@ pub const MEMORY_FLOWS: usize = 1 << 21;
 
 /// Bits of a directory that let others write to it.
 const OTHERS_WRITE: u32 = 0o022;
+/// The bit that lets everybody change only what is their own there.
+const STICKY: u32 = 0o1000;
 
 /// Flows of a host, and what is known to be missing of its records.
 pub struct HostFlows {
@@ -95,24 +94,21 @@ impl HostFlows {
     }
 }
 
-/// All records that there are now; none when no log tells.
+/// All records that are sealed now; none when no log tells. Others can still be lost, and their numbers be given again.
 pub(super) fn covered(host: &Host) -> Result<Option<Covers>> {
-    let Some((segments, root)) = host.checkpoint()?.and_then(|note| head(&note)) else {
+    // Whoever reads the records says what is wrong with it.
+    let Some((segments, root)) = host.log_head().ok().flatten() else {
         return Ok(None);
     };
-    let records = host.last_seq()?.map_or(0, |last| last.saturating_add(1));
+    let last = segments.checked_sub(1).map(|last| host.manifest(last));
+    let Some(last) = last.transpose()?.flatten() else {
+        return Ok(None);
+    };
     Ok(Some(Covers {
         segments,
         root,
-        records,
+        records: last.head.first.saturating_add(last.count),
     }))
-}
-
-/// Size and root of the log in a checkpoint's note.
-fn head(note: &[u8]) -> Option<(u64, Hash)> {
-    let note = Note::parse(note).ok()?;
-    let checkpoint = Checkpoint::parse(note.text).ok()?;
-    Some((checkpoint.size, checkpoint.root))
 }
 
 /// Flows in files.
@@ -128,29 +124,30 @@ impl Index {
         let Some(now) = now.filter(|_| place.is_dir()) else {
             return Ok(None);
         };
-        let Some(dir) = Dir::open(place)?.child(&host.id().directory())? else {
+        let place = Dir::open(place)?;
+        let Some(dir) = place.child(&host.id().directory())? else {
             return Ok(None);
         };
+        refuse_shared(&place)?;
+        refuse_shared(&dir)?;
         let Some(index) = Self::open(&dir)? else {
             return Ok(None);
         };
         let covers = *index.files[0].covers();
         let enough = match until {
-            Until::End => covers == *now,
+            Until::End => {
+                let last = host.last_seq()?.map_or(0, |last| last.saturating_add(1));
+                covers == *now && last == now.records
+            }
             Until::Seq(seq) => seq < covers.records && is_earlier(host, &covers, now)?,
         };
+        // What is gone since is to be told.
+        let enough = enough && host.manifests()?.len() as u64 >= covers.segments;
         Ok(Some(index).filter(|_| enough))
     }
 
     /// What a directory holds, unless that is nothing, or nothing whole.
     fn open(dir: &Dir) -> Result<Option<Self>> {
-        let (owner, mode) = dir.owner_and_mode()?;
-        let own = owner == 0 || owner == rustix::process::geteuid().as_raw();
-        if !own || mode & OTHERS_WRITE != 0 {
-            let why = "others can write to it, and so decide what is found there; remove it";
-            let why = io::Error::new(io::ErrorKind::PermissionDenied, why);
-            return Err(Error::io("use", dir.path())(why));
-        }
         let mut files = Vec::new();
         for (order, name) in NAMES {
             match sorter::open(dir, name, order) {
@@ -181,12 +178,10 @@ impl Index {
 
 /// Whether the log was once what was covered, and has only grown since.
 fn is_earlier(host: &Host, covers: &Covers, now: &Covers) -> Result<bool> {
-    let covered = (covers.segments, covers.root);
     if covers.segments == now.segments {
-        return Ok(covered == (now.segments, now.root));
+        return Ok(covers.root == now.root);
     }
-    let then = host.checkpoint_of(covers.segments)?;
-    Ok(then.and_then(|note| head(&note)) == Some(covered))
+    Ok(host.log_root_of(covers.segments)? == Some(covers.root))
 }
 
 impl Flows for Index {
@@ -306,7 +301,23 @@ impl<'a> Making<'a> {
 pub fn directory(place: &Path, host: &Host) -> Result<Dir> {
     let all = DirBuilder::new().recursive(true).mode(0o700).create(place);
     all.map_err(Error::io("create", place))?;
-    Dir::open(place)?.make(&host.id().directory(), 0o700)
+    let place = Dir::open(place)?;
+    refuse_shared(&place)?;
+    let dir = place.make(&host.id().directory(), 0o700)?;
+    refuse_shared(&dir)?;
+    Ok(dir)
+}
+
+/// Refuses a directory in which others can put what they like in the place of what is there.
+fn refuse_shared(dir: &Dir) -> Result<()> {
+    let (owner, mode) = dir.owner_and_mode()?;
+    let own = owner == 0 || owner == rustix::process::geteuid().as_raw();
+    if own && (mode & OTHERS_WRITE == 0 || mode & STICKY != 0) {
+        return Ok(());
+    }
+    let why = "others can write to it, and so decide what is found there";
+    let why = io::Error::new(io::ErrorKind::PermissionDenied, why);
+    Err(Error::io("use", dir.path())(why))
 }
 
 /// Makes the directory of a host, and takes it for this process alone.

@@ -30,37 +30,29 @@ const MODE: u32 = 0o640;
 /// Largest table that is compared.
 const TABLE_BYTES_MAX: u64 = 1 << 40;
 
-/// A table that was made.
+/// Tables that were made.
 #[derive(Debug)]
-pub struct Table {
-    /// Its name.
-    pub name: &'static str,
-    /// Bytes.
-    pub bytes: u64,
-    /// Whether a file was there with the same bytes.
-    pub same: bool,
+pub struct Made {
+    /// Each with its bytes.
+    pub tables: Vec<(&'static str, u64)>,
+    /// Values and rows there was no room for.
+    pub left_out: u64,
+    /// What is missing of the records.
+    pub missing: Option<Error>,
 }
 
-/// What to do with tables.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Mode {
-    /// Write them; what is there is replaced.
-    Write,
-    /// Only compare them with what is there.
-    Check,
+/// Name of the file of a table.
+#[must_use]
+pub fn file_name(table: &str) -> String {
+    format!("{table}.parquet")
 }
 
-/// Makes the tables of a host from its records and flows, in this directory; what is missing of the records, beside them.
+/// Makes the tables of a host from its records and flows, in this directory; what is there is replaced.
 ///
 /// # Errors
 ///
 /// [`Error`] when records or flows cannot be read, or the tables cannot be written.
-pub fn make(
-    host: &Host,
-    flows: &HostFlows,
-    dir: &Dir,
-    mode: Mode,
-) -> Result<(Vec<Table>, Option<Error>)> {
+pub fn make(host: &Host, flows: &HostFlows, dir: &Dir) -> Result<Made> {
     let (mut texts, mut processes, mut sessions) =
         (Texts::default(), Processes::default(), Sessions::default());
     let read = host.records(|record| {
@@ -73,15 +65,20 @@ pub fn make(
         read => read.map(|_| None)?,
     };
     let about = about(host)?;
-    let mut made = Vec::new();
+    let mut tables = Vec::new();
     for name in NAMES {
-        made.push(table(dir, name, mode, |out| match name {
+        let bytes = table(dir, name, |out| match name {
             "processes" => Ok(processes.write(out, &texts, &about)),
             "sessions" => Ok(sessions.write(out, &texts, &about)),
             _ => edges::write(flows.flows(), out, &about),
-        })?);
+        })?;
+        tables.push((name, bytes));
     }
-    Ok((made, missing))
+    Ok(Made {
+        tables,
+        left_out: texts.left_out + processes.left_out + sessions.left_out,
+        missing,
+    })
 }
 
 /// What a table says about itself.
@@ -98,43 +95,51 @@ fn about(host: &Host) -> Result<Vec<(&'static str, String)>> {
     Ok(about)
 }
 
-/// Makes one table under another name, then replaces or compares what is there.
+/// Makes one table under another name, then gives it its own; its bytes.
 fn table(
     dir: &Dir,
-    name: &'static str,
-    mode: Mode,
+    name: &str,
     fill: impl FnOnce(BufWriter<File>) -> Result<io::Result<BufWriter<File>>>,
-) -> Result<Table> {
-    let file_name = format!("{name}.parquet");
-    let staged = format!("{file_name}.unfinished");
+) -> Result<u64> {
+    let name = file_name(name);
+    let staged = format!("{name}.unfinished");
     dir.remove(&staged)?;
-    let error = || Error::io("write", dir.path().join(&file_name));
     let out = BufWriter::with_capacity(1 << 18, dir.create(&staged, MODE)?);
-    let filled = fill(out)?.and_then(|mut out| out.flush().and_then(|()| out.get_ref().metadata()));
-    let bytes = match filled {
-        Ok(metadata) => metadata.len(),
-        Err(failed) => {
-            dir.remove(&staged)?;
-            return Err(error()(failed));
-        }
-    };
+    let written = fill(out).and_then(|filled| {
+        filled
+            .and_then(|mut out| out.flush().and_then(|()| out.get_ref().metadata()))
+            .map_err(Error::io("write", dir.path().join(&name)))
+    });
+    let renamed = written.and_then(|metadata| {
+        dir.rename(&staged, &name)?;
+        Ok(metadata.len())
+    });
+    if renamed.is_err() {
+        // Half of a table is none.
+        let _ = dir.remove(&staged);
+    }
+    renamed
+}
+
+/// Whether both directories have the same table of this name.
+///
+/// # Errors
+///
+/// [`Error`] when one of them cannot be read.
+pub fn is_same(one: &Dir, other: &Dir, table: &str) -> Result<bool> {
+    let name = file_name(table);
     let mut files = Vec::new();
-    for name in [&staged, &file_name] {
-        files.extend(dir.open_file(name, TABLE_BYTES_MAX)?);
+    for dir in [one, other] {
+        files.extend(dir.open_file(&name, TABLE_BYTES_MAX)?);
     }
-    let same = match <[File; 2]>::try_from(files) {
-        Ok(files) => is_same(files).map_err(error())?,
-        Err(_) => false,
-    };
-    match mode {
-        Mode::Write => dir.rename(&staged, &file_name)?,
-        Mode::Check => _ = dir.remove(&staged)?,
+    match <[File; 2]>::try_from(files) {
+        Ok(files) => same_bytes(files).map_err(Error::io("read", other.path().join(name))),
+        Err(_) => Ok(false),
     }
-    Ok(Table { name, bytes, same })
 }
 
 /// Whether both files hold the same bytes.
-fn is_same(files: [File; 2]) -> io::Result<bool> {
+fn same_bytes(files: [File; 2]) -> io::Result<bool> {
     let [one, other] = &files;
     if one.metadata()?.len() != other.metadata()?.len() {
         return Ok(false);

@@ -119,7 +119,7 @@ impl Why {
 fn purpose(host: &Host, event: &Owned) -> Result<Option<String>, Error> {
     let artifact = |digest: Option<&str>| -> Result<Option<Vec<u8>>, Error> {
         match digest.and_then(parse_hex) {
-            Some(digest) => host.artifact(&digest),
+            Some(digest) => host.named_artifact(&digest).map(Some),
             None => Ok(None),
         }
     };

@@ -80,7 +80,7 @@ fn walk(mut frames: FrameReader<File>, state: &mut State<'_>) -> Result<(), Find
         let at = frames.offset();
         match frames.next_frame().map_err(unreadable)? {
             Frame::End => return Ok(()),
-            Frame::Torn => break,
+            Frame::Torn { .. } => break,
             Frame::Whole {
                 kind,
                 payload,

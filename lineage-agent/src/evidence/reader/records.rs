@@ -24,6 +24,8 @@ impl Host {
         &self,
         mut visit: impl FnMut(&Record<'_>) -> ControlFlow<B>,
     ) -> Result<Option<B>> {
+        // What is sealed after this look is not missing when it is not found below.
+        let sealed = self.log_head();
         // A segment that is sealed between the two looks is in both.
         let mut segments = self.spools()?;
         segments.extend(self.manifests()?);
@@ -41,10 +43,16 @@ impl Host {
                 },
             };
             match found {
-                Some(ControlFlow::Break(value)) => return Ok(Some(value)),
-                Some(ControlFlow::Continue(())) => {}
+                Some(Visited::Broke(value)) => return Ok(Some(value)),
+                Some(Visited::All) => {}
+                Some(Visited::Others(what)) => missing.push(what),
                 None => missing.file_of(segment),
             }
+        }
+        match sealed {
+            Ok(Some((segments, _))) => missing.manifests_before(segments),
+            Ok(None) => {}
+            Err(_) => missing.push("a readable log/checkpoint".to_owned()),
         }
         missing.done(self.path())
     }
@@ -54,20 +62,30 @@ impl Host {
         &self,
         segment: u64,
         visit: &mut impl FnMut(&Record<'_>) -> ControlFlow<B>,
-    ) -> Result<Option<ControlFlow<B>>> {
+    ) -> Result<Option<Visited<B>>> {
         let Some(manifest) = self.manifest(segment)? else {
             return Ok(None);
         };
         let Some(file) = &manifest.parquet else {
-            return Ok(Some(ControlFlow::Continue(())));
+            return Ok(Some(Visited::All));
         };
         let Some(parquet) = self.parquet(file)? else {
             return Ok(None);
         };
-        let value = self.segment_records(file, &parquet, visit)?;
-        Ok(Some(
-            value.map_or(ControlFlow::Continue(()), ControlFlow::Break),
-        ))
+        let (mut next, mut others) = (manifest.head.first, 0_u64);
+        let value = self.segment_records(file, &parquet, &mut |record| {
+            others += u64::from(record.seq != Some(next));
+            next = next.saturating_add(1);
+            visit(record)
+        })?;
+        let end = manifest.head.first.saturating_add(manifest.count);
+        Ok(Some(match value {
+            Some(value) => Visited::Broke(value),
+            None if others == 0 && next == end => Visited::All,
+            None => Visited::Others(format!(
+                "the records that the manifest of segment {segment} tells of"
+            )),
+        }))
     }
 
     fn segment_records<B>(
@@ -214,7 +232,7 @@ impl Host {
         &self,
         segment: u64,
         visit: &mut impl FnMut(&Record<'_>) -> ControlFlow<B>,
-    ) -> Result<Option<ControlFlow<B>>> {
+    ) -> Result<Option<Visited<B>>> {
         let Some(mut spool) = self.spool(segment)? else {
             return Ok(None);
         };
@@ -226,16 +244,32 @@ impl Host {
                     payload,
                     ..
                 } => {
-                    let flow = visit(&record::decode(payload)?);
-                    if flow.is_break() {
-                        return Ok(Some(flow));
+                    if let ControlFlow::Break(value) = visit(&record::decode(payload)?) {
+                        return Ok(Some(Visited::Broke(value)));
                     }
                 }
                 Frame::Whole { .. } => {}
-                Frame::End | Frame::Torn => return Ok(Some(ControlFlow::Continue(()))),
+                // A crash, or a recorder that is just writing.
+                Frame::End | Frame::Torn { at_end: true } => return Ok(Some(Visited::All)),
+                Frame::Torn { at_end: false } => {
+                    let from = spool.offset();
+                    return Ok(Some(Visited::Others(format!(
+                        "what followed byte {from} of the spool of segment {segment}"
+                    ))));
+                }
             }
         }
     }
+}
+
+/// What came of going through a segment.
+enum Visited<B> {
+    /// There was no more to go through.
+    All,
+    /// There should be others than there were: what is missing, for people.
+    Others(String),
+    /// Whoever visited had seen enough.
+    Broke(B),
 }
 
 /// Parts passed over.

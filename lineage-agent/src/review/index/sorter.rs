@@ -86,7 +86,10 @@ impl Sorter {
 /// Removes what an earlier sorter left that did not come to its end.
 pub(super) fn clean(dir: &Dir) -> Result<()> {
     for name in dir.names()? {
-        if name.ends_with(UNFINISHED) {
+        let own = ["to-", "from-", "flows."]
+            .iter()
+            .any(|start| name.starts_with(start));
+        if own && name.ends_with(UNFINISHED) {
             dir.remove(&name)?;
         }
     }

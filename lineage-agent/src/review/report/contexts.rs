@@ -150,6 +150,6 @@ fn bytes(host: &Host, digest: Option<&str>) -> Result<Option<Vec<u8>>, Error> {
     let Some(digest) = digest.and_then(parse_hex) else {
         return Ok(None);
     };
-    let bytes = host.artifact(&digest)?;
-    Ok(bytes.filter(|bytes| bytes.len() <= DOCUMENT_BYTES_MAX))
+    let bytes = host.named_artifact(&digest)?;
+    Ok(Some(bytes).filter(|bytes| bytes.len() <= DOCUMENT_BYTES_MAX))
 }

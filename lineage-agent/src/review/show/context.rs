@@ -48,18 +48,11 @@ impl Context {
         host: &Host,
         digest: &str,
         read_grant: impl Fn(&[u8]) -> Result<Granted, String>,
-    ) -> Result<Option<Self>, Error> {
-        let Some(bytes) = artifact(host, Some(digest))? else {
-            return Ok(None);
-        };
+        missing: &mut Option<Error>,
+    ) -> Option<Self> {
+        let bytes = artifact(host, Some(digest), missing)?;
         let document: Value = serde_json::from_slice(&bytes).unwrap_or_default();
-        let named = |name: &str| artifact(host, document[name].as_str());
-        let parsed = |bytes: Option<Vec<u8>>| -> Value {
-            bytes
-                .and_then(|bytes| serde_json::from_slice(&bytes).ok())
-                .unwrap_or_default()
-        };
-        let purpose = named("intent")?.map(|text| {
+        let purpose = artifact(host, document["intent"].as_str(), missing).map(|text| {
             let text = String::from_utf8_lossy(&text);
             text.chars().take(PURPOSE_CHARS_MAX).collect()
         });
@@ -71,19 +64,25 @@ impl Context {
             .take(GRANTS_MAX)
         {
             let digest = digest.as_str().unwrap_or_default();
-            let grant = match artifact(host, Some(digest))? {
+            let grant = match artifact(host, Some(digest), missing) {
                 Some(envelope) => read_grant(&envelope),
                 None => Err("it is not in the evidence".to_owned()),
             };
             grants.push((digest.to_owned(), grant));
         }
-        Ok(Some(Self {
-            environment: parsed(named("environment")?),
-            policy: parsed(named("policy")?),
+        let mut document_of = |name: &str| {
+            let bytes = artifact(host, document[name].as_str(), missing);
+            bytes
+                .and_then(|bytes| serde_json::from_slice(&bytes).ok())
+                .unwrap_or_default()
+        };
+        Some(Self {
+            environment: document_of("environment"),
+            policy: document_of("policy"),
             purpose,
             grants,
             document,
-        }))
+        })
     }
 
     /// How many grants there are.
@@ -220,10 +219,14 @@ fn told(digest: &str, grant: &Result<Granted, String>) -> String {
     }
 }
 
-/// An artifact by its digest in hex; `None` when it is not there, or no digest.
-fn artifact(host: &Host, digest: Option<&str>) -> Result<Option<Vec<u8>>, Error> {
-    match digest.and_then(parse_hex) {
-        Some(digest) => host.artifact(&digest),
-        None => Ok(None),
+/// An artifact by its digest in hex; none when there is no digest, or when the artifact cannot be had, which is then
+/// noted as `missing`.
+fn artifact(host: &Host, digest: Option<&str>, missing: &mut Option<Error>) -> Option<Vec<u8>> {
+    match host.named_artifact(&parse_hex(digest?)?) {
+        Ok(bytes) => Some(bytes),
+        Err(error) => {
+            missing.get_or_insert(error);
+            None
+        }
     }
 }

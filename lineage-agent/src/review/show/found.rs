@@ -50,12 +50,11 @@ impl Show {
         let opened = record.opened.and_then(|seq| related.get(&seq));
         let file = FileId::of(&record).or_else(|| FileId::of(&opened?.get()));
         let mut search = Search::new(&record, file);
-        let missing = host.records(|record| search.look_at(record)).err();
-        let context = record
-            .context
-            .map(|digest| Context::read(host, digest, read_grant));
+        let mut missing = host.records(|record| search.look_at(record)).err();
+        let context = (record.context)
+            .and_then(|digest| Context::read(host, digest, read_grant, &mut missing));
         Ok(Self {
-            context: context.transpose()?.flatten(),
+            context,
             began_ns: search.began_ns,
             digest: search.digest,
             related,
