@@ -176,7 +176,8 @@ fn a_report_is_walked_with_the_keyboard_and_asks_nobody() {
 
 #[test]
 fn a_report_could_not_do_harm_if_it_wanted() {
-    let page = report(&recorded());
+    let run = recorded();
+    let page = report(&run);
     let mut browser = Browser::start();
     browser.open(&page);
     let markup = browser.evaluate("document.body.innerHTML = '<b>x</b>'");
