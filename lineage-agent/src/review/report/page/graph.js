@@ -143,7 +143,7 @@ function eventFacts(row) {
   return [
     el("p", { class: "small" }, `Event ${grouped(events.seq[row])}, ${date} ${time} UTC`),
     el("h3", null, kindName(row)), el("p", null, foreign(text(events.text[row]))),
-    el("p", { class: "small" }, kindMeaning(row).split(/(?<=\.) /)[0]),
+    el("p", { class: "small" }, kindMeaning(row).split(/(?<=\.) /)[0].replaceAll("`", "")),
     process >= 0 ? el("p", null, "By ", foreign(processName(process)), " ", foreign(text(processes.command[process]), { class: "dim" })) : null,
     flags & CLAIMED ? el("p", { class: "small" }, "The names are claimed by the process; the kernel holds none.") : null,
     el("p", { class: "small" }, "More: ", el("code", null, `lineage why EVIDENCE ${events.seq[row]}`)),

@@ -154,14 +154,16 @@ function drawDecisions() {
   const number = decisions.times.length;
   if (number === 0) return show("decisions", el("p", { class: "empty" }, "None: no policy decided about any of these events."));
   const filter = filterOf("Filter decisions", () => table.update());
-  const shown = (at) => `${text(decisions.judged[at])} ${text(decisions.by[at])} ${outcome(at)}`;
+  const judged = (at) => text(decisions.judged[at]);
+  const shown = (at) => `${judged(at)} ${text(decisions.by[at])} ${outcome(at)}`;
   const verdict = (at) => el("span", { class: decisions.denied[at] ? "tag bad" : "tag" }, decisions.denied[at] ? "denied" : "allowed");
   const table = new Table({
     label: "Decisions", count: number, sort: 0, keep: (at) => shown(at).toLowerCase().includes(filter.word()),
     columns: [
       { title: "Verdict", width: "6rem", key: (at) => decisions.denied[at], cell: verdict },
-      words("What", "minmax(8rem, 2fr)", (at) => text(decisions.judged[at])), words("By", "minmax(6rem, 1fr)", (at) => text(decisions.by[at]), true),
-      words("What came of it", "13rem", outcome, true), count("Times", decisions.times), count("Processes", decisions.processes, true),
+      { ...words("What", "minmax(8rem, 2fr)", judged), cell: (at) => (judged(at).includes(" /") ? pathCell(judged(at)) : foreign(judged(at))) },
+      words("By", "minmax(6rem, 1fr)", (at) => text(decisions.by[at]), true),
+      words("What came of it", "13rem", outcome, true), count("Times", decisions.times, true), count("Processes", decisions.processes, true),
     ],
     open: (at, home) => visit(firstPlace(decisions.first[at]), home),
   });
