@@ -140,7 +140,7 @@ const OUTCOMES = {
   prevented: "did not happen",
   "killed-before-run": "ended before it ran",
   "killed-after-effect": "happened, process ended",
-  "would-deny": "happened: only audited",
+  "would-deny": "happened, only audited",
   "not-prevented": "happened, not prevented",
 };
 
