@@ -215,8 +215,8 @@ pub enum Command {
     /// Make one page (HTML) of the evidence, to look at and to hand over.
     ///
     /// A file that needs nothing but a browser, and asks for nothing over the network: verdict and findings, who
-    /// answers for it, processes, a timeline, causes and effects to walk along, files, connections, what policies
-    /// decided, and a search over all of it. The same evidence gives the same file.
+    /// answers for it, what stands out, what policies decided, a timeline, processes, causes and effects to walk
+    /// along, files, connections, and a search over all of it. The same evidence gives the same file.
     ///
     /// With --trust the evidence is verified, and the page begins with the outcome; without, it says that
     /// nothing was verified. The page itself is signed by nobody: who doubts it verifies the evidence.

@@ -67,7 +67,8 @@ impl Browser {
     /// Opens a file, and waits until it is drawn.
     pub(crate) fn open(&mut self, file: &Path) {
         let url = format!("file://{}", file.display());
-        self.call("Page.navigate", json!({ "url": url }));
+        let opened = self.call("Page.navigate", json!({ "url": url }));
+        assert!(opened["errorText"].is_null(), "{url}: {opened}");
         while !self.has_loaded(&url) {
             let message = self.receive();
             self.told.push(message);

@@ -129,6 +129,24 @@ fn compare_with_commands(browser: &mut Browser, run: &Recorded) {
     }
 }
 
+/// The page begins with what stands out, and a process leads to what it ran itself, not to what it started.
+fn begin_with_what_stands_out(browser: &mut Browser) {
+    let first = "document.querySelector('.highlights button').textContent";
+    let first = browser.value(first);
+    assert!(
+        first.as_str().is_some_and(|it| it.contains("work/source")),
+        "{first}"
+    );
+    let shown = browser.value("document.querySelector('#why .focus').textContent");
+    assert!(
+        shown.as_str().is_some_and(|it| it.contains("work/source")),
+        "{shown}"
+    );
+    let others = "Array.from({ length: processCount }, (_, at) => [at, processPlace(at)])
+        .filter(([at, { node }]) => node >= 0 && (createdBy.get(graph.row[node]) ?? events.process[graph.row[node]]) !== at)";
+    assert_eq!(browser.value(others), json!([]));
+}
+
 /// Search finds the name, as text.
 fn search_for_a_hostile_name(browser: &mut Browser) {
     browser.press("/");
@@ -157,6 +175,7 @@ fn a_report_is_walked_with_the_keyboard_and_asks_nobody() {
         "Verified"
     );
 
+    begin_with_what_stands_out(&mut browser);
     walk_to_the_source(&mut browser, &run);
     compare_with_commands(&mut browser, &run);
     search_for_a_hostile_name(&mut browser);
@@ -176,7 +195,8 @@ fn a_report_is_walked_with_the_keyboard_and_asks_nobody() {
 
 #[test]
 fn a_report_could_not_do_harm_if_it_wanted() {
-    let page = report(&recorded());
+    let run = recorded();
+    let page = report(&run);
     let mut browser = Browser::start();
     browser.open(&page);
     let markup = browser.evaluate("document.body.innerHTML = '<b>x</b>'");

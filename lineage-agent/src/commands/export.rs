@@ -30,15 +30,10 @@ pub(super) fn run(options: &Export) -> anyhow::Result<ExitCode> {
         return screen::ending(flushed);
     };
     refuse_inside(&options.evidence, path)?;
-    let (new, file) = NewFile::create(path)?;
-    let mut out = BufWriter::with_capacity(BUFFER_BYTES, file);
-    let exported = export(&evidence, &filter, options.format, &mut out)
+    let mut new = NewFile::create(path, false)?;
+    let exported = export(&evidence, &filter, options.format, new.out())
         .with_context(|| new.what().to_owned())?;
-    let file = out
-        .into_inner()
-        .map_err(io::IntoInnerError::into_error)
-        .with_context(|| new.what().to_owned())?;
-    new.publish(&file)?;
+    new.publish()?;
     told(exported, options)?;
     Ok(ExitCode::SUCCESS)
 }

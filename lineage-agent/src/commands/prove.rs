@@ -1,10 +1,12 @@
 //! `lineage prove`: make the proof of an event.
 
+use std::io::Write as _;
 use std::process::ExitCode;
 
 use anyhow::Context as _;
 
-use super::{flows, grant, refuse_inside, screen};
+use super::output::NewFile;
+use super::{flows, refuse_inside, screen};
 use crate::cli;
 use crate::evidence::proof::{ProofError, make};
 use crate::evidence::reader::Host;
@@ -31,7 +33,14 @@ pub(super) fn run(options: &cli::review::Prove) -> anyhow::Result<ExitCode> {
         )),
         error => anyhow::Error::from(error).context(format!("prove event {seq}")),
     })?;
-    grant::write(options.output.as_deref(), &proof.text())
+    let Some(output) = &options.output else {
+        return screen::print(&proof.text());
+    };
+    let mut new = NewFile::create(output, false)?;
+    let written = new.out().write_all(proof.text().as_bytes());
+    written.with_context(|| new.what().to_owned())?;
+    new.publish()?;
+    Ok(ExitCode::SUCCESS)
 }
 
 /// The records that tell of the data that led to an event.

@@ -21,6 +21,7 @@ const SCRIPT: &[&str] = &[
     include_str!("page/walk.js"),
     include_str!("page/list.js"),
     include_str!("page/summary.js"),
+    include_str!("page/highlights.js"),
     include_str!("page/tree.js"),
     include_str!("page/timeline.js"),
     include_str!("page/graph.js"),

@@ -182,8 +182,7 @@ function describe(node) {
     return { kind, word, title: path.split("/").pop() || path, detail: path, ordinary };
   }
   if (peer >= 0) {
-    const way = kind === SENT ? "sent to" : "received from";
-    return { kind, title: text(peers.end[peer]), detail: `${way}, ${text(peers.transport[peer])}`, ordinary: false };
+    return { kind, title: text(peers.end[peer]), detail: text(peers.transport[peer]), ordinary: false };
   }
   return { kind, title: verb(row), detail: text(events.text[row]), ordinary: false };
 }
@@ -191,7 +190,7 @@ function describe(node) {
 function describeProgram(row) {
   const kind = PROGRAM, created = createdBy.get(row);
   const detail = text(events.text[row]);
-  if (kindName(row) === "lineage.start") return { kind, title: "lineage", detail, ordinary: false };
+  if (kindName(row) === "lineage.start") return { kind, title: "start", detail, ordinary: false };
   if (kindName(row) === "process.fork" && created !== undefined) {
     return { kind, title: processName(created), detail: `a copy of ${processName(events.process[row])}`, ordinary: false };
   }

@@ -60,7 +60,7 @@ function scaled(value, step, units) {
 
 /** A number of bytes: exact below 10 000, then three digits. */
 function bytes(count) {
-  return count < 10000 ? `${count} B` : scaled(count, 1000, ["B", "kB", "MB", "GB", "TB", "PB", "EB"]);
+  return count < 10000 ? `${grouped(count)} B` : scaled(count, 1000, ["B", "kB", "MB", "GB", "TB", "PB", "EB"]);
 }
 
 /** A span of microseconds. */

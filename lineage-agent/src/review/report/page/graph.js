@@ -6,7 +6,7 @@ const CARDS_AT_FIRST = 10, CARDS_MAX = 500;
 /** Things in the lists of everything that led there or came of it. */
 const REACHED_MAX = 300;
 
-const KIND_WORDS = ["Program", "File", "Sent", "Received", "Device"];
+const KIND_WORDS = ["Program", "File", "Sent to", "Received from", "Device"];
 
 /** What kind of thing a description is of. */
 const kindWord = (it) => it.word ?? KIND_WORDS[it.kind];
@@ -22,27 +22,32 @@ function nodePlace(node, until = Infinity, since = 0) {
   return { row: -1, node, until, since };
 }
 
-function focusEvent(row, home) {
-  visit(eventPlace(row), home);
-}
-
-function focusProcess(process, home) {
-  // The last program it ran says most of what it was.
+/** The last program a process ran, which says most of what it was. */
+function processPlace(process) {
   let node = -1;
   for (let row = processes.row[process] ?? 0; row < events.count; row++) {
-    const begins = events.process[row] === process || createdBy.get(row) === process;
-    if (begins && begunBy(row) >= 0) node = begunBy(row);
+    if ((createdBy.get(row) ?? events.process[row]) === process && begunBy(row) >= 0) node = begunBy(row);
   }
-  if (node >= 0) visit(nodePlace(node), home);
-  else if (processes.row[process] !== null) visit(eventPlace(processes.row[process]), home);
+  return node >= 0 ? nodePlace(node) : firstPlace(processes.row[process]);
 }
 
-function focusThing(nodes, first, home) {
-  if (nodes && nodes.length > 0) visit(nodePlace(nodes[nodes.length - 1]), home);
-  else if (first !== null && first !== undefined) visit(eventPlace(first), home);
+function filePlace(file) {
+  const nodes = graph.nodesOfFile.get(file);
+  return nodes ? nodePlace(nodes.at(-1)) : firstPlace(files.first[file]);
+}
+
+/** What was sent to the other end of a connection, and if nothing was, what came from it. */
+function peerPlace(peer) {
+  const nodes = graph.nodesOfPeer.get(peer);
+  return nodes ? nodePlace(nodes.findLast((node) => graph.kind[node] === SENT) ?? nodes.at(-1)) : firstPlace(peers.first[peer]);
+}
+
+function firstPlace(row) {
+  return row === null || row === undefined ? null : eventPlace(row);
 }
 
 function visit(place, home) {
+  if (!place) return;
   if (home) {
     why.trail = [];
     why.home = home;
@@ -107,7 +112,17 @@ function centre(place) {
     row >= 0 ? el("button", { type: "button", onclick: () => visit(eventPlace(row)) }, `Event ${grouped(events.seq[row])}`) : null,
     process >= 0 ? el("button", { type: "button", onclick: () => search.only({ process }) }, "All its events") : null,
     file >= 0 ? el("button", { type: "button", onclick: () => search.only({ file }) }, "All events of this file") : null,
+    otherWay(place.node),
   ];
+}
+
+/** From what was sent to an end to what was received from it, and back. */
+function otherWay(node) {
+  const peer = graph.row[node] < 0 ? -1 : events.peer[graph.row[node]];
+  const sent = graph.kind[node] === SENT;
+  const other = graph.nodesOfPeer.get(peer)?.findLast((one) => graph.kind[one] === (sent ? RECEIVED : SENT));
+  if (other === undefined) return null;
+  return el("button", { type: "button", onclick: () => visit(nodePlace(other)) }, sent ? "What was received there" : "What was sent there");
 }
 
 function limits({ node, until, since }) {
@@ -128,7 +143,7 @@ function eventFacts(row) {
   return [
     el("p", { class: "small" }, `Event ${grouped(events.seq[row])}, ${date} ${time} UTC`),
     el("h3", null, kindName(row)), el("p", null, foreign(text(events.text[row]))),
-    el("p", { class: "small" }, kindMeaning(row).split(/(?<=\.) /)[0]),
+    el("p", { class: "small" }, kindMeaning(row).split(/(?<=\.) /)[0].replaceAll("`", "")),
     process >= 0 ? el("p", null, "By ", foreign(processName(process)), " ", foreign(text(processes.command[process]), { class: "dim" })) : null,
     flags & CLAIMED ? el("p", { class: "small" }, "The names are claimed by the process; the kernel holds none.") : null,
     el("p", { class: "small" }, "More: ", el("code", null, `lineage why EVIDENCE ${events.seq[row]}`)),
@@ -182,7 +197,7 @@ function howItFlowed(flows) {
   const row = rowOf(graph.host[graph.from[last]], graph.record[last]);
   const at = row < 0 ? "" : ` at ${timeOfDay(events.time[row])}`;
   const times = flows.length > 1 ? ` ${grouped(flows.length)} times, last` : "";
-  return `${rule}${known ? "" : " (may have)"}${times}${at}`;
+  return `${known ? "" : "perhaps "}${rule}${times}${at}`;
 }
 
 /** Who ran what, up to the start of the lineage. */
@@ -264,7 +279,10 @@ function drawLines() {
 }
 
 function drawGraph() {
-  why.panel = el("div", { class: "panel" }, el("p", { class: "empty" }, "Choose an event, a process, a file or a connection."));
+  why.panel = el("div", { class: "panel" });
   show("why", why.panel);
+  // To begin with, what stands out most.
+  why.now = highlights()[0]?.place() ?? (processCount > 0 ? processPlace(0) : null) ?? eventPlace(0);
+  drawWhy();
   new ResizeObserver(() => drawLines()).observe(why.panel);
 }

@@ -47,7 +47,7 @@ class List {
     if (window === this.painted) return;
     this.painted = window;
     // What the scroll bar takes, so that heads of columns stand above them.
-    this.owner.style.setProperty("--gutter", `${this.box.offsetWidth - this.box.clientWidth - 2}px`);
+    this.box.parentElement?.style.setProperty("--gutter", `${this.box.offsetWidth - this.box.clientWidth - 2}px`);
     const rows = [];
     for (let index = first; index < last; index++) rows.push(this.row(index));
     this.rows.replaceChildren(...rows);
@@ -96,4 +96,10 @@ class List {
     this.select(Number(row.dataset.index));
     this.open(this.current, event);
   }
+}
+
+/** A list with a line of titles above it, each with its class, for the eye only: the rows say it all. */
+function headed(name, list, ...titles) {
+  const head = titles.map(([title, className]) => el("span", { class: className }, title));
+  return el("div", { class: name }, el("div", { class: "row head", "aria-hidden": "true" }, head), list.box);
 }

@@ -2,12 +2,18 @@
 
 drawVerdict();
 drawFacts();
-drawDecisions();
-drawTimeline();
-drawTree();
-drawGraph();
-drawFiles();
-drawNetwork();
-drawSearch();
-drawPaper();
+if (events.count > 0) {
+  drawHighlights();
+  drawDecisions();
+  drawTimeline();
+  drawTree();
+  drawGraph();
+  drawFiles();
+  drawNetwork();
+  drawSearch();
+  drawPaper();
+} else {
+  // Sections that said "nothing" would speak of what is not here.
+  document.querySelectorAll("#facts ~ section, .bar nav, .find").forEach((part) => (part.hidden = true));
+}
 document.documentElement.dataset.ready = "";

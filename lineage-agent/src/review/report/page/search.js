@@ -86,10 +86,7 @@ function foundRow(index) {
 
 function openFound(index) {
   const at = search.rows[index], home = search.list.box;
-  if (search.type[index] === 0) focusProcess(at, home);
-  else if (search.type[index] === 1) focusThing(graph.nodesOfFile.get(at), files.first[at], home);
-  else if (search.type[index] === 2) focusThing(graph.nodesOfPeer.get(at), peers.first[at], home);
-  else focusEvent(at, home);
+  visit([processPlace, filePlace, peerPlace, eventPlace][search.type[index]](at), home);
 }
 
 /** The conditions that hold, each with a button that ends it. */
@@ -114,20 +111,20 @@ function drawSearch() {
       class: rowClass(index), "aria-setsize": search.rows.length, "aria-posinset": index + 1,
     }),
   });
-  search.list.box.classList.add("found");
   search.said = el("output", { class: "small", "aria-live": "polite" });
   search.chips = el("span");
   const kinds = el("select", { "aria-label": "Kind", onchange: () => {
     search.kinds = kinds.value;
     search.find();
   } }, [["", "All kinds"], ["0", "Processes"], ["1", "Files"], ["2", "Network"], ["3", "Recorder"]].map(([value, name]) => el("option", { value }, name)));
-  const ticks = [[NOTABLE, "what stands out"], [FAILED, "failed"], [DENIED, "denied"]].map(([flag, name]) => {
+  const ticks = [[NOTABLE, "notable"], [FAILED, "failed"], [DENIED, "denied"]].map(([flag, name]) => {
     const box = el("input", { type: "checkbox", onchange: () => search.find() });
     return { flag, box, label: el("label", null, box, ` only ${name}`) };
   });
   search.flags = () => ticks.reduce((all, { flag, box }) => all | (box.checked ? flag : 0), 0);
   show("events",
-    el("div", { class: "tools" }, kinds, ticks.map((tick) => tick.label), search.chips, search.said), search.list.box);
+    el("div", { class: "tools" }, kinds, ticks.map((tick) => tick.label), search.chips, search.said),
+    headed("found", search.list, ["Event", "num"], ["Time (UTC)", "num wide"], ["Process", "wide"], ["What"], [""]));
   const query = byId("query");
   let timer = 0;
   query.addEventListener("input", () => {

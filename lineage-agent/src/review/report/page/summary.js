@@ -35,11 +35,19 @@ function drawVerdict() {
   const title = outcome ? VERDICT_WORDS[outcome.verdict] ?? outcome.verdict : "Not verified";
   show("verdict",
     el("div", { class: `verdict ${tone}` },
+      el("p", { class: "small" }, subject()),
       el("h1", { id: "verdict-title" }, title),
       el("p", null, meaning, outcome && tone !== "good" ? " What follows is what the files say now." : null),
-      outcome ? outcome.hosts.map(verifiedHost) : howToVerify()),
-    outcome ? findings(outcome) : null,
-    missing());
+      outcome ? [outcome.hosts.map(verifiedHost), findings(outcome)] : howToVerify(),
+      missing()));
+}
+
+/** What the page is about. */
+function subject() {
+  const one = lineages.id.length === 1;
+  const who = one ? foreign(shortened(beginning(0))) : counted(lineages.id.length, "lineage", "lineages");
+  const where = hosts.length === 1 ? foreign(text(hosts[0].name) || text(hosts[0].id)) : counted(hosts.length, "host", "hosts");
+  return lineages.id.length === 0 ? ["Evidence of ", where] : ["Evidence of ", who, " on ", where, `, ${moment(span[0])[0]}`];
 }
 
 function verifiedHost(host) {
@@ -127,7 +135,9 @@ function hostCard(host) {
       ["Id", el("code", null, text(host.id))],
       ["Kernel", host.kernel > 0 && foreign(`${text(host.kernel)} ${text(host.machine)}`)],
       ["Recorder", host.agent > 0 && foreign(`lineage ${text(host.agent)}, tier ${text(host.tier)}`)],
-      ["Cannot see", spots && foreign(spots)],
+      ["Cannot see", host.blind_spots.length > 0 && el("details", null,
+        el("summary", null, counted(host.blind_spots.length, "kind of thing", "kinds of things")),
+        foreign(spots), ". ", el("code", null, "lineage doctor"), " explains them.")],
     ]));
 }
 
@@ -137,12 +147,12 @@ function lineageCard(at) {
   const governed = data.contexts.list.filter((context) => context.lineage === at);
   const purpose = governed.map((context) => text(context.purpose)).filter(Boolean)[0];
   return el("article", { class: "card" },
-    el("h3", null, "Lineage ", foreign(beginning(at))),
+    el("h3", null, "Lineage ", foreign(shortened(beginning(at)))),
     pairs([
       ["When", `${date} ${from} to ${date === dateTo ? "" : `${dateTo} `}${to} UTC, ${duration(lineages.last[at] - lineages.first[at])}`],
       ["Purpose", purpose && foreign(purpose)],
       ["Governed", el("ul", null, governance(at, governed))],
-      ["Did", `${counted(lineages.records[at], "event", "events")}, ${counted(lineages.processes[at], "process", "processes")}, `
+      ["Did", lineages.id.length > 1 && `${counted(lineages.records[at], "event", "events")}, ${counted(lineages.processes[at], "process", "processes")}, `
         + counted(lineages.denied[at], "denial", "denials")],
       ["End", lineages.ended[at] ? null : "not recorded"],
       ["Id", el("code", null, text(lineages.id[at]))],
@@ -155,10 +165,17 @@ function beginning(at) {
   return began.trim() || "of which the start is missing";
 }
 
+/** A command may be a whole program; in full it is in the tree and in its record. */
+function shortened(command) {
+  return command.length > COMMAND_SHOWN ? `${command.slice(0, COMMAND_SHOWN)}…` : command;
+}
+
+const COMMAND_SHOWN = 160;
+
 /** How a lineage was governed: as verified where it was, otherwise as its contexts say. */
 function governance(at, contexts) {
   const proven = (data.verification?.hosts ?? []).flatMap((host) => host.governance).find((one) => one.lineage === text(lineages.id[at]));
-  if (proven) {
+  if (proven && proven.breaks.length + proven.intervals.filter((one) => one.state !== "ungoverned").length > 0) {
     const unbroken = proven.unbroken ? "without a break, by a grant of an issuer that is trusted" : "not proven to be without a break";
     return [
       el("li", null, unbroken),
@@ -167,13 +184,14 @@ function governance(at, contexts) {
       proven.breaks.map((one) => el("li", { class: "bad" }, foreign(one.why))),
     ];
   }
+  if (contexts.length === 0) return el("li", null, UNGOVERNED);
   return contexts.slice(0, CONTEXTS_SHOWN).map((context) => {
     const policies = context.policies.map(text).join(", ");
-    const by = policies ? ["by ", foreign(policies)] : "by nothing: only recorded";
+    const by = policies ? ["by ", foreign(policies)] : UNGOVERNED;
     const grants = context.grants > 0 ? `, under ${counted(context.grants, "grant", "grants")}` : "";
     const lapsed = context.lapsed > 0 ? [", nothing authorised any more: ", foreign(text(context.lapsed))] : null;
     return el("li", null, by, policies ? ` (${text(context.enforcement)})` : null, grants, lapsed);
   });
 }
 
-const CONTEXTS_SHOWN = 12;
+const CONTEXTS_SHOWN = 12, UNGOVERNED = "by nothing: only recorded";

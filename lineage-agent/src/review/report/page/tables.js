@@ -107,13 +107,13 @@ function drawFiles() {
   const table = new Table({
     label: "Files", count: fileCount, sort: 0, keep,
     columns: [
-      { title: "Worth", width: "6.8rem", key: (at) => files.class[at], cell: fileTag },
+      { title: "Kind", width: "6.8rem", key: (at) => files.class[at], cell: fileTag },
       { ...words("File", "minmax(6rem, 1fr)", (at) => text(files.path[at])), cell: (at) => pathCell(text(files.path[at])) },
       words("Use", "8rem", fileUse, true), amount("Read", files.bytes_read, true), amount("Written", files.bytes_written),
       filled([files.failed, "Failed"], [files.denied, "Denied"]), count("Processes", files.processes, true),
       words("BLAKE3", "6rem", (at) => text(files.blake3[at]), true),
     ],
-    open: (at, home) => focusThing(graph.nodesOfFile.get(at), files.first[at], home),
+    open: (at, home) => visit(filePlace(at), home),
   });
   show("files", el("p", { class: "lead" }, "By name: what each was used for, and what went in and out of it."), filter.element, table.element);
 }
@@ -128,28 +128,44 @@ function drawNetwork() {
     label: "Connections", count: peerCount, sort: 3, keep: (at) => shown(at).toLowerCase().includes(filter.word()),
     columns: [
       words("Way", "3.4rem", (at) => WAYS[peers.way[at]]), words("Other end", "minmax(6rem, 1fr)", (at) => text(peers.end[at])),
-      words("Transport", "8rem", (at) => text(peers.transport[at]), true), amount("Sent", peers.bytes_sent), amount("Received", peers.bytes_received),
+      words("Transport", "8rem", (at) => text(peers.transport[at]), true), amount("Sent", peers.bytes_sent), amount("Received", peers.bytes_received, true),
       count("Times", peers.times, true), filled([peers.failed, "Failed"], [peers.denied, "Denied"]), count("Processes", peers.processes, true),
     ],
-    open: (at, home) => focusThing(graph.nodesOfPeer.get(at), peers.first[at], home),
+    open: (at, home) => visit(peerPlace(at), home),
   });
   show("network", filter.element, table.element);
 }
 
+const OUTCOMES = {
+  prevented: "did not happen",
+  "killed-before-run": "ended before it ran",
+  "killed-after-effect": "happened, process ended",
+  "would-deny": "happened, only audited",
+  "not-prevented": "happened, not prevented",
+};
+
+/** What came of a decision. */
+function outcome(at) {
+  const effect = text(decisions.effect[at]);
+  return OUTCOMES[effect] ?? effect;
+}
+
 function drawDecisions() {
   const number = decisions.times.length;
-  if (number === 0) return show("decisions", el("p", { class: "empty" }, "No decision of a policy is recorded."));
+  if (number === 0) return show("decisions", el("p", { class: "empty" }, "None: no policy decided about any of these events."));
   const filter = filterOf("Filter decisions", () => table.update());
-  const shown = (at) => `${text(decisions.judged[at])} ${text(decisions.by[at])} ${text(decisions.effect[at])}`;
+  const judged = (at) => text(decisions.judged[at]);
+  const shown = (at) => `${judged(at)} ${text(decisions.by[at])} ${outcome(at)}`;
   const verdict = (at) => el("span", { class: decisions.denied[at] ? "tag bad" : "tag" }, decisions.denied[at] ? "denied" : "allowed");
   const table = new Table({
     label: "Decisions", count: number, sort: 0, keep: (at) => shown(at).toLowerCase().includes(filter.word()),
     columns: [
       { title: "Verdict", width: "6rem", key: (at) => decisions.denied[at], cell: verdict },
-      words("What", "minmax(8rem, 2fr)", (at) => text(decisions.judged[at])), words("By", "minmax(6rem, 1fr)", (at) => text(decisions.by[at]), true),
-      words("What came of it", "9rem", (at) => text(decisions.effect[at]), true), count("Times", decisions.times), count("Processes", decisions.processes, true),
+      { ...words("What", "minmax(8rem, 2fr)", judged), cell: (at) => (judged(at).includes(" /") ? pathCell(judged(at)) : foreign(judged(at))) },
+      words("By", "minmax(6rem, 1fr)", (at) => text(decisions.by[at]), true),
+      words("What came of it", "13rem", outcome, true), count("Times", decisions.times, true), count("Processes", decisions.processes, true),
     ],
-    open: (at, home) => focusThing(null, decisions.first[at], home),
+    open: (at, home) => visit(firstPlace(decisions.first[at]), home),
   });
   show("decisions", filter.element, table.element);
 }

@@ -3,10 +3,9 @@
 const LANES = ["Processes", "Files", "Network", "Recorder", "Denied"];
 const LANE_HEIGHT = 40, LABEL_WIDTH = 84, AXIS_HEIGHT = 24;
 
-const timeline = { buckets: 0, from: 0, to: 0, counts: [] };
+const timeline = { buckets: 0, from: 0, to: Infinity, counts: [] };
 
 function drawTimeline() {
-  if (events.count === 0) return show("timeline", el("p", { class: "empty" }, "No events are here."));
   const whole = span[1] - span[0];
   const [date, from] = moment(span[0]);
   const [dateTo, to] = moment(span[1]);
@@ -14,7 +13,7 @@ function drawTimeline() {
   timeline.said = el("p", { class: "small", "aria-live": "polite" });
   show("timeline",
     el("p", { class: "lead" }, `${date} ${from} to ${date === dateTo ? "" : `${dateTo} `}${to} UTC, ${duration(whole)}. `,
-      "Choose a time with the pointer or the arrow keys, with Shift a span."),
+      "Choose a time with the pointer or the arrow keys, and a span by dragging or with Shift."),
     el("div", { class: "figure" }, timeline.figure),
     el("div", { class: "tools" },
       el("button", { type: "button", onclick: showChosenTime }, "Show these events"), timeline.said));
@@ -102,6 +101,7 @@ function chooseTime(anchor, to) {
   const [first, last] = [Math.min(anchor, to), Math.max(anchor, to)];
   timeline.band.setAttribute("x", bucketX(first));
   timeline.band.setAttribute("width", Math.max(2, bucketX(last + 1) - bucketX(first)));
+  timeline.band.classList.toggle("whole", first === 0 && last + 1 === timeline.buckets);
   const within = LANES.map((name, lane) => {
     let count = 0;
     for (let at = first; at <= last; at++) count += timeline.counts[lane][at];

@@ -31,8 +31,8 @@ function drawTree() {
   show("processes",
     el("div", { class: "tools" }, el("button", { type: "button", onclick: all(true) }, "Expand all"),
       el("button", { type: "button", onclick: all(false) }, "Collapse all"),
-      el("span", { class: "small" }, "→ and ← open and close, Enter chooses")),
-    tree.list.box);
+      el("span", { class: "small wide" }, "→ and ← open and close, Enter chooses")),
+    headed("tree", tree.list, ["Process"], [""], ["Events", "num wide"], ["Lived", "when wide"]));
   flattenTree();
 }
 
@@ -101,7 +101,7 @@ function lifetime(process) {
 function openProcess(index, event) {
   const process = tree.rows[index];
   if (event.target.closest?.(".twist") && tree.children.has(process)) return toggleProcess(process);
-  focusProcess(process, tree.list.box);
+  visit(processPlace(process), tree.list.box);
 }
 
 function toggleProcess(process) {
