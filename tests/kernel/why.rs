@@ -137,7 +137,8 @@ fn what_is_sent_away_is_traced_to_the_page_that_said_so() {
 
     // Whoever asks of the opening or the close asks of what went through it.
     for kind in ["file.open", "file.close"] {
-        let key = run.rows.only(kind, &json!({ "path": place("key") }));
+        let path = run.recorder.path("key").display().to_string();
+        let key = run.rows.only(kind, &json!({ "path": path }));
         let effects = Connected::impact(&run.evidence, key.int("seq"));
         assert!(effects.records().contains(&sent(&run, &sink_at)), "{kind}");
     }
