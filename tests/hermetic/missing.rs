@@ -1,11 +1,14 @@
 //! Evidence of which a part is gone or is not what it was: what is there is shown, what is not is said, and the
 //! exit status says so too.
 
-use std::fs;
+use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
+use arrow_array::Array as _;
 use lineage_tests::programs::LINEAGE;
+use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
+use parquet::arrow::arrow_writer::{ArrowWriter, ArrowWriterOptions};
 use tempfile::TempDir;
 
 use crate::cli::{STORY, write_story};
@@ -105,6 +108,65 @@ fn rows_that_are_not_those_of_the_manifest_are_said_to_be_others() {
         said.contains("the records that the manifest of segment 0"),
         "{said}"
     );
+}
+
+/// Evidence of an earlier recorder, which did not have all the columns.
+#[test]
+fn columns_that_came_later_need_not_be_there() {
+    let (temp, host) = evidence();
+    let answers = || {
+        [
+            &["ls", "evidence", "--ndjson"][..],
+            &["tree", "evidence"],
+            &["show", "evidence", "60"],
+            &["why", "evidence", "60", "--json"],
+            &["impact", "evidence", "47", "--json"],
+            &["export", "evidence", "--format", "prov"],
+        ]
+        .map(|words| told(temp.path(), words))
+    };
+    let whole = answers();
+    let mut segments = Vec::new();
+    parquet_below(&host.join("events"), &mut segments);
+    for segment in &segments {
+        let left_out = without_empty_columns(segment);
+        assert!(left_out > 5, "{left_out}");
+    }
+    assert!(!segments.is_empty());
+    assert_eq!(answers(), whole);
+}
+
+fn parquet_below(directory: &Path, found: &mut Vec<PathBuf>) {
+    for entry in fs::read_dir(directory).expect("readable") {
+        let path = entry.expect("readable").path();
+        match path.is_dir() {
+            true => parquet_below(&path, found),
+            false => found.push(path),
+        }
+    }
+}
+
+/// Writes a segment anew without the columns that hold nothing; how many these were.
+fn without_empty_columns(segment: &Path) -> usize {
+    let reader = ParquetRecordBatchReaderBuilder::try_new(File::open(segment).expect("there"));
+    let batches = reader.and_then(|reader| reader.with_batch_size(1 << 20).build());
+    let batches: Vec<_> = batches
+        .expect("Parquet")
+        .map(|it| it.expect("rows"))
+        .collect();
+    let [batch] = &batches[..] else {
+        panic!("a short story")
+    };
+    let holds = |column: &usize| batch.column(*column).null_count() < batch.num_rows();
+    let columns: Vec<usize> = (0..batch.num_columns()).filter(holds).collect();
+    let fewer = batch.project(&columns).expect("columns of it");
+    let file = File::create(segment).expect("ours");
+    let options = ArrowWriterOptions::new().with_skip_arrow_metadata(true);
+    let writer = ArrowWriter::try_new_with_options(file, fewer.schema(), options);
+    let mut writer = writer.expect("a writer");
+    writer.write(&fewer).expect("written");
+    writer.close().expect("written");
+    batch.num_columns() - columns.len()
 }
 
 #[test]

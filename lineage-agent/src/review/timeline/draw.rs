@@ -210,6 +210,11 @@ impl<W: Write> Drawing<'_, '_, W> {
             self.line
                 .push(style, Fit::Keep, format!("{number:>width$}"));
         }
+        let [.., recorder] = interval.groups;
+        if recorder > 0 && recorder == interval.records {
+            self.line
+                .push(Style::Dim, Fit::Drop, "(only the recorder's own)");
+        }
         let margin =
             self.digits + 1 + BAR + self.widths.iter().map(|width| width + 1).sum::<usize>();
         self.names(interval, margin)
