@@ -69,7 +69,7 @@ impl Reach {
         let mut reach = Self {
             event,
             spine: spine(&acting.get(), flows)?,
-            written: written(&walk, flows)?,
+            written: written(&walk, direction, flows)?,
             partial: walk.cut || host_flows.missing.is_some(),
             walk,
             records: BTreeMap::new(),
@@ -86,9 +86,8 @@ impl Reach {
     /// What went into a node until the walk came there: of each other node the latest flow, the latest first.
     /// Descent is not among them.
     pub(super) fn inputs(&self, node: Node) -> Vec<Step> {
-        let time = self.walk.reached.get(&node).map(|reached| reached.time);
-        let flows = time.map_or(&[][..], |time| self.walk.flows.into_node(node, time));
-        let flows = flows.iter().filter(|flow| !is_descent(flow.rule));
+        let flows = self.walk.beyond(node).iter();
+        let flows = flows.filter(|flow| !is_descent(flow.rule));
         let mut steps = steps(flows.filter(|flow| self.has(flow.from)), |flow| flow.from);
         steps.reverse();
         steps
@@ -96,18 +95,18 @@ impl Reach {
 
     /// What came out of a node since the walk came there: of each other node the first flow, the first first.
     pub(super) fn outputs(&self, node: Node) -> Vec<Step> {
-        let time = self.walk.reached.get(&node).map(|reached| reached.time);
-        let flows = time.map_or(&[][..], |time| self.walk.flows.out_of_node(node, time));
-        let flows = flows.iter().rev().filter(|flow| self.has(flow.to));
+        let flows = self.walk.beyond(node).iter().rev();
+        let flows = flows.filter(|flow| self.has(flow.to));
         steps(flows, |flow| flow.to)
     }
 
-    /// The flow by which a program came from another one: exec, fork or start.
+    /// The flow by which a program came from another one: exec, fork or start. Of other programs than those of the event it
+    /// is known on the way back.
     pub(super) fn origin(&self, program: Node) -> Option<Flow> {
         if let Some((_, origin)) = self.spine.iter().find(|(node, _)| *node == program) {
             return *origin;
         }
-        let flows = self.walk.flows.into_node(program, u64::MAX).iter();
+        let flows = self.walk.beyond(program).iter();
         flows.copied().find(|flow| is_descent(flow.rule))
     }
 
@@ -138,13 +137,9 @@ impl Reach {
     /// Reads the records of what was reached, and of the programs the event came from.
     fn read_records(&mut self, host: &Host, direction: Direction) -> Result<(), Error> {
         let mut wanted = Vec::new();
-        for (node, reached) in &self.walk.reached {
+        for node in self.walk.reached.keys() {
             wanted.push(node.seq());
-            let flows = match direction {
-                Direction::Back => self.walk.flows.into_node(*node, reached.time),
-                Direction::On => self.walk.flows.out_of_node(*node, reached.time),
-            };
-            for flow in flows {
+            for flow in self.walk.beyond(*node) {
                 wanted.push(flow.record);
                 wanted.extend(Some(flow.last).filter(|last| *last != u64::MAX));
             }
@@ -232,7 +227,7 @@ fn spine(event: &Record<'_>, flows: &dyn Flows) -> Result<Vec<(Node, Option<Flow
 }
 
 /// What of the things that were reached somebody recorded has written, whenever that was.
-fn written(walk: &Walk, flows: &dyn Flows) -> Result<HashSet<Node>, Error> {
+fn written(walk: &Walk, direction: Direction, flows: &dyn Flows) -> Result<HashSet<Node>, Error> {
     let things = walk.reached.keys().copied();
     let mut things: Vec<Node> = things
         .filter(|node| matches!(node.kind(), NodeKind::Content | NodeKind::Device))
@@ -241,7 +236,7 @@ fn written(walk: &Walk, flows: &dyn Flows) -> Result<HashSet<Node>, Error> {
     things.sort_unstable();
     let mut written = HashSet::new();
     for node in things {
-        let looked_at = !walk.flows.into_node(node, u64::MAX).is_empty();
+        let looked_at = direction == Direction::Back && !walk.beyond(node).is_empty();
         if looked_at || flows.first_into(node, u64::MAX)?.is_some() {
             written.insert(node);
         }

@@ -163,8 +163,7 @@ impl Flows for Sorted {
 }
 
 /// Of sorted flows, those with a key between these two.
-#[must_use]
-pub fn between(flows: &[Flow], order: Order, first: (Node, u64), last: (Node, u64)) -> &[Flow] {
+fn between(flows: &[Flow], order: Order, first: (Node, u64), last: (Node, u64)) -> &[Flow] {
     let rest = &flows[flows.partition_point(|flow| order.key(flow) < first)..];
     &rest[..rest.partition_point(|flow| order.key(flow) <= last)]
 }
@@ -178,6 +177,8 @@ pub struct Reached {
     pub via: Option<Flow>,
     /// Flows from the beginning, at least.
     pub distance: u32,
+    /// Which of the flows that were looked at go on from here.
+    beyond: (usize, usize),
 }
 
 /// Which way to follow flows.
@@ -209,8 +210,7 @@ const FLOWS_MAX: usize = 1 << 22;
 pub struct Walk {
     /// The nodes.
     pub reached: HashMap<Node, Reached>,
-    /// The flows that were looked at: of each node that was reached, those that go on from there.
-    pub flows: Sorted,
+    looked_at: Vec<Flow>,
     /// Whether there is more beyond a limit.
     pub cut: bool,
 }
@@ -229,7 +229,7 @@ impl Walk {
         follow: impl Fn(&Flow) -> bool,
     ) -> Result<Self, Error> {
         let mut walk = Self::default();
-        let (mut looked_at, mut heap) = (Vec::new(), BinaryHeap::new());
+        let mut heap = BinaryHeap::new();
         let key = |time: u64| match direction {
             Direction::Back => time,
             Direction::On => u64::MAX - time,
@@ -246,15 +246,16 @@ impl Walk {
                 break;
             }
             let time = key(at);
+            let start = walk.looked_at.len();
+            walk.cut |= direction.look(flows, node, time, &mut walk.looked_at)?;
             let reached = Reached {
                 time,
                 via,
                 distance,
+                beyond: (start, walk.looked_at.len()),
             };
             walk.reached.insert(node, reached);
-            let beyond = looked_at.len();
-            walk.cut |= direction.look(flows, node, time, &mut looked_at)?;
-            for flow in looked_at[beyond..].iter().filter(|flow| follow(flow)) {
+            for flow in walk.looked_at[start..].iter().filter(|flow| follow(flow)) {
                 if distance == limits.distance {
                     walk.cut = true;
                     break;
@@ -268,12 +269,15 @@ impl Walk {
                 }
             }
         }
-        walk.flows = match direction {
-            // Nobody asks where else the causes went.
-            Direction::Back => Sorted::of(looked_at, Vec::new()),
-            Direction::On => Sorted::new(looked_at),
-        };
         Ok(walk)
+    }
+
+    /// The flows that go on from a node that was reached, whether they were followed or not: on the way back those to
+    /// it that began until what happened there matters, on the way on those from it that had not ended before.
+    #[must_use]
+    pub fn beyond(&self, node: Node) -> &[Flow] {
+        let beyond = self.reached.get(&node).map(|reached| reached.beyond);
+        beyond.map_or(&[], |(start, end)| &self.looked_at[start..end])
     }
 }
 

@@ -73,7 +73,7 @@ impl Impact {
 
     /// Whether what is sent there is received by nobody who is recorded.
     fn is_outside(&self, sent: Node) -> bool {
-        self.reach.walk.flows.out_of_node(sent, 0).is_empty()
+        self.reach.walk.beyond(sent).is_empty()
     }
 }
 

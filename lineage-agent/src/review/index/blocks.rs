@@ -227,9 +227,11 @@ impl FlowFile {
             .is_some_and(|block| block.first <= last)
         {
             let flows = self.cached(at)?;
-            let wanted = super::super::walk::between(&flows, self.order, first, last);
-            if wanted.iter().try_for_each(&mut *visit).is_break() {
-                break;
+            let from = flows.partition_point(|flow| self.order.key(flow) < first);
+            for flow in &flows[from..] {
+                if self.order.key(flow) > last || visit(flow).is_break() {
+                    return Ok(());
+                }
             }
             at += 1;
         }

@@ -35,13 +35,9 @@ impl Reach {
         };
         list(out, nodes.iter().map(node))?;
         out.write_all(b"],\"flows\":[")?;
-        let flows = nodes.iter().flat_map(|(node, reached)| {
-            let flows = match direction {
-                Direction::Back => self.walk.flows.into_node(**node, reached.time),
-                Direction::On => self.walk.flows.out_of_node(**node, reached.time),
-            };
+        let flows = nodes.iter().flat_map(|(node, _)| {
             let both = |flow: &&Flow| self.has(flow.from) && self.has(flow.to);
-            flows.iter().filter(both)
+            self.walk.beyond(**node).iter().filter(both)
         });
         list(out, flows.map(flow))?;
         out.write_all(b"],\"records\":[")?;
