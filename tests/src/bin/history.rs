@@ -24,6 +24,7 @@ use lineage_agent::evidence::manifest::Reason;
 use lineage_agent::evidence::schema::Record;
 use lineage_agent::evidence::writer::{Identity, Options, Writer};
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
+use serde_json::json;
 
 const SECOND: i64 = 1_000_000_000;
 /// When it begins, in seconds since 1970 UTC.
@@ -95,6 +96,12 @@ fn make(directory: &Path, records: u64) -> Result<()> {
         history.work(worker)?;
         worker += 1;
     }
+    history.say(Record {
+        kind: Some(kinds::LINEAGE_END),
+        cause: Some(0),
+        detail: Some(r#"{"reason":"ended","running":0}"#),
+        ..Record::default()
+    })?;
     history.writer.commit(&Counters::default())?;
     history.writer.close(Reason::Shutdown)?;
     println!("{} {}", history.root, history.sent);
@@ -119,6 +126,8 @@ struct History {
     writer: Writer,
     clock: Told,
     root: String,
+    /// Digest of the context of all records.
+    context: String,
     /// The last `net.send`.
     sent: u64,
 }
@@ -163,8 +172,15 @@ impl History {
             writer,
             clock,
             root,
+            context: String::new(),
             sent: 0,
         };
+        let environment = history.writer.artifact(b"{}")?;
+        let context = json!({
+            "version": 1, "lineage": LINEAGE, "previous": null, "reason": "start", "enforcement": "observe",
+            "environment": environment, "container": null,
+        });
+        history.context = history.writer.artifact(context.to_string().as_bytes())?;
         history.say(Record {
             kind: Some(kinds::LINEAGE_START),
             detail: Some(r#"{"command":["agent"],"how":"launch"}"#),
@@ -366,6 +382,7 @@ impl History {
             origin: Some("kernel"),
             lineage: Some(LINEAGE),
             lineage_seq: Some(seq),
+            context: Some(&self.context),
             ..record
         })?;
         if seq.is_multiple_of(COMMIT_EVERY) {
