@@ -128,8 +128,8 @@ impl Index {
         let Some(dir) = place.child(&host.id().directory())? else {
             return Ok(None);
         };
-        refuse_shared(&place)?;
-        refuse_shared(&dir)?;
+        refuse_shared(&place, STICKY)?;
+        refuse_shared(&dir, 0)?;
         let Some(index) = Self::open(&dir)? else {
             return Ok(None);
         };
@@ -302,17 +302,18 @@ pub fn directory(place: &Path, host: &Host) -> Result<Dir> {
     let all = DirBuilder::new().recursive(true).mode(0o700).create(place);
     all.map_err(Error::io("create", place))?;
     let place = Dir::open(place)?;
-    refuse_shared(&place)?;
+    refuse_shared(&place, STICKY)?;
     let dir = place.make(&host.id().directory(), 0o700)?;
-    refuse_shared(&dir)?;
+    refuse_shared(&dir, 0)?;
     Ok(dir)
 }
 
-/// Refuses a directory in which others can put what they like in the place of what is there.
-fn refuse_shared(dir: &Dir) -> Result<()> {
+/// Refuses a directory in which others can put what they like in the place of what is there, unless it has one of these
+/// bits.
+fn refuse_shared(dir: &Dir, unless: u32) -> Result<()> {
     let (owner, mode) = dir.owner_and_mode()?;
     let own = owner == 0 || owner == rustix::process::geteuid().as_raw();
-    if own && (mode & OTHERS_WRITE == 0 || mode & STICKY != 0) {
+    if own && (mode & OTHERS_WRITE == 0 || mode & unless != 0) {
         return Ok(());
     }
     let why = "others can write to it, and so decide what is found there";
