@@ -33,5 +33,8 @@ pub(super) fn run(options: &cli::review::Impact) -> anyhow::Result<ExitCode> {
     if let Some(missing) = flows.missing {
         return Err(missing).context("read all records, so effects may be missing");
     }
+    if let Some(failed) = impact.failed() {
+        return Err(failed).context("read the records that tell of the effects");
+    }
     screen::ending(written)
 }

@@ -55,5 +55,9 @@ fn data(host: &Host, event: Owned, options: &cli::review::Prove) -> anyhow::Resu
     if let Some(missing) = flows.missing {
         return Err(missing).context("read all records, so causes may be missing");
     }
-    Ok(why.told_by())
+    let told_by = why.told_by();
+    match why.failed() {
+        Some(failed) => Err(failed).context("read the records that tell of the causes"),
+        None => Ok(told_by),
+    }
 }

@@ -30,6 +30,9 @@ pub(super) fn run(options: &cli::review::Why) -> anyhow::Result<ExitCode> {
     if let Some(missing) = flows.missing {
         return Err(missing).context("read all records, so causes may be missing");
     }
+    if let Some(failed) = why.failed() {
+        return Err(failed).context("read the records that tell of the causes");
+    }
     screen::ending(written)
 }
 

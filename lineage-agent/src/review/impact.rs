@@ -24,20 +24,19 @@ pub struct ImpactOptions {
 }
 
 /// What an event can have influenced.
-#[derive(Debug)]
-pub struct Impact {
+pub struct Impact<'a> {
     options: ImpactOptions,
-    reach: Reach,
+    reach: Reach<'a>,
 }
 
-impl Impact {
+impl<'a> Impact<'a> {
     /// Looks for the effects of an event of this host.
     ///
     /// # Errors
     ///
     /// [`Error`] when the records of the effects cannot be read.
     pub fn new(
-        (host, flows): (&Host, &HostFlows),
+        (host, flows): (&'a Host, &'a HostFlows),
         event: Owned,
         options: ImpactOptions,
     ) -> Result<Self, Error> {
@@ -45,6 +44,12 @@ impl Impact {
             true
         })?;
         Ok(Self { options, reach })
+    }
+
+    /// What could not be read of the records that were told of, if anything; they were taken for missing.
+    #[must_use]
+    pub fn failed(&self) -> Option<Error> {
+        self.reach.failed()
     }
 
     /// Writes one JSON object on one line: the `event`, all `nodes` it can have influenced with the `seq` since which,
@@ -55,7 +60,7 @@ impl Impact {
     /// What the writer returns.
     pub fn write_json(&self, out: &mut impl Write) -> io::Result<()> {
         out.write_all(b"{")?;
-        self.reach.write_json(out, Direction::On)?;
+        self.reach.write_json(out)?;
         out.write_all(b"}\n")
     }
 }

@@ -1,10 +1,13 @@
 //! What is connected with an event by flows, and the records that tell of it: what `why` and `impact` show.
 
 pub(super) mod json;
+mod records;
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::BTreeMap;
 use std::ops::ControlFlow;
+use std::rc::Rc;
 
+use self::records::Records;
 use super::flow::{Flow, Node, NodeKind, Rule};
 use super::index::HostFlows;
 use super::notable::{self, Class};
@@ -15,21 +18,17 @@ use crate::evidence::record::Owned;
 use crate::evidence::schema::Record;
 use crate::names::OpenFlags;
 
-/// Most records that are read again to be shown.
-const RECORDS_MAX: usize = 1 << 16;
-
 /// An event, and what is connected with it.
-#[derive(Debug)]
-pub(super) struct Reach {
+pub(super) struct Reach<'a> {
     /// The event.
     pub(super) event: Owned,
     pub(super) walk: Walk,
     /// The program of the event, and those it came from, each with the flow by which it did.
     pub(super) spine: Vec<(Node, Option<Flow>)>,
-    /// What was reached and, sooner or later, written by somebody recorded.
-    written: HashSet<Node>,
-    /// The records that tell of what was reached, by `seq`.
-    pub(super) records: BTreeMap<u64, Owned>,
+    direction: Direction,
+    host: &'a Host,
+    flows: &'a dyn Flows,
+    records: Records<'a>,
     /// Whether there is or may be more than was looked at.
     pub(super) partial: bool,
 }
@@ -43,14 +42,14 @@ pub(super) struct Step {
     pub(super) times: usize,
 }
 
-impl Reach {
+impl<'a> Reach<'a> {
     /// Follows flows of a host from an event, through those that `follow` accepts.
     ///
     /// # Errors
     ///
     /// [`Error`] when the flows, or the records of what was reached, cannot be read.
     pub(super) fn new(
-        (host, host_flows): (&Host, &HostFlows),
+        (host, host_flows): (&'a Host, &'a HostFlows),
         event: Owned,
         direction: Direction,
         limits: Limits,
@@ -66,27 +65,33 @@ impl Reach {
             },
         };
         let walk = Walk::new(flows, direction, &starts, limits, follow)?;
-        let mut reach = Self {
+        Ok(Self {
             event,
             spine: spine(&acting.get(), flows)?,
-            written: written(&walk, direction, flows)?,
+            direction,
+            host,
+            flows,
+            records: Records::new(host),
             partial: walk.cut || host_flows.missing.is_some(),
             walk,
-            records: BTreeMap::new(),
-        };
-        reach.read_records(host, direction)?;
-        Ok(reach)
+        })
     }
 
     /// Whether the walk came here.
     pub(super) fn has(&self, node: Node) -> bool {
-        self.walk.reached.contains_key(&node)
+        self.walk.find(node).is_some()
+    }
+
+    /// The flows that go on from a node; none when the walk did not come there.
+    pub(super) fn beyond(&self, node: Node) -> &[Flow] {
+        let reached = self.walk.find(node);
+        reached.map_or(&[], |reached| self.walk.beyond(reached))
     }
 
     /// What went into a node until the walk came there: of each other node the latest flow, the latest first.
     /// Descent is not among them.
     pub(super) fn inputs(&self, node: Node) -> Vec<Step> {
-        let flows = self.walk.beyond(node).iter();
+        let flows = self.beyond(node).iter();
         let flows = flows.filter(|flow| !is_descent(flow.rule));
         let mut steps = steps(flows.filter(|flow| self.has(flow.from)), |flow| flow.from);
         steps.reverse();
@@ -95,7 +100,7 @@ impl Reach {
 
     /// What came out of a node since the walk came there: of each other node the first flow, the first first.
     pub(super) fn outputs(&self, node: Node) -> Vec<Step> {
-        let flows = self.walk.beyond(node).iter().rev();
+        let flows = self.beyond(node).iter().rev();
         let flows = flows.filter(|flow| self.has(flow.to));
         steps(flows, |flow| flow.to)
     }
@@ -106,25 +111,58 @@ impl Reach {
         if let Some((_, origin)) = self.spine.iter().find(|(node, _)| *node == program) {
             return *origin;
         }
-        let flows = self.walk.beyond(program).iter();
+        let flows = self.beyond(program).iter();
         flows.copied().find(|flow| is_descent(flow.rule))
     }
 
-    /// The record with this `seq`, if it was reached.
-    pub(super) fn record(&self, seq: u64) -> Option<Record<'_>> {
-        self.records.get(&seq).map(Owned::get)
+    /// The record with this `seq`, if it can be read and not too much was read before.
+    pub(super) fn record(&self, seq: u64) -> Option<Rc<Owned>> {
+        self.records.get(seq)
     }
 
-    /// Whether what is told of here is a part of the system that nobody recorded has written.
-    pub(super) fn is_ordinary(&self, node: Node, seq: u64) -> bool {
-        if self.written.contains(&node) {
+    /// Whether so many records were read that no more are.
+    pub(super) fn is_full(&self) -> bool {
+        self.records.is_full()
+    }
+
+    /// The first error of what was read since the walk; what it was asked for was taken for missing.
+    pub(super) fn failed(&self) -> Option<Error> {
+        self.records.failed()
+    }
+
+    /// Whether a program began by an exec, rather than as a copy or before anything was recorded.
+    pub(super) fn is_executed(&self, program: Node) -> bool {
+        let mut executed = false;
+        let looked = self.flows.each_into(program, program.seq(), &mut |flow| {
+            executed = flow.rule == Rule::Exec;
+            match executed {
+                true => ControlFlow::Break(()),
+                false => ControlFlow::Continue(()),
+            }
+        });
+        looked.unwrap_or_else(|error| self.records.fail(error));
+        executed
+    }
+
+    /// Whether what a flow came from is a part of the system that nobody recorded has written.
+    pub(super) fn is_ordinary(&self, flow: &Flow) -> bool {
+        if !self.beyond(flow.from).is_empty() || !self.looks_ordinary(flow) {
             return false;
         }
-        let record = self.record(seq);
-        let path = record.and_then(|record| record.path.or(record.exe));
-        match (node.kind(), path) {
+        let written = self.flows.first_into(flow.from, u64::MAX);
+        let written = written.map_err(|error| self.records.fail(error));
+        !matches!(written, Ok(Some(_)))
+    }
+
+    /// Whether it is a part of the system by what the record calls it.
+    fn looks_ordinary(&self, flow: &Flow) -> bool {
+        let Some(record) = self.record(flow.record) else {
+            return false;
+        };
+        let record = record.get();
+        match (flow.from.kind(), record.path.or(record.exe)) {
             (NodeKind::Content, Some(path)) => {
-                let mode = record.and_then(|record| record.mode).unwrap_or_default();
+                let mode = record.mode.unwrap_or_default();
                 notable::class(path, mode, OpenFlags(0), None) == Class::Ordinary
             }
             (NodeKind::Device, Some(path)) => {
@@ -132,35 +170,6 @@ impl Reach {
             }
             _ => false,
         }
-    }
-
-    /// Reads the records of what was reached, and of the programs the event came from.
-    fn read_records(&mut self, host: &Host, direction: Direction) -> Result<(), Error> {
-        let mut wanted = Vec::new();
-        for node in self.walk.reached.keys() {
-            wanted.push(node.seq());
-            for flow in self.walk.beyond(*node) {
-                wanted.push(flow.record);
-                wanted.extend(Some(flow.last).filter(|last| *last != u64::MAX));
-            }
-        }
-        wanted.sort_unstable();
-        wanted.dedup();
-        // What is nearest is shown first.
-        let most = wanted.len().min(RECORDS_MAX);
-        let mut wanted = match direction {
-            Direction::Back => wanted.split_off(wanted.len() - most),
-            Direction::On => wanted[..most].to_vec(),
-        };
-        wanted.extend(self.spine.iter().map(|(node, _)| node.seq()));
-        wanted.sort_unstable();
-        wanted.dedup();
-        let records = &mut self.records;
-        host.pick(&wanted, |record| {
-            if let (Some(seq), Ok(owned)) = (record.seq, Owned::of(record)) {
-                records.insert(seq, owned);
-            }
-        })
     }
 }
 
@@ -224,24 +233,6 @@ fn spine(event: &Record<'_>, flows: &dyn Flows) -> Result<Vec<(Node, Option<Flow
         next = (origin.map(|flow| flow.from)).filter(|from| from.seq() < program.seq());
     }
     Ok(spine)
-}
-
-/// What of the things that were reached somebody recorded has written, whenever that was.
-fn written(walk: &Walk, direction: Direction, flows: &dyn Flows) -> Result<HashSet<Node>, Error> {
-    let things = walk.reached.keys().copied();
-    let mut things: Vec<Node> = things
-        .filter(|node| matches!(node.kind(), NodeKind::Content | NodeKind::Device))
-        .collect();
-    // Those that are near each other are near each other in an index, too.
-    things.sort_unstable();
-    let mut written = HashSet::new();
-    for node in things {
-        let looked_at = direction == Direction::Back && !walk.beyond(node).is_empty();
-        if looked_at || flows.first_into(node, u64::MAX)?.is_some() {
-            written.insert(node);
-        }
-    }
-    Ok(written)
 }
 
 /// Where to look for causes: in the program that acted, and in what began by this record.

@@ -18,11 +18,12 @@ pub(super) fn begin(line: &mut Line, seq: u64, width: usize, level: usize) {
 }
 
 /// Adds a program by its name, process id and arguments.
-pub(super) fn program(line: &mut Line, reach: &Reach, program: Node) {
+pub(super) fn program(line: &mut Line, reach: &Reach<'_>, program: Node) {
     let Some(record) = reach.record(program.seq()) else {
         let missing = format!("the program of record {}, which is missing", program.seq());
         return line.push(Style::Bad, Fit::Keep, missing);
     };
+    let record = record.get();
     let comm = record.comm.unwrap_or("?");
     let named = |pid: Option<i64>| {
         let pid = pid.map_or_else(|| "?".to_owned(), |pid| pid.to_string());
@@ -48,10 +49,11 @@ pub(super) fn program(line: &mut Line, reach: &Reach, program: Node) {
 }
 
 /// Adds what went in or out by a flow: a file, a connection, a device.
-pub(super) fn thing(line: &mut Line, reach: &Reach, flow: &Flow, thing: Node) {
+pub(super) fn thing(line: &mut Line, reach: &Reach<'_>, flow: &Flow, thing: Node) {
     let Some(record) = reach.record(flow.record) else {
         return line.push(Style::Bad, Fit::Keep, "what a missing record says");
     };
+    let record = record.get();
     match thing.kind() {
         NodeKind::Sent | NodeKind::Received => {
             // Of what went both ways the record has one, and the ends are the same.
@@ -84,8 +86,12 @@ pub(super) fn thing(line: &mut Line, reach: &Reach, flow: &Flow, thing: Node) {
 }
 
 /// Bytes that went through a descriptor until it was closed, where a flow goes on until then.
-fn all_bytes(reach: &Reach, flow: &Flow) -> Option<String> {
-    let end = reach.record(flow.last).filter(|_| flow.first < flow.last)?;
+fn all_bytes(reach: &Reach<'_>, flow: &Flow) -> Option<String> {
+    if flow.first >= flow.last {
+        return None;
+    }
+    let end = reach.record(flow.last)?;
+    let end = end.get();
     let closed = matches!(end.kind, Some(kinds::FILE_CLOSE | kinds::NET_CLOSE));
     let moved = match flow.rule {
         Rule::Read => end.bytes_read,
@@ -103,4 +109,10 @@ fn bytes(record: &Record<'_>) -> Option<String> {
     );
     let result = record.result.filter(|_| moves)?;
     u64::try_from(result).ok().map(text::bytes)
+}
+
+/// Adds why names are missing, when more records would have to be read than are kept.
+pub(super) fn full(line: &mut Line) {
+    let said = "so much is told here that not all records of it were read: see less with --depth or --most";
+    line.push(Style::Notable, Fit::Keep, said);
 }

@@ -6,8 +6,11 @@
 //! back and the earliest first on the way on; so each is looked at once, with all that can matter of it.
 
 use std::cmp::Reverse;
+use std::collections::hash_map::Entry;
 use std::collections::{BinaryHeap, HashMap};
 use std::ops::ControlFlow;
+
+use foldhash::fast::RandomState;
 
 use super::flow::{Flow, Node};
 use crate::evidence::error::Error;
@@ -171,14 +174,28 @@ fn between(flows: &[Flow], order: Order, first: (Node, u64), last: (Node, u64)) 
 /// How a node was reached.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Reached {
+    /// Where data can be.
+    pub node: Node,
     /// On the way back, until when what happened there matters; on the way on, from when on.
     pub time: u64,
-    /// The flow that led there; none where the walk began.
-    pub via: Option<Flow>,
     /// Flows from the beginning, at least.
-    pub distance: u32,
-    /// Which of the flows that were looked at go on from here.
-    beyond: (usize, usize),
+    distance: u32,
+    /// Which of the flows that were looked at led there; [`START`] where the walk began.
+    via: u32,
+    /// Which of them go on from here.
+    beyond: (u32, u32),
+}
+
+/// No flow led there.
+const START: u32 = u32::MAX;
+
+/// A node to look at. The greatest is the next one.
+#[derive(PartialEq, Eq, PartialOrd, Ord)]
+struct Pending {
+    rank: u64,
+    distance: Reverse<u32>,
+    node: Reverse<Node>,
+    via: u32,
 }
 
 /// Which way to follow flows.
@@ -190,7 +207,7 @@ pub enum Direction {
     On,
 }
 
-/// Most nodes that are worth looking at.
+/// Most nodes that are looked at.
 pub const NODES_MAX: usize = 1 << 20;
 
 /// Where to stop.
@@ -208,8 +225,10 @@ const FLOWS_MAX: usize = 1 << 22;
 /// What a walk reached.
 #[derive(Debug, Default)]
 pub struct Walk {
-    /// The nodes.
-    pub reached: HashMap<Node, Reached>,
+    /// The nodes, in the order in which they were looked at.
+    reached: Vec<Reached>,
+    /// Where each of them is.
+    places: HashMap<Node, u32, RandomState>,
     looked_at: Vec<Flow>,
     /// Whether there is more beyond a limit.
     pub cut: bool,
@@ -230,58 +249,96 @@ impl Walk {
     ) -> Result<Self, Error> {
         let mut walk = Self::default();
         let mut heap = BinaryHeap::new();
-        let key = |time: u64| match direction {
-            Direction::Back => time,
-            Direction::On => u64::MAX - time,
+        let pending = |(node, time), distance, via| Pending {
+            rank: direction.rank(time),
+            distance: Reverse(distance),
+            node: Reverse(node),
+            via,
         };
-        for &(node, time) in from {
-            heap.push((key(time), Reverse(0), Reverse(node), None));
-        }
-        while let Some((at, Reverse(distance), Reverse(node), via)) = heap.pop() {
-            if walk.reached.contains_key(&node) {
+        heap.extend(from.iter().map(|start| pending(*start, 0, START)));
+        while let Some(next) = heap.pop() {
+            let (distance, time) = (next.distance.0, direction.rank(next.rank));
+            let Entry::Vacant(place) = walk.places.entry(next.node.0) else {
                 continue;
-            }
-            if walk.reached.len() == limits.nodes {
+            };
+            if walk.reached.len() == limits.nodes.min(NODES_MAX) {
                 walk.cut = true;
                 break;
             }
-            let time = key(at);
+            place.insert(walk.reached.len() as u32);
             let start = walk.looked_at.len();
-            walk.cut |= direction.look(flows, node, time, &mut walk.looked_at)?;
-            let reached = Reached {
+            walk.cut |= direction.look(flows, next.node.0, time, &mut walk.looked_at)?;
+            walk.reached.push(Reached {
+                node: next.node.0,
                 time,
-                via,
                 distance,
-                beyond: (start, walk.looked_at.len()),
-            };
-            walk.reached.insert(node, reached);
-            for flow in walk.looked_at[start..].iter().filter(|flow| follow(flow)) {
+                via: next.via,
+                beyond: (start as u32, walk.looked_at.len() as u32),
+            });
+            for (via, flow) in (start as u32..).zip(&walk.looked_at[start..]) {
+                if !follow(flow) {
+                    continue;
+                }
                 if distance == limits.distance {
                     walk.cut = true;
                     break;
                 }
-                let (next, time) = match direction {
+                let next = match direction {
                     Direction::Back => (flow.from, flow.last.min(time)),
                     Direction::On => (flow.to, flow.first.max(time)),
                 };
-                if !walk.reached.contains_key(&next) {
-                    heap.push((key(time), Reverse(distance + 1), Reverse(next), Some(*flow)));
+                if !walk.places.contains_key(&next.0) {
+                    heap.push(pending(next, distance + 1, via));
                 }
             }
         }
         Ok(walk)
     }
 
+    /// The nodes that were reached: on the way back those that matter longest first, on the way on those that matter
+    /// soonest.
+    #[must_use]
+    pub fn reached(&self) -> &[Reached] {
+        &self.reached
+    }
+
+    /// How a node was reached, if it was.
+    #[must_use]
+    pub fn find(&self, node: Node) -> Option<&Reached> {
+        let place = self.places.get(&node)?;
+        self.reached.get(*place as usize)
+    }
+
+    /// The flow that led to a node; none where the walk began.
+    #[must_use]
+    pub fn via(&self, reached: &Reached) -> Option<&Flow> {
+        self.looked_at.get(reached.via as usize)
+    }
+
     /// The flows that go on from a node that was reached, whether they were followed or not: on the way back those to
     /// it that began until what happened there matters, on the way on those from it that had not ended before.
     #[must_use]
-    pub fn beyond(&self, node: Node) -> &[Flow] {
-        let beyond = self.reached.get(&node).map(|reached| reached.beyond);
-        beyond.map_or(&[], |(start, end)| &self.looked_at[start..end])
+    pub fn beyond(&self, reached: &Reached) -> &[Flow] {
+        let (start, end) = reached.beyond;
+        &self.looked_at[start as usize..end as usize]
+    }
+
+    /// All flows that were looked at, those of nodes that were reached before first.
+    #[must_use]
+    pub fn looked_at(&self) -> &[Flow] {
+        &self.looked_at
     }
 }
 
 impl Direction {
+    /// A moment as a number that is the greater the sooner it is looked at, and such a number as a moment.
+    const fn rank(self, time: u64) -> u64 {
+        match self {
+            Self::Back => time,
+            Self::On => u64::MAX - time,
+        }
+    }
+
     /// Adds the flows that go on from a node; true when there are more than can be looked at.
     fn look(
         self,

@@ -59,10 +59,9 @@ impl Default for WhyOptions {
 }
 
 /// What caused an event.
-#[derive(Debug)]
-pub struct Why {
+pub struct Why<'a> {
     options: WhyOptions,
-    reach: Reach,
+    reach: Reach<'a>,
     /// The program that acted, and those it came from, up to the start of the lineage.
     spine: Vec<Node>,
     /// What the grant of the event's context says it is for.
@@ -72,14 +71,14 @@ pub struct Why {
 /// Longest statement of purpose that is shown, characters.
 const PURPOSE_CHARS_MAX: usize = 400;
 
-impl Why {
+impl<'a> Why<'a> {
     /// Looks for the causes of an event of this host.
     ///
     /// # Errors
     ///
     /// [`Error`] when the records of the causes cannot be read.
     pub fn new(
-        (host, flows): (&Host, &HostFlows),
+        (host, flows): (&'a Host, &'a HostFlows),
         event: Owned,
         options: WhyOptions,
     ) -> Result<Self, Error> {
@@ -100,16 +99,22 @@ impl Why {
         })
     }
 
+    /// What could not be read of the records that were told of, if anything; they were taken for missing.
+    #[must_use]
+    pub fn failed(&self) -> Option<Error> {
+        self.reach.failed()
+    }
+
     /// The records that tell of the causes that were found: of each the one that it is named by, and the one that
     /// tells how it led on from there; but not those of ordinary parts of the system.
     #[must_use]
     pub fn told_by(&self) -> Vec<u64> {
-        let reached = self.reach.walk.reached.iter();
-        let telling = reached.flat_map(|(node, reached)| {
-            let ordinary = |flow: &Flow| self.reach.is_ordinary(flow.from, flow.record);
-            let via = reached.via.filter(|flow| !ordinary(flow));
-            let own = (reached.via.is_none() || via.is_some()).then_some(node.seq());
-            own.into_iter().chain(via.map(|flow| flow.record))
+        let walk = &self.reach.walk;
+        let telling = walk.reached().iter().flat_map(|reached| {
+            let via = walk.via(reached);
+            let own = via.filter(|flow| !self.reach.is_ordinary(flow));
+            let named = (via.is_none() || own.is_some()).then_some(reached.node.seq());
+            named.into_iter().chain(own.map(|flow| flow.record))
         });
         telling.collect::<BTreeSet<u64>>().into_iter().collect()
     }

@@ -114,7 +114,16 @@ impl Host {
     /// [`Error`] of the first file that cannot be read; records before it have been visited.
     pub fn pick(&self, seqs: &[u64], mut visit: impl FnMut(&Record<'_>)) -> Result<()> {
         let (mut rest, mut unsealed) = (seqs, Vec::new());
-        for segment in self.manifests()? {
+        let segments = self.manifests()?;
+        // Whatever the manifests say, those before the one found here do not have the first record.
+        let ends_before = |segment: &u64| {
+            let manifest = self.manifest(*segment).ok().flatten();
+            manifest.zip(seqs.first()).is_some_and(|(manifest, first)| {
+                manifest.head.first.saturating_add(manifest.count) <= *first
+            })
+        };
+        let start = segments.partition_point(ends_before);
+        for &segment in &segments[start..] {
             if rest.is_empty() {
                 break;
             }

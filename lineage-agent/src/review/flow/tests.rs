@@ -112,7 +112,7 @@ fn causes(flows: &Sorted, node: Node, time: u64) -> Vec<Node> {
         nodes: 1000,
     };
     let walk = Walk::new(flows, Direction::Back, &[(node, time)], limits, |_| true).unwrap();
-    let mut nodes: Vec<_> = walk.reached.into_keys().collect();
+    let mut nodes: Vec<_> = walk.reached().iter().map(|it| it.node).collect();
     nodes.sort_unstable();
     nodes
 }
@@ -224,10 +224,8 @@ fn effects_are_the_converse_of_causes() {
         nodes: 1000,
     };
     let walk = |direction, start| Walk::new(&flows, direction, &[start], limits, |_| true).unwrap();
-    let nodes: Vec<Node> = walk(Direction::Back, (b.1, last))
-        .reached
-        .into_keys()
-        .collect();
+    let back = walk(Direction::Back, (b.1, last));
+    let nodes: Vec<Node> = back.reached().iter().map(|it| it.node).collect();
     let mut pairs = 0;
     for &one in &nodes {
         for at in 0..last {
@@ -235,8 +233,8 @@ fn effects_are_the_converse_of_causes() {
             for &other in &nodes {
                 for until in 0..last {
                     let back = walk(Direction::Back, (other, until));
-                    let cause = back.reached.get(&one).is_some_and(|it| it.time >= at);
-                    let effect = on.reached.get(&other).is_some_and(|it| it.time <= until);
+                    let cause = back.find(one).is_some_and(|it| it.time >= at);
+                    let effect = on.find(other).is_some_and(|it| it.time <= until);
                     assert_eq!(cause, effect, "{one:?} at {at}, {other:?} until {until}");
                     pairs += usize::from(cause);
                 }

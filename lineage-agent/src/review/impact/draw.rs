@@ -13,12 +13,11 @@ use super::super::reach::{Step, is_descent};
 use super::super::told;
 use super::Impact;
 use crate::counted::counted;
-use crate::evidence::kinds;
 
 /// Levels that are drawn; what is deeper is said to be there.
 const LEVELS_MAX: usize = 24;
 
-impl Impact {
+impl Impact<'_> {
     /// Writes the effects for people.
     ///
     /// # Errors
@@ -27,8 +26,8 @@ impl Impact {
     pub fn write(&self, out: &mut impl Write, screen: Screen) -> io::Result<()> {
         let event = self.reach.event.get();
         Ls::new(&mut *out, screen).record(&event)?;
-        let last = self.reach.records.keys().last().copied();
-        let widest = last.max(event.seq).unwrap_or_default();
+        let last = self.reach.walk.looked_at().iter().map(|flow| flow.record);
+        let widest = last.max().max(event.seq).unwrap_or_default();
         let mut drawing = Drawing {
             impact: self,
             out,
@@ -37,10 +36,10 @@ impl Impact {
             width: widest.to_string().len().max(3),
             drawn: HashSet::new(),
         };
-        let mut starts: Vec<Node> = (self.reach.walk.reached.iter())
-            .filter(|(_, reached)| reached.via.is_none())
-            .map(|(node, _)| *node)
-            .collect();
+        let walk = &self.reach.walk;
+        let starts = walk.reached().iter();
+        let starts = starts.filter(|reached| walk.via(reached).is_none());
+        let mut starts: Vec<Node> = starts.map(|reached| reached.node).collect();
         starts.sort_unstable();
         for node in starts {
             match node.kind() {
@@ -59,26 +58,25 @@ impl Impact {
     /// How many files were written, programs started and peers sent to.
     fn sums(&self) -> [usize; 3] {
         let mut sums = [0; 3];
-        for node in self.reach.walk.reached.keys() {
-            let record = self.reach.record(node.seq());
-            let kind = record.and_then(|record| record.kind);
-            let started = kind == Some(kinds::PROCESS_EXEC);
-            let via = self.reach.walk.reached[node].via.is_some();
+        for reached in self.reach.walk.reached() {
+            let node = reached.node;
+            let via = self.reach.walk.via(reached).is_some();
             sums[0] += usize::from(node.kind() == NodeKind::Content && via);
-            sums[1] += usize::from(node.kind() == NodeKind::Program && started && via);
-            sums[2] += usize::from(node.kind() == NodeKind::Sent && self.is_outside(*node));
+            let program = node.kind() == NodeKind::Program && via;
+            sums[1] += usize::from(program && self.reach.is_executed(node));
+            sums[2] += usize::from(node.kind() == NodeKind::Sent && self.is_outside(node));
         }
         sums
     }
 
     /// Whether what is sent there is received by nobody who is recorded.
     fn is_outside(&self, sent: Node) -> bool {
-        self.reach.walk.beyond(sent).is_empty()
+        self.reach.beyond(sent).is_empty()
     }
 }
 
 struct Drawing<'w, 'o, W> {
-    impact: &'w Impact,
+    impact: &'w Impact<'w>,
     out: &'o mut W,
     screen: Screen,
     line: Line,
@@ -229,9 +227,13 @@ impl<W: Write> Drawing<'_, '_, W> {
         );
         self.line.push(Style::Bold, Fit::Keep, sum);
         self.write()?;
-        if self.impact.reach.walk.reached.is_empty() {
+        if self.impact.reach.walk.reached().is_empty() {
             let said = "no data moved by this event, nor through a descriptor that it is about";
             self.line.push(Style::Dim, Fit::Keep, said);
+            self.write()?;
+        }
+        if self.impact.reach.is_full() {
+            told::full(&mut self.line);
             self.write()?;
         }
         if self.impact.reach.walk.cut {

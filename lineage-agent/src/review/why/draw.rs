@@ -23,7 +23,7 @@ const LEVELS_MAX: usize = 24;
 /// Steps back that are looked at to know whether something is of the system alone.
 const DULL_DEPTH_MAX: usize = 64;
 
-impl Why {
+impl Why<'_> {
     /// Writes the causes for people.
     ///
     /// # Errors
@@ -49,7 +49,7 @@ impl Why {
 }
 
 struct Drawing<'w, 'o, W> {
-    why: &'w Why,
+    why: &'w Why<'w>,
     out: &'o mut W,
     screen: Screen,
     line: Line,
@@ -66,10 +66,10 @@ impl<W: Write> Drawing<'_, '_, W> {
         self.drawn.insert(program);
         let inputs = self.own_inputs(program);
         let record = self.why.reach.record(program.seq());
-        let kind = record.and_then(|record| record.kind);
+        let is_copy = record.is_some_and(|it| it.get().kind == Some(kinds::PROCESS_FORK));
         let only_data = self.why.options.causes == Causes::Data;
         // A copy that only went on to become another program says nothing.
-        let passing = kind == Some(kinds::PROCESS_FORK) && self.why.spine.first() != Some(&program);
+        let passing = is_copy && self.why.spine.first() != Some(&program);
         if inputs.own.is_empty() && (passing || only_data) {
             return Ok(());
         }
@@ -182,9 +182,7 @@ impl<W: Write> Drawing<'_, '_, W> {
                 before.iter().all(|flow| self.is_dull(flow, depth + 1))
             }
             // Which program it is stands before.
-            _ if before.is_empty() => {
-                flow.rule == Rule::Image || self.why.reach.is_ordinary(node, flow.record)
-            }
+            _ if before.is_empty() => flow.rule == Rule::Image || self.why.reach.is_ordinary(flow),
             // What a program of the chain has put somewhere is worth naming, and what was written to a file.
             _ if before.iter().any(kept) || !self.is_pipe(flow) => false,
             _ => before.iter().all(|flow| self.is_dull(flow, depth + 1)),
@@ -196,7 +194,7 @@ impl<W: Write> Drawing<'_, '_, W> {
     /// Whether something went through a pipe or socket, where it is not kept.
     fn is_pipe(&self, flow: &Flow) -> bool {
         let record = self.why.reach.record(flow.record);
-        let path = record.and_then(|record| record.path);
+        let path = record.as_ref().and_then(|record| record.get().path);
         flow.from.kind() == NodeKind::Received
             || path.is_some_and(|path| path.starts_with("pipe:["))
     }
@@ -318,6 +316,10 @@ impl<W: Write> Drawing<'_, '_, W> {
             self.line.push(Style::Plain, Fit::Keep, "granted for");
             self.line
                 .push(Style::Bold, Fit::Shorten, text::quoted(purpose));
+            self.write()?;
+        }
+        if self.why.reach.is_full() {
+            told::full(&mut self.line);
             self.write()?;
         }
         if self.why.reach.walk.cut {

@@ -4,10 +4,9 @@ use std::io::{self, Write};
 
 use super::super::ndjson;
 use super::super::reach::json::{list, name};
-use super::super::walk::Direction;
 use super::Why;
 
-impl Why {
+impl Why<'_> {
     /// Writes one JSON object on one line: the `event`, the `chain` of programs from it to the start of the
     /// lineage, all `nodes` that are causes with the `seq` until which they are, the `flows` between them, the
     /// `records` that these name, the `purpose` of the grant, and whether there may be more (`partial`).
@@ -27,7 +26,7 @@ impl Why {
         out.write_all(b"],\"purpose\":")?;
         out.write_all(&purpose)?;
         out.write_all(b",")?;
-        self.reach.write_json(out, Direction::Back)?;
+        self.reach.write_json(out)?;
         out.write_all(b"}\n")
     }
 }
