@@ -138,6 +138,30 @@ fn diff_tells_what_another_run_did() {
 }
 
 #[test]
+fn diff_compares_what_is_asked_for() {
+    let of = |filter: &[&str]| {
+        let runs = ["run1/evidence", "run2/evidence"];
+        output(diff(&[&runs[..], filter].concat()))
+    };
+    let (_, json, _) = of(&["--peer", "*:8*", "--json"]);
+    let json: Json = serde_json::from_str(&json).expect("JSON");
+    let changes = json["differences"].as_array().expect("a list");
+    assert_eq!(changes.len(), 2, "{changes:?}");
+    for change in changes {
+        assert_eq!(change["what"], "hosts", "{change}");
+    }
+    let (status, out, said) = of(&["--comm", "cat"]);
+    assert_eq!((status, out.as_str()), (Some(0), ""));
+    assert_eq!(said, "lineage: both did the same\n");
+    let (status, out, said) = of(&["--comm", "nobody"]);
+    assert_eq!((status, out.as_str()), (Some(0), ""));
+    assert!(
+        said.starts_with("lineage: there is no such record"),
+        "{said}"
+    );
+}
+
+#[test]
 fn diff_ends_like_diff() {
     let (status, out, said) = output(diff(&["run1/evidence", "run1/evidence", "--exact"]));
     assert_eq!((status, out.as_str()), (Some(0), ""));

@@ -280,6 +280,10 @@ pub struct Diff {
     #[arg(long)]
     pub json: bool,
 
+    /// Which records to compare; a moment is one of each run.
+    #[command(flatten)]
+    pub filters: filters::Filters,
+
     /// Whether to use colours.
     #[command(flatten)]
     pub colour: Colour,
@@ -303,6 +307,7 @@ What is another in every run is made alike, unless --exact is given:
 Examples:
   lineage diff monday tuesday                   what an upgrade has changed
   lineage diff good bad --all                   what an incident did besides
+  lineage diff good bad --path '/etc/*'         only there
   lineage show bad 4711                         the record of a difference";
 
 /// Options of `lineage report`.

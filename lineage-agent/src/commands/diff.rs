@@ -7,7 +7,7 @@ use std::process::ExitCode;
 
 use anyhow::Context as _;
 
-use super::{remark, screen, shown};
+use super::{filters, remark, screen, shown};
 use crate::cli;
 use crate::evidence::error::Error;
 use crate::review::diff::{Diff, Run, Shown};
@@ -19,11 +19,12 @@ const DIFFERENT: u8 = 1;
 pub(super) fn run(options: &cli::review::Diff) -> anyhow::Result<ExitCode> {
     let mut missing = None;
     let mut read = |path: &Path| {
-        let (run, problem) = gather(path, options.exact)?;
+        let (run, problem) = gather(path, options)?;
         missing = missing.take().or(problem);
         anyhow::Ok(run)
     };
     let (before, after) = (read(&options.before)?, read(&options.after)?);
+    let nothing = before.is_empty() && after.is_empty();
     let diff = Diff::new(before, after);
     let mut out = BufWriter::new(io::stdout().lock());
     let written = if options.json {
@@ -50,7 +51,9 @@ pub(super) fn run(options: &cli::review::Diff) -> anyhow::Result<ExitCode> {
     }
     screen::ending(written)?;
     if diff.is_empty() {
-        if !options.json {
+        if nothing {
+            filters::remark_nothing(&options.filters);
+        } else if !options.json {
             remark("both did the same");
         }
         return Ok(ExitCode::SUCCESS);
@@ -59,9 +62,10 @@ pub(super) fn run(options: &cli::review::Diff) -> anyhow::Result<ExitCode> {
 }
 
 /// What a run did, and what of its evidence is missing.
-fn gather(path: &Path, exact: bool) -> anyhow::Result<(Run, Option<Error>)> {
+fn gather(path: &Path, options: &cli::review::Diff) -> anyhow::Result<(Run, Option<Error>)> {
     let evidence = screen::open(path)?;
-    let mut run = Run::new(exact);
+    let filter = filters::filter(&options.filters, &evidence)?;
+    let mut run = Run::new(options.exact, filter);
     let mut missing = None;
     for host in evidence.hosts() {
         run.host(&host.id().to_string());

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 use super::super::digests::{Digests, FileId};
-use super::super::filter::{endpoint, failed};
+use super::super::filter::{Filter, endpoint, failed};
 use super::super::happening::{self, Happening, What};
 use super::super::notable::Class;
 use super::super::text;
@@ -29,12 +29,14 @@ const COMMAND_CHARS_MAX: usize = 1_000;
 /// What one run did.
 #[derive(Debug)]
 pub struct Run {
+    filter: Filter,
     pub(super) rules: Rules,
     pub(super) topics: BTreeMap<Topic, BTreeMap<Arc<str>, Entry>>,
     digests: Digests,
     /// What live processes run: the name under [`Topic::Commands`], by `process_uid`.
     running: HashMap<Box<str>, Arc<str>>,
     host: Box<str>,
+    /// Records that were compared.
     pub(super) records: u64,
     /// Frames that the kernel lost.
     pub(super) lost: u64,
@@ -64,10 +66,12 @@ pub(super) struct Entry {
 }
 
 impl Run {
-    /// A run that has done nothing yet. With `exact` names are compared as they are.
+    /// A run that has done nothing yet. With `exact` names are compared as they are; of records that the filter does not
+    /// let through nothing is compared.
     #[must_use]
-    pub fn new(exact: bool) -> Self {
+    pub fn new(exact: bool, filter: Filter) -> Self {
         Self {
+            filter,
             rules: Rules::new(exact),
             topics: Topic::ALL.map(|topic| (topic, BTreeMap::new())).into(),
             digests: Digests::default(),
@@ -88,7 +92,8 @@ impl Run {
 
     /// Takes one record, in the order of the evidence.
     pub fn record(&mut self, record: &Record<'_>) {
-        self.records += 1;
+        let wanted = self.filter.matches(record);
+        self.records += u64::from(wanted);
         if let Some(directory) = record.cwd {
             self.rules.begin_in(directory);
         }
@@ -100,16 +105,25 @@ impl Run {
                     .saturating_add(record.lost_count.unwrap_or_default());
                 self.gaps = true;
             }
-            kinds::PROCESS_EXEC if !failed(record) => self.command(record),
+            kinds::PROCESS_EXEC if wanted && !failed(record) => self.command(record),
             kinds::PROCESS_EXIT => self.ended(record),
             kinds::FILE_CLOSE | kinds::NET_CLOSE => self.moved(record),
             _ => {}
+        }
+        if !wanted {
+            return;
         }
         let mut found = Vec::new();
         happening::each(record, |it| found.push(it));
         for it in found {
             self.happened(&it, record);
         }
+    }
+
+    /// Whether nothing was compared.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.records == 0
     }
 
     /// Finds the digests of what was used, which may be recorded later.

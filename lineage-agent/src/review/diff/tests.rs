@@ -1,5 +1,6 @@
 //! Runs compared; whole outputs are in the golden tests of the command.
 
+use super::super::filter::Filter;
 use super::super::line::Screen;
 use super::super::text::width;
 use super::*;
@@ -52,7 +53,7 @@ fn exit(code: i64) -> Record<'static> {
 
 fn diff(exact: bool, a: &[Record<'_>], b: &[Record<'_>]) -> Diff {
     let run = |records: &[Record<'_>]| {
-        let mut run = Run::new(exact);
+        let mut run = Run::new(exact, Filter::default());
         run.host("9f3c");
         records.iter().for_each(|record| run.record(record));
         run
