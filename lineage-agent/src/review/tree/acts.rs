@@ -3,6 +3,7 @@
 use serde_json::Value;
 
 use super::super::filter::failed;
+use super::super::text::whole_path;
 use crate::evidence::kinds;
 use crate::evidence::schema::Record;
 
@@ -33,6 +34,41 @@ pub(super) struct Act {
     pub(super) by: Option<u64>,
     pub(super) outcome: Outcome,
     pub(super) times: u64,
+    /// What the first of them made, removed or gave another name, and which.
+    pub(super) name: Option<Named>,
+    /// Whether a further one was about something else.
+    pub(super) others: bool,
+}
+
+/// A name that was made, removed or changed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Named {
+    pub(super) path: Box<str>,
+    /// The name that there is since, of a rename or link.
+    pub(super) target: Option<Box<str>>,
+}
+
+impl Named {
+    fn of(record: &Record<'_>) -> Option<Self> {
+        let changes_names = matches!(
+            record.kind?,
+            kinds::FILE_RENAME
+                | kinds::FILE_LINK
+                | kinds::FILE_SYMLINK
+                | kinds::FILE_UNLINK
+                | kinds::FILE_MKDIR
+                | kinds::FILE_RMDIR
+                | kinds::FILE_MKNOD
+        );
+        let path = record.path.filter(|_| changes_names)?;
+        let target = record
+            .target
+            .map(|target| whole_path(record.target_dir, target));
+        Some(Self {
+            path: whole_path(record.dir, path).into(),
+            target: target.map(Into::into),
+        })
+    }
 }
 
 /// How a call ended.
@@ -109,7 +145,9 @@ impl Acts {
                 && act.by == by
                 && act.outcome == outcome
         };
+        let name = Named::of(record);
         if let Some(act) = self.named.iter_mut().find(same) {
+            act.others |= act.name != name;
             act.times = act.times.saturating_add(times);
         } else if self.named.len() < ACTS_MAX {
             self.named.push(Act {
@@ -118,6 +156,8 @@ impl Acts {
                 by,
                 outcome,
                 times,
+                name,
+                others: false,
             });
         } else {
             self.more = self.more.saturating_add(times);

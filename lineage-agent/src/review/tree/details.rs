@@ -1,5 +1,6 @@
 //! What a process became and did, below its line of the tree.
 
+use std::borrow::Cow;
 use std::io::{self, Write};
 
 use super::super::digests::FileId;
@@ -85,7 +86,9 @@ impl<W: Write> Drawing<'_, '_, W> {
         }
         self.line.push(Style::Dim, Fit::Keep, above);
         self.line.join(Style::Dim, Fit::Keep, "! ");
-        let mut told: Vec<String> = process.acts.named.iter().map(act).collect();
+        let base = self.tree.lineages[process.lineage].base.as_deref();
+        let told = process.acts.named.iter().map(|it| act(it, base));
+        let mut told: Vec<String> = told.collect();
         if process.acts.more > 0 {
             told.push(format!("{} more", process.acts.more));
         }
@@ -151,11 +154,7 @@ impl<W: Write> Drawing<'_, '_, W> {
             _ => Style::Plain,
         };
         self.line.join(style, Fit::Keep, how);
-        let inside = base.and_then(|base| file.path.strip_prefix(base)?.strip_prefix('/'));
-        match inside {
-            Some(inside) => self.line.push(style, Fit::Shorten, format!("./{inside}")),
-            None => self.line.push(style, Fit::Shorten, file.path),
-        }
+        self.line.push(style, Fit::Shorten, below(file.path, base));
         if let Some(labels) = file.recognised {
             self.line
                 .push(Style::Notable, Fit::Keep, format!("<{labels}>"));
@@ -237,8 +236,22 @@ fn error_name(result: i64) -> String {
     names::errno(number).map_or_else(|| format!("error {number}"), str::to_owned)
 }
 
-fn act(act: &Act) -> String {
+/// A path as it is told: from the directory that the lineage began in, if it is below that.
+fn below<'a>(path: &'a str, base: Option<&str>) -> Cow<'a, str> {
+    match base.and_then(|base| path.strip_prefix(base)?.strip_prefix('/')) {
+        Some(inside) => Cow::Owned(format!("./{inside}")),
+        None => Cow::Borrowed(path),
+    }
+}
+
+fn act(act: &Act, base: Option<&str>) -> String {
     let mut told = act.kind.rsplit('.').next().unwrap_or_default().to_owned();
+    if let Some(name) = &act.name {
+        told.push_str(&format!(" {}", below(&name.path, base)));
+        if let Some(target) = &name.target {
+            told.push_str(&format!(" to {}", below(target, base)));
+        }
+    }
     if let Some(pid) = act.target {
         told.push_str(&format!(" → {pid}"));
     }
@@ -250,8 +263,10 @@ fn act(act: &Act) -> String {
         Outcome::Error(result) => told.push_str(&format!(" {}", error_name(result))),
         Outcome::Failed => told.push_str(" failed"),
     }
-    if act.times > 1 {
-        told.push_str(&format!(" ×{}", act.times));
+    match act.times {
+        1 => {}
+        times if act.others => told.push_str(&format!(" and {} more", times - 1)),
+        times => told.push_str(&format!(" ×{times}")),
     }
     told
 }

@@ -123,6 +123,8 @@ fn act(act: &Act) -> Value {
         "kind": &*act.kind,
         "target_pid": act.target,
         "by_pid": act.by,
+        "path": act.name.as_ref().map(|name| &*name.path),
+        "target": act.name.as_ref().and_then(|name| name.target.as_deref()),
         "failed": act.outcome != Outcome::Done,
         "error": error,
         "times": act.times,

@@ -444,6 +444,35 @@ fn counts_that_cannot_be_are_no_reason_to_stop() {
 }
 
 #[test]
+fn names_that_were_removed_or_changed_are_told() {
+    let mut story = Story::new(TreeOptions::default());
+    story.exec(10, "/usr/bin/python3", r#"["python3"]"#);
+    let about = |dir, path, target| Record {
+        call: Some("renameat2"),
+        dir,
+        path: Some(path),
+        target,
+        result: Some(0),
+        ..Record::default()
+    };
+    story.tell(kinds::FILE_RENAME, 10, about(Some("/srv"), "a", Some("/b")));
+    for path in ["/x", "/x", "/y"] {
+        story.tell(kinds::FILE_UNLINK, 10, about(None, path, None));
+    }
+    story.tell(kinds::FILE_RMDIR, 10, about(None, "/d", None));
+    story.tell(kinds::FILE_RMDIR, 10, about(None, "/d", None));
+    let drawn = story.drawn();
+    let line = "!  rename /srv/a to /b, unlink /x and 2 more, rmdir /d ×2\n";
+    assert!(drawn.contains(line), "{drawn}");
+    let tree = story.json();
+    let act = &tree["processes"][0]["acts"][0];
+    assert_eq!(
+        (&act["path"], &act["target"]),
+        (&json!("/srv/a"), &json!("/b"))
+    );
+}
+
+#[test]
 fn what_others_did_to_a_process_is_said_to_be_theirs() {
     let mut story = Story::new(TreeOptions::default());
     story.exec(10, "/usr/bin/python3", r#"["python3"]"#);
