@@ -66,10 +66,15 @@ impl Browser {
 
     /// Opens a file, and waits until it is drawn.
     pub(crate) fn open(&mut self, file: &Path) {
-        let url = format!("file://{}", file.display());
+        self.open_at(&format!("file://{}", file.display()));
+    }
+
+    /// Opens an address, and waits until it is drawn.
+    pub(crate) fn open_at(&mut self, url: &str) {
         let opened = self.call("Page.navigate", json!({ "url": url }));
         assert!(opened["errorText"].is_null(), "{url}: {opened}");
-        while !self.has_loaded(&url) {
+        let (page, _) = url.split_once('#').unwrap_or((url, ""));
+        while !self.has_loaded(page) {
             let message = self.receive();
             self.told.push(message);
         }

@@ -1,10 +1,11 @@
 //! Real programs that nobody here wrote: recorded and compared with strace in the same run; and a browser, which
-//! opens what `lineage report` makes.
+//! opens what `lineage report` makes, and what `lineage export` makes for Perfetto.
 //!
 //! These need the package registries, and programs that a machine may lack: `cargo xtask programs`
 //! installs these and runs them. What is missing fails with its name.
 
 mod browser;
+mod perfetto;
 mod report;
 
 use std::ffi::OsStr;

@@ -16,7 +16,7 @@ const HOSTILE: &str = "/script><img src=x onerror=document.title=1>\"'&amp;";
 const SCRIPT: &str =
     "mkdir '<'; echo data > source; cat source > \"<$1\"; cat source > $'gpj\\u202etxt'; exit 3";
 
-fn recorded() -> Recorded {
+pub(crate) fn recorded() -> Recorded {
     let recorder = Recorder::new();
     let work = recorder.path("work");
     std::fs::create_dir_all(&work).expect("writable");

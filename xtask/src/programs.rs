@@ -1,5 +1,5 @@
 //! `cargo xtask programs`: programs that nobody here wrote, recorded and compared with strace, and a browser that
-//! opens reports.
+//! opens reports and Perfetto.
 //!
 //! Some of them install packages, as people do, so the registries must answer. One that does not fails the
 //! task: a run without it would look like one that passed.
