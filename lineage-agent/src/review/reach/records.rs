@@ -16,8 +16,8 @@ use crate::evidence::schema::Record;
 /// Records that are read at once.
 const CHUNK_RECORDS: u64 = 512;
 
-/// Most records that are read at once because they are not sealed.
-const UNSEALED_MAX: u64 = 1 << 20;
+/// Records that are read at once if they are not sealed: finding one of them is reading all.
+const UNSEALED_RECORDS: u64 = 1 << 20;
 
 /// Most bytes of records that are kept.
 const BYTES_MAX: usize = 64 << 20;
@@ -27,9 +27,9 @@ const BYTES_MAX: usize = 64 << 20;
 pub(super) struct Records<'a> {
     host: &'a Host,
     read: RefCell<BTreeMap<u64, Rc<Owned>>>,
-    chunks: RefCell<HashSet<u64>>,
+    chunks: RefCell<HashSet<Range<u64>>>,
     bytes: Cell<usize>,
-    /// `seq`s that are in no sealed segment: they are read all at once, because finding one of them is reading all.
+    /// The `seq`s that are in no sealed segment, up to the last one there is.
     unsealed: OnceCell<Range<u64>>,
     /// The first error of reading.
     failed: RefCell<Option<Error>>,
@@ -49,8 +49,8 @@ impl<'a> Records<'a> {
 
     /// The record with this `seq`; none when there is none, it cannot be read, or too much was read before.
     pub(super) fn get(&self, seq: u64) -> Option<Rc<Owned>> {
-        let chunk = self.chunk(seq);
-        if !self.is_full() && self.chunks.borrow_mut().insert(chunk.start) {
+        let chunk = self.chunk(seq)?;
+        if !self.is_full() && self.chunks.borrow_mut().insert(chunk.clone()) {
             let seqs: Vec<u64> = chunk.collect();
             let read = self.host.pick(&seqs, |record| self.keep(record));
             read.unwrap_or_else(|error| self.fail(error));
@@ -58,34 +58,30 @@ impl<'a> Records<'a> {
         self.read.borrow().get(&seq).map(Rc::clone)
     }
 
-    /// The `seq`s that are read together with this one.
-    fn chunk(&self, seq: u64) -> Range<u64> {
+    /// The `seq`s that are read together with this one; none when it is after all of them.
+    fn chunk(&self, seq: u64) -> Option<Range<u64>> {
         let unsealed = self.unsealed.get_or_init(|| {
-            self.find_unsealed().unwrap_or_else(|error| {
+            let found = self.find_unsealed();
+            found.unwrap_or_else(|error| {
                 self.fail(error);
-                0..0
+                u64::MAX..u64::MAX
             })
         });
-        if unsealed.contains(&seq) {
-            return unsealed.clone();
-        }
-        let first = seq - seq % CHUNK_RECORDS;
-        first..first.saturating_add(CHUNK_RECORDS)
+        let records = match seq < unsealed.start {
+            true => CHUNK_RECORDS,
+            false => UNSEALED_RECORDS,
+        };
+        let first = seq - seq % records;
+        (seq < unsealed.end).then(|| first..first.saturating_add(records))
     }
 
     fn find_unsealed(&self) -> Result<Range<u64>, Error> {
         let newest = self.host.manifests()?.pop();
-        let newest = newest
-            .map(|newest| self.host.manifest(newest))
-            .transpose()?;
-        let sealed = newest
-            .flatten()
-            .map_or(0, |newest| newest.head.first.saturating_add(newest.count));
+        let newest = newest.map(|newest| self.host.manifest(newest));
+        let newest = newest.transpose()?.flatten();
+        let sealed = newest.map_or(0, |it| it.head.first.saturating_add(it.count));
         let last = self.host.last_seq()?;
-        Ok(sealed
-            ..last
-                .map_or(0, |last| last.saturating_add(1))
-                .min(sealed.saturating_add(UNSEALED_MAX)))
+        Ok(sealed..last.map_or(0, |last| last.saturating_add(1)))
     }
 
     fn keep(&self, record: &Record<'_>) {
