@@ -489,17 +489,19 @@ fn keys_that_may_not_be_read_are_not_called_missing() {
     }
 }
 
+/// What is said of a command line that makes no sense.
+fn complaint(arguments: &[&str]) -> String {
+    let output = Command::new(&*LINEAGE)
+        .args(arguments)
+        .output()
+        .expect("lineage runs");
+    assert_eq!(output.status.code(), Some(2), "{arguments:?}");
+    assert_eq!(String::from_utf8_lossy(&output.stdout), "");
+    String::from_utf8(output.stderr).expect("UTF-8")
+}
+
 #[test]
 fn mistakes_are_explained_in_one_line() {
-    let complaint = |arguments: &[&str]| {
-        let output = Command::new(&*LINEAGE)
-            .args(arguments)
-            .output()
-            .expect("lineage runs");
-        assert_eq!(output.status.code(), Some(2), "{arguments:?}");
-        assert_eq!(String::from_utf8_lossy(&output.stdout), "");
-        String::from_utf8(output.stderr).expect("UTF-8")
-    };
     let evidence = EVIDENCE.path().join("evidence");
     let evidence = evidence.to_str().expect("UTF-8");
     assert!(complaint(&["ls", "/nonexistent"]).contains("/nonexistent: No such file or directory"));
@@ -545,11 +547,24 @@ fn mistakes_are_explained_in_one_line() {
         let said = complaint(&arguments);
         assert!(said.contains(expected), "{said}");
     }
-    let said = complaint(&["ls", evidence, "--kind", "file.opened"]);
-    assert!(
-        said.contains("file.opened") && said.contains("file.open,"),
-        "{said}"
-    );
+}
+
+#[test]
+fn what_to_choose_by_is_explained() {
+    let evidence = EVIDENCE.path().join("evidence");
+    let evidence = evidence.to_str().expect("UTF-8");
+    for (kind, expected) in [
+        ("file.opened", "did you mean file.open?"),
+        ("network", "did you mean one of net.bind, net.connect,"),
+    ] {
+        let said = complaint(&["ls", evidence, "--kind", kind]);
+        assert!(said.contains(kind) && said.contains(expected), "{said}");
+        assert!(!said.contains("process.exec"), "{said}");
+    }
+    for command in [&["ls"][..], &["policy", "learn"]] {
+        let said = complaint(&[command, &[evidence, "--lineage", ""]].concat());
+        assert!(said.contains("expected the id of a lineage"), "{said}");
+    }
 }
 
 #[test]
