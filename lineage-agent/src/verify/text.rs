@@ -82,17 +82,31 @@ fn write_host(out: &mut String, host: &HostReport) {
             grouped(host.uncommitted)
         );
     }
-    // What is only observed is governed by nothing, which goes without saying.
-    let told = |one: &&Continuity| {
-        one.intervals
-            .iter()
-            .any(|time| time.state != State::Ungoverned)
-    };
-    host.governance
-        .iter()
-        .filter(told)
-        .for_each(|continuity| write_continuity(out, continuity));
+    let all_sealed = host.committed + host.uncommitted == 0;
+    write_governance(out, &host.governance, all_sealed);
     out.push('\n');
+}
+
+/// The lineages that something governed, one by one; of the others that nothing did.
+fn write_governance(out: &mut String, governance: &[Continuity], all_sealed: bool) {
+    let governed = |one: &&Continuity| {
+        let mut intervals = one.intervals.iter();
+        intervals.any(|time| time.state != State::Ungoverned)
+    };
+    for continuity in governance.iter().filter(governed) {
+        write_continuity(out, continuity);
+    }
+    let observed = governance.iter();
+    let observed = observed.filter(|one| !one.intervals.is_empty() && !governed(one));
+    let what = match observed.count() {
+        0 => return,
+        count if count < governance.len() => {
+            counted(count as u64, "other lineage", "other lineages")
+        }
+        _ if all_sealed => "what is recorded".to_owned(),
+        _ => "what is sealed".to_owned(),
+    };
+    let _ = writeln!(out, "  no grant or policy governed {what}");
 }
 
 fn write_continuity(out: &mut String, continuity: &Continuity) {
@@ -241,5 +255,52 @@ pub(super) fn reach(out: &mut String, pinned: bool, witnessed: bool) {
             "  No witness vouches for the end: everything after some moment, or a whole machine, could\n  \
              have been set back.\n",
         );
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::continuity::Interval;
+    use super::*;
+    use crate::decisions::Decisions;
+
+    fn continuity(state: State) -> Continuity {
+        let interval = Interval {
+            seq: 0,
+            from: "2026-11-24T08:00:00Z".to_owned(),
+            state,
+            grant: None,
+            purpose: None,
+            issuer: None,
+            decisions: Decisions::default(),
+        };
+        Continuity {
+            lineage: "a".to_owned(),
+            unbroken: false,
+            intervals: vec![interval],
+            breaks: Vec::new(),
+        }
+    }
+
+    fn governance(governance: &[Continuity], all_sealed: bool) -> String {
+        let mut out = String::new();
+        write_governance(&mut out, governance, all_sealed);
+        out
+    }
+
+    #[test]
+    fn what_nothing_governed_is_said() {
+        let observed = || continuity(State::Ungoverned);
+        let all = governance(&[observed()], true);
+        assert_eq!(all, "  no grant or policy governed what is recorded\n");
+        // Of what is not sealed that is not known.
+        let sealed = governance(&[observed(), observed()], false);
+        assert_eq!(sealed, "  no grant or policy governed what is sealed\n");
+        let some = governance(&[observed(), continuity(State::Audited)], true);
+        let last = some.lines().last();
+        assert_eq!(last, Some("  no grant or policy governed 1 other lineage"));
+        let audited = governance(&[continuity(State::Audited)], true);
+        assert!(!audited.contains("no grant"), "{audited}");
+        assert_eq!(governance(&[], false), "");
     }
 }
