@@ -360,6 +360,18 @@ fn root() -> String {
 #[test]
 fn verify_for_people() {
     check("verify.txt", &piped("verify", &["--trust", &root()]));
+    // Without how far it is, which only a screen has.
+    let mut quiet = Command::new("sh");
+    quiet.args(["-c", "exec \"$@\" 2>/dev/null", "sh"]);
+    quiet.arg(&*LINEAGE).arg("verify");
+    quiet.arg(EVIDENCE.path().join("evidence"));
+    quiet.args(["--trust", &root()]);
+    let shown = Terminal::all_of(quiet, 80);
+    assert!(
+        shown.lines().all(|line| line.chars().count() <= 80),
+        "{shown}"
+    );
+    check("verify-80.txt", &shown);
 }
 
 /// A proof is made once, says the same wherever it goes, and tells people and programs what it proves.

@@ -42,7 +42,26 @@ impl Report {
         }
         out
     }
+
+    /// Where a line of the text goes on that does not fit: below its value, or further in than it begins.
+    #[must_use]
+    pub fn hang(line: &str) -> usize {
+        let label = [EXPECTED, FOUND]
+            .into_iter()
+            .find(|label| line.starts_with(label));
+        let indent = line.len() - line.trim_start_matches(' ').len();
+        label.map_or(indent + HANG, str::len)
+    }
 }
+
+/// Columns that a line goes further in where it goes on.
+const HANG: usize = 4;
+
+/// Before what should have been.
+const EXPECTED: &str = "    expected ";
+
+/// Before what was found, below the former.
+const FOUND: &str = "    found    ";
 
 fn write_host(out: &mut String, host: &HostReport) {
     let log = host
@@ -177,10 +196,10 @@ pub(super) fn write_finding(out: &mut String, finding: &Finding) {
     }
     let _ = writeln!(out, "\n    {}", finding.code.meaning());
     if let Some(expected) = &finding.expected {
-        let _ = writeln!(out, "    expected {expected}");
+        let _ = writeln!(out, "{EXPECTED}{expected}");
     }
     if let Some(found) = &finding.found {
-        let _ = writeln!(out, "    found    {found}");
+        let _ = writeln!(out, "{FOUND}{found}");
     }
 }
 
@@ -232,28 +251,33 @@ fn write_limits(out: &mut String, hosts: &[HostReport]) {
     if !all(&|host| host.complete) {
         out.push_str("  The recorder has not ended this log: later records may exist elsewhere.\n");
     }
-    out.push_str("  What a compromised kernel hid, and what happened before recording began, is not in here.\n");
+    out.push_str(UNSEEN);
 }
+
+/// What no evidence can tell.
+pub(super) const UNSEEN: &str = "  What a compromised kernel hid, and what happened before recording began, is\n  \
+                                 not in here.\n";
 
 /// What whoever took the host could have done, by what is pinned, and whether a witness vouches for the end.
 pub(super) fn reach(out: &mut String, pinned: bool, witnessed: bool) {
     if pinned {
         out.push_str(
-            "  Whoever took the host could not have changed what was sealed in epochs whose keys were\n  \
-             erased by then: an epoch's key goes when the next one begins while something is recorded,\n  \
-             or with the next recording, seal or `lineage key advance`. Everything later, they\n  \
-             could have made up.\n",
+            "  Whoever took the host could not have changed what was sealed in epochs whose\n  \
+             keys were erased by then: an epoch's key goes when the next one begins while\n  \
+             something is recorded, or with the next recording, seal or\n  \
+             `lineage key advance`. Everything later, they could have made up.\n",
         );
     } else {
         out.push_str(
-            "  Only a host key is pinned: whoever took the host, however late, could have signed\n  \
-             another history. Pin the epoch root (`lineage key root`) to rule that out.\n",
+            "  Only a host key is pinned: whoever took the host, however late, could have\n  \
+             signed another history. Pin the epoch root (`lineage key root`) to rule that\n  \
+             out.\n",
         );
     }
     if !witnessed {
         out.push_str(
-            "  No witness vouches for the end: everything after some moment, or a whole machine, could\n  \
-             have been set back.\n",
+            "  No witness vouches for the end: everything after some moment, or a whole\n  \
+             machine, could have been set back.\n",
         );
     }
 }
