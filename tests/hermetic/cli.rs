@@ -205,6 +205,23 @@ fn a_policy_is_learned_from_the_story() {
     );
 }
 
+#[test]
+fn a_learned_policy_says_which_names_look_made_up() {
+    let temp = tempfile::tempdir().expect("a temporary directory");
+    let story = STORY
+        .replace("/srv/agent/page.html", "/tmp/tmp8x2kq1zw")
+        .replace("/srv/agent/notes.txt", "/tmp/tmpq3v8n1xk.txt");
+    write_story(temp.path(), &story);
+    let mut lineage = Command::new(&*LINEAGE);
+    lineage.args(["policy", "learn"]);
+    lineage.arg(temp.path().join("evidence"));
+    let output = lineage.output().expect("lineage runs");
+    let text = String::from_utf8(output.stdout).expect("UTF-8");
+    let said = "// Looks made up: /tmp/tmp8x2kq1zw and 1 other there. Such a name differs the next time: \
+                a rule for it names the directory, /tmp/*.\n";
+    assert!(text.contains(said), "{text}");
+}
+
 /// A page is written once, and twice the same.
 #[test]
 fn a_report_is_made_of_the_story() {
