@@ -77,6 +77,17 @@ fn number<N: FromStr + PartialOrd + Display + Clone>(
     }
 }
 
+/// Understands the beginning of a lineage's id. An empty one would be that of any, which nobody means who asks
+/// for one.
+fn lineage_id(text: &str) -> Result<String, String> {
+    if text.is_empty() {
+        return Err(
+            "expected the id of a lineage, or how it begins; `lineage tree` shows it".to_owned(),
+        );
+    }
+    Ok(text.to_owned())
+}
+
 fn is_positive(text: &str) -> bool {
     text.bytes().all(|byte| byte.is_ascii_digit()) && text.bytes().any(|byte| byte != b'0')
 }

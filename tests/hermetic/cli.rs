@@ -205,6 +205,23 @@ fn a_policy_is_learned_from_the_story() {
     );
 }
 
+#[test]
+fn a_learned_policy_says_which_names_look_made_up() {
+    let temp = tempfile::tempdir().expect("a temporary directory");
+    let story = STORY
+        .replace("/srv/agent/page.html", "/tmp/tmp8x2kq1zw")
+        .replace("/srv/agent/notes.txt", "/tmp/tmpq3v8n1xk.txt");
+    write_story(temp.path(), &story);
+    let mut lineage = Command::new(&*LINEAGE);
+    lineage.args(["policy", "learn"]);
+    lineage.arg(temp.path().join("evidence"));
+    let output = lineage.output().expect("lineage runs");
+    let text = String::from_utf8(output.stdout).expect("UTF-8");
+    let said = "// Looks made up: /tmp/tmp8x2kq1zw and 1 other there. Such a name differs the next time: \
+                a rule for it names the directory, /tmp/*.\n";
+    assert!(text.contains(said), "{text}");
+}
+
 /// A page is written once, and twice the same.
 #[test]
 fn a_report_is_made_of_the_story() {
@@ -360,6 +377,18 @@ fn root() -> String {
 #[test]
 fn verify_for_people() {
     check("verify.txt", &piped("verify", &["--trust", &root()]));
+    // Without how far it is, which only a screen has.
+    let mut quiet = Command::new("sh");
+    quiet.args(["-c", "exec \"$@\" 2>/dev/null", "sh"]);
+    quiet.arg(&*LINEAGE).arg("verify");
+    quiet.arg(EVIDENCE.path().join("evidence"));
+    quiet.args(["--trust", &root()]);
+    let shown = Terminal::all_of(quiet, 80);
+    assert!(
+        shown.lines().all(|line| line.chars().count() <= 80),
+        "{shown}"
+    );
+    check("verify-80.txt", &shown);
 }
 
 /// A proof is made once, says the same wherever it goes, and tells people and programs what it proves.
@@ -489,17 +518,19 @@ fn keys_that_may_not_be_read_are_not_called_missing() {
     }
 }
 
+/// What is said of a command line that makes no sense.
+fn complaint(arguments: &[&str]) -> String {
+    let output = Command::new(&*LINEAGE)
+        .args(arguments)
+        .output()
+        .expect("lineage runs");
+    assert_eq!(output.status.code(), Some(2), "{arguments:?}");
+    assert_eq!(String::from_utf8_lossy(&output.stdout), "");
+    String::from_utf8(output.stderr).expect("UTF-8")
+}
+
 #[test]
 fn mistakes_are_explained_in_one_line() {
-    let complaint = |arguments: &[&str]| {
-        let output = Command::new(&*LINEAGE)
-            .args(arguments)
-            .output()
-            .expect("lineage runs");
-        assert_eq!(output.status.code(), Some(2), "{arguments:?}");
-        assert_eq!(String::from_utf8_lossy(&output.stdout), "");
-        String::from_utf8(output.stderr).expect("UTF-8")
-    };
     let evidence = EVIDENCE.path().join("evidence");
     let evidence = evidence.to_str().expect("UTF-8");
     assert!(complaint(&["ls", "/nonexistent"]).contains("/nonexistent: No such file or directory"));
@@ -545,11 +576,24 @@ fn mistakes_are_explained_in_one_line() {
         let said = complaint(&arguments);
         assert!(said.contains(expected), "{said}");
     }
-    let said = complaint(&["ls", evidence, "--kind", "file.opened"]);
-    assert!(
-        said.contains("file.opened") && said.contains("file.open,"),
-        "{said}"
-    );
+}
+
+#[test]
+fn what_to_choose_by_is_explained() {
+    let evidence = EVIDENCE.path().join("evidence");
+    let evidence = evidence.to_str().expect("UTF-8");
+    for (kind, expected) in [
+        ("file.opened", "did you mean file.open?"),
+        ("network", "did you mean one of net.bind, net.connect,"),
+    ] {
+        let said = complaint(&["ls", evidence, "--kind", kind]);
+        assert!(said.contains(kind) && said.contains(expected), "{said}");
+        assert!(!said.contains("process.exec"), "{said}");
+    }
+    for command in [&["ls"][..], &["policy", "learn"]] {
+        let said = complaint(&[command, &[evidence, "--lineage", ""]].concat());
+        assert!(said.contains("expected the id of a lineage"), "{said}");
+    }
 }
 
 #[test]

@@ -5,8 +5,11 @@ use std::path::Path;
 use std::process::{Command, Output};
 
 use lineage_tests::programs::LINEAGE;
+use lineage_tests::terminal::Terminal;
 use serde_json::{Value, json};
 use tempfile::TempDir;
+
+use crate::golden;
 
 const WIDE: &str = r#"
 @id("read") permit (principal, action == Action::"read", resource is File);
@@ -182,6 +185,18 @@ fn policies_are_checked_rule_by_rule() {
     assert!(said.contains("line 5 column"), "{said}");
     let schema = run(desk.path(), &["policy", "schema"]);
     assert!(String::from_utf8_lossy(&schema.stdout).contains("entity Endpoint"));
+}
+
+#[test]
+fn what_is_said_of_rules_fits_the_terminal() {
+    let desk = desk();
+    let mut check = Command::new(&*LINEAGE);
+    check.args(["policy", "check", "wide.cedar", "--tier", "trace"]);
+    check.current_dir(desk.path());
+    let shown = Terminal::all_of(check, 80);
+    let mut lines = shown.lines();
+    assert!(lines.all(|line| line.chars().count() <= 80), "{shown}");
+    golden::check("tests/golden/policy-check-80.txt", &shown);
 }
 
 /// What is said of each rule depends on the host that is to enforce it.

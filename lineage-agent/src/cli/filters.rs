@@ -2,12 +2,12 @@
 
 use clap::Args;
 
-use super::number;
+use super::{lineage_id, number};
 
 /// Conditions a record must meet, all of them.
 #[derive(Debug, Args)]
 pub struct Filters {
-    /// Only these kinds: `file.open`, a whole group with `file`, or `open`.
+    /// Only these kinds: `file.open`, a whole group with `file`, or `open`; docs/schema.md lists all.
     #[arg(short, long, value_name = "KIND", value_delimiter = ',')]
     pub kind: Vec<String>,
 
@@ -34,7 +34,7 @@ pub struct Filters {
     pub recognised: Vec<String>,
 
     /// Only the lineage whose id starts with this.
-    #[arg(long, value_name = "ID")]
+    #[arg(long, value_name = "ID", value_parser = lineage_id)]
     pub lineage: Vec<String>,
 
     /// Only what a policy decided so: allow or deny.

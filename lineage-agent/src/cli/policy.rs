@@ -5,6 +5,8 @@ use std::path::PathBuf;
 use clap::{Args, Subcommand};
 use lineage_common::tier::Tier;
 
+use super::lineage_id;
+
 /// Check policies, and ask what they allow.
 #[derive(Debug, Subcommand)]
 pub enum Policy {
@@ -112,7 +114,7 @@ pub struct Learn {
     pub group_addresses: bool,
 
     /// Only from lineages whose id begins with this (may be repeated).
-    #[arg(long, value_name = "ID")]
+    #[arg(long, value_name = "ID", value_parser = lineage_id)]
     pub lineage: Vec<String>,
 
     /// Print one JSON object, with the policy in it, instead of text.

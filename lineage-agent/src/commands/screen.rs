@@ -11,7 +11,7 @@ use anyhow::{Context as _, anyhow, bail};
 use crate::cli::{self, Colour, ColourWhen};
 use crate::evidence::reader::{Evidence, NO_HOST};
 use crate::review::event::EventName;
-use crate::review::line::Screen;
+use crate::review::{line::Screen, text::width};
 
 /// Columns of a terminal that does not say how many it has.
 const COLUMNS: usize = 80;
@@ -21,17 +21,12 @@ const COLUMNS_MIN: usize = 40;
 
 /// What is known of standard output.
 pub(super) fn of_stdout(colour: Colour) -> Screen {
-    let stdout = io::stdout();
-    let terminal = stdout.is_terminal();
-    let columns = terminal.then(|| {
-        let said = rustix::termios::tcgetwinsize(&stdout).map(|size| usize::from(size.ws_col));
-        said.ok().filter(|columns| *columns > 0).unwrap_or(COLUMNS)
-    });
+    let columns = terminal_columns();
     Screen {
-        columns: columns.map(|columns| columns.max(COLUMNS_MIN)),
+        columns,
         colour: coloured(
             colour.when,
-            terminal,
+            columns.is_some(),
             std::env::var_os("NO_COLOR").as_deref(),
             std::env::var_os("TERM").as_deref(),
         ),
@@ -57,8 +52,12 @@ fn coloured(
     }
 }
 
+/// Columns of the terminal that standard output is; files and pipes have none, and lines in them no end.
+pub(super) fn terminal_columns() -> Option<usize> {
+    io::stdout().is_terminal().then(columns)
+}
+
 /// Columns that text is wrapped to.
-#[cfg(feature = "record")]
 pub(super) fn columns() -> usize {
     let said = rustix::termios::tcgetwinsize(io::stdout()).map(|size| usize::from(size.ws_col));
     let columns = said.ok().filter(|columns| *columns > 0);
@@ -67,21 +66,42 @@ pub(super) fn columns() -> usize {
 
 /// Words in lines of so many columns, all but the first of which begin with so many spaces; the first has
 /// as many columns before it.
-#[cfg(feature = "record")]
 pub(super) fn wrapped(text: &str, indent: usize, columns: usize) -> String {
-    let (mut out, mut column) = (String::new(), indent);
+    wrapped_from(text, indent, indent, columns)
+}
+
+/// A text as it is, or in lines of so many columns; each of its lines goes on where `hang` says.
+pub(super) fn fitted(text: &str, columns: Option<usize>, hang: impl Fn(&str) -> usize) -> String {
+    let Some(columns) = columns else {
+        return text.to_owned();
+    };
+    let mut out = String::new();
+    for line in text.lines() {
+        let words = line.trim_start_matches(' ');
+        let (indent, words) = line.split_at(line.len() - words.len());
+        out += indent;
+        out += &wrapped_from(words, indent.len(), hang(line), columns);
+        out.push('\n');
+    }
+    out
+}
+
+/// Words in lines, the first of which has so many columns before it and the others begin with so many spaces.
+fn wrapped_from(text: &str, before: usize, indent: usize, columns: usize) -> String {
+    let (mut out, mut column, mut begins) = (String::new(), before, true);
     for word in text.split(' ') {
-        let width = word.chars().count();
-        if column > indent && column + 1 + width > columns {
+        let width = width(word);
+        if !begins && column + 1 + width > columns {
             out += &format!("\n{:indent$}", "");
-            column = indent;
+            (column, begins) = (indent, true);
         }
-        if column > indent {
+        if !begins {
             out.push(' ');
             column += 1;
         }
         out += word;
         column += width;
+        begins = false;
     }
     out
 }
@@ -146,7 +166,6 @@ pub(super) fn ending(written: io::Result<()>) -> anyhow::Result<ExitCode> {
 mod tests {
     use super::*;
 
-    #[cfg(feature = "record")]
     #[test]
     fn long_text_is_wrapped_between_words() {
         assert_eq!(wrapped("", 4, 20), "");
@@ -158,6 +177,22 @@ mod tests {
         assert_eq!(
             wrapped("a incomprehensible b", 2, 10),
             "a\n  incomprehensible\n  b"
+        );
+    }
+
+    #[test]
+    fn lines_go_on_where_they_should_on_terminals_only() {
+        let text = "ab: one two three\n  c one two\n";
+        let fitted = |columns| {
+            fitted(text, columns, |line: &str| {
+                line.find("one").unwrap_or_default()
+            })
+        };
+        assert_eq!(fitted(None), text);
+        assert_eq!(fitted(Some(17)), text);
+        assert_eq!(
+            fitted(Some(10)),
+            "ab: one\n    two\n    three\n  c one\n    two\n"
         );
     }
 

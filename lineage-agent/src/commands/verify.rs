@@ -8,7 +8,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use super::{screen, shown};
 use crate::{
     cli,
-    verify::{Options, Requirement, Trust, verify},
+    verify::{Options, Report, Requirement, Trust, verify},
 };
 
 /// Runs `lineage verify`; the exit status is the verdict's.
@@ -42,7 +42,7 @@ pub(super) fn run(options: &cli::Verify) -> anyhow::Result<ExitCode> {
     let text = if options.json {
         serde_json::to_string(&report)? + "\n"
     } else {
-        report.text()
+        screen::fitted(&report.text(), screen::terminal_columns(), Report::hang)
     };
     let mut out = std::io::stdout().lock();
     // Whoever reads only the beginning still gets the verdict's status.

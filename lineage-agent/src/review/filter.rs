@@ -1,5 +1,7 @@
 //! Which records to show.
 
+mod near;
+
 use std::borrow::Cow;
 
 use super::text::whole_path;
@@ -35,7 +37,7 @@ pub struct Filter {
 
 /// A name that is no kind.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("find a kind of record called {name:?}; there are {}", kind_names())]
+#[error("find a kind of record called {name:?}: {}", near::suggestion(name))]
 pub struct UnknownKind {
     /// What was asked for.
     pub name: String,
@@ -108,11 +110,6 @@ pub fn kinds_named(name: &str) -> Result<Vec<&'static Kind>, UnknownKind> {
     }
 }
 
-fn kind_names() -> String {
-    let names: Vec<_> = KINDS.iter().map(|kind| kind.name).collect();
-    names.join(", ")
-}
-
 fn any<T>(wanted: &[T], test: impl FnMut(&T) -> bool) -> bool {
     wanted.is_empty() || wanted.iter().any(test)
 }
@@ -183,7 +180,7 @@ mod tests {
             kinds_named("fil")
                 .unwrap_err()
                 .to_string()
-                .contains("process.exec")
+                .contains("file.open")
         );
     }
 

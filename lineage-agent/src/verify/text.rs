@@ -42,7 +42,26 @@ impl Report {
         }
         out
     }
+
+    /// Where a line of the text goes on that does not fit: below its value, or further in than it begins.
+    #[must_use]
+    pub fn hang(line: &str) -> usize {
+        let label = [EXPECTED, FOUND]
+            .into_iter()
+            .find(|label| line.starts_with(label));
+        let indent = line.len() - line.trim_start_matches(' ').len();
+        label.map_or(indent + HANG, str::len)
+    }
 }
+
+/// Columns that a line goes further in where it goes on.
+const HANG: usize = 4;
+
+/// Before what should have been.
+const EXPECTED: &str = "    expected ";
+
+/// Before what was found, below the former.
+const FOUND: &str = "    found    ";
 
 fn write_host(out: &mut String, host: &HostReport) {
     let log = host
@@ -82,17 +101,31 @@ fn write_host(out: &mut String, host: &HostReport) {
             grouped(host.uncommitted)
         );
     }
-    // What is only observed is governed by nothing, which goes without saying.
-    let told = |one: &&Continuity| {
-        one.intervals
-            .iter()
-            .any(|time| time.state != State::Ungoverned)
-    };
-    host.governance
-        .iter()
-        .filter(told)
-        .for_each(|continuity| write_continuity(out, continuity));
+    let all_sealed = host.committed + host.uncommitted == 0;
+    write_governance(out, &host.governance, all_sealed);
     out.push('\n');
+}
+
+/// The lineages that something governed, one by one; of the others that nothing did.
+fn write_governance(out: &mut String, governance: &[Continuity], all_sealed: bool) {
+    let governed = |one: &&Continuity| {
+        let mut intervals = one.intervals.iter();
+        intervals.any(|time| time.state != State::Ungoverned)
+    };
+    for continuity in governance.iter().filter(governed) {
+        write_continuity(out, continuity);
+    }
+    let observed = governance.iter();
+    let observed = observed.filter(|one| !one.intervals.is_empty() && !governed(one));
+    let what = match observed.count() {
+        0 => return,
+        count if count < governance.len() => {
+            counted(count as u64, "other lineage", "other lineages")
+        }
+        _ if all_sealed => "what is recorded".to_owned(),
+        _ => "what is sealed".to_owned(),
+    };
+    let _ = writeln!(out, "  no grant or policy governed {what}");
 }
 
 fn write_continuity(out: &mut String, continuity: &Continuity) {
@@ -163,10 +196,10 @@ pub(super) fn write_finding(out: &mut String, finding: &Finding) {
     }
     let _ = writeln!(out, "\n    {}", finding.code.meaning());
     if let Some(expected) = &finding.expected {
-        let _ = writeln!(out, "    expected {expected}");
+        let _ = writeln!(out, "{EXPECTED}{expected}");
     }
     if let Some(found) = &finding.found {
-        let _ = writeln!(out, "    found    {found}");
+        let _ = writeln!(out, "{FOUND}{found}");
     }
 }
 
@@ -218,28 +251,80 @@ fn write_limits(out: &mut String, hosts: &[HostReport]) {
     if !all(&|host| host.complete) {
         out.push_str("  The recorder has not ended this log: later records may exist elsewhere.\n");
     }
-    out.push_str("  What a compromised kernel hid, and what happened before recording began, is not in here.\n");
+    out.push_str(UNSEEN);
 }
+
+/// What no evidence can tell.
+pub(super) const UNSEEN: &str = "  What a compromised kernel hid, and what happened before recording began, is\n  \
+                                 not in here.\n";
 
 /// What whoever took the host could have done, by what is pinned, and whether a witness vouches for the end.
 pub(super) fn reach(out: &mut String, pinned: bool, witnessed: bool) {
     if pinned {
         out.push_str(
-            "  Whoever took the host could not have changed what was sealed in epochs whose keys were\n  \
-             erased by then: an epoch's key goes when the next one begins while something is recorded,\n  \
-             or with the next recording, seal or `lineage key advance`. Everything later, they\n  \
-             could have made up.\n",
+            "  Whoever took the host could not have changed what was sealed in epochs whose\n  \
+             keys were erased by then: an epoch's key goes when the next one begins while\n  \
+             something is recorded, or with the next recording, seal or\n  \
+             `lineage key advance`. Everything later, they could have made up.\n",
         );
     } else {
         out.push_str(
-            "  Only a host key is pinned: whoever took the host, however late, could have signed\n  \
-             another history. Pin the epoch root (`lineage key root`) to rule that out.\n",
+            "  Only a host key is pinned: whoever took the host, however late, could have\n  \
+             signed another history. Pin the epoch root (`lineage key root`) to rule that\n  \
+             out.\n",
         );
     }
     if !witnessed {
         out.push_str(
-            "  No witness vouches for the end: everything after some moment, or a whole machine, could\n  \
-             have been set back.\n",
+            "  No witness vouches for the end: everything after some moment, or a whole\n  \
+             machine, could have been set back.\n",
         );
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::continuity::Interval;
+    use super::*;
+    use crate::decisions::Decisions;
+
+    fn continuity(state: State) -> Continuity {
+        let interval = Interval {
+            seq: 0,
+            from: "2026-11-24T08:00:00Z".to_owned(),
+            state,
+            grant: None,
+            purpose: None,
+            issuer: None,
+            decisions: Decisions::default(),
+        };
+        Continuity {
+            lineage: "a".to_owned(),
+            unbroken: false,
+            intervals: vec![interval],
+            breaks: Vec::new(),
+        }
+    }
+
+    fn governance(governance: &[Continuity], all_sealed: bool) -> String {
+        let mut out = String::new();
+        write_governance(&mut out, governance, all_sealed);
+        out
+    }
+
+    #[test]
+    fn what_nothing_governed_is_said() {
+        let observed = || continuity(State::Ungoverned);
+        let all = governance(&[observed()], true);
+        assert_eq!(all, "  no grant or policy governed what is recorded\n");
+        // Of what is not sealed that is not known.
+        let sealed = governance(&[observed(), observed()], false);
+        assert_eq!(sealed, "  no grant or policy governed what is sealed\n");
+        let some = governance(&[observed(), continuity(State::Audited)], true);
+        let last = some.lines().last();
+        assert_eq!(last, Some("  no grant or policy governed 1 other lineage"));
+        let audited = governance(&[continuity(State::Audited)], true);
+        assert!(!audited.contains("no grant"), "{audited}");
+        assert_eq!(governance(&[], false), "");
     }
 }

@@ -1,6 +1,6 @@
 //! `lineage policy check`: what policies say rule by rule, and what becomes of what they deny.
 
-use std::{collections::BTreeMap, fmt::Write as _, process::ExitCode};
+use std::{collections::BTreeMap, process::ExitCode};
 
 use anyhow::Context as _;
 use lineage_common::{
@@ -41,7 +41,8 @@ pub(super) fn run(options: &Check) -> anyhow::Result<ExitCode> {
         let document = json(&sources, &compiled, tier);
         return screen::print(&screen::json(&document));
     }
-    screen::print(&text(&sources, &compiled, tier)?)
+    let columns = screen::terminal_columns().unwrap_or(usize::MAX);
+    screen::print(&text(&sources, &compiled, tier, columns))
 }
 
 /// The tier in which this host would enforce them; the least one where that cannot be told.
@@ -148,39 +149,47 @@ fn denied(targets: &[Target], tier: Tier) -> serde_json::Value {
     each.collect()
 }
 
-fn text(sources: &[Source], compiled: &Compiled, tier: Tier) -> Result<String, std::fmt::Error> {
+/// Columns that a policy's digest goes further in where it has a line of its own.
+const HANG: usize = 4;
+
+/// For people, in lines of so many columns.
+fn text(sources: &[Source], compiled: &Compiled, tier: Tier, columns: usize) -> String {
     let mut out = String::new();
     for source in sources {
+        let (name, digest) = (visible(source.name.as_bytes()), Digest::of(&source.bytes));
         let count = counted(source.rules.len(), "rule", "rules");
-        writeln!(
-            out,
-            "{} {count}, {}",
-            visible(source.name.as_bytes()),
-            Digest::of(&source.bytes)
-        )?;
+        let said = format!("{name} {count}, {digest}\n");
+        out += &screen::fitted(&said, Some(columns), |_| HANG);
     }
+    let mut line = |label: &str, what: &str| {
+        let indent = label.chars().count();
+        out += &format!("{label}{}\n", screen::wrapped(what, indent, columns));
+    };
     for (rule, named) in rules(sources, compiled) {
         let (name, actions) = (visible(rule.name.as_bytes()), named.actions.join(", "));
-        writeln!(out, "{} {name}: {actions}", word(rule.effect))?;
+        line(
+            &format!("{} ", word(rule.effect)),
+            &format!("{name}: {actions}"),
+        );
         for (way, actions) in ways(&named.targets, tier) {
-            writeln!(out, "  denied: {}: {}", way.words(), actions.join(", "))?;
+            let actions = actions.join(", ");
+            line("  denied: ", &format!("{}: {actions}", way.words()));
         }
     }
-    writeln!(out, "tier {}: {}", tier.name(), tier.does())?;
+    line(&format!("tier {}: ", tier.name()), tier.does());
     let table = &compiled.table;
-    writeln!(
-        out,
-        "tables: {}, {}, {}",
+    let entries = [
         counted(table.paths.len(), "path entry", "path entries"),
         counted(table.addresses.len(), "address entry", "address entries"),
         counted(
             table.port_bounds.len() + 1,
             "range of ports",
-            "ranges of ports"
+            "ranges of ports",
         ),
-    )?;
+    ];
+    line("tables: ", &entries.join(", "));
     for warning in &compiled.warnings {
-        writeln!(out, "warning: {}", visible(warning.to_string().as_bytes()))?;
+        line("warning: ", &visible(warning.to_string().as_bytes()));
     }
-    Ok(out)
+    out
 }

@@ -1,6 +1,6 @@
 //! `lineage policy learn`: propose a policy from what was recorded.
 
-use std::{fmt::Write as _, ops::ControlFlow, process::ExitCode};
+use std::{collections::BTreeMap, fmt::Write as _, ops::ControlFlow, process::ExitCode};
 
 use anyhow::Context as _;
 use serde_json::json;
@@ -148,6 +148,22 @@ fn remarks(out: &mut String, options: &Learn, proposal: &Proposal) -> std::fmt::
     for path in &proposal.secrets {
         let path = visible(path.as_bytes());
         writeln!(out, "// May hold a secret: {path}")?;
+    }
+    let mut places: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
+    for path in &proposal.made_up {
+        let directory = path.rsplit_once('/').map_or("", |(directory, _)| directory);
+        places.entry(directory).or_default().push(path);
+    }
+    for (directory, paths) in places {
+        let [directory, first] = [directory, paths[0]].map(|path| visible(path.as_bytes()));
+        let others = match paths.len() as u64 - 1 {
+            0 => String::new(),
+            more => format!(" and {} there", counted(more, "other", "others")),
+        };
+        writeln!(
+            out,
+            "// Looks made up: {first}{others}. Such a name differs the next time: a rule for it names the directory, {directory}/*."
+        )?;
     }
     if proposal.of_processes > 0 {
         let paths = counted(proposal.of_processes, "path", "paths");

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use super::super::epochs::Pin;
 use super::super::report::{Requirement, Verdict};
-use super::super::text::{pin, reach, text, words, write_finding};
+use super::super::text::{UNSEEN, pin, reach, text, words, write_finding};
 use super::{Governed, ProofReport, Proven, Signed};
 use crate::counted::{counted, grouped};
 use crate::evidence::escape::{escape, unescape};
@@ -188,15 +188,16 @@ fn demand(requirement: Requirement) -> &'static str {
 fn write_limits(out: &mut String, proven: &Proven) {
     out.push_str("How far this goes:\n");
     out.push_str(
-        "  Only this event and its causes are proven. What else happened, before, after or beside it, is not in\n  \
-         here, and nothing here says that it did not.\n",
+        "  Only this event and its causes are proven. What else happened, before, after or\n  \
+         beside it, is not in here, and nothing here says that it did not.\n",
     );
     if !proven.data.is_empty() {
         out.push_str(
-            "  That the further records tell of all data that led to the event, or of any, whoever made the\n  \
-             proof says. `lineage why` finds it, and needs the whole evidence.\n",
+            "  That the further records tell of all data that led to the event, or of any,\n  \
+             whoever made the proof says. `lineage why` finds it, and needs the whole\n  \
+             evidence.\n",
         );
     }
     reach(out, proven.pin == Pin::EpochRoot, proven.cosignatures > 0);
-    out.push_str("  What a compromised kernel hid, and what happened before recording began, is not in here.\n");
+    out.push_str(UNSEEN);
 }

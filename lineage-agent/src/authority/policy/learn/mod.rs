@@ -3,6 +3,7 @@
 mod acts;
 mod ends;
 mod left_out;
+mod made_up;
 mod paths;
 mod text;
 
@@ -67,6 +68,8 @@ pub struct Proposal {
     pub secrets: Vec<String>,
     /// Paths below `/proc`, which name processes.
     pub of_processes: usize,
+    /// Paths up to names that look made up for one run, in the rules.
+    pub made_up: Vec<String>,
     /// The port from which on ports are taken together, because a table does not tell so many apart.
     pub ports_from: Option<u16>,
 }
@@ -185,6 +188,10 @@ impl Learner {
             directories.extend(together.below.clone());
             rules.add_paths(*resource, *operations, together);
         }
+        let named = files
+            .values()
+            .flat_map(|it| it.paths.iter().chain(&it.below));
+        let made_up = made_up::made_up(named.map(String::as_str));
         for talk in &talks {
             rules.add_talk(talk);
         }
@@ -196,6 +203,7 @@ impl Learner {
             rules: rules.finish(),
             secrets,
             of_processes: of_processes.count(),
+            made_up,
             told: self.told,
             directories,
             ports_from,

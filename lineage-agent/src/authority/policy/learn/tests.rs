@@ -335,6 +335,21 @@ fn what_policies_do_not_speak_of_is_not_proposed() {
     assert_eq!(proposed(&nothing), "");
 }
 
+#[test]
+fn names_that_look_made_up_are_told_of_where_rules_name_them() {
+    let paths = ["/tmp/tmp8x2kq1zw", "/tmp/notes"].map(|path| opened(path, 0));
+    assert_eq!(
+        learned(paths).propose(OPTIONS).made_up,
+        ["/tmp/tmp8x2kq1zw"]
+    );
+    // A directory that stands for what is in it names none of that.
+    let many = (0..20).map(|n| format!("/tmp/agent/tmp8x2kq1z{n}"));
+    let many: Vec<String> = many.collect();
+    let grouped = learned(many.iter().map(|path| opened(path, 0))).propose(OPTIONS);
+    assert_eq!(grouped.directories, ["/tmp/agent"]);
+    assert!(grouped.made_up.is_empty(), "{:?}", grouped.made_up);
+}
+
 /// A file whose name was removed, by the name as given.
 fn unlinked(path: &str) -> Record<'_> {
     Record {
