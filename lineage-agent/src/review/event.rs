@@ -55,7 +55,7 @@ pub enum EventError {
         hosts: String,
     },
     /// The evidence cannot be read.
-    #[error(transparent)]
+    #[error("find the event: {0}")]
     Evidence(#[from] Error),
 }
 
