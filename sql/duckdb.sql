@@ -79,13 +79,13 @@ FROM uses
 GROUP BY host, dev, ino, generation, process_uid;
 
 -- One row for each end of a connection that a process made, accepted, got or was found with, and for each attempt that failed.
--- `ended` and the bytes are known once it is closed. `other_end` is a record of the other end, where that is recorded too.
+-- `ended`, the bytes and `closed`, the record of it, are known once it is closed. `other_end` is a record of the other end, where that is recorded too.
 -- Datagrams to and from addresses of their own are no connections: see the kinds `net.send` and `net.receive`.
 CREATE OR REPLACE VIEW connections AS
 SELECT
     made.host, made.lineage, made.seq, made.kind, made.process_uid, made.exec, made.pid, made.exe, made.result, made.transport,
     made.local_addr, made.local_port, made.peer_addr, made.peer_port, made.peer_uid, made.peer_pid, made.other_end,
-    made.time AS started, closed.time AS ended, closed.bytes_read, closed.bytes_written
+    made.time AS started, closed.time AS ended, closed.seq AS closed, closed.bytes_read, closed.bytes_written
 FROM records AS made
 LEFT JOIN records AS closed ON closed.host = made.host AND closed.opened = made.seq AND closed.kind = 'net.close'
 WHERE made.kind IN ('net.connect', 'net.accept', 'net.pair', 'net.inherit', 'net.snapshot')

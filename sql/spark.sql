@@ -81,7 +81,7 @@ CREATE OR REPLACE TEMPORARY VIEW connections AS
 SELECT
     made.host, made.lineage, made.seq, made.kind, made.process_uid, made.exec, made.pid, made.exe, made.result, made.transport,
     made.local_addr, made.local_port, made.peer_addr, made.peer_port, made.peer_uid, made.peer_pid, made.other_end,
-    made.time AS started, closed.time AS ended, closed.bytes_read, closed.bytes_written
+    made.time AS started, closed.time AS ended, closed.seq AS closed, closed.bytes_read, closed.bytes_written
 FROM records AS made
 LEFT JOIN records AS closed ON closed.host = made.host AND closed.opened = made.seq AND closed.kind = 'net.close'
 WHERE made.kind IN ('net.connect', 'net.accept', 'net.pair', 'net.inherit', 'net.snapshot')

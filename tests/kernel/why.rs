@@ -7,12 +7,13 @@ use std::io::{Read as _, Write as _};
 use std::net::TcpListener;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
+use std::process::Command;
 use std::thread::{self, JoinHandle};
 
 use lineage_tests::connected::Connected;
-use lineage_tests::programs::ACTOR;
+use lineage_tests::programs::{ACTOR, LINEAGE};
 use lineage_tests::recorder::{Recorded, Recorder};
-use serde_json::json;
+use serde_json::{Value, json};
 
 /// A host outside that answers one connection with this text, and takes what comes.
 struct Host {
@@ -143,9 +144,42 @@ fn what_is_sent_away_is_traced_to_the_page_that_said_so() {
         assert!(effects.records().contains(&sent(&run, &sink_at)), "{kind}");
     }
 
+    for kind in ["net.connect", "net.close"] {
+        let effects = Connected::impact(&run.evidence, message(&run, kind, &page_at));
+        assert!(effects.records().contains(&sent(&run, &sink_at)), "{kind}");
+    }
+
     let effects = Connected::impact(&run.evidence, received(&run, &other_at));
     assert!(!effects.records().contains(&sent(&run, &sink_at)));
     assert_eq!(own(&run, &effects), names(&["weather"]));
+
+    // What is proven has the page, and who wrote the script though that one is a cause by other ways, too.
+    let proven = proven(&run, sent(&run, &sink_at));
+    let script = json!({ "path": run.recorder.path("script").display().to_string() });
+    let written = run.rows.only("file.write", &script).int("seq");
+    for told in [written, received(&run, &page_at)] {
+        assert!(proven.contains(&told), "{told}: {proven:?}");
+    }
+    assert!(!proven.contains(&received(&run, &other_at)), "{proven:?}");
+}
+
+/// The records that a proof of an event proves to whoever has nothing but that.
+fn proven(run: &Recorded, seq: i64) -> BTreeSet<i64> {
+    let proof = run.recorder.path("proof");
+    let mut prove = Command::new(&*LINEAGE);
+    prove.arg("prove").arg(&run.evidence.directory);
+    prove.args([&seq.to_string(), "--data", "-o"]).arg(&proof);
+    let output = prove.output().expect("the lineage binary runs");
+    assert!(output.status.success(), "{output:?}");
+    let mut verify = Command::new(&*LINEAGE);
+    verify.arg("verify-proof").arg(&proof);
+    verify.args(["--json", "--trust", &run.evidence.trust()]);
+    let output = verify.output().expect("the lineage binary runs");
+    assert!(output.status.success(), "{output:?}");
+    let report: Value = serde_json::from_slice(&output.stdout).expect("JSON");
+    let records = report["proven"]["records"].as_array().expect("a list");
+    let seqs = records.iter().map(|record| record["seq"].as_i64());
+    seqs.map(|seq| seq.expect("a number")).collect()
 }
 
 /// A page with a script in it: one program takes the key, another one sends it away.

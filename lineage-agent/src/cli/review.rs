@@ -35,7 +35,8 @@ pub struct Why {
     #[command(flatten)]
     pub event: Event,
 
-    /// Steps back from the event, from one program or thing to the next [default: to the beginning].
+    /// Steps back from the event, from one program or thing to the next; the chain of programs is told to its
+    /// beginning all the same [default: to the beginning].
     #[arg(long, value_name = "N", value_parser = number(1_u32))]
     pub depth: Option<u32>,
 
@@ -182,7 +183,11 @@ pub struct VerifyProof {
     #[arg(long, value_name = "KEY")]
     pub witness: Vec<String>,
 
-    /// Print one JSON object instead of text.
+    /// Records shown of the causes, and of the data.
+    #[arg(long, value_name = "N", value_parser = number(1_usize), default_value_t = 40)]
+    pub most: usize,
+
+    /// Print one JSON object instead of text, with all records.
     #[arg(long)]
     pub json: bool,
 

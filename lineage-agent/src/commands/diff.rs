@@ -5,7 +5,7 @@ use std::ops::ControlFlow;
 use std::path::Path;
 use std::process::ExitCode;
 
-use anyhow::Context as _;
+use anyhow::{Context as _, bail};
 
 use super::{filters, remark, screen, shown};
 use crate::cli;
@@ -25,6 +25,11 @@ pub(super) fn run(options: &cli::review::Diff) -> anyhow::Result<ExitCode> {
     };
     let (before, after) = (read(&options.before)?, read(&options.after)?);
     let nothing = before.is_empty() && after.is_empty();
+    if !(nothing || before.is_comparable() || after.is_comparable()) {
+        bail!(
+            "compare such records: what is compared is told by those of programs, opens, removals, connections and denials (-k exec,open,unlink,connect,accept)"
+        );
+    }
     let diff = Diff::new(before, after);
     let mut out = BufWriter::new(io::stdout().lock());
     let written = if options.json {

@@ -108,6 +108,12 @@ fn wrapped_from(text: &str, before: usize, indent: usize, columns: usize) -> Str
 
 /// Opens evidence to show it.
 pub(super) fn open(directory: &Path) -> anyhow::Result<Evidence> {
+    if directory.is_file() {
+        let shown = directory.display();
+        bail!(
+            "open {shown}: evidence is a directory; a proof, which is a file, is checked and shown by `lineage verify-proof`"
+        );
+    }
     let evidence = Evidence::open(directory)?;
     if evidence.hosts().is_empty() {
         let shown = directory.display();

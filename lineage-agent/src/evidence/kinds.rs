@@ -245,7 +245,7 @@ kinds! {
         "A socket listens for connections, or could not be made to; `detail` has the backlog asked for.";
     NET_SEND = "net.send", Net, ocsf(Ocsf::NETWORK, 6),
         [fd ino transport local_addr local_port peer_addr peer_port net_ns cookie],
-        "First message of the process to this address through a socket that takes one with each message, or the first that failed so; the peer is the caller's, so claimed. Of other sockets and messages without address the first bytes the program sent through this descriptor: the peer is the kernel's, if there is one. `result` is the bytes.";
+        "First bytes the program sent through this descriptor, or its first message to this address through a socket that takes one with each message, or the first that failed so. Of a message with its address the peer is the caller's, so claimed; of others it is the kernel's, if there is one. `result` is the bytes.";
     NET_RECEIVE = "net.receive", Net, ocsf(Ocsf::NETWORK, 6),
         [fd ino transport local_addr local_port peer_addr peer_port net_ns cookie],
         "First message of the process from this address, or first bytes the program received through this descriptor, likewise. Where the caller asked for the address, the kernel wrote it to its memory, where it is read: claimed.";

@@ -130,18 +130,34 @@ impl<'a> Reach<'a> {
         self.records.failed()
     }
 
-    /// Whether a program began by an exec, rather than as a copy or before anything was recorded.
-    pub(super) fn is_executed(&self, program: Node) -> bool {
-        let mut executed = false;
+    /// The last record of what the event tells the beginning of, where more went the same way after it.
+    pub(super) fn goes_on_until(&self) -> Option<u64> {
+        let event = self.event.get();
+        let (seq, cause) = event.seq.zip(event.cause)?;
+        let acting = Node::new(NodeKind::Program, cause);
+        let mut until = None;
+        let looked = self.flows.each_out_of(acting, seq, &mut |flow| {
+            if flow.record == seq && flow.last > seq && flow.last != u64::MAX {
+                until = until.max(Some(flow.last));
+            }
+            ControlFlow::Continue(())
+        });
+        looked.unwrap_or_else(|error| self.records.fail(error));
+        until
+    }
+
+    /// Whether a program began as a copy of another one.
+    pub(super) fn is_copy(&self, program: Node) -> bool {
+        let mut copy = false;
         let looked = self.flows.each_into(program, program.seq(), &mut |flow| {
-            executed = flow.rule == Rule::Exec;
-            match executed {
+            copy = flow.rule == Rule::Fork;
+            match copy {
                 true => ControlFlow::Break(()),
                 false => ControlFlow::Continue(()),
             }
         });
         looked.unwrap_or_else(|error| self.records.fail(error));
-        executed
+        copy
     }
 
     /// Whether what a flow came from is a part of the system that nobody recorded has written.
@@ -275,7 +291,8 @@ fn effects_of(event: &Record<'_>, flows: &dyn Flows) -> Result<Vec<(Node, u64)>,
 /// Flows of a program that are looked at for those through one descriptor: the first.
 const USES_MAX: usize = 1 << 16;
 
-/// Where something went through the descriptor that a record opens or is about otherwise, such as its close.
+/// Where something went through the descriptor that a record opens or is about otherwise, such as its close. Records of
+/// what went through sockets name these by inode.
 fn uses_of(host: &Host, event: &Record<'_>, flows: &dyn Flows) -> Result<Vec<(Node, u64)>, Error> {
     let (Some(seq), Some(cause)) = (event.seq, event.cause) else {
         return Ok(Vec::new());
@@ -298,7 +315,9 @@ fn uses_of(host: &Host, event: &Record<'_>, flows: &dyn Flows) -> Result<Vec<(No
     let records: Vec<u64> = uses.keys().copied().collect();
     let mut starts = Vec::new();
     host.pick(&records, |record| {
-        if record.opened == Some(opened)
+        let socket = event.transport.and(record.transport);
+        let same_socket = socket.is_some() && event.ino.is_some() && record.ino == event.ino;
+        if (record.opened == Some(opened) || same_socket)
             && let Some(through) = record.seq.and_then(|seq| uses.get(&seq))
         {
             starts.extend_from_slice(through);

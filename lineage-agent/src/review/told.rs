@@ -4,7 +4,7 @@ use super::filter::endpoint;
 use super::flow::{Flow, Node, NodeKind, Rule};
 use super::line::{Fit, Line, Style};
 use super::ls::facts;
-use super::reach::Reach;
+use super::reach::{Reach, Step};
 use super::text;
 use crate::evidence::kinds;
 use crate::evidence::schema::Record;
@@ -48,8 +48,9 @@ pub(super) fn program(line: &mut Line, reach: &Reach<'_>, program: Node) {
     }
 }
 
-/// Adds what went in or out by a flow: a file, a connection, a device.
-pub(super) fn thing(line: &mut Line, reach: &Reach<'_>, flow: &Flow, thing: Node) {
+/// Adds what went in or out: a file, a connection, a device.
+pub(super) fn thing(line: &mut Line, reach: &Reach<'_>, step: &Step, thing: Node) {
+    let flow = &step.flow;
     let Some(record) = reach.record(flow.record) else {
         return line.push(Style::Bad, Fit::Keep, "what a missing record says");
     };
@@ -74,13 +75,25 @@ pub(super) fn thing(line: &mut Line, reach: &Reach<'_>, flow: &Flow, thing: Node
         }
     }
     if let Some(bytes) = all_bytes(reach, flow) {
-        line.push(Style::Dim, Fit::Drop, format!("{bytes} in all"));
+        // Of several descriptors it is known of one.
+        let all = match step.times {
+            1 => "in all",
+            _ => "the last time",
+        };
+        line.push(Style::Dim, Fit::Drop, format!("{bytes} {all}"));
     } else if let Some(bytes) = bytes(&record) {
         line.push(Style::Dim, Fit::Drop, bytes);
     }
     if matches!(flow.rule, Rule::Map | Rule::MapShared) {
         line.push(Style::Dim, Fit::Drop, "(mapped: what of it is not known)");
-    } else if flow.first < flow.last && flow.last != u64::MAX {
+    } else {
+        until(line, flow);
+    }
+}
+
+/// Adds until when a flow goes on, if that is known and after the record that tells of it.
+pub(super) fn until(line: &mut Line, flow: &Flow) {
+    if flow.first < flow.last && flow.last != u64::MAX {
         line.push(Style::Dim, Fit::Drop, format!("(and until {})", flow.last));
     }
 }

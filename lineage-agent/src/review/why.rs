@@ -10,7 +10,7 @@ mod json;
 
 use std::collections::BTreeSet;
 
-use super::flow::{Flow, Node};
+use super::flow::{Flow, Node, NodeKind};
 use super::index::HostFlows;
 use super::reach::{Reach, is_descent};
 use super::walk::{Direction, Limits, NODES_MAX};
@@ -105,18 +105,30 @@ impl<'a> Why<'a> {
         self.reach.failed()
     }
 
-    /// The records that tell of the causes that were found: of each the one that it is named by, and the one that
-    /// tells how it led on from there; but not those of ordinary parts of the system.
+    /// The records that tell of the causes that were found: of each the one that it is named by, the one that tells how
+    /// it led on from there, and those that tell who had put there what it is; but not those of ordinary parts of the
+    /// system.
     #[must_use]
     pub fn told_by(&self) -> Vec<u64> {
-        let walk = &self.reach.walk;
-        let telling = walk.reached().iter().flat_map(|reached| {
-            let via = walk.via(reached);
-            let own = via.filter(|flow| !self.reach.is_ordinary(flow));
-            let named = (via.is_none() || own.is_some()).then_some(reached.node.seq());
-            named.into_iter().chain(own.map(|flow| flow.record))
-        });
-        telling.collect::<BTreeSet<u64>>().into_iter().collect()
+        let (reach, mut seqs) = (&self.reach, BTreeSet::new());
+        for reached in reach.walk.reached() {
+            let via = reach.walk.via(reached);
+            if via.is_some_and(|flow| reach.is_ordinary(flow)) {
+                continue;
+            }
+            seqs.insert(reached.node.seq());
+            seqs.extend(via.map(|flow| flow.record));
+            // What a program took in led to itself; who wrote a thing may have led to the event by other ways, too.
+            if reached.node.kind() != NodeKind::Program {
+                seqs.extend(
+                    reach
+                        .inputs(reached.node)
+                        .iter()
+                        .map(|step| step.flow.record),
+                );
+            }
+        }
+        seqs.into_iter().collect()
     }
 }
 

@@ -45,7 +45,7 @@ pub use finding::{Code, Finding, Severity};
 pub use host::default_threads;
 pub use loss::Loss;
 pub use progress::ProgressReport;
-pub use proof::{Governed, ProofReport, Proven, Signed, verify_proof};
+pub use proof::{Governed, Lines, ProofReport, Proven, Signed, verify_proof};
 pub use report::{HostReport, More, Report, Requirement, UnknownRequirement, Verdict};
 pub use trust::{Trust, TrustError};
 

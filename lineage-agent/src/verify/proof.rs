@@ -11,6 +11,7 @@ mod text;
 
 pub use governed::Governed;
 pub use report::{ProofReport, Proven, Signed};
+pub use text::Lines;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -94,7 +95,7 @@ fn check(mut proof: Proof, trust: &Trust, findings: &mut Findings) -> Result<Pro
         host: dir.host.to_string(),
         log: hex(&proof.origin.log),
         event: proof.event,
-        record: Owned::of(event).map_err(|error| Finding::new(Code::RecordRule).found(error))?,
+        records: owned(&records)?,
         lineage: event.lineage.map(str::to_owned),
         governed: Governed::of(event, &mut authorities, trust),
         data: data.filter_map(|(_, record)| record.seq).collect(),
@@ -211,6 +212,15 @@ fn named(parts: &[Part<'_>], records: &BySeq<'_>) -> BTreeSet<crate::evidence::t
         .values()
         .filter_map(|(_, record)| parse_hex(record.context?));
     registries.chain(contexts).collect()
+}
+
+fn owned(records: &BySeq<'_>) -> Result<BTreeMap<u64, Owned>, Finding> {
+    let owned = records.iter().map(|(seq, (_, record))| {
+        let owned = Owned::of(record);
+        let owned = owned.map_err(|error| Finding::new(Code::RecordRule).found(error));
+        Ok((*seq, owned?))
+    });
+    owned.collect()
 }
 
 /// The chain of causes, from the event to the record that has none. Every record is in it, or has its own causes

@@ -80,7 +80,7 @@ fn an_event_is_proven_by_its_chain_and_nothing_else() {
         ),
         (3, 2, 4)
     );
-    assert_eq!(proven.record.get().seq, Some(LAST));
+    assert_eq!(proven.records[&LAST].get().seq, Some(LAST));
     let pinned = check(text.as_bytes(), &BRANCHED.key());
     assert_eq!(pinned.proven.unwrap().pin, Pin::HostKey);
     // 12 records, 3 documents of governance, 2 segments, 2 epochs.

@@ -120,10 +120,16 @@ impl Run {
         }
     }
 
-    /// Whether nothing was compared.
+    /// Whether the filter let no record through.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.records == 0
+    }
+
+    /// Whether there is something to compare in what the filter let through.
+    #[must_use]
+    pub fn is_comparable(&self) -> bool {
+        self.topics.values().any(|entries| !entries.is_empty())
     }
 
     /// Finds the digests of what was used, which may be recorded later.

@@ -58,15 +58,26 @@ impl Impact<'_> {
     /// How many files were written, programs started and peers sent to.
     fn sums(&self) -> [usize; 3] {
         let mut sums = [0; 3];
-        for reached in self.reach.walk.reached() {
+        let walk = &self.reach.walk;
+        for reached in walk.reached() {
             let node = reached.node;
-            let via = self.reach.walk.via(reached).is_some();
-            sums[0] += usize::from(node.kind() == NodeKind::Content && via);
-            let program = node.kind() == NodeKind::Program && via;
-            sums[1] += usize::from(program && self.reach.is_executed(node));
-            sums[2] += usize::from(node.kind() == NodeKind::Sent && self.is_outside(node));
+            match node.kind() {
+                NodeKind::Content => sums[0] += 1,
+                NodeKind::Program if walk.via(reached).is_some() => {
+                    sums[1] += usize::from(!self.is_passing(node));
+                }
+                NodeKind::Sent => sums[2] += usize::from(self.is_outside(node)),
+                _ => {}
+            }
         }
         sums
+    }
+
+    /// Whether it is a copy of which nothing came but another program, or nothing at all.
+    fn is_passing(&self, program: Node) -> bool {
+        let outputs = self.reach.beyond(program).iter();
+        let mut own = outputs.filter(|flow| flow.rule != Rule::SharedMemory);
+        own.all(|flow| flow.rule == Rule::Exec) && self.reach.is_copy(program)
     }
 
     /// Whether what is sent there is received by nobody who is recorded.
@@ -141,7 +152,7 @@ impl<W: Write> Drawing<'_, '_, W> {
         if flow.to.kind() == NodeKind::Program {
             return self.reader(&flow, level);
         }
-        told::thing(&mut self.line, &self.impact.reach, &flow, flow.to);
+        told::thing(&mut self.line, &self.impact.reach, step, flow.to);
         if times > 1 {
             self.line.push(Style::Dim, Fit::Drop, format!("×{times}"));
         }

@@ -101,8 +101,10 @@ impl<W: Write> Drawing<'_, '_, W> {
         };
         if let Some(place) = place {
             self.line.push(Style::Notable, Fit::Keep, place);
+            told::until(&mut self.line, flow);
             return self.write();
         }
+        told::until(&mut self.line, flow);
         self.drawn.insert(program);
         let inputs = self.own_inputs(program);
         self.with_system(&inputs)?;
@@ -228,7 +230,7 @@ impl<W: Write> Drawing<'_, '_, W> {
             told::program(&mut self.line, &self.why.reach, flow.from);
             return self.write();
         }
-        told::thing(&mut self.line, &self.why.reach, &flow, flow.from);
+        told::thing(&mut self.line, &self.why.reach, step, flow.from);
         if times > 1 {
             self.line.push(Style::Dim, Fit::Drop, format!("×{times}"));
         }
@@ -316,6 +318,12 @@ impl<W: Write> Drawing<'_, '_, W> {
             self.line.push(Style::Plain, Fit::Keep, "granted for");
             self.line
                 .push(Style::Bold, Fit::Shorten, text::quoted(purpose));
+            self.write()?;
+        }
+        if let Some(until) = self.why.reach.goes_on_until() {
+            let said =
+                format!("more went the same way until {until}, whose causes can be others, too");
+            self.line.push(Style::Notable, Fit::Keep, said);
             self.write()?;
         }
         if self.why.reach.is_full() {

@@ -1,5 +1,7 @@
 //! What checking a proof gave.
 
+use std::collections::BTreeMap;
+
 use serde::Serialize;
 
 use super::super::continuity::time;
@@ -35,9 +37,9 @@ pub struct Proven {
     pub log: String,
     /// `seq` of the event.
     pub event: u64,
-    /// Its record.
+    /// All records of the proof, by `seq`.
     #[serde(skip)]
-    pub record: Owned,
+    pub records: BTreeMap<u64, Owned>,
     /// Its lineage.
     pub lineage: Option<String>,
     /// The event and its causes, each the cause of the one before it here, by `seq`.

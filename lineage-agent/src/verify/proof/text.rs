@@ -9,15 +9,36 @@ use super::{Governed, ProofReport, Proven, Signed};
 use crate::counted::{counted, grouped};
 use crate::evidence::escape::{escape, unescape};
 
+/// Records of a proof, each group in lines that end.
+#[derive(Debug, Clone, Default)]
+pub struct Lines {
+    /// The event.
+    pub event: String,
+    /// Its causes.
+    pub chain: String,
+    /// The records of its data.
+    pub data: String,
+}
+
 impl ProofReport {
-    /// The report as text: what is proven, with the event as `event` shows it, what was found, the verdict, and how far
-    /// it can be trusted. Everything in it is printable, as far as `event` is.
+    /// The report as text: what is proven, with the records as `lines` shows them, what was found, the verdict, and how
+    /// far it can be trusted. Everything in it is printable, as far as `lines` are.
     #[must_use]
-    pub fn text(&self, event: &str) -> String {
+    pub fn text(&self, lines: &Lines) -> String {
         let mut out = String::new();
         if let Some(proven) = &self.proven {
-            out += event;
+            out += &lines.event;
             write_proven(&mut out, proven);
+            let parts = [
+                ("What made its process what it was:", &lines.chain),
+                (
+                    "What tells of its data, and what made those processes what they were:",
+                    &lines.data,
+                ),
+            ];
+            for (title, lines) in parts.iter().filter(|(_, lines)| !lines.is_empty()) {
+                let _ = writeln!(out, "{title}\n{lines}");
+            }
         }
         for finding in &self.findings {
             write_finding(&mut out, finding);
