@@ -6,9 +6,15 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
 use arrow_array::Array as _;
+use lineage_agent::evidence::reader::Evidence;
+use lineage_agent::review::event::EventName;
+use lineage_agent::review::index::{HostFlows, Keeping, Until};
+use lineage_agent::review::line::Screen;
+use lineage_agent::review::why::{Why, WhyOptions};
 use lineage_tests::programs::LINEAGE;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use parquet::arrow::arrow_writer::{ArrowWriter, ArrowWriterOptions};
+use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use crate::cli::{STORY, write_story};
@@ -65,6 +71,41 @@ fn whole_evidence_lacks_nothing() {
     }
     let (status, _, said) = told(temp.path(), &["show", "evidence", "60"]);
     assert_eq!((status, said.as_str()), (Some(0), ""));
+}
+
+#[test]
+fn records_that_go_while_causes_are_told_are_missed() {
+    let (temp, host) = evidence();
+    let evidence = Evidence::open(&temp.path().join("evidence")).expect("evidence");
+    let name: EventName = "60".parse().expect("a name");
+    let (of, event) = name.find(&evidence).expect("it is there");
+    let keeping = Keeping {
+        place: &temp.path().join("index"),
+        memory: 1 << 20,
+        progress: &|_, _| {},
+    };
+    let flows = HostFlows::of(of, Until::End, &keeping).expect("whole");
+    let told = |why: &Why<'_>| {
+        let mut out = Vec::new();
+        why.write(&mut out, Screen::default()).expect("memory");
+        String::from_utf8(out).expect("UTF-8")
+    };
+    let why = Why::new((of, &flows), event.clone(), WhyOptions::default()).expect("whole");
+    assert!(told(&why).contains("/etc/shadow"));
+    assert!(why.failed().is_none());
+
+    let why = Why::new((of, &flows), event, WhyOptions::default()).expect("whole");
+    fs::remove_dir_all(host.join("events")).expect("removable");
+    assert!(told(&why).contains("which is missing"));
+    let failed = why.failed().expect("a part is gone").to_string();
+    assert!(failed.contains("lacks record"), "{failed}");
+    let mut json = Vec::new();
+    why.write_json(&mut json).expect("memory");
+    let json: Value = serde_json::from_slice(&json).expect("JSON");
+    assert_eq!(
+        (&json["partial"], &json["records"]),
+        (&json!(true), &json!([]))
+    );
 }
 
 #[test]

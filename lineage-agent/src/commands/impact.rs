@@ -21,7 +21,8 @@ pub(super) fn run(options: &cli::review::Impact) -> anyhow::Result<ExitCode> {
     };
     let most = options.most;
     let flows = flows::of(host, Until::End, &options.event.evidence, &options.index)?;
-    let impact = Impact::new((host, &flows), event, ImpactOptions { limits, most })?;
+    let impact = Impact::new((host, &flows), event, ImpactOptions { limits, most });
+    let impact = impact.context("find the effects")?;
     let mut out = BufWriter::new(io::stdout().lock());
     let written = if options.json {
         impact.write_json(&mut out)
@@ -34,7 +35,7 @@ pub(super) fn run(options: &cli::review::Impact) -> anyhow::Result<ExitCode> {
         return Err(missing).context("read all records, so effects may be missing");
     }
     if let Some(failed) = impact.failed() {
-        return Err(failed).context("read the records that tell of the effects");
+        return Err(failed).context("read all that tells of the effects");
     }
     screen::ending(written)
 }

@@ -51,13 +51,13 @@ fn data(host: &Host, event: Owned, options: &cli::review::Prove) -> anyhow::Resu
         causes: Causes::Data,
         ..WhyOptions::default()
     };
-    let why = Why::new((host, &flows), event, how)?;
+    let why = Why::new((host, &flows), event, how).context("find the causes")?;
     if let Some(missing) = flows.missing {
         return Err(missing).context("read all records, so causes may be missing");
     }
     let told_by = why.told_by();
     match why.failed() {
-        Some(failed) => Err(failed).context("read the records that tell of the causes"),
+        Some(failed) => Err(failed).context("read all that tells of the causes"),
         None => Ok(told_by),
     }
 }

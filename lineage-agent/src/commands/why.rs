@@ -18,7 +18,7 @@ pub(super) fn run(options: &cli::review::Why) -> anyhow::Result<ExitCode> {
     let until = Until::Seq(event.get().seq.unwrap_or_default());
     let evidence = &options.event.evidence;
     let flows = flows::of(host, until, evidence, &options.index)?;
-    let why = Why::new((host, &flows), event, why_options(options))?;
+    let why = Why::new((host, &flows), event, why_options(options)).context("find the causes")?;
     let mut out = BufWriter::new(io::stdout().lock());
     let written = if options.json {
         why.write_json(&mut out)
@@ -31,7 +31,7 @@ pub(super) fn run(options: &cli::review::Why) -> anyhow::Result<ExitCode> {
         return Err(missing).context("read all records, so causes may be missing");
     }
     if let Some(failed) = why.failed() {
-        return Err(failed).context("read the records that tell of the causes");
+        return Err(failed).context("read all that tells of the causes");
     }
     screen::ending(written)
 }

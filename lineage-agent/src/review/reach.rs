@@ -125,6 +125,11 @@ impl<'a> Reach<'a> {
         self.records.is_full()
     }
 
+    /// Keeps an error, if it is the first, until somebody asks.
+    pub(super) fn fail(&self, error: Error) {
+        self.records.fail(error);
+    }
+
     /// The first error of what was read since the walk; what it was asked for was taken for missing.
     pub(super) fn failed(&self) -> Option<Error> {
         self.records.failed()

@@ -100,7 +100,7 @@ pub(super) fn until(line: &mut Line, flow: &Flow) {
 
 /// Bytes that went through a descriptor until it was closed, where a flow goes on until then.
 fn all_bytes(reach: &Reach<'_>, flow: &Flow) -> Option<String> {
-    if flow.first >= flow.last {
+    if flow.first >= flow.last || flow.last == u64::MAX {
         return None;
     }
     let end = reach.record(flow.last)?;

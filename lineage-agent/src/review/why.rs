@@ -90,7 +90,11 @@ impl<'a> Why<'a> {
             options.limits,
             follow,
         )?;
-        let purpose = purpose(host, &reach.event)?;
+        // What else is known is told all the same.
+        let purpose = purpose(host, &reach.event).unwrap_or_else(|error| {
+            reach.fail(error);
+            None
+        });
         Ok(Self {
             spine: reach.spine.iter().map(|(program, _)| *program).collect(),
             options,
@@ -99,7 +103,7 @@ impl<'a> Why<'a> {
         })
     }
 
-    /// What could not be read of the records that were told of, if anything; they were taken for missing.
+    /// What could not be read of what was told, if anything; it was taken for missing.
     #[must_use]
     pub fn failed(&self) -> Option<Error> {
         self.reach.failed()

@@ -15,7 +15,7 @@ use lineage_agent::evidence::reader::Evidence;
 use lineage_agent::evidence::schema::Record;
 use lineage_agent::evidence::writer::Writer;
 use lineage_agent::verify::{
-    Code, Options, ProofReport, Report, Requirement, State, Trust, verify, verify_proof,
+    Code, Lines, Options, ProofReport, Report, Requirement, State, Trust, verify, verify_proof,
 };
 use serde_json::{Value, json};
 
@@ -703,7 +703,11 @@ fn a_proof_tells_what_governed_the_event() {
     scribe.opened(&next, "/srv/a", "allow");
     let issuer = scribe.issuer.public().to_string();
     let report = scribe.proven();
-    assert!(report.findings.is_empty(), "{}", report.text(""));
+    assert!(
+        report.findings.is_empty(),
+        "{}",
+        report.text(&Lines::default())
+    );
     assert_eq!((report.exit_code, &report.unmet[..]), (0, &[][..]));
     let governed = report.proven.unwrap().governed;
     assert_eq!(governed.state, State::Governed);

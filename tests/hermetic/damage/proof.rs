@@ -9,7 +9,9 @@ use lineage_agent::evidence::proof::{Proof, ProofError, Role, make};
 use lineage_agent::evidence::reader::Evidence;
 use lineage_agent::evidence::schema::Record;
 use lineage_agent::evidence::tree::{Hash, Hashing as _, Log, root, shared_proof};
-use lineage_agent::verify::{Code, Pin, ProofReport, Requirement, Trust, Verdict, verify_proof};
+use lineage_agent::verify::{
+    Code, Lines, Pin, ProofReport, Requirement, Trust, Verdict, verify_proof,
+};
 
 use super::independent;
 use super::sample::{BRANCHED, Host, LINEAGE, OPEN, SEALED, SMALL, bare_context};
@@ -38,7 +40,7 @@ fn check(text: &[u8], trust: &str) -> ProofReport {
         report.verdict.as_str(),
         other.verdict,
         "the verifiers disagree:\n{}\n{:#}",
-        report.text(""),
+        report.text(&Lines::default()),
         other.findings
     );
     report
@@ -46,15 +48,24 @@ fn check(text: &[u8], trust: &str) -> ProofReport {
 
 #[track_caller]
 fn assert_proven(report: &ProofReport, chain: &[u64], data: &[u64]) {
-    assert_eq!(report.verdict, Verdict::Verified, "{}", report.text(""));
-    assert!(report.findings.is_empty(), "{}", report.text(""));
+    assert_eq!(
+        report.verdict,
+        Verdict::Verified,
+        "{}",
+        report.text(&Lines::default())
+    );
+    assert!(
+        report.findings.is_empty(),
+        "{}",
+        report.text(&Lines::default())
+    );
     let proven = report.proven.as_ref().unwrap();
     assert_eq!((&proven.chain[..], &proven.data[..]), (chain, data));
 }
 
 #[track_caller]
 fn assert_refused(report: &ProofReport, verdict: Verdict, code: Code, what: &str) {
-    let text = report.text("");
+    let text = report.text(&Lines::default());
     assert_eq!(report.verdict, verdict, "{what}:\n{text}");
     let found = report.findings.iter().any(|finding| finding.code == code);
     assert!(found, "{what}: no {}:\n{text}", code.as_str());
@@ -206,7 +217,14 @@ fn damage_every_line(text: &str, trust: &str) {
         }
         for text in damaged {
             let report = check(text.as_bytes(), trust);
-            let what = || format!("line {}: {:.60}\n{}", at + 1, lines[at], report.text(""));
+            let what = || {
+                format!(
+                    "line {}: {:.60}\n{}",
+                    at + 1,
+                    lines[at],
+                    report.text(&Lines::default())
+                )
+            };
             assert_ne!(report.verdict.exit_code(), 0, "{}", what());
             assert!(report.proven.is_none(), "{}", what());
         }
@@ -231,14 +249,14 @@ fn every_byte_counts() {
             report.verdict.exit_code(),
             0,
             "byte {at}:\n{}",
-            report.text("")
+            report.text(&Lines::default())
         );
         let report = verify_proof(&text[..at], &trust, &[]);
         assert_ne!(
             report.verdict.exit_code(),
             0,
             "cut at {at}:\n{}",
-            report.text("")
+            report.text(&Lines::default())
         );
     }
 }
@@ -516,7 +534,12 @@ fn a_hole_in_the_chain_is_found() {
         }
     });
     assert_refused(&report, Verdict::Incomplete, Code::CauseMissing, "hole");
-    assert_eq!(report.findings.len(), 1, "{}", report.text(""));
+    assert_eq!(
+        report.findings.len(),
+        1,
+        "{}",
+        report.text(&Lines::default())
+    );
 }
 
 /// Parts of two proofs of the same log do not make a third.
@@ -550,7 +573,7 @@ fn parts_of_other_proofs_do_not_fit() {
             report.verdict,
             Verdict::Tampered,
             "{what}:\n{}",
-            report.text("")
+            report.text(&Lines::default())
         );
     }
 }

@@ -106,13 +106,21 @@ impl Host {
         }
     }
 
-    /// Calls `visit` with the records that have these `seq`s, which ascend. What is not there is passed over; of a
-    /// file that was changed other records can come, or none.
+    /// Calls `visit` with the records that have these `seq`s, which ascend. What is not there is passed over.
     ///
     /// # Errors
     ///
     /// [`Error`] of the first file that cannot be read; records before it have been visited.
     pub fn pick(&self, seqs: &[u64], mut visit: impl FnMut(&Record<'_>)) -> Result<()> {
+        // A file that was changed can have others in their places.
+        let mut visit = |record: &Record<'_>| {
+            if record
+                .seq
+                .is_some_and(|seq| seqs.binary_search(&seq).is_ok())
+            {
+                visit(record);
+            }
+        };
         let (mut rest, mut unsealed) = (seqs, Vec::new());
         let segments = self.manifests()?;
         // Whatever the manifests say, those before the one found here do not have the first record.
@@ -146,6 +154,29 @@ impl Host {
         }
         unsealed.extend_from_slice(rest);
         self.pick_unsealed(&unsealed, &mut visit)
+    }
+
+    /// Calls `visit` with the records that are not sealed, and gives the first `seq` that such a record can have.
+    ///
+    /// # Errors
+    ///
+    /// [`Error`] of the first file that cannot be read.
+    pub fn unsealed(&self, mut visit: impl FnMut(&Record<'_>)) -> Result<u64> {
+        // What is sealed in between is visited here, too.
+        let spools = self.spools()?;
+        let newest = self.manifests()?.pop();
+        let newest = newest.map(|newest| self.manifest(newest)).transpose()?;
+        let end = |manifest: Manifest| manifest.head.first.saturating_add(manifest.count);
+        let sealed = newest.flatten().map_or(0, end);
+        for segment in spools {
+            self.spool_records(segment, &mut |record| {
+                if record.seq.is_some_and(|seq| seq >= sealed) {
+                    visit(record);
+                }
+                ControlFlow::<()>::Continue(())
+            })?;
+        }
+        Ok(sealed)
     }
 
     /// The greatest `seq` of the host's records, as far as manifests and spools tell.

@@ -5,6 +5,9 @@ use crate::evidence::kinds::KINDS;
 /// Most names that are suggested.
 const NAMES_MAX: usize = 12;
 
+/// Longest name that is compared.
+const NAME_BYTES_MAX: usize = 64;
+
 /// Fewest letters that two words have in common when one begins with the other.
 const BEGINNING_MIN: usize = 3;
 
@@ -26,6 +29,9 @@ pub(super) fn suggestion(name: &str) -> String {
 
 /// Those of all kinds that are most like it, in their order.
 fn near(name: &str) -> Vec<&'static str> {
+    if name.len() > NAME_BYTES_MAX {
+        return Vec::new();
+    }
     let name = name.to_ascii_lowercase();
     let name = name.strip_suffix(".*").unwrap_or(&name);
     let kinds = KINDS.iter().map(|kind| kind.name);

@@ -289,7 +289,8 @@ impl Block {
 }
 
 fn damaged(what: &'static str) -> io::Error {
-    io::Error::new(io::ErrorKind::InvalidData, format!("damaged: {what}"))
+    let said = format!("damaged: {what}; remove it, and it is made anew");
+    io::Error::new(io::ErrorKind::InvalidData, said)
 }
 
 fn check(block: &[u8]) -> [u8; 8] {

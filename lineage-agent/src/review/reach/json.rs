@@ -7,6 +7,7 @@ use super::super::flow::{Flow, Node};
 use super::super::ndjson::Ndjson;
 use super::super::walk::{Direction, Reached};
 use super::Reach;
+use crate::counted::counted;
 
 /// The name of a node: what it is, and the record that tells of it first.
 pub(in super::super) fn name(node: Node) -> String {
@@ -39,18 +40,24 @@ impl Reach<'_> {
         list(out, flows.map(flow))?;
         out.write_all(b"],\"records\":[")?;
         let seqs = self.nearest();
-        let (mut line, mut before, mut written) = (Vec::new(), false, Ok(()));
+        let (mut line, mut found, mut written) = (Vec::new(), 0, Ok(()));
         let read = self.host.pick(&seqs, |record| {
             line.clear();
-            line.extend(before.then_some(b','));
+            line.extend((found > 0).then_some(b','));
             written = std::mem::replace(&mut written, Ok(()))
                 .and_then(|()| Ndjson::new(&mut line).record(record))
                 .and_then(|()| out.write_all(line.trim_ascii_end()));
-            before = true;
+            found += 1;
         });
         written?;
         let failed = read.map_err(|error| self.records.fail(error)).is_err();
-        write!(out, "],\"partial\":{}", self.partial || failed)
+        let lacks = found != seqs.len();
+        if lacks {
+            let lacks = counted((seqs.len() - found) as u64, "record", "records");
+            let lacks = format!("{lacks} that others name");
+            self.records.fail(self.records.missing(lacks));
+        }
+        write!(out, "],\"partial\":{}", self.partial || failed || lacks)
     }
 
     /// The records that nodes and flows name, if there are too many those that are nearest to the event.

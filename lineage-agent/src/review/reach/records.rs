@@ -5,7 +5,6 @@
 
 use std::cell::{Cell, OnceCell, RefCell};
 use std::collections::{BTreeMap, HashSet};
-use std::ops::Range;
 use std::rc::Rc;
 
 use crate::evidence::error::Error;
@@ -13,11 +12,8 @@ use crate::evidence::reader::Host;
 use crate::evidence::record::Owned;
 use crate::evidence::schema::Record;
 
-/// Records that are read at once.
+/// Records that are read at once from what is sealed.
 const CHUNK_RECORDS: u64 = 512;
-
-/// Records that are read at once if they are not sealed: finding one of them is reading all.
-const UNSEALED_RECORDS: u64 = 1 << 20;
 
 /// Most bytes of records that are kept.
 const BYTES_MAX: usize = 64 << 20;
@@ -27,10 +23,12 @@ const BYTES_MAX: usize = 64 << 20;
 pub(super) struct Records<'a> {
     host: &'a Host,
     read: RefCell<BTreeMap<u64, Rc<Owned>>>,
-    chunks: RefCell<HashSet<Range<u64>>>,
+    /// The first `seq` that is in no sealed segment. What comes from there on is read all at once, because finding one
+    /// record in a spool is reading all of it.
+    unsealed: OnceCell<u64>,
+    /// The first `seq`s of what was read of the rest.
+    chunks: RefCell<HashSet<u64>>,
     bytes: Cell<usize>,
-    /// The `seq`s that are in no sealed segment, up to the last one there is.
-    unsealed: OnceCell<Range<u64>>,
     /// The first error of reading.
     failed: RefCell<Option<Error>>,
 }
@@ -40,58 +38,29 @@ impl<'a> Records<'a> {
         Self {
             host,
             read: RefCell::default(),
+            unsealed: OnceCell::new(),
             chunks: RefCell::default(),
             bytes: Cell::default(),
-            unsealed: OnceCell::new(),
             failed: RefCell::default(),
         }
     }
 
-    /// The record with this `seq`; none when there is none, it cannot be read, or too much was read before.
+    /// The record with this `seq`; none when it is not there, cannot be read, or too much was read before.
     pub(super) fn get(&self, seq: u64) -> Option<Rc<Owned>> {
-        let chunk = self.chunk(seq)?;
-        if !self.is_full() && self.chunks.borrow_mut().insert(chunk.clone()) {
-            let seqs: Vec<u64> = chunk.collect();
+        let unsealed = *self.unsealed.get_or_init(|| self.read_unsealed());
+        let first = seq - seq % CHUNK_RECORDS;
+        if seq < unsealed && !self.is_full() && self.chunks.borrow_mut().insert(first) {
+            let end = first.saturating_add(CHUNK_RECORDS).min(unsealed);
+            let seqs: Vec<u64> = (first..end).collect();
             let read = self.host.pick(&seqs, |record| self.keep(record));
             read.unwrap_or_else(|error| self.fail(error));
         }
-        self.read.borrow().get(&seq).map(Rc::clone)
-    }
-
-    /// The `seq`s that are read together with this one; none when it is after all of them.
-    fn chunk(&self, seq: u64) -> Option<Range<u64>> {
-        let unsealed = self.unsealed.get_or_init(|| {
-            let found = self.find_unsealed();
-            found.unwrap_or_else(|error| {
-                self.fail(error);
-                u64::MAX..u64::MAX
-            })
-        });
-        let records = match seq < unsealed.start {
-            true => CHUNK_RECORDS,
-            false => UNSEALED_RECORDS,
-        };
-        let first = seq - seq % records;
-        (seq < unsealed.end).then(|| first..first.saturating_add(records))
-    }
-
-    fn find_unsealed(&self) -> Result<Range<u64>, Error> {
-        let newest = self.host.manifests()?.pop();
-        let newest = newest.map(|newest| self.host.manifest(newest));
-        let newest = newest.transpose()?.flatten();
-        let sealed = newest.map_or(0, |it| it.head.first.saturating_add(it.count));
-        let last = self.host.last_seq()?;
-        Ok(sealed..last.map_or(0, |last| last.saturating_add(1)))
-    }
-
-    fn keep(&self, record: &Record<'_>) {
-        if self.is_full() {
-            return;
+        let found = self.read.borrow().get(&seq).map(Rc::clone);
+        if found.is_none() && !self.is_full() {
+            let missing = format!("record {seq}, which others name");
+            self.fail(self.missing(missing));
         }
-        if let (Some(seq), Ok(owned)) = (record.seq, Owned::of(record)) {
-            self.bytes.set(self.bytes.get() + owned.bytes().len());
-            self.read.borrow_mut().insert(seq, Rc::new(owned));
-        }
+        found
     }
 
     /// Whether no more are read.
@@ -107,5 +76,32 @@ impl<'a> Records<'a> {
     /// The first error of reading.
     pub(super) fn failed(&self) -> Option<Error> {
         self.failed.take()
+    }
+
+    /// That something is not there which other records name.
+    pub(super) fn missing(&self, missing: String) -> Error {
+        Error::Incomplete {
+            path: self.host.path().to_owned(),
+            missing,
+        }
+    }
+
+    /// Reads what is not sealed; gives where that begins.
+    fn read_unsealed(&self) -> u64 {
+        let read = self.host.unsealed(|record| self.keep(record));
+        read.unwrap_or_else(|error| {
+            self.fail(error);
+            u64::MAX
+        })
+    }
+
+    fn keep(&self, record: &Record<'_>) {
+        if self.is_full() {
+            return;
+        }
+        if let (Some(seq), Ok(owned)) = (record.seq, Owned::of(record)) {
+            self.bytes.set(self.bytes.get() + owned.bytes().len());
+            self.read.borrow_mut().insert(seq, Rc::new(owned));
+        }
     }
 }

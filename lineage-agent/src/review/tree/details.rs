@@ -247,9 +247,9 @@ fn below<'a>(path: &'a str, base: Option<&str>) -> Cow<'a, str> {
 fn act(act: &Act, base: Option<&str>) -> String {
     let mut told = act.kind.rsplit('.').next().unwrap_or_default().to_owned();
     if let Some(name) = &act.name {
-        told.push_str(&format!(" {}", below(&name.path, base)));
+        told.push_str(&format!(" {}", text::quoted(&below(&name.path, base))));
         if let Some(target) = &name.target {
-            told.push_str(&format!(" to {}", below(target, base)));
+            told.push_str(&format!(" to {}", text::quoted(&below(target, base))));
         }
     }
     if let Some(pid) = act.target {

@@ -40,6 +40,7 @@ impl Why<'_> {
             width: event.seq.unwrap_or_default().to_string().len().max(3),
             drawn: HashSet::new(),
             dull: HashMap::new(),
+            idle: HashMap::new(),
         };
         for program in &self.spine {
             drawing.link(*program)?;
@@ -58,6 +59,8 @@ struct Drawing<'w, 'o, W> {
     drawn: HashSet<Node>,
     /// Whether a node has nothing but the system in it.
     dull: HashMap<Node, bool>,
+    /// Whether a program took nothing in.
+    idle: HashMap<Node, bool>,
 }
 
 impl<W: Write> Drawing<'_, '_, W> {
@@ -121,18 +124,27 @@ impl<W: Write> Drawing<'_, '_, W> {
     }
 
     /// The program that another one came from; copies between them that took nothing in are passed over.
-    fn came_from(&self, program: Node) -> Option<Flow> {
+    fn came_from(&mut self, program: Node) -> Option<Flow> {
         let reach = &self.why.reach;
-        let took_nothing = |node| (reach.inputs(node).iter()).all(|step| self.is_passing(step));
         let mut flow = reach.origin(program)?;
         while !self.why.spine.contains(&flow.from)
-            && took_nothing(flow.from)
+            && self.took_nothing(flow.from)
             && let Some(before) = reach.origin(flow.from)
             && before.from.seq() < flow.from.seq()
         {
             flow = before;
         }
         reach.has(flow.from).then_some(flow)
+    }
+
+    fn took_nothing(&mut self, program: Node) -> bool {
+        if let Some(known) = self.idle.get(&program) {
+            return *known;
+        }
+        let inputs = self.why.reach.inputs(program);
+        let idle = inputs.iter().all(|step| self.is_passing(step));
+        self.idle.insert(program, idle);
+        idle
     }
 
     /// What a program took in, without what is a part of the system or made of that alone.
