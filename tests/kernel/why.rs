@@ -137,16 +137,12 @@ fn what_is_sent_away_is_traced_to_the_page_that_said_so() {
     assert_eq!(touched, names(&["end", "loot", "script"]));
 
     // Whoever asks of the opening or the close asks of what went through it.
-    for kind in ["file.open", "file.close"] {
-        let path = run.recorder.path("key").display().to_string();
-        let key = run.rows.only(kind, &json!({ "path": path }));
-        let effects = Connected::impact(&run.evidence, key.int("seq"));
-        assert!(effects.records().contains(&sent(&run, &sink_at)), "{kind}");
-    }
-
-    for kind in ["net.connect", "net.close"] {
-        let effects = Connected::impact(&run.evidence, message(&run, kind, &page_at));
-        assert!(effects.records().contains(&sent(&run, &sink_at)), "{kind}");
+    let key = json!({ "path": run.recorder.path("key").display().to_string() });
+    let of_key = ["file.open", "file.close"].map(|kind| run.rows.only(kind, &key).int("seq"));
+    let of_page = ["net.connect", "net.close"].map(|kind| message(&run, kind, &page_at));
+    for seq in [of_key, of_page].concat() {
+        let effects = Connected::impact(&run.evidence, seq);
+        assert!(effects.records().contains(&sent(&run, &sink_at)), "{seq}");
     }
 
     let effects = Connected::impact(&run.evidence, received(&run, &other_at));
