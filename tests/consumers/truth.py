@@ -154,7 +154,7 @@ def connections(records):
             rows.append(take(
                 record, "host", "lineage", "seq", "kind", "process_uid", "exec", "pid", "exe", "result", "transport", "local_addr",
                 "local_port", "peer_addr", "peer_port", "peer_uid", "peer_pid", "other_end", started=record["time"],
-                ended=close["time"], bytes_read=close["bytes_read"], bytes_written=close["bytes_written"]))
+                ended=close["time"], closed=close["seq"], bytes_read=close["bytes_read"], bytes_written=close["bytes_written"]))
     return rows
 
 def denials(records):
