@@ -416,6 +416,10 @@ fn an_event_is_proven_to_somebody_who_has_nothing_else() {
     let (status, text) = verify(&[path, "--trust", &trust]);
     check("verify-proof.txt", &text);
     assert_eq!(status, Some(0));
+    let mut screen = Command::new(&*LINEAGE);
+    screen.args(["verify-proof", path, "--trust", &trust]);
+    screen.env_remove("NO_COLOR").env("TERM", "xterm");
+    check("verify-proof-80.txt", &Terminal::all_of(screen, 80));
     let (_, json) = verify(&[path, "--trust", &trust, "--json"]);
     let report: Json = serde_json::from_str(&json).expect("JSON");
     let proven = &report["proven"];

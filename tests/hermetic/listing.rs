@@ -153,6 +153,9 @@ fn diff_compares_what_is_asked_for() {
     let (status, out, said) = of(&["--comm", "cat"]);
     assert_eq!((status, out.as_str()), (Some(0), ""));
     assert_eq!(said, "lineage: both did the same\n");
+    let (status, out, said) = of(&["--kind", "fork"]);
+    assert_eq!((status, out.as_str()), (Some(2), ""));
+    assert!(said.contains("cannot compare such records"), "{said}");
     let (status, out, said) = of(&["--comm", "nobody"]);
     assert_eq!((status, out.as_str()), (Some(0), ""));
     assert!(

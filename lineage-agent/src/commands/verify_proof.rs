@@ -42,8 +42,10 @@ pub(super) fn run(options: &cli::review::VerifyProof) -> anyhow::Result<ExitCode
     let text = if options.json {
         json(&report)?
     } else {
-        let text = report.text(&lines(&report, options)?);
-        screen::fitted(&text, screen::terminal_columns(), |_| HANG)
+        let columns = screen::terminal_columns();
+        report.text(&lines(&report, options)?, |text| {
+            screen::fitted(text, columns, |_| HANG)
+        })
     };
     let mut out = std::io::stdout().lock();
     // Whoever reads only the beginning still gets the verdict's status.

@@ -76,6 +76,15 @@ impl Kind {
     }
 }
 
+/// Whether a kind tells of a name that was made, removed or changed.
+#[must_use]
+pub fn changes_names(kind: &str) -> bool {
+    matches!(
+        kind,
+        FILE_RENAME | FILE_LINK | FILE_SYMLINK | FILE_UNLINK | FILE_MKDIR | FILE_RMDIR | FILE_MKNOD
+    )
+}
+
 /// The kind with this name.
 #[must_use]
 pub fn find(name: &str) -> Option<&'static Kind> {

@@ -56,11 +56,12 @@ impl<'a> Reach<'a> {
         follow: impl Fn(&Flow) -> bool,
     ) -> Result<Self, Error> {
         let flows = host_flows.flows();
-        let acting = acting(host, &event)?;
+        let records = Records::new(host);
+        let acting = acting(&records, &event);
         let starts = match direction {
             Direction::Back => causes_of(&acting.get(), flows)?,
             Direction::On => match effects_of(&acting.get(), flows)? {
-                starts if starts.is_empty() => uses_of(host, &acting.get(), flows)?,
+                starts if starts.is_empty() => uses_of((host, &records), &acting.get(), flows)?,
                 starts => starts,
             },
         };
@@ -71,7 +72,7 @@ impl<'a> Reach<'a> {
             direction,
             host,
             flows,
-            records: Records::new(host),
+            records,
             partial: walk.cut || host_flows.missing.is_some(),
             walk,
         })
@@ -220,21 +221,19 @@ pub(super) fn is_descent(rule: Rule) -> bool {
 const ASKED_MAX: usize = 8;
 
 /// The event itself, or the one that led to what the recorder says.
-fn acting(host: &Host, event: &Owned) -> Result<Owned, Error> {
+fn acting(records: &Records<'_>, event: &Owned) -> Owned {
     let mut acting = event.clone();
     for _ in 0..ASKED_MAX {
         let record = acting.get();
         let (None, Some(cause)) = (record.process_uid, record.cause) else {
             break;
         };
-        let mut found = None;
-        host.pick(&[cause], |record| found = Owned::of(record).ok())?;
-        match found {
-            Some(before) => acting = before,
+        match records.get(cause) {
+            Some(before) => acting = Owned::clone(&before),
             None => break,
         }
     }
-    Ok(acting)
+    acting
 }
 
 /// The program of an event, and those it came from. Causes come before, so it ends.
@@ -298,7 +297,11 @@ const USES_MAX: usize = 1 << 16;
 
 /// Where something went through the descriptor that a record opens or is about otherwise, such as its close. Records of
 /// what went through sockets name these by inode.
-fn uses_of(host: &Host, event: &Record<'_>, flows: &dyn Flows) -> Result<Vec<(Node, u64)>, Error> {
+fn uses_of(
+    (host, read): (&Host, &Records<'_>),
+    event: &Record<'_>,
+    flows: &dyn Flows,
+) -> Result<Vec<(Node, u64)>, Error> {
     let (Some(seq), Some(cause)) = (event.seq, event.cause) else {
         return Ok(Vec::new());
     };
@@ -318,8 +321,9 @@ fn uses_of(host: &Host, event: &Record<'_>, flows: &dyn Flows) -> Result<Vec<(No
     flows.each_into(acting, u64::MAX, visit)?;
     flows.each_out_of(acting, 0, visit)?;
     let records: Vec<u64> = uses.keys().copied().collect();
-    let mut starts = Vec::new();
+    let (mut starts, mut found) = (Vec::new(), 0);
     host.pick(&records, |record| {
+        found += 1;
         let socket = event.transport.and(record.transport);
         let same_socket = socket.is_some() && event.ino.is_some() && record.ino == event.ino;
         if (record.opened == Some(opened) || same_socket)
@@ -328,5 +332,8 @@ fn uses_of(host: &Host, event: &Record<'_>, flows: &dyn Flows) -> Result<Vec<(No
             starts.extend_from_slice(through);
         }
     })?;
+    if found < records.len() {
+        read.fail(read.missing("records of what went through a descriptor".to_owned()));
+    }
     Ok(starts)
 }

@@ -706,7 +706,7 @@ fn a_proof_tells_what_governed_the_event() {
     assert!(
         report.findings.is_empty(),
         "{}",
-        report.text(&Lines::default())
+        report.text(&Lines::default(), str::to_owned)
     );
     assert_eq!((report.exit_code, &report.unmet[..]), (0, &[][..]));
     let governed = report.proven.unwrap().governed;

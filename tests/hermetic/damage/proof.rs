@@ -40,7 +40,7 @@ fn check(text: &[u8], trust: &str) -> ProofReport {
         report.verdict.as_str(),
         other.verdict,
         "the verifiers disagree:\n{}\n{:#}",
-        report.text(&Lines::default()),
+        report.text(&Lines::default(), str::to_owned),
         other.findings
     );
     report
@@ -52,12 +52,12 @@ fn assert_proven(report: &ProofReport, chain: &[u64], data: &[u64]) {
         report.verdict,
         Verdict::Verified,
         "{}",
-        report.text(&Lines::default())
+        report.text(&Lines::default(), str::to_owned)
     );
     assert!(
         report.findings.is_empty(),
         "{}",
-        report.text(&Lines::default())
+        report.text(&Lines::default(), str::to_owned)
     );
     let proven = report.proven.as_ref().unwrap();
     assert_eq!((&proven.chain[..], &proven.data[..]), (chain, data));
@@ -65,7 +65,7 @@ fn assert_proven(report: &ProofReport, chain: &[u64], data: &[u64]) {
 
 #[track_caller]
 fn assert_refused(report: &ProofReport, verdict: Verdict, code: Code, what: &str) {
-    let text = report.text(&Lines::default());
+    let text = report.text(&Lines::default(), str::to_owned);
     assert_eq!(report.verdict, verdict, "{what}:\n{text}");
     let found = report.findings.iter().any(|finding| finding.code == code);
     assert!(found, "{what}: no {}:\n{text}", code.as_str());
@@ -222,7 +222,7 @@ fn damage_every_line(text: &str, trust: &str) {
                     "line {}: {:.60}\n{}",
                     at + 1,
                     lines[at],
-                    report.text(&Lines::default())
+                    report.text(&Lines::default(), str::to_owned)
                 )
             };
             assert_ne!(report.verdict.exit_code(), 0, "{}", what());
@@ -249,14 +249,14 @@ fn every_byte_counts() {
             report.verdict.exit_code(),
             0,
             "byte {at}:\n{}",
-            report.text(&Lines::default())
+            report.text(&Lines::default(), str::to_owned)
         );
         let report = verify_proof(&text[..at], &trust, &[]);
         assert_ne!(
             report.verdict.exit_code(),
             0,
             "cut at {at}:\n{}",
-            report.text(&Lines::default())
+            report.text(&Lines::default(), str::to_owned)
         );
     }
 }
@@ -538,7 +538,7 @@ fn a_hole_in_the_chain_is_found() {
         report.findings.len(),
         1,
         "{}",
-        report.text(&Lines::default())
+        report.text(&Lines::default(), str::to_owned)
     );
 }
 
@@ -573,7 +573,7 @@ fn parts_of_other_proofs_do_not_fit() {
             report.verdict,
             Verdict::Tampered,
             "{what}:\n{}",
-            report.text(&Lines::default())
+            report.text(&Lines::default(), str::to_owned)
         );
     }
 }

@@ -38,6 +38,8 @@ pub struct Run {
     host: Box<str>,
     /// Records that were compared.
     pub(super) records: u64,
+    /// Whether the filter left any out.
+    left_out: bool,
     /// Frames that the kernel lost.
     pub(super) lost: u64,
     /// Whether anything else is missing.
@@ -78,6 +80,7 @@ impl Run {
             running: HashMap::new(),
             host: "".into(),
             records: 0,
+            left_out: false,
             lost: 0,
             gaps: false,
             uncompared: 0,
@@ -94,6 +97,7 @@ impl Run {
     pub fn record(&mut self, record: &Record<'_>) {
         let wanted = self.filter.matches(record);
         self.records += u64::from(wanted);
+        self.left_out |= !wanted;
         if let Some(directory) = record.cwd {
             self.rules.begin_in(directory);
         }
@@ -126,10 +130,10 @@ impl Run {
         self.records == 0
     }
 
-    /// Whether there is something to compare in what the filter let through.
+    /// Whether there is something to compare in what the filter let through, or it let everything through.
     #[must_use]
     pub fn is_comparable(&self) -> bool {
-        self.topics.values().any(|entries| !entries.is_empty())
+        !self.left_out || self.topics.values().any(|entries| !entries.is_empty())
     }
 
     /// Finds the digests of what was used, which may be recorded later.

@@ -183,20 +183,11 @@ fn class(record: &Record<'_>) -> Class {
 
 /// Whether a kind changes names or attributes of files.
 fn changes(kind: &str) -> bool {
-    matches!(
+    let attributes = matches!(
         kind,
-        kinds::FILE_RENAME
-            | kinds::FILE_LINK
-            | kinds::FILE_SYMLINK
-            | kinds::FILE_UNLINK
-            | kinds::FILE_MKDIR
-            | kinds::FILE_RMDIR
-            | kinds::FILE_MKNOD
-            | kinds::FILE_TRUNCATE
-            | kinds::FILE_CHMOD
-            | kinds::FILE_CHOWN
-            | kinds::FILE_XATTR
-    )
+        kinds::FILE_TRUNCATE | kinds::FILE_CHMOD | kinds::FILE_CHOWN | kinds::FILE_XATTR
+    );
+    attributes || kinds::changes_names(kind)
 }
 
 fn uses(record: &Record<'_>, error: bool) -> u8 {

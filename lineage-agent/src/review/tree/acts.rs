@@ -50,16 +50,7 @@ pub(super) struct Named {
 
 impl Named {
     fn of(record: &Record<'_>) -> Option<Self> {
-        let changes_names = matches!(
-            record.kind?,
-            kinds::FILE_RENAME
-                | kinds::FILE_LINK
-                | kinds::FILE_SYMLINK
-                | kinds::FILE_UNLINK
-                | kinds::FILE_MKDIR
-                | kinds::FILE_RMDIR
-                | kinds::FILE_MKNOD
-        );
+        let changes_names = kinds::changes_names(record.kind?);
         let path = record.path.filter(|_| changes_names)?;
         let target = record
             .target

@@ -22,13 +22,16 @@ pub struct Lines {
 
 impl ProofReport {
     /// The report as text: what is proven, with the records as `lines` shows them, what was found, the verdict, and how
-    /// far it can be trusted. Everything in it is printable, as far as `lines` are.
+    /// far it can be trusted; all but the records as `fit` makes it fit. Everything in it is printable, as far as `lines`
+    /// are.
     #[must_use]
-    pub fn text(&self, lines: &Lines) -> String {
-        let mut out = String::new();
+    pub fn text(&self, lines: &Lines, fit: impl Fn(&str) -> String) -> String {
+        let mut shown = String::new();
         if let Some(proven) = &self.proven {
-            out += &lines.event;
+            let mut out = String::new();
             write_proven(&mut out, proven);
+            shown += &lines.event;
+            shown += &fit(&out);
             let parts = [
                 ("What made its process what it was:", &lines.chain),
                 (
@@ -37,9 +40,10 @@ impl ProofReport {
                 ),
             ];
             for (title, lines) in parts.iter().filter(|(_, lines)| !lines.is_empty()) {
-                let _ = writeln!(out, "{title}\n{lines}");
+                let _ = writeln!(shown, "{title}\n{lines}");
             }
         }
+        let mut out = String::new();
         for finding in &self.findings {
             write_finding(&mut out, finding);
         }
@@ -53,7 +57,7 @@ impl ProofReport {
         if let Some(proven) = &self.proven {
             write_limits(&mut out, proven);
         }
-        out
+        shown + &fit(&out)
     }
 }
 
