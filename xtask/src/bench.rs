@@ -1,8 +1,9 @@
-//! `cargo xtask bench [record] [review]`: what recording costs, and how fast reviewers have their answers.
+//! `cargo xtask bench [PART]...`: what recording costs, and how fast reviewers have their answers.
 //!
 //! Only ratios and counts are figures to trust: the machine's own speed cancels out because both sides alternate. A
 //! budget that is missed is reported as missed; nothing is turned off for the benchmark that is on by default.
 
+mod figure;
 mod record;
 mod review;
 
@@ -10,19 +11,10 @@ use std::fs;
 use std::path::PathBuf;
 
 use anyhow::{Result, bail};
-use serde_json::{Value, json};
+use serde_json::Value;
 
+use self::figure::Figure;
 use crate::{build, paths, sh};
-
-/// One line of the table.
-#[derive(Clone)]
-struct Figure {
-    name: &'static str,
-    command: String,
-    value: f64,
-    unit: &'static str,
-    at_most: f64,
-}
 
 /// Measures one part of it.
 type Measure = fn() -> Result<Vec<Figure>>;
@@ -61,31 +53,6 @@ pub(crate) fn run(args: &[String]) -> Result<()> {
         bail!("a budget was missed");
     }
     Ok(())
-}
-
-impl Figure {
-    fn met(&self) -> bool {
-        self.value <= self.at_most
-    }
-
-    fn line(&self) -> String {
-        let verdict = if self.met() { "met" } else { "MISSED" };
-        let Self {
-            name,
-            value,
-            unit,
-            at_most,
-            ..
-        } = self;
-        format!("{name:<50} {value:>14.2} {unit:<12} at most {at_most:>12.2}  {verdict}")
-    }
-
-    fn json(&self) -> Value {
-        json!({
-            "name": self.name, "command": self.command, "value": self.value, "unit": self.unit,
-            "at_most": self.at_most, "met": self.met(),
-        })
-    }
 }
 
 /// Builds a program of the tests, the way the agent is built, so that what they share is compiled once.

@@ -7,7 +7,8 @@ use std::process::{Command, Stdio};
 use anyhow::{Context, Result, bail};
 use serde_json::Value;
 
-use super::{Figure, median, program};
+use super::figure::{Budget, Figure};
+use super::{median, program};
 use crate::{packages, paths, sh};
 
 /// Rounds of each of the two, alternating.
@@ -25,20 +26,22 @@ const MIX_RUNS: usize = 20;
 
 /// What must be reached.
 mod budget {
+    use super::Budget;
+
     /// CPU time of open and close, traced to untraced.
-    pub(super) const OPEN_RATIO: f64 = 1.7;
+    pub(super) const OPEN_RATIO: Budget = Budget::at_most(1.7);
     /// CPU time of a write and a read of one byte, likewise.
-    pub(super) const TRANSFER_RATIO: f64 = 1.6;
+    pub(super) const TRANSFER_RATIO: Budget = Budget::at_most(1.6);
     /// CPU time of open and close under a policy, to recorded without one.
-    pub(super) const VERDICT_RATIO: f64 = 1.2;
+    pub(super) const VERDICT_RATIO: Budget = Budget::at_most(1.2);
     /// Of that under five thousand rules, to under five.
-    pub(super) const RULES_RATIO: f64 = 1.3;
+    pub(super) const RULES_RATIO: Budget = Budget::at_most(1.3);
     /// Resident memory of the recorder over ten million events.
-    pub(super) const RSS_BYTES: f64 = 64.0 * 1024.0 * 1024.0;
+    pub(super) const RSS_BYTES: Budget = Budget::at_most(64.0 * 1024.0 * 1024.0);
     /// Evidence per event of the mix.
-    pub(super) const BYTES_PER_EVENT: f64 = 25.0;
+    pub(super) const BYTES_PER_EVENT: Budget = Budget::at_most(25.0);
     /// Events lost.
-    pub(super) const LOST: f64 = 0.0;
+    pub(super) const LOST: Budget = Budget::at_most(0.0);
 }
 
 /// Measures everything.
@@ -68,21 +71,15 @@ struct Bench {
 
 impl Bench {
     fn open_ratio(&self) -> Result<Vec<Figure>> {
-        let ratio = self.ratio("open and close", &self.load("open", OPENS, 1))?;
-        Ok(vec![Figure {
-            name: "open+close, CPU traced / untraced (median)",
-            at_most: budget::OPEN_RATIO,
-            ..ratio
-        }])
+        let work = self.load("open", OPENS, 1);
+        let ratio = self.ratio("open+close, CPU traced / untraced (median)", &work)?;
+        Ok(vec![ratio.within(budget::OPEN_RATIO)])
     }
 
     fn transfer_ratio(&self) -> Result<Vec<Figure>> {
-        let ratio = self.ratio("write and read", &self.load("transfer", TRANSFERS, 1))?;
-        Ok(vec![Figure {
-            name: "1-byte write+read, CPU traced / untraced (median)",
-            at_most: budget::TRANSFER_RATIO,
-            ..ratio
-        }])
+        let work = self.load("transfer", TRANSFERS, 1);
+        let ratio = self.ratio("1-byte write+read, CPU traced / untraced (median)", &work)?;
+        Ok(vec![ratio.within(budget::TRANSFER_RATIO)])
     }
 
     /// CPU time of a workload, alternating without and with the recorder.
@@ -95,13 +92,8 @@ impl Bench {
             plain.push(cpu_ns(&output)?);
             traced.push(cpu_ns(&self.record(work)?.output)?);
         }
-        Ok(Figure {
-            name: what,
-            command: work.join(" "),
-            value: median(traced) / median(plain),
-            unit: "times",
-            at_most: f64::INFINITY,
-        })
+        let ratio = median(traced) / median(plain);
+        Ok(Figure::told(what, work.join(" "), ratio, "times"))
     }
 
     /// What judging an open adds to recording it, in turns with few rules, many, and none.
@@ -119,13 +111,8 @@ impl Bench {
             }
         }
         let [none, few, many] = times.map(median);
-        let figure = |name, value, at_most| Figure {
-            name,
-            command: work.join(" "),
-            value,
-            unit: "times",
-            at_most,
-        };
+        let figure =
+            |name, value, budget| Figure::told(name, work.join(" "), value, "times").within(budget);
         Ok(vec![
             figure(
                 "open+close, CPU with a policy / without (median)",
@@ -160,13 +147,13 @@ impl Bench {
         let recorded = self.record(&work)?;
         Ok(vec![
             recorded.lost("open/close loop on all CPUs: events lost"),
-            Figure {
-                name: "10 M events: peak memory of the recorder",
-                command: recorded.command.clone(),
-                value: recorded.number("peak_rss_bytes")?,
-                unit: "bytes",
-                at_most: budget::RSS_BYTES,
-            },
+            Figure::told(
+                "10 M events: peak memory of the recorder",
+                &recorded.command,
+                recorded.number("peak_rss_bytes")?,
+                "bytes",
+            )
+            .within(budget::RSS_BYTES),
         ])
     }
 
@@ -188,17 +175,17 @@ impl Bench {
             demo.display()
         );
         let recorded = self.record(&["sh".to_owned(), "-c".to_owned(), loop_])?;
-        let bytes = size(&self.place.join("evidence"))?;
+        #[expect(clippy::cast_precision_loss, reason = "a figure for people")]
+        let bytes = size(&self.place.join("evidence"))? as f64;
         Ok(vec![
             recorded.lost("demo mix: events lost"),
-            Figure {
-                name: "demo mix: evidence per event",
-                command: recorded.command.clone(),
-                #[expect(clippy::cast_precision_loss, reason = "a figure for people")]
-                value: bytes as f64 / recorded.number("records")?,
-                unit: "bytes",
-                at_most: budget::BYTES_PER_EVENT,
-            },
+            Figure::told(
+                "demo mix: evidence per event",
+                &recorded.command,
+                bytes / recorded.number("records")?,
+                "bytes",
+            )
+            .within(budget::BYTES_PER_EVENT),
         ])
     }
 
@@ -263,14 +250,9 @@ impl Recorded {
     }
 
     fn lost(&self, name: &'static str) -> Figure {
-        Figure {
-            name,
-            command: self.command.clone(),
-            // A summary without the figure must not pass for one without losses.
-            value: self.number("lost").unwrap_or(f64::NAN),
-            unit: "events",
-            at_most: budget::LOST,
-        }
+        // A summary without the figure must not pass for one without losses.
+        let lost = self.number("lost").unwrap_or(f64::NAN);
+        Figure::told(name, &self.command, lost, "events").within(budget::LOST)
     }
 }
 
