@@ -17,5 +17,7 @@ pub mod outsider;
 pub mod programs;
 pub mod recorder;
 pub mod rows;
+pub mod stage;
 pub mod terminal;
 pub mod wait;
+pub mod workload;

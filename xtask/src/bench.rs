@@ -1,9 +1,13 @@
 //! `cargo xtask bench [PART]...`: what recording costs, and how fast reviewers have their answers.
 //!
+//! `cargo xtask bench --check [--bless]` only counts instructions, and compares them with those that were committed.
+//!
 //! Only ratios and counts are figures to trust: the machine's own speed cancels out because both sides alternate. A
 //! budget that is missed is reported as missed; nothing is turned off for the benchmark that is on by default.
 
 mod figure;
+mod instructions;
+mod micro;
 mod record;
 mod review;
 
@@ -16,30 +20,69 @@ use serde_json::Value;
 use self::figure::Figure;
 use crate::{build, paths, sh};
 
-/// Measures one part of it.
-type Measure = fn() -> Result<Vec<Figure>>;
+/// A part of the benchmark.
+struct Part {
+    name: &'static str,
+    /// Whether it runs the agent, which is then built first.
+    agent: bool,
+    /// Whether it records, which needs root.
+    records: bool,
+    measure: fn() -> Result<Vec<Figure>>,
+}
 
-/// Parts of the benchmark, by name.
-const PARTS: [(&str, Measure); 2] = [("record", record::figures), ("review", review::figures)];
+const PARTS: [Part; 4] = [
+    Part {
+        name: "record",
+        agent: true,
+        records: true,
+        measure: record::figures,
+    },
+    Part {
+        name: "review",
+        agent: true,
+        records: false,
+        measure: review::figures,
+    },
+    Part {
+        name: "micro",
+        agent: false,
+        records: false,
+        measure: micro::figures,
+    },
+    Part {
+        name: "instructions",
+        agent: false,
+        records: false,
+        measure: instructions::figures,
+    },
+];
 
 /// The task: all parts, or those named.
 pub(crate) fn run(args: &[String]) -> Result<()> {
+    match args.iter().map(String::as_str).collect::<Vec<_>>()[..] {
+        ["--check"] => return instructions::check(false),
+        ["--check", "--bless"] => return instructions::check(true),
+        _ => {}
+    }
     if let Some(other) = args
         .iter()
-        .find(|arg| PARTS.iter().all(|part| part.0 != **arg))
+        .find(|arg| PARTS.iter().all(|part| part.name != **arg))
     {
-        bail!("`{other}` is no part of the benchmark: record, review");
+        let parts = PARTS.map(|part| part.name).join(", ");
+        bail!("`{other}` is no part of the benchmark: {parts}; or --check [--bless]");
     }
-    if !sh::is_root() {
+    let wanted = |part: &&Part| args.is_empty() || args.iter().any(|arg| arg == part.name);
+    let wanted: Vec<&Part> = PARTS.iter().filter(wanted).collect();
+    if wanted.iter().any(|part| part.records) && !sh::is_root() {
         bail!("recording loads programs into the kernel, which needs root");
     }
-    build::all()?;
+    if wanted.iter().any(|part| part.agent) {
+        build::all()?;
+    }
     fs::create_dir_all(paths::target("bench"))?;
     let mut figures = Vec::new();
-    for (name, measure) in PARTS {
-        if args.is_empty() || args.iter().any(|arg| arg == name) {
-            figures.extend(measure()?);
-        }
+    for part in wanted {
+        figures.extend((part.measure)()?);
     }
     let results: Vec<Value> = figures.iter().map(Figure::json).collect();
     let file = paths::target("bench").join("results.json");

@@ -38,6 +38,8 @@ Usage: cargo xtask TASK [OPTIONS]
   vm       the kernel tests on the supported kernels, in QEMU
              [--kernel 6.1|6.12|newest]... [--arch x86_64|aarch64] [-- TEST ARGUMENTS]
   bench    what recording costs, and whether the budgets are met; needs root
+             [record] [review] [micro] [instructions], or one check: whether more instructions are
+             needed than were committed  --check [--bless]
   bless    rewrite generated documents and the expected outputs of golden tests
   tidy     what the compiler does not check: layers, sizes, links
   ci       formatting, lints, documentation, then programs and tests
