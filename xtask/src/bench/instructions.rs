@@ -243,7 +243,7 @@ fn count(hotpath: &Path, name: &str, unit: &str) -> Result<Stage> {
         let out = profile(name, runs);
         let mut command = Command::new("valgrind");
         command
-            .args(["--quiet", "--tool=callgrind"])
+            .args(["--quiet", "--vgdb=no", "--tool=callgrind"])
             .arg(format!("--callgrind-out-file={}", out.display()))
             .arg(hotpath)
             .args([name, &runs.to_string()]);
