@@ -53,8 +53,9 @@ fn json(file: &Path) -> Result<Value> {
 
 /// Time per unit: a group is named after what its stages go through.
 fn figure(command: &str, benchmark: &Value, estimates: &Value) -> Result<Figure> {
-    let text = |name: &str| benchmark[name].as_str().context("a benchmark has names");
-    let (stage, unit) = (text("function_id")?, text("group_id")?);
+    let id = benchmark["full_id"].as_str();
+    let id = id.and_then(|id| id.split_once('/'));
+    let (unit, stage) = id.context("a benchmark has a group and a name")?;
     let units = benchmark["throughput"]["Elements"].as_f64();
     let ns = estimates["median"]["point_estimate"].as_f64();
     let (units, ns) = units.zip(ns).context("a benchmark has units and a time")?;
@@ -70,7 +71,8 @@ mod tests {
     #[test]
     fn time_is_told_by_the_unit() {
         let benchmark = json!({
-            "group_id": "event", "function_id": "decode", "throughput": { "Elements": 200 },
+            "group_id": "event", "function_id": null, "value_str": "decode", "throughput": { "Elements": 200 },
+            "full_id": "event/decode", "directory_name": "event/decode", "title": "event/decode",
         });
         let estimates = json!({ "median": { "point_estimate": 5000.0 } });
         let figure = figure("cargo bench", &benchmark, &estimates).expect("a figure");
