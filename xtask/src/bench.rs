@@ -3,6 +3,7 @@
 //! Only ratios and counts are figures to trust: the machine's own speed cancels out because both sides alternate. A
 //! budget that is missed is reported as missed; nothing is turned off for the benchmark that is on by default.
 
+mod emulated;
 mod figure;
 mod record;
 mod review;
@@ -20,7 +21,11 @@ use crate::{build, paths, sh};
 type Measure = fn() -> Result<Vec<Figure>>;
 
 /// Parts of the benchmark, by name.
-const PARTS: [(&str, Measure); 2] = [("record", record::figures), ("review", review::figures)];
+const PARTS: [(&str, Measure); 3] = [
+    ("record", record::figures),
+    ("review", review::figures),
+    ("emulated", emulated::figures),
+];
 
 /// The task: all parts, or those named.
 pub(crate) fn run(args: &[String]) -> Result<()> {
@@ -28,7 +33,7 @@ pub(crate) fn run(args: &[String]) -> Result<()> {
         .iter()
         .find(|arg| PARTS.iter().all(|part| part.0 != **arg))
     {
-        bail!("`{other}` is no part of the benchmark: record, review");
+        bail!("`{other}` is no part of the benchmark: record, review, emulated");
     }
     if !sh::is_root() {
         bail!("recording loads programs into the kernel, which needs root");
