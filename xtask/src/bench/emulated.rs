@@ -96,16 +96,19 @@ impl Boot {
 
     fn counts(self) -> Result<Counts> {
         let Self { host, qemu, log } = self;
-        sh::say("Counting", format!("instructions on {}", host.name()));
+        sh::say(
+            "Counting",
+            format!("instructions on kernel {}", host.name()),
+        );
         let outcome = vm::boot(qemu, host.kernel, &log, SILENCE)?;
         if let Some(what) = outcome.bad() {
             bail!(
-                "{what} on {}; the console is in {}",
+                "{what} on kernel {}; the console is in {}",
                 host.name(),
                 log.display()
             );
         }
-        sh::say("Counted", host.name());
+        sh::say("Counted", format!("kernel {}", host.name()));
         let console = fs::read(&log).with_context(|| format!("cannot read {}", log.display()))?;
         Ok(Counts::read(&String::from_utf8_lossy(&console)))
     }

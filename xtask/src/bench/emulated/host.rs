@@ -96,8 +96,9 @@ impl Host {
         Self { kernel, tier, hook }
     }
 
+    /// The kernel and the tier.
     pub(super) fn name(&self) -> String {
-        format!("kernel {}, tier {}", self.kernel, self.tier)
+        format!("{} {}", self.kernel, self.tier)
     }
 
     /// What is run in the machine to count in a state. A tier that cannot be had ends it: there are no figures of another.
@@ -156,14 +157,18 @@ impl Host {
             figures.push(self.ratio(counts, "getppid", state, State::Hooked, budget::HOOKED)?);
         }
         for governed in [false, true] {
+            let state = State::Recorded { governed };
             figures.push(self.event(counts, governed)?);
+            // The whole calls, with all that the kernel does in them.
+            figures.push(self.ratio(counts, "open+close", state, State::Hooked, Budget::None)?);
         }
         // Every state with a recorder has one recording.
         let recordings = STATES.len() - 2;
         #[expect(clippy::cast_precision_loss, reason = "a figure for people")]
-        let lost = match counts.lost.len() == recordings {
-            true => counts.lost.iter().sum::<u64>() as f64,
-            false => f64::NAN,
+        let lost = if counts.lost.len() == recordings {
+            counts.lost.iter().sum::<u64>() as f64
+        } else {
+            f64::NAN
         };
         let name = format!("{}: events lost", self.name());
         let command = self.command(State::Recorded { governed: false }).join(" ");
@@ -194,7 +199,7 @@ impl Host {
             Ok(counts.of(state, call)? - counts.of(State::Untraced, call)?)
         };
         let name = format!(
-            "{}: {call}, what is added {} / {}",
+            "{}: {call}, added by {} / by {}",
             self.name(),
             state.name(),
             State::Hooked.name()
