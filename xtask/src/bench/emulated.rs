@@ -161,12 +161,12 @@ impl Counts {
 fn table(host: &Host, counts: &Counts) -> Result<String> {
     let mut lines = format!("{:<34}", format!("instructions per call, {}", host.name()));
     for state in STATES {
-        lines += &format!("{:>18}", state.name());
+        lines += &format!("{:>20}", state.name());
     }
     for call in CALLS {
         lines += &format!("\n{call:<34}");
         for state in STATES {
-            lines += &format!("{:>18.1}", counts.of(state, call)?);
+            lines += &format!("{:>20.1}", counts.of(state, call)?);
         }
     }
     Ok(lines)
