@@ -5,6 +5,7 @@
 //! Only ratios and counts are figures to trust: the machine's own speed cancels out because both sides alternate. A
 //! budget that is missed is reported as missed; nothing is turned off for the benchmark that is on by default.
 
+mod emulated;
 mod figure;
 mod instructions;
 mod micro;
@@ -30,7 +31,7 @@ struct Part {
     measure: fn() -> Result<Vec<Figure>>,
 }
 
-const PARTS: [Part; 4] = [
+const PARTS: [Part; 5] = [
     Part {
         name: "record",
         agent: true,
@@ -54,6 +55,12 @@ const PARTS: [Part; 4] = [
         agent: false,
         records: false,
         measure: instructions::figures,
+    },
+    Part {
+        name: "emulated",
+        agent: true,
+        records: false,
+        measure: emulated::figures,
     },
 ];
 

@@ -6,6 +6,8 @@
 
 mod initramfs;
 mod kernel;
+mod machine;
+mod plan;
 mod programs;
 mod qemu;
 
@@ -18,23 +20,20 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 
-use self::initramfs::Archive;
-use self::kernel::Kernel;
 use self::programs::Programs;
-use crate::{build, cross, packages, paths, sh};
+use crate::{build, paths, sh};
+
+pub(crate) use self::kernel::Kernel;
+pub(crate) use self::machine::{ARCHS, Arch, Clock, HOME, Machine};
+pub(crate) use self::plan::Plan;
+pub(crate) use self::qemu::boot;
 
 /// What a person calls a kernel, and the Debian release that has it.
-const KERNELS: [(&str, &str); 3] = [
+pub(crate) const KERNELS: [(&str, &str); 3] = [
     ("6.1", "bookworm"),
     ("6.12", "trixie"),
     ("newest", "unstable"),
 ];
-
-/// The release whose busybox is used on every kernel.
-const BUSYBOX_SUITE: &str = "bookworm";
-
-/// Where the programs are in the machine.
-const HOME: &str = "/lineage";
 
 /// How long nothing may be heard of the tests: each gives up on what does not come within ten minutes.
 const SILENCE: Duration = Duration::from_secs(1500);
@@ -62,8 +61,6 @@ const OLDEST: [&str; 14] = [
 ];
 /// Loading the probes takes longer the newer the kernel, and this machine's is nearly as new.
 const NEWEST: [&str; 3] = ["cgroup::", "close::", "snapshot::"];
-
-const MEMORY_MIB: &str = "2048";
 
 /// What is tested once more where BPF is an active security module: what policies deny, and that the probes of that load.
 const SECURED: [&str; 3] = ["govern::", "load::policies", "load::the_verifier"];
@@ -142,41 +139,6 @@ fn named<'a, T>(
     })
 }
 
-/// A machine type and what it is called by each of the tools.
-struct Arch {
-    rust: &'static str,
-    debian: &'static str,
-    qemu: &'static str,
-    package: &'static str,
-    console: &'static str,
-    machine: &'static str,
-    cpu: &'static str,
-}
-
-const ARCHS: [Arch; 2] = [
-    Arch {
-        rust: "x86_64",
-        debian: "amd64",
-        qemu: "qemu-system-x86_64",
-        package: "qemu-system-x86",
-        console: "ttyS0",
-        machine: "q35",
-        // Instructions that repeat are emulated byte by byte: with them a kernel clears pages and copies several times
-        // slower than with what it does on processors where they are slow, and the probes load in twice the time.
-        cpu: "max,-erms,-fsrm",
-    },
-    Arch {
-        rust: "aarch64",
-        debian: "arm64",
-        qemu: "qemu-system-aarch64",
-        package: "qemu-system-arm",
-        console: "ttyAMA0",
-        machine: "virt",
-        // The architected pointer authentication is very slow to emulate.
-        cpu: "max,pauth-impdef=on",
-    },
-];
-
 /// Boots every kernel with some of the tests. An emulated processor is slow, and what differs from kernel to kernel is
 /// seen at the ends.
 pub(crate) fn usual() -> Result<()> {
@@ -214,27 +176,27 @@ fn matrix(boots: &[Options]) -> Result<()> {
 }
 
 /// The machines for one set of options, which has this number.
-fn prepared(number: usize, options: &Options) -> Result<Vec<Machine>> {
-    packages::programs(
-        "the kernel tests run in virtual machines",
-        &[(options.arch.qemu, options.arch.package)],
-    )?;
-    cross::ensure(options.arch.rust)?;
-    if !build::static_libc(options.arch.rust) {
-        bail!("virtual machines hold nothing but our programs; install `glibc-static`");
-    }
+fn prepared(number: usize, options: &Options) -> Result<Vec<Boot>> {
+    options
+        .arch
+        .ensure("the kernel tests run in virtual machines")?;
     let programs = programs::compiled(options.arch.rust)?;
     let mut kernels = Vec::new();
     for (name, suite) in &options.kernels {
-        kernels.push((*name, kernel::kernel(suite, options.arch.debian)?));
+        kernels.push((*name, options.arch.kernel(suite)?));
     }
     let initramfs = image(&programs, &kernels, options, number)?;
     let secured = if options.lsm { "-lsm" } else { "" };
+    let machine = Machine {
+        arch: options.arch,
+        clock: Clock::Host,
+        lsm: options.lsm,
+    };
     let mut machines = Vec::new();
     for (name, kernel) in kernels {
-        machines.push(Machine {
+        machines.push(Boot {
             name,
-            qemu: machine(options, &kernel.image, &initramfs),
+            qemu: machine.qemu(&kernel.image, &initramfs),
             log: paths::target("vm").join(format!("console-{}{secured}.log", kernel.release)),
             release: kernel.release,
         });
@@ -243,38 +205,52 @@ fn prepared(number: usize, options: &Options) -> Result<Vec<Machine>> {
 }
 
 /// A machine to be started.
-struct Machine {
+struct Boot {
     name: &'static str,
     release: String,
     qemu: Command,
     log: PathBuf,
 }
 
-/// Runs the machines side by side, one more than there are processors, so that none is idle while the
-/// last ones end; the names of those that failed.
-fn all_at_once(machines: Vec<Machine>) -> Vec<&'static str> {
+/// Runs the machines side by side; the names of those that failed.
+fn all_at_once(machines: Vec<Boot>) -> Vec<&'static str> {
+    let failed = side_by_side(machines, |machine| {
+        let name = machine.name;
+        let error = one(machine).err()?;
+        sh::say("Failed", format!("kernel {name}: {error:#}"));
+        Some(name)
+    });
+    failed.into_iter().flatten().collect()
+}
+
+/// What comes of each machine, in their order. There runs one more than there are processors, so that none is idle while
+/// the last ones end.
+pub(crate) fn side_by_side<T: Send, R: Send>(
+    machines: Vec<T>,
+    run: impl Fn(T) -> R + Sync,
+) -> Vec<R> {
     let workers = thread::available_parallelism().map_or(1, usize::from) + 1;
-    let waiting = Mutex::new(machines.into_iter());
-    let bad = Mutex::new(Vec::new());
+    let waiting = Mutex::new(machines.into_iter().enumerate());
+    let done = Mutex::new(Vec::new());
     let next = || waiting.lock().ok().and_then(|mut all| all.next());
     thread::scope(|scope| {
         for _ in 0..workers {
             scope.spawn(|| {
-                while let Some(machine) = next() {
-                    let name = machine.name;
-                    if let Err(error) = one(machine) {
-                        sh::say("Failed", format!("kernel {name}: {error:#}"));
-                        bad.lock().expect("no thread panics with it").push(name);
-                    }
+                while let Some((number, machine)) = next() {
+                    let result = run(machine);
+                    let mut done = done.lock().expect("no thread panics with it");
+                    done.push((number, result));
                 }
             });
         }
     });
-    bad.into_inner().expect("no thread panics with it")
+    let mut done = done.into_inner().expect("no thread panics with it");
+    done.sort_by_key(|(number, _)| *number);
+    done.into_iter().map(|(_, result)| result).collect()
 }
 
-fn one(machine: Machine) -> Result<()> {
-    let Machine {
+fn one(machine: Boot) -> Result<()> {
+    let Boot {
         name,
         release,
         qemu,
@@ -282,7 +258,7 @@ fn one(machine: Machine) -> Result<()> {
     } = machine;
     sh::say("Testing", format!("on kernel {release}"));
     let started = Instant::now();
-    let outcome = qemu::boot(qemu, name, &log, SILENCE)?;
+    let outcome = boot(qemu, name, &log, SILENCE)?;
     if let Some(what) = outcome.bad() {
         bail!("{what} on {release}; the console is in {}", log.display());
     }
@@ -298,92 +274,31 @@ fn image(
     options: &Options,
     number: usize,
 ) -> Result<PathBuf> {
-    let mut archive = Archive::new()?;
-    archive.program(Path::new("/init"), &programs.init)?;
-    let busybox = kernel::busybox(BUSYBOX_SUITE, options.arch.debian)?;
-    archive.program(Path::new("/bin/busybox"), &busybox)?;
-    for directory in ["/root", "/run", "/var/lib", "/etc"] {
-        archive.directory(Path::new(directory))?;
-    }
-    archive.file(Path::new("/etc/passwd"), b"root:x:0:0:root:/root:/bin/sh\n")?;
-    let home = Path::new(HOME);
-    for program in &programs.others {
-        archive.program(
-            &home.join(program.file_name().context("a program has a name")?),
-            program,
-        )?;
-    }
-    for (_, kernel) in kernels {
-        let place = Path::new("/modules").join(&kernel.release);
-        for module in &kernel.modules {
-            let name = module.file_name().context("a module has a name")?;
-            archive.program(&place.join(name), module)?;
-        }
-    }
-    archive.file(Path::new("/plan"), plan(programs, options)?.as_bytes())?;
+    let kernels: Vec<&Kernel> = kernels.iter().map(|kernel| &kernel.1).collect();
+    let mut archive = options
+        .arch
+        .files(&programs.init, &programs.others, &kernels)?;
+    archive.file(Path::new("/plan"), plan(programs, options)?.bytes())?;
     let path = paths::target("vm").join(format!("initramfs-{}-{number}.cpio", options.arch.rust));
     fs::write(&path, archive.finish()?)
         .with_context(|| format!("cannot write {}", path.display()))?;
     Ok(path)
 }
 
-/// What `init` runs, in its own format.
-fn plan(programs: &Programs, options: &Options) -> Result<String> {
-    let mut plan = String::new();
-    let environment = [
-        ("PATH", "/bin:/sbin:/usr/bin"),
-        ("HOME", "/root"),
-        ("RUST_BACKTRACE", "1"),
-        ("LINEAGE_BIN", "/lineage/lineage"),
-        // One random policy is enough there: what compiles them is tested elsewhere.
-        ("LINEAGE_SEED", "24301"),
-    ];
-    for (name, value) in environment {
-        plan.push_str(&format!("env\t{name}\t{value}\n"));
-    }
+/// Every test, with what it is asked for.
+fn plan(programs: &Programs, options: &Options) -> Result<Plan> {
+    let mut plan = Plan::new();
+    plan.env("RUST_BACKTRACE", "1");
+    plan.env("LINEAGE_BIN", "/lineage/lineage");
+    // One random policy is enough there: what compiles them is tested elsewhere.
+    plan.env("LINEAGE_SEED", "24301");
     for test in &programs.tests {
-        let name = test
-            .file_name()
-            .context("a test has a name")?
-            .to_string_lossy();
-        plan.push_str(&format!("run\t{name}\t{HOME}/{name}"));
-        for argument in &options.for_tests {
-            plan.push_str(&format!("\t{argument}"));
-        }
-        plan.push('\n');
+        let name = test.file_name().context("a test has a name")?;
+        let name = name.to_string_lossy();
+        let program = format!("{HOME}/{name}");
+        let mut words = vec![program.as_str()];
+        words.extend(options.for_tests.iter().map(String::as_str));
+        plan.run(&name, &words);
     }
     Ok(plan)
-}
-
-fn machine(options: &Options, kernel: &Path, initramfs: &Path) -> Command {
-    let arch = options.arch;
-    // The agent must work with the security modules that distributions switch on, of which BPF is one only here and
-    // there.
-    let bpf = if options.lsm { ",bpf" } else { "" };
-    let boot = format!(
-        "console={} quiet oops=panic panic=-1 mitigations=off lsm=lockdown,yama{bpf}",
-        arch.console
-    );
-    // Emulated even where the host could help, so that it behaves the same everywhere. One host
-    // thread for both processors: with two, the emulator can miss how a kernel exchanges code that
-    // the other processor is about to run, which attaching a probe does.
-    let mut qemu = sh::command(arch.qemu, ["-machine", arch.machine, "-cpu", arch.cpu]);
-    qemu.args(["-accel", "tcg,thread=single"])
-        .args([
-            "-smp", "2", "-m", MEMORY_MIB, "-display", "none", "-monitor", "none",
-        ])
-        .args([
-            "-serial",
-            "stdio",
-            "-nic",
-            "none",
-            "-no-reboot",
-            "-append",
-            &boot,
-        ])
-        .arg("-kernel")
-        .arg(kernel)
-        .arg("-initrd")
-        .arg(initramfs);
-    qemu
 }

@@ -1,6 +1,7 @@
-//! PID 1 of the virtual machine in which the kernel tests run (`cargo xtask vm`).
+//! PID 1 of the virtual machines in which the kernel tests run (`cargo xtask vm`) and instructions are counted
+//! (`cargo xtask bench emulated`).
 //!
-//! Mounts what the tests need, runs the programs that `/plan` lists, says how each ended, and powers
+//! Mounts what they need, runs the programs that `/plan` lists, says how each ended, and powers
 //! the machine off. Lines of the plan, with fields separated by tabs:
 //!
 //! ```text
