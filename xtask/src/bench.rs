@@ -3,49 +3,101 @@
 //! Only ratios and counts are figures to trust: the machine's own speed cancels out because both sides alternate. A
 //! budget that is missed is reported as missed; nothing is turned off for the benchmark that is on by default.
 
+mod compare;
 mod figure;
-mod record;
+mod host;
+mod kernel;
+mod matrix;
+mod options;
 mod review;
+mod run;
+mod saturation;
+mod tracer;
+mod window;
+mod workload;
 
 use std::fs;
 use std::path::PathBuf;
 
 use anyhow::{Result, bail};
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use self::figure::Figure;
+use self::options::Options;
 use crate::{build, paths, sh};
 
-/// Measures one part of it.
-type Measure = fn() -> Result<Vec<Figure>>;
+/// Figures, and everything that they come from.
+type Tables = (Vec<Figure>, Value);
+
+/// How one part of it is measured.
+#[derive(Clone, Copy)]
+enum Part {
+    /// Figures only.
+    Figures(fn() -> Result<Vec<Figure>>),
+    /// Figures only, as often as is asked for.
+    Rounds(fn(&Options) -> Result<Vec<Figure>>),
+    /// Figures, and everything that they come from.
+    Tables(fn(&Options) -> Result<Tables>),
+}
 
 /// Parts of the benchmark, by name.
-const PARTS: [(&str, Measure); 2] = [("record", record::figures), ("review", review::figures)];
+const PARTS: [(&str, Part); 6] = [
+    ("compare", Part::Tables(compare::measure)),
+    ("kernel", Part::Tables(kernel::measure)),
+    ("host", Part::Rounds(host::figures)),
+    ("saturation", Part::Figures(saturation::figures)),
+    ("window", Part::Figures(window::figures)),
+    ("review", Part::Figures(review::figures)),
+];
+
+/// The usage.
+pub(crate) const HELP: &str = options::HELP;
 
 /// The task: all parts, or those named.
 pub(crate) fn run(args: &[String]) -> Result<()> {
-    if let Some(other) = args
+    let options = Options::parse(args)?;
+    let names = PARTS.map(|(name, _)| name);
+    if let Some(other) = options
+        .parts
         .iter()
-        .find(|arg| PARTS.iter().all(|part| part.0 != **arg))
+        .find(|part| !names.contains(&part.as_str()))
     {
-        bail!("`{other}` is no part of the benchmark: record, review");
+        bail!(
+            "`{other}` is no part of the benchmark: {}",
+            names.join(", ")
+        );
     }
     if !sh::is_root() {
         bail!("recording loads programs into the kernel, which needs root");
     }
     build::all()?;
     fs::create_dir_all(paths::target("bench"))?;
-    let mut figures = Vec::new();
-    for (name, measure) in PARTS {
-        if args.is_empty() || args.iter().any(|arg| arg == name) {
-            figures.extend(measure()?);
+    let (mut figures, mut tables) = (Vec::new(), Map::new());
+    for (name, part) in PARTS {
+        if !options.parts.is_empty() && !options.parts.iter().any(|wanted| wanted == name) {
+            continue;
         }
+        figures.extend(match part {
+            Part::Figures(measure) => measure()?,
+            Part::Rounds(measure) => measure(&options)?,
+            Part::Tables(measure) => {
+                let (figures, table) = measure(&options)?;
+                tables.insert(name.to_owned(), table);
+                figures
+            }
+        });
     }
-    let results: Vec<Value> = figures.iter().map(Figure::json).collect();
+    report(&figures, tables)
+}
+
+/// Shows the figures, keeps everything, and fails if a budget was missed.
+fn report(figures: &[Figure], mut results: Map<String, Value>) -> Result<()> {
+    let told = figures.iter().map(Figure::json).collect();
+    results.insert("figures".to_owned(), told);
     let file = paths::target("bench").join("results.json");
     fs::write(&file, serde_json::to_vec_pretty(&results)?)?;
     println!();
-    for figure in &figures {
+    for figure in figures {
         println!("{}", figure.line());
     }
     println!("\nwritten to {}", file.display());
