@@ -3,14 +3,14 @@
 //! Observation has one entrance, the return of system calls, so every process passes it. A hook there that does nothing
 //! is what this kernel charges for having one at all.
 
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Stdio};
 
 use anyhow::{Context, Result};
 
 use super::figure::{Budget, Figure};
 use super::matrix::Spread;
 use super::options::Options;
-use super::run::{Bench, remove};
+use super::run::{Bench, command, remove};
 use super::tracer::attached::Attached;
 use super::tracer::{untraced, untraced_as};
 use super::workload::{Workload, on_cpu};
@@ -159,17 +159,11 @@ struct Other(Child);
 
 impl Other {
     fn start(words: &[String]) -> Result<Self> {
-        let (program, arguments) = words.split_first().context("a command")?;
-        let mut command = Command::new(program);
-        command
-            .args(arguments)
-            .stdin(Stdio::null())
-            .stdout(Stdio::null());
-        Ok(Self(
-            command
-                .spawn()
-                .with_context(|| format!("cannot start {program}"))?,
-        ))
+        let mut command = command(words)?;
+        command.stdout(Stdio::null());
+        Ok(Self(command.spawn().with_context(|| {
+            format!("cannot start {}", words.join(" "))
+        })?))
     }
 }
 

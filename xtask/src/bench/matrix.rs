@@ -78,8 +78,8 @@ impl Row {
 
     /// The sum of all runs: what is rare must not vanish in a median.
     fn lost(&self) -> Option<f64> {
-        let lost = self.runs.iter().map(|run| run.lost);
-        lost.sum::<Option<f64>>()
+        let mut lost = self.runs.iter().map(|run| run.lost);
+        lost.try_fold(0.0, |sum, lost| Some(sum + lost?))
     }
 
     /// CPU seconds of the tracer for a million stored events, without its start and end.

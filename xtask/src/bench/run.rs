@@ -2,7 +2,7 @@
 
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
-use std::process::Stdio;
+use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, bail};
 use serde_json::Value;
@@ -72,9 +72,8 @@ impl Bench {
 
     /// Runs it to its end without a word on the terminal; what it said to standard error.
     pub(super) fn quiet(&self, words: &[String]) -> Result<String> {
-        let (program, arguments) = words.split_first().context("a command")?;
         let errors = self.place.join("stderr");
-        let mut command = sh::command(program, arguments);
+        let mut command = command(words)?;
         command.stdout(Stdio::null()).stderr(File::create(&errors)?);
         let status = sh::status(&mut command)?;
         let said = String::from_utf8_lossy(&fs::read(&errors)?).into_owned();
@@ -108,6 +107,15 @@ impl Bench {
             programs: programs.collect(),
         })
     }
+}
+
+/// A command as a person would run it: cargo has its tasks look for libraries in its own directories, and
+/// everything that they start would search there, too.
+pub(super) fn command(words: &[String]) -> Result<Command> {
+    let (program, arguments) = words.split_first().context("a command")?;
+    let mut command = sh::command(program, arguments);
+    command.env_remove("LD_LIBRARY_PATH");
+    Ok(command)
 }
 
 /// Bytes of a file, or of all files below a directory.

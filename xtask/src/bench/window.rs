@@ -9,7 +9,7 @@ use anyhow::{Context, Result, bail};
 use serde_json::Value;
 
 use super::figure::{Budget, Figure};
-use super::run::{Bench, remove};
+use super::run::{Bench, command, remove};
 use super::tracer::lineage::Lineage;
 use crate::{paths, sh};
 
@@ -28,17 +28,15 @@ const MISSING: Budget = Budget::AtMost {
 /// Measures it.
 pub(super) fn figures() -> Result<Vec<Figure>> {
     let bench = Bench::new()?;
-    let (mut worst, mut command) = (0.0_f64, String::new());
+    let (mut worst, mut shown) = (0.0_f64, String::new());
     for kill in 1..=KILLS {
         sh::say("Killing", format!("the recorder, {kill} of {KILLS}"));
-        let (missing_ms, shown) = killed(&bench)?;
+        let (missing_ms, command) = killed(&bench)?;
         worst = worst.max(missing_ms);
-        command = shown;
+        shown = command;
     }
     let name = "completed opens missing after kill -9 of the recorder, worst";
-    Ok(vec![
-        Figure::told(name, command, worst, "ms").within(MISSING),
-    ])
+    Ok(vec![Figure::told(name, shown, worst, "ms").within(MISSING)])
 }
 
 /// Records until the load kills the recorder; milliseconds from the first open that is missing to the kill.
@@ -62,7 +60,7 @@ fn killed(bench: &Bench) -> Result<(f64, String)> {
     ];
     let words = words.map(str::to_owned);
     let words = [&Lineage::observe().command(bench)[..], &words].concat();
-    let mut command = sh::command(&words[0], &words[1..]);
+    let mut command = command(&words)?;
     let shown = words.join(" ");
     // The load goes on when the recorder is gone; its end of the pipe says when it has ended, too.
     let output = command

@@ -15,14 +15,23 @@
 use std::fs;
 use std::io::Read as _;
 use std::path::Path;
-use std::process::{Command, ExitCode};
+use std::process::{Child, Command, ExitCode};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
-use rustix::process::{Pid, Signal, getppid, kill_process};
+use rustix::event::{PollFd, PollFlags, poll};
+use rustix::io::Errno;
+use rustix::process::{Pid, PidfdFlags, Signal, getppid, pidfd_open, pidfd_send_signal};
+use rustix::time::Timespec;
 use serde_json::{Value, json};
 
 use crate::bpf;
+
+/// How long a process has to end before it gets its signal again.
+const AGAIN_AFTER: Timespec = Timespec {
+    tv_sec: 1,
+    tv_nsec: 0,
+};
 
 #[derive(Default)]
 struct Options {
@@ -85,9 +94,7 @@ fn measured(options: &Options, command: &[&str]) -> Result<Value> {
         .map_err(|error| anyhow::anyhow!("cannot start {program}: {error}"))?;
     if let Some(signal) = options.until_input_ends {
         std::io::stdin().read_to_end(&mut Vec::new())?;
-        let pid = i32::try_from(child.id()).ok().and_then(Pid::from_raw);
-        // One that has ended already says so by its status.
-        let _ = kill_process(pid.context("a child has a pid")?, signal);
+        end(child, signal)?;
     }
     let status = child.wait()?;
     let wall = started.elapsed();
@@ -102,6 +109,22 @@ fn measured(options: &Options, command: &[&str]) -> Result<Value> {
         "parent_peak_rss_bytes": peak_rss_bytes(parent), "programs": programs,
         "status": status.code().unwrap_or(255),
     }))
+}
+
+/// Sends a child a signal until it ends: some only notice one that interrupts their waiting.
+fn end(child: &Child, signal: Signal) -> Result<()> {
+    let pid = i32::try_from(child.id()).ok().and_then(Pid::from_raw);
+    let pid = pidfd_open(pid.context("a child has a pid")?, PidfdFlags::empty())?;
+    let mut ends = [PollFd::new(&pid, PollFlags::IN)];
+    while ends[0].revents().is_empty() {
+        match pidfd_send_signal(&pid, signal) {
+            // It has ended, and only waits for us to ask how.
+            Ok(()) | Err(Errno::SRCH) => {}
+            Err(error) => return Err(error.into()),
+        }
+        poll(&mut ends, Some(&AGAIN_AFTER))?;
+    }
+    Ok(())
 }
 
 fn ns(duration: Duration) -> u64 {

@@ -2,11 +2,11 @@
 
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
-use std::process::{Child, ChildStdin, Command, Stdio};
+use std::process::{Child, ChildStdin, Stdio};
 
 use anyhow::{Context, Result, bail};
 
-use crate::bench::run::{Bench, Cost};
+use crate::bench::run::{Bench, Cost, command};
 use crate::sh;
 
 /// Commands that a tracer may miss before it is given up: each takes some milliseconds, and output waits
@@ -33,9 +33,8 @@ impl Attached {
     ) -> Result<Self> {
         let options = ["--until-input-ends", signal];
         let words = bench.measured("outer.json", &options, tracer);
-        let (program, arguments) = words.split_first().context("a command")?;
-        let mut command = Command::new(program);
-        command.args(arguments).stdin(Stdio::piped());
+        let mut command = command(&words)?;
+        command.stdin(Stdio::piped());
         command.stdout(File::create(output)?);
         command.stderr(File::create(errors(output))?);
         let shown = tracer.join(" ");
@@ -61,15 +60,14 @@ impl Attached {
         let file = bench.word(name);
         fs::write(&file, "")?;
         let words = [wrap, &["cat", &file]].concat();
-        self.until(name, output, || {
-            sh::output(sh::command(words[0], &words[1..])).map(drop)
-        })
+        let words: Vec<String> = words.into_iter().map(str::to_owned).collect();
+        self.until(name, output, || sh::output(command(&words)?).map(drop))
     }
 
     /// Waits until a file has a text, for those that say themselves when they are ready.
     pub(crate) fn says(&mut self, text: &str, output: &Path) -> Result<()> {
         self.until(text, output, || {
-            sh::output(sh::command("true", [""; 0])).map(drop)
+            sh::output(command(&["true".to_owned()])?).map(drop)
         })
     }
 

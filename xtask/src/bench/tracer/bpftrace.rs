@@ -51,7 +51,7 @@ fn lost(said: &str) -> f64 {
     said.lines()
         .filter_map(|line| line.strip_prefix("Lost ")?.strip_suffix(" events"))
         .filter_map(|number| number.parse::<f64>().ok())
-        .sum()
+        .fold(0.0, |sum, lost| sum + lost)
 }
 
 #[cfg(test)]
