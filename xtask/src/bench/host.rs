@@ -51,6 +51,10 @@ pub(super) fn figures(options: &Options) -> Result<Vec<Figure>> {
             Workload::plain("transfer", transfers),
         ),
     ];
+    let works = works.into_iter();
+    let works: Vec<_> = works
+        .filter(|(_, work)| options.wants_workload(work.name))
+        .collect();
     let mut figures = Vec::new();
     for (what, work) in &works {
         let idle = Other::start(&["sleep", "infinity"].map(str::to_owned))?;

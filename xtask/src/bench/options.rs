@@ -19,7 +19,7 @@ Parts:
 Options:
   --rounds N           rounds of each comparison [default: 7]
   --workload NAME      only this one of compare: compile, git, agent, open, transfer, exec, tcp, udp, mixed
-                       (may be repeated)
+                       (may be repeated); of host: compile, call, transfer
   --tracer NAME        only this one of compare, as the table names it (may be repeated)
   --install-peers      installs the tracers that Debian has and that are absent: strace, bpftrace, libbpf-tools
   --audit              compares with auditd, too. Once used, the kernel looks at the rules of its audit system for
