@@ -1,101 +1,137 @@
 //! `cargo xtask bench [PART]...`: what recording costs, and how fast reviewers have their answers.
 //!
-//! `cargo xtask bench --check [--bless]` only counts instructions, and compares them with those that were committed.
-//!
 //! Only ratios and counts are figures to trust: the machine's own speed cancels out because both sides alternate. A
 //! budget that is missed is reported as missed; nothing is turned off for the benchmark that is on by default.
 
+mod compare;
 mod emulated;
 mod figure;
+mod host;
 mod instructions;
+mod kernel;
+mod matrix;
 mod micro;
-mod record;
+mod options;
 mod review;
+mod run;
+mod saturation;
+mod tracer;
+mod window;
+mod workload;
 
 use std::fs;
 use std::path::PathBuf;
 
 use anyhow::{Result, bail};
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use self::figure::Figure;
+use self::options::Options;
 use crate::{build, paths, sh};
 
-/// A part of the benchmark.
-struct Part {
-    name: &'static str,
-    /// Whether it runs the agent, which is then built first.
-    agent: bool,
-    /// Whether it records, which needs root.
-    records: bool,
-    measure: fn() -> Result<Vec<Figure>>,
+/// Figures, and everything that they come from.
+type Tables = (Vec<Figure>, Value);
+
+/// How one part of it is measured.
+#[derive(Clone, Copy)]
+enum Measure {
+    /// Figures only.
+    Figures(fn() -> Result<Vec<Figure>>),
+    /// Figures only, as often as is asked for.
+    Rounds(fn(&Options) -> Result<Vec<Figure>>),
+    /// Figures, and everything that they come from.
+    Tables(fn(&Options) -> Result<Tables>),
 }
 
-const PARTS: [Part; 5] = [
-    Part {
-        name: "record",
-        agent: true,
-        records: true,
-        measure: record::figures,
-    },
-    Part {
-        name: "review",
-        agent: true,
-        records: false,
-        measure: review::figures,
-    },
-    Part {
-        name: "micro",
-        agent: false,
-        records: false,
-        measure: micro::figures,
-    },
-    Part {
-        name: "instructions",
-        agent: false,
-        records: false,
-        measure: instructions::figures,
-    },
-    Part {
-        name: "emulated",
-        agent: true,
-        records: false,
-        measure: emulated::figures,
-    },
+/// What a part needs.
+#[derive(Clone, Copy, PartialEq, PartialOrd)]
+enum Needs {
+    /// Nothing that is not built for it.
+    Nothing,
+    /// The agent.
+    Agent,
+    /// The agent, and root, because it records.
+    Root,
+}
+
+/// Parts of the benchmark, by name.
+const PARTS: [(&str, Needs, Measure); 9] = [
+    ("compare", Needs::Root, Measure::Tables(compare::measure)),
+    ("kernel", Needs::Root, Measure::Tables(kernel::measure)),
+    ("host", Needs::Root, Measure::Rounds(host::figures)),
+    (
+        "saturation",
+        Needs::Root,
+        Measure::Figures(saturation::figures),
+    ),
+    ("window", Needs::Root, Measure::Figures(window::figures)),
+    (
+        "emulated",
+        Needs::Agent,
+        Measure::Figures(emulated::figures),
+    ),
+    ("micro", Needs::Nothing, Measure::Figures(micro::figures)),
+    (
+        "instructions",
+        Needs::Nothing,
+        Measure::Figures(instructions::figures),
+    ),
+    ("review", Needs::Agent, Measure::Figures(review::figures)),
 ];
+
+/// The usage.
+pub(crate) const HELP: &str = options::HELP;
 
 /// The task: all parts, or those named.
 pub(crate) fn run(args: &[String]) -> Result<()> {
-    match args.iter().map(String::as_str).collect::<Vec<_>>()[..] {
-        ["--check"] => return instructions::check(false),
-        ["--check", "--bless"] => return instructions::check(true),
-        _ => {}
+    let options = Options::parse(args)?;
+    if options.check {
+        return instructions::check(options.bless);
     }
-    if let Some(other) = args
+    let names = PARTS.map(|(name, ..)| name);
+    if let Some(other) = options
+        .parts
         .iter()
-        .find(|arg| PARTS.iter().all(|part| part.name != **arg))
+        .find(|part| !names.contains(&part.as_str()))
     {
-        let parts = PARTS.map(|part| part.name).join(", ");
-        bail!("`{other}` is no part of the benchmark: {parts}; or --check [--bless]");
+        bail!(
+            "`{other}` is no part of the benchmark: {}",
+            names.join(", ")
+        );
     }
-    let wanted = |part: &&Part| args.is_empty() || args.iter().any(|arg| arg == part.name);
-    let wanted: Vec<&Part> = PARTS.iter().filter(wanted).collect();
-    if wanted.iter().any(|part| part.records) && !sh::is_root() {
+    let wanted = |name: &str| options.parts.is_empty() || options.parts.iter().any(|it| it == name);
+    let wanted: Vec<_> = PARTS.iter().filter(|(name, ..)| wanted(name)).collect();
+    let needs = |what: Needs| wanted.iter().any(|(_, needs, _)| *needs >= what);
+    if needs(Needs::Root) && !sh::is_root() {
         bail!("recording loads programs into the kernel, which needs root");
     }
-    if wanted.iter().any(|part| part.agent) {
+    if needs(Needs::Agent) {
         build::all()?;
     }
     fs::create_dir_all(paths::target("bench"))?;
-    let mut figures = Vec::new();
-    for part in wanted {
-        figures.extend((part.measure)()?);
+    let (mut figures, mut tables) = (Vec::new(), Map::new());
+    for (name, _, measure) in wanted {
+        figures.extend(match measure {
+            Measure::Figures(measure) => measure()?,
+            Measure::Rounds(measure) => measure(&options)?,
+            Measure::Tables(measure) => {
+                let (figures, table) = measure(&options)?;
+                tables.insert((*name).to_owned(), table);
+                figures
+            }
+        });
     }
-    let results: Vec<Value> = figures.iter().map(Figure::json).collect();
+    report(&figures, tables)
+}
+
+/// Shows the figures, keeps everything, and fails if a budget was missed.
+fn report(figures: &[Figure], mut results: Map<String, Value>) -> Result<()> {
+    let told = figures.iter().map(Figure::json).collect();
+    results.insert("figures".to_owned(), told);
     let file = paths::target("bench").join("results.json");
     fs::write(&file, serde_json::to_vec_pretty(&results)?)?;
     println!();
-    for figure in &figures {
+    for figure in figures {
         println!("{}", figure.line());
     }
     println!("\nwritten to {}", file.display());

@@ -38,8 +38,7 @@ Usage: cargo xtask TASK [OPTIONS]
   vm       the kernel tests on the supported kernels, in QEMU
              [--kernel 6.1|6.12|newest]... [--arch x86_64|aarch64] [-- TEST ARGUMENTS]
   bench    what recording costs, and whether the budgets are met; needs root
-             [record] [review] [micro] [instructions], or one check: whether more instructions are
-             needed than were committed  --check [--bless]
+             [PART]... [OPTIONS], see `bench --help`
   bless    rewrite generated documents and the expected outputs of golden tests
   tidy     what the compiler does not check: layers, sizes, links
   ci       formatting, lints, documentation, then programs and tests
@@ -59,7 +58,7 @@ fn main() -> ExitCode {
 
 fn run(args: &[String]) -> Result<()> {
     let Some((task, rest)) = args.split_first().filter(|_| !asks_for_help(args)) else {
-        println!("{HELP}");
+        println!("{}", help(args));
         return Ok(());
     };
     match task.as_str() {
@@ -77,7 +76,16 @@ fn run(args: &[String]) -> Result<()> {
     }
 }
 
-/// Whether the usage is wanted, of all tasks or of one: it is the same text. What follows `--` is
+/// The usage of a task that has one of its own, otherwise of all tasks.
+fn help(args: &[String]) -> &'static str {
+    if args.iter().any(|arg| arg == "bench") {
+        bench::HELP
+    } else {
+        HELP
+    }
+}
+
+/// Whether the usage is wanted, of all tasks or of one. What follows `--` is
 /// meant for another program.
 fn asks_for_help(args: &[String]) -> bool {
     let mut ours = args.iter().take_while(|arg| *arg != "--");
