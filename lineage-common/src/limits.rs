@@ -43,6 +43,9 @@ pub const COMM_BYTES: usize = 16;
 /// Processes that can be tracked at one time.
 pub const TASKS_MAX: u32 = 65_536;
 
+/// Process ids are below this: `PID_MAX_LIMIT` (`include/linux/threads.h`).
+pub const PIDS_MAX: u32 = 1 << 22;
+
 /// Descriptors whose totals are kept at one time, over all tracked processes.
 /// Those in blocks are not counted.
 pub const DESCRIPTORS_MAX: u32 = 1 << 18;

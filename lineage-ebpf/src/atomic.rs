@@ -34,6 +34,32 @@ pub(crate) unsafe fn fetch_add(word: *mut u64, value: u64) -> u64 {
     value
 }
 
+/// Sets bits of a word.
+///
+/// # Safety
+///
+/// As [`add`].
+#[inline(always)]
+pub(crate) unsafe fn or(word: *mut u64, bits: u64) {
+    // SAFETY: by contract.
+    unsafe {
+        asm!("lock *(u64 *)({0} + 0) |= {1}", in(reg) word, in(reg) bits, options(nostack));
+    }
+}
+
+/// Keeps only these bits of a word.
+///
+/// # Safety
+///
+/// As [`add`].
+#[inline(always)]
+pub(crate) unsafe fn and(word: *mut u64, bits: u64) {
+    // SAFETY: by contract.
+    unsafe {
+        asm!("lock *(u64 *)({0} + 0) &= {1}", in(reg) word, in(reg) bits, options(nostack));
+    }
+}
+
 /// Replaces a word and returns what it was before.
 ///
 /// # Safety

@@ -50,6 +50,7 @@ mod socket;
 mod start;
 mod tally;
 mod task;
+mod tracked;
 mod turns;
 mod version;
 

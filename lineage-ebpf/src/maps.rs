@@ -1,4 +1,4 @@
-//! Every map and global of the object.
+//! Every map and global of the object, but for the table of processes ([`crate::tracked`]).
 
 use aya_ebpf::{
     helpers::bpf_get_smp_processor_id,
@@ -16,14 +16,14 @@ use lineage_common::{
         ADDRESS_BYTES_MAX, ADDRESS_RULES_MAX, BLOCKS_MAX, BUDGETS_MAX, BULK_RING_BYTES,
         CONTROL_RING_BYTES, CPUS_MAX, DECIDED_MAX, DESCRIPTORS_MAX, FRAME_BYTES_MAX,
         GOVERNANCES_MAX, GOVERNED_MAX, INTERPRETER_BYTES, INTERPRETERS_MAX, LINKS_MAX,
-        PATH_RULES_MAX, PEERS_MAX, TALLY_ENTRIES_MAX, TASKS_MAX, TURNS_BITS, TURNS_MAX,
+        PATH_RULES_MAX, PEERS_MAX, TALLY_ENTRIES_MAX, TURNS_BITS, TURNS_MAX,
     },
     policy::{
         AddressKey, Budget, Decided, End, Governance, NAME_BYTES, NAMES, NAMES_COUNT, Named,
         Operation, Outcome, PathKey, Ruling,
     },
     tally::{Tally, TallyKey},
-    task::{Block, Descriptor, DescriptorKey, Link, NO_BLOCK, Switch, Task, Turn},
+    task::{Block, Descriptor, DescriptorKey, Link, NO_BLOCK, Switch, Turn},
 };
 
 use crate::{
@@ -51,7 +51,7 @@ use crate::{
 const AS_NEEDED: u32 = 1;
 
 /// `BPF_F_MMAPABLE` (`include/uapi/linux/bpf.h`): the agent reads the map in place.
-const MMAPABLE: u32 = 1 << 10;
+pub(crate) const MMAPABLE: u32 = 1 << 10;
 
 /// Version of the frames this object writes, for the agent to compare.
 #[unsafe(no_mangle)]
@@ -249,10 +249,6 @@ static CONTROL: RingBuf = RingBuf::with_byte_size(CONTROL_RING_BYTES, 0);
 /// Files and sockets.
 #[map]
 static BULK: RingBuf = RingBuf::with_byte_size(BULK_RING_BYTES, 0);
-
-/// The tracked processes.
-#[map]
-pub(crate) static TASKS: HashMap<u32, Task> = HashMap::with_max_entries(TASKS_MAX, 0);
 
 /// The open descriptors of the tracked processes.
 #[map]

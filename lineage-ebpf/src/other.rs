@@ -7,9 +7,10 @@ use lineage_common::{frame::Other, layout::ABSENT, limits::GROUP_MEMBERS_MAX, po
 
 use crate::{
     emit,
-    maps::{Scratch, TASKS},
+    maps::Scratch,
     read::{Typed, offset, untyped},
     task::own_number,
+    tracked,
 };
 
 /// `PID_FS_MAGIC`, `ANON_INODE_FS_MAGIC`, `PROC_SUPER_MAGIC` (`include/uapi/linux/magic.h`).
@@ -144,9 +145,7 @@ fn is_inside(thread: u64, lineage: u32) -> bool {
     let tracked = |thread: u64| {
         let pid: u32 = untyped(thread + offset!(task_tgid) as u64)?;
         // SAFETY: map values stay readable.
-        TASKS
-            .get_ptr(pid)
-            .map(|task| unsafe { (*task).lineage } == lineage)
+        tracked::task(pid).map(|task| unsafe { (*task).lineage } == lineage)
     };
     if let Some(inside) = tracked(thread) {
         return inside;

@@ -4,9 +4,9 @@ use aya_ebpf::helpers::{bpf_get_current_pid_tgid, generated::bpf_get_current_tas
 use lineage_common::task::Task;
 
 use crate::{
-    maps::TASKS,
     read::{Typed, follow, offset, typed, untyped},
     skip::Skip,
+    tracked,
 };
 
 /// The acting thread of a tracked process.
@@ -27,7 +27,7 @@ impl Actor {
     #[inline(always)]
     pub(crate) fn current() -> Result<Self, Skip> {
         let thread = current();
-        match TASKS.get_ptr_mut(pid(thread)) {
+        match tracked::task(pid(thread)) {
             Some(task) => Ok(Self {
                 thread,
                 files: files(thread),

@@ -11,7 +11,7 @@ use lineage_common::{
     calls::Machine,
     frame::{CpuCounters, WIRE_MARK, WIRE_VERSION},
     layout::KernelLayout,
-    limits::{DECIDED_MAX, INTERPRETERS_MAX},
+    limits::{DECIDED_MAX, INTERPRETERS_MAX, PIDS_MAX},
     tier::Tier,
 };
 use zerocopy::{FromZeros, IntoBytes};
@@ -87,10 +87,12 @@ pub(super) fn attach(
     let control = ring(&ebpf, "CONTROL", options.control_ring_bytes)?;
     let bulk = ring(&ebpf, "BULK", options.bulk_ring_bytes)?;
     let page = rustix::param::page_size();
-    let word =
-        |name| Mapping::new(map(&ebpf, name)?.fd().as_fd(), page, 0, true).map_err(ProbeError::Map);
-    let (waiting, blocks_taken) = (word("READER")?, word("BLOCKS_TAKEN")?);
-    let tracking = Tracking::new(&mut ebpf, blocks_taken)?;
+    let mapped = |name, bytes| {
+        Mapping::new(map(&ebpf, name)?.fd().as_fd(), bytes, 0, true).map_err(ProbeError::Map)
+    };
+    let (waiting, blocks_taken) = (mapped("READER", page)?, mapped("BLOCKS_TAKEN", page)?);
+    let marks = mapped("TRACKED", PIDS_MAX as usize / 8)?;
+    let tracking = Tracking::new(&mut ebpf, marks, blocks_taken)?;
     let governing = Governing::new(&mut ebpf)?;
     let warnings =
         Warnings::new(&mut ebpf).map_err(|error| ProbeError::Load(anyhow::Error::new(error)))?;

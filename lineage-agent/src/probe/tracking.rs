@@ -12,7 +12,7 @@ use aya::{
     maps::{Array, HashMap, MapData, MapError, Stack},
 };
 use lineage_common::{
-    limits::{BLOCKS_MAX, TASKS_MAX},
+    limits::{BLOCKS_MAX, PIDS_MAX, TASKS_MAX},
     task::{Descriptor, DescriptorKey, Link, Listed, NO_BLOCK, Switch, Task},
 };
 use rustix::thread::{MembarrierCommand, membarrier};
@@ -36,6 +36,8 @@ const SETTLE: Duration = Duration::from_millis(50);
 /// The maps that say who is tracked.
 pub(super) struct Tracking {
     tasks: HashMap<MapData, u32, Plain<Task>>,
+    /// By process id, a bit: without it the probes do not look for an entry.
+    marks: Mapping,
     links: HashMap<MapData, u32, Plain<Link>>,
     switch: Array<MapData, Plain<Switch>>,
     descriptors: HashMap<MapData, Plain<DescriptorKey>, Plain<Descriptor>>,
@@ -52,7 +54,11 @@ impl std::fmt::Debug for Tracking {
 
 impl Tracking {
     /// Takes the maps; the programs must be loaded already.
-    pub(super) fn new(ebpf: &mut Ebpf, blocks_taken: Mapping) -> Result<Self, ProbeError> {
+    pub(super) fn new(
+        ebpf: &mut Ebpf,
+        marks: Mapping,
+        blocks_taken: Mapping,
+    ) -> Result<Self, ProbeError> {
         let mut map = |name| ebpf.take_map(name).ok_or(ProbeError::Object(name));
         Ok(Self {
             tasks: map("TASKS")?.try_into()?,
@@ -60,6 +66,7 @@ impl Tracking {
             switch: map("SWITCH")?.try_into()?,
             descriptors: map("DESCRIPTORS")?.try_into()?,
             free_blocks: map("FREE_BLOCKS")?.try_into()?,
+            marks,
             blocks_taken,
         })
     }
@@ -186,6 +193,7 @@ impl Tracking {
 
     /// Enters a process, unless the fork probe has.
     fn insert(&mut self, process: &Listed, lineage: u32) -> Result<(), ProbeError> {
+        self.mark(process.pid)?;
         let block = self.take_block();
         let task = Plain(Task::attached(process.start, lineage, block));
         let inserted = self.tasks.insert(process.pid, task, NO_EXIST);
@@ -206,7 +214,18 @@ impl Tracking {
         }
     }
 
-    /// Removes a process, if there is an entry and it is still its; whether it was.
+    /// Has the probes look for an entry of this process.
+    fn mark(&self, pid: u32) -> Result<(), ProbeError> {
+        if pid >= PIDS_MAX {
+            return Err(ProbeError::NoProcess(pid));
+        }
+        let word = self.marks.word(pid as usize / 64 * 8);
+        word.fetch_or(1 << (pid % u64::BITS), Ordering::SeqCst);
+        Ok(())
+    }
+
+    /// Removes a process, if there is an entry and it is still its; whether it was. It stays marked, for somebody else
+    /// can have its id by now and be about to be entered.
     fn remove(&mut self, pid: u32, start: u64) -> bool {
         if let Ok(Plain(task)) = self.tasks.get(&pid, 0)
             && task.start == start

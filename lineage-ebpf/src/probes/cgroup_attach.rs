@@ -6,10 +6,10 @@ use lineage_common::frame::{Cgroup, Flags, Kind, Other};
 use crate::{
     cgroup,
     emit::{BODY, Frame, What},
-    maps::TASKS,
     read::{Typed, copy_kernel_string, follow, offset, typed},
     skip::Skip,
     task::{self, Actor},
+    tracked,
 };
 
 /// Where the path begins.
@@ -49,7 +49,7 @@ fn moved(group: Typed, path: u64, thread: Typed, whole: bool) -> Result<(), Skip
     let mut by = 0;
     let actor = Actor::current().or_else(|skip| {
         by = task::current_pid();
-        TASKS.get_ptr_mut(pid).ok_or(skip).map(|task| Actor {
+        tracked::task(pid).ok_or(skip).map(|task| Actor {
             thread,
             files: task::files(thread),
             task,

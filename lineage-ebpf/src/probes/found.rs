@@ -18,11 +18,11 @@ use lineage_common::{
 use crate::{
     emit::{BODY, Frame},
     endpoints, facts, host,
-    maps::{self, Scratch, TASKS},
+    maps::{self, Scratch},
     other, path,
     read::{Typed, follow, mask_frame, offset, store, typed},
     socket::{self, NAMES},
-    task,
+    task, tracked,
 };
 
 /// `O_CLOEXEC` (`include/uapi/asm-generic/fcntl.h`).
@@ -48,7 +48,7 @@ impl Look {
         // SAFETY: the pointers are typed and the members have these types.
         unsafe {
             let pid: u32 = typed(thread, offset!(task_tgid));
-            let task = TASKS.get_ptr(pid)?;
+            let task = tracked::task(pid)?;
             let leader = follow(thread, offset!(task_group_leader))?;
             let start: u64 = typed(leader, offset!(task_start_boottime));
             if (*task).start != start {

@@ -16,11 +16,12 @@ use crate::{
     descriptor::{self, Sweep},
     emit::{BODY, Frame, What},
     hook, judge,
-    maps::{self, LINKS, TASKS},
+    maps::{self, LINKS},
     read::{Typed, follow, offset, typed, untyped},
     skip::Skip,
     tally,
     task::Actor,
+    tracked,
 };
 
 /// `SIGNAL_GROUP_EXIT` (`include/linux/sched/signal.h`): the whole group ends with one code.
@@ -91,7 +92,7 @@ fn exited(thread: Typed) -> Result<Option<u32>, Skip> {
     let _ = record(&actor, thread, true);
     // SAFETY: the entry of a tracked process stays while one of its threads runs.
     let block = unsafe { (*actor.task).block };
-    if TASKS.remove(actor.pid()).is_ok() {
+    if tracked::forget(actor.pid()) {
         maps::give_block(block);
     }
     Ok(Some(actor.pid()))

@@ -13,12 +13,13 @@ use crate::{
     cgroup,
     emit::{BODY, Frame, What},
     judge,
-    maps::{self, LINKS, TASKS},
+    maps::{self, LINKS},
     namespaces,
     probes::syscall::Returned,
     read::{Typed, number, offset, same, typed, word},
     skip::Skip,
     task::{self, Actor},
+    tracked,
 };
 
 /// `BPF_NOEXIST` (`include/uapi/linux/bpf.h`).
@@ -136,7 +137,7 @@ fn condemn(frame: &Frame, child: &Child) {
     let outcome = Outcome(unsafe { (*frame.scratch).outcome.0 } & Outcome::KIND);
     if maps::governs()
         && outcome == Outcome::KILLED
-        && let Some(task) = TASKS.get_ptr_mut(child.pid)
+        && let Some(task) = tracked::task(child.pid)
     {
         // SAFETY: map values stay writable, and the child does not run yet.
         unsafe { (*task).condemned = 1 };
@@ -154,7 +155,7 @@ fn inherit(actor: &Actor, child: &Child, shared: bool) {
     }
     let block = maps::take_block();
     let task = Task::forked(child.start, lineage, block, shared);
-    if TASKS.insert(child.pid, task, NO_EXIST).is_ok() || overwrite(child, &task) {
+    if tracked::enter(child.pid, &task, NO_EXIST) || overwrite(child, &task) {
         return;
     }
     maps::give_block(block);
@@ -199,7 +200,7 @@ fn compare(creator: u64, new: u64, thread: bool) -> Clone3 {
 #[inline(never)]
 fn overwrite(child: &Child, task: &Task) -> bool {
     let mut old_block = NO_BLOCK;
-    if let Some(old) = TASKS.get_ptr(child.pid) {
+    if let Some(old) = tracked::task(child.pid) {
         // SAFETY: map values stay readable.
         unsafe {
             if (*old).start == child.start {
@@ -208,7 +209,7 @@ fn overwrite(child: &Child, task: &Task) -> bool {
             old_block = (*old).block;
         }
     }
-    if TASKS.insert(child.pid, task, 0).is_ok() {
+    if tracked::enter(child.pid, task, 0) {
         maps::give_block(old_block);
         return true;
     }

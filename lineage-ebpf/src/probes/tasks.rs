@@ -6,10 +6,10 @@ use aya_ebpf::helpers::generated::bpf_seq_write;
 use lineage_common::task::Listed;
 
 use crate::{
-    host,
-    maps::{self, TASKS},
+    host, maps,
     read::{Typed, follow, offset, typed},
     task::{current_pid, own_number},
+    tracked,
 };
 
 /// `struct bpf_iter__task { struct bpf_iter_meta *meta; struct task_struct *task; }`
@@ -62,7 +62,7 @@ unsafe fn list(output: *mut c_void, task: Typed) -> Option<()> {
         let parent = follow(task, offset!(task_real_parent))?;
         let signal = follow(task, offset!(task_signal))?;
         let (ns_pid, pid_ns) = own_number(task as u64).unwrap_or((0, 0));
-        let (tracked, lineage) = match TASKS.get_ptr_mut(pid) {
+        let (tracked, lineage) = match tracked::task(pid) {
             Some(entry) => {
                 // In place: the probes write to other members meanwhile.
                 if let Some(to) = maps::moved_to(pid, (*entry).start) {
