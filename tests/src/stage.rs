@@ -162,13 +162,13 @@ fn append(programs: u64, runs: usize) -> Result<Stage> {
     }))
 }
 
-/// Records to a Parquet file in memory.
+/// Encoded records to a Parquet file in memory.
 fn parquet(programs: u64, _runs: usize) -> Result<Stage> {
-    let records = records(&Workload::of(programs)?)?;
-    Ok(Stage::new(records.len(), move || {
+    let encoded = encoded(&Workload::of(programs)?)?;
+    Ok(Stage::new(encoded.len(), move || {
         let mut writer = SegmentWriter::new(Vec::new())?;
-        for record in &records {
-            writer.push(record)?;
+        for record in &encoded {
+            writer.push(record.bytes())?;
         }
         black_box(writer.finish("workload", 0, &[0; 32])?);
         Ok(())

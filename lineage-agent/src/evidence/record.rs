@@ -3,8 +3,6 @@
 //! Encoding appends to a buffer the caller keeps; decoding borrows from the bytes. Neither
 //! allocates.
 
-use bytes::{Buf as _, TryGetError};
-
 use super::schema::{Record, Value};
 
 /// First byte of every record.
@@ -133,64 +131,131 @@ fn push_text(out: &mut Vec<u8>, id: u16, text: &str) {
     out.extend_from_slice(text.as_bytes());
 }
 
+/// A field's value as it is in canonical bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Raw<'a> {
+    /// Little-endian.
+    U64([u8; 8]),
+    /// Little-endian.
+    I64([u8; 8]),
+    /// UTF-8, which has to be looked at before it is believed.
+    Text(&'a [u8]),
+}
+
+/// What is said of a field that the registry does not have, or has of another type.
+pub const UNKNOWN_FIELD: &str = "unknown field, or of another type";
+
 /// The record these canonical bytes stand for, borrowing its text from them.
 ///
 /// # Errors
 ///
 /// [`RecordError::Malformed`] for anything but the one encoding of a record of this registry.
 pub fn decode(bytes: &[u8]) -> Result<Record<'_>, RecordError> {
-    if bytes.len() > RECORD_BYTES_MAX {
-        return Err(RecordError::TooLong(bytes.len()));
-    }
-    let mut rest = bytes;
-    if rest.try_get_u8()? != VERSION {
-        return Err(RecordError::Malformed("unknown version"));
-    }
-    let fields = rest.try_get_u16_le()?;
     let mut record = Record::default();
-    let mut last_id = None;
-    for _ in 0..fields {
-        let id = rest.try_get_u16_le()?;
-        if last_id.is_some_and(|last| id <= last) {
-            return Err(RecordError::Malformed("fields not in ascending order"));
-        }
-        last_id = Some(id);
-        if !record.set(id, take_value(&mut rest)?) {
-            return Err(RecordError::Malformed("unknown field, or of another type"));
-        }
+    each_field(bytes, |id, value| set(&mut record, id, value))?;
+    Ok(record)
+}
+
+/// Calls `visit` with number and value of each field of a record, in their order.
+///
+/// # Errors
+///
+/// As [`decode`], but for what `visit` has to look at: whether the registry has the field, and of this type, and whether
+/// a text is UTF-8.
+#[inline]
+pub fn each_field<'a>(
+    bytes: &'a [u8],
+    mut visit: impl FnMut(u16, Raw<'a>) -> Result<(), RecordError>,
+) -> Result<(), RecordError> {
+    let mut fields = Fields::of(bytes)?;
+    while let Some((id, value)) = fields.next()? {
+        visit(id, value)?;
     }
-    if rest.is_empty() {
-        Ok(record)
+    if fields.rest.is_empty() {
+        Ok(())
     } else {
         Err(RecordError::Malformed("bytes after the last field"))
     }
 }
 
-impl From<TryGetError> for RecordError {
-    fn from(_: TryGetError) -> Self {
-        Self::Malformed("ends inside a field")
+fn set<'a>(record: &mut Record<'a>, id: u16, value: Raw<'a>) -> Result<(), RecordError> {
+    let value = match value {
+        Raw::U64(bytes) => Value::U64(u64::from_le_bytes(bytes)),
+        Raw::I64(bytes) => Value::I64(i64::from_le_bytes(bytes)),
+        Raw::Text(text) => match std::str::from_utf8(text) {
+            Ok(text) => Value::Text(text),
+            Err(_) => return Err(RecordError::Malformed("text is not UTF-8")),
+        },
+    };
+    if record.set(id, value) {
+        Ok(())
+    } else {
+        Err(RecordError::Malformed(UNKNOWN_FIELD))
     }
 }
 
-/// Takes the next value off the front.
-#[inline]
-fn take_value<'a>(rest: &mut &'a [u8]) -> Result<Value<'a>, RecordError> {
-    match rest.try_get_u8()? {
-        TAG_U64 => Ok(Value::U64(rest.try_get_u64_le()?)),
-        TAG_I64 => Ok(Value::I64(rest.try_get_i64_le()?)),
-        TAG_TEXT => {
-            let len = rest.try_get_u32_le()? as usize;
-            let (text, after) = rest
-                .split_at_checked(len)
-                .ok_or(RecordError::Malformed("text ends after the record"))?;
-            *rest = after;
-            std::str::from_utf8(text)
-                .map(Value::Text)
-                .map_err(|_| RecordError::Malformed("text is not UTF-8"))
+/// Reads the fields of a record one after the other.
+struct Fields<'a> {
+    rest: &'a [u8],
+    left: u16,
+    /// The number that the next field must be at least.
+    least: u32,
+}
+
+impl<'a> Fields<'a> {
+    #[inline]
+    fn of(bytes: &'a [u8]) -> Result<Self, RecordError> {
+        if bytes.len() > RECORD_BYTES_MAX {
+            return Err(RecordError::TooLong(bytes.len()));
         }
-        _ => Err(RecordError::Malformed("unknown tag")),
+        let ([version, fields @ ..], rest) = bytes.split_first_chunk::<3>().ok_or(ENDS)?;
+        if *version != VERSION {
+            return Err(RecordError::Malformed("unknown version"));
+        }
+        Ok(Self {
+            rest,
+            left: u16::from_le_bytes(*fields),
+            least: 0,
+        })
+    }
+
+    #[inline]
+    fn next(&mut self) -> Result<Option<(u16, Raw<'a>)>, RecordError> {
+        let Some(left) = self.left.checked_sub(1) else {
+            return Ok(None);
+        };
+        self.left = left;
+        let ([low, high, tag], rest) = self.rest.split_first_chunk::<3>().ok_or(ENDS)?;
+        let id = u16::from_le_bytes([*low, *high]);
+        if u32::from(id) < self.least {
+            return Err(RecordError::Malformed("fields not in ascending order"));
+        }
+        self.least = u32::from(id) + 1;
+        let value = match *tag {
+            TAG_U64 | TAG_I64 => {
+                let (value, rest) = rest.split_first_chunk::<8>().ok_or(ENDS)?;
+                self.rest = rest;
+                if *tag == TAG_U64 {
+                    Raw::U64(*value)
+                } else {
+                    Raw::I64(*value)
+                }
+            }
+            TAG_TEXT => {
+                let (len, rest) = rest.split_first_chunk::<4>().ok_or(ENDS)?;
+                let (text, rest) = rest
+                    .split_at_checked(u32::from_le_bytes(*len) as usize)
+                    .ok_or(RecordError::Malformed("text ends after the record"))?;
+                self.rest = rest;
+                Raw::Text(text)
+            }
+            _ => return Err(RecordError::Malformed("unknown tag")),
+        };
+        Ok(Some((id, value)))
     }
 }
+
+const ENDS: RecordError = RecordError::Malformed("ends inside a field");
 
 #[cfg(test)]
 mod tests {

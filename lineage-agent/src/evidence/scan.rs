@@ -23,6 +23,8 @@ pub struct Scan {
     pub head: Head,
     /// Tree over its whole records.
     pub tree: RecordTree,
+    /// What a manifest says about them.
+    pub tally: Tally,
     /// The last commit.
     pub commit: Option<Commit>,
     /// Bytes after the last whole frame.
@@ -234,6 +236,7 @@ impl State {
         Scan {
             head: self.head,
             tree: self.tree,
+            tally: self.tally,
             commit: self.commit,
             discarded,
         }

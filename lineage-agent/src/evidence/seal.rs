@@ -4,6 +4,9 @@
 //! be repeated after a crash and never gives a second version of anything.
 
 mod parquet;
+mod readback;
+
+pub use readback::Sum;
 
 use std::sync::Arc;
 
@@ -85,6 +88,10 @@ pub struct SealJob {
     pub seal: Seal,
     /// Roots of its blocks.
     pub blocks: Vec<Hash>,
+    /// What the manifest says about its records.
+    pub tally: Tally,
+    /// The sum of its records, if they were written by this process.
+    pub sum: Option<Sum>,
     /// Bytes of the spool that are not used.
     pub discarded: u64,
 }
@@ -204,7 +211,7 @@ impl Sealer {
             }
             return Ok(manifest);
         }
-        let (tally, parquet) = self.write_parquet(job)?;
+        let parquet = self.write_parquet(job)?;
         self.reached(job.head.segment, Step::Parquet);
         if job.blocks.len() > 1 {
             self.dir
@@ -212,7 +219,7 @@ impl Sealer {
                 .put(&name, &job.blocks.concat(), &self.dir.spool)?;
         }
         self.reached(job.head.segment, Step::Blocks);
-        let manifest = self.manifest(job, &tally, parquet)?;
+        let manifest = self.manifest(job, parquet)?;
         let text = manifest.text();
         if text.len() > MANIFEST_BYTES_MAX {
             return Err(Error::TooLarge {
@@ -228,12 +235,8 @@ impl Sealer {
         Ok(manifest)
     }
 
-    fn manifest(
-        &self,
-        job: &SealJob,
-        tally: &Tally,
-        parquet: Option<ParquetFile>,
-    ) -> Result<Manifest> {
+    fn manifest(&self, job: &SealJob, parquet: Option<ParquetFile>) -> Result<Manifest> {
+        let tally = &job.tally;
         let mut head = job.head.clone();
         head.previous = self.previous;
         Ok(Manifest {

@@ -80,6 +80,7 @@ impl Spools<'_> {
         let Scan {
             head,
             tree,
+            tally,
             commit,
             discarded,
         } = found;
@@ -90,6 +91,8 @@ impl Spools<'_> {
                 commit,
                 seal,
                 blocks: tree.into_blocks(),
+                tally,
+                sum: None,
                 discarded,
             });
         }
@@ -117,6 +120,8 @@ impl Spools<'_> {
             commit,
             seal,
             blocks: tree.into_blocks(),
+            tally,
+            sum: None,
             discarded,
         })
     }

@@ -7,23 +7,19 @@ use std::path::Path;
 
 use super::super::error::{Error, Result};
 use super::super::files::Dir;
-use super::super::hasher::RecordHasher;
 use super::super::layout::spool_name;
 use super::super::manifest::ParquetFile;
-use super::super::record;
-use super::super::schema::Record;
-use super::super::segment::{PARQUET_BYTES_MAX, SegmentWriter, date, segment_name};
+use super::super::segment::{PARQUET_BYTES_MAX, SegmentWriter, WriteError, date, segment_name};
 use super::super::spool::{Frame, FrameKind, FrameReader};
-use super::super::tally::Tally;
 use super::super::tree::Hash;
+use super::readback::Readback;
 use super::{SealJob, Sealer};
 
 impl Sealer {
     /// Writes the records of the spool as Parquet under a temporary name.
-    pub(super) fn write_parquet(&self, job: &SealJob) -> Result<(Tally, Option<ParquetFile>)> {
-        let mut tally = Tally::default();
+    pub(super) fn write_parquet(&self, job: &SealJob) -> Result<Option<ParquetFile>> {
         if job.commit.count == 0 {
-            return Ok((tally, None));
+            return Ok(None);
         }
         let segment = job.head.segment;
         let staged = temporary(segment);
@@ -37,9 +33,11 @@ impl Sealer {
         };
         let out = Digesting::new(file);
         let mut writer = SegmentWriter::new(out).map_err(parquet)?;
-        self.each_record(job, |record| {
-            tally.push(record)?;
-            writer.push(record).map_err(parquet)
+        self.each_record(job, |encoded| {
+            writer.push(encoded).map_err(|error| match error {
+                WriteError::Record(error) => error.into(),
+                WriteError::Parquet(error) => parquet(error),
+            })
         })?;
         let out = writer
             .finish(&job.head.origin.to_string(), segment, &job.commit.root)
@@ -53,17 +51,13 @@ impl Sealer {
             size,
             digest,
         };
-        Ok((tally, Some(file)))
+        Ok(Some(file))
     }
 
-    /// Calls `visit` with the records of a segment's spool, and makes sure that they are the ones
+    /// Calls `visit` with the encoded records of a segment's spool, and makes sure that they are the ones
     /// that were signed: a disk or a hand may have changed them since, and what is sealed cannot be
     /// put right later.
-    fn each_record(
-        &self,
-        job: &SealJob,
-        mut visit: impl FnMut(&Record<'_>) -> Result<()>,
-    ) -> Result<()> {
+    fn each_record(&self, job: &SealJob, mut visit: impl FnMut(&[u8]) -> Result<()>) -> Result<()> {
         let name = spool_name(job.head.segment);
         let path = self.dir.spool.path().join(&name);
         let Some(file) = self.dir.spool.open_file(&name, u64::MAX)? else {
@@ -75,19 +69,21 @@ impl Sealer {
             reason,
         };
         let mut reader = FrameReader::unchecked(file);
-        let mut hasher = RecordHasher::default();
-        while hasher.size() < job.commit.count {
+        let mut readback = Readback::new(job.sum.as_ref());
+        let mut left = job.commit.count;
+        while left > 0 {
             let at = reader.offset();
             let frame = reader.next_frame().map_err(Error::io("read", &path))?;
             let Frame::Whole { kind, payload, .. } = frame else {
                 return Err(damaged(at, "it is not what was written"));
             };
             if kind == FrameKind::Record {
-                hasher.push_encoded(payload);
-                visit(&record::decode(payload)?)?;
+                left -= 1;
+                readback.add(payload);
+                visit(payload)?;
             }
         }
-        if hasher.finish().root() == job.commit.root {
+        if readback.is(&job.commit.root) {
             Ok(())
         } else {
             Err(damaged(0, "its records are not the ones that were signed"))

@@ -13,7 +13,7 @@ mod thrift;
 mod write;
 
 pub use read::{SegmentError, SegmentFile, Shape};
-pub use write::SegmentWriter;
+pub use write::{SegmentWriter, WriteError};
 
 use super::schema::FIELDS;
 use super::text::hex;

@@ -31,9 +31,9 @@ fn segment(records: u64) -> (Vec<u8>, Hash) {
             comm: Some(if seq % 2 == 0 { "" } else { "π\\x1b" }),
             ..Record::default()
         };
-        writer.push(&record).unwrap();
         bytes.clear();
         record::encode_into(&record, &mut bytes).unwrap();
+        writer.push(&bytes).unwrap();
         tree.push(Records::leaf(&bytes));
     }
     let root = tree.root();
@@ -63,6 +63,91 @@ fn rows_give_back_the_root() {
     for records in [1, 1023, 1024, 1025, 10_000] {
         let (bytes, root) = segment(records);
         assert_eq!(root_of(&file(&bytes)).unwrap(), root, "{records}");
+    }
+}
+
+/// A segment of records that each say what no other says, or nothing at all.
+fn varied(records: u64) -> (Vec<u8>, Hash) {
+    let mut writer = SegmentWriter::new(Vec::new()).unwrap();
+    let mut tree = RecordTree::default();
+    let mut bytes = Vec::new();
+    for seq in 0..records {
+        // In no order, and of both signs.
+        let number = seq.wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        let text = format!("{number:0>200}π");
+        let time_ns = i64::try_from(seq).unwrap() - 5000;
+        let record = Record {
+            seq: Some(seq),
+            time: Some(time_ns.div_euclid(1000)),
+            time_ns: Some(time_ns),
+            kind: Some("file.open"),
+            path: (seq % 7 != 3).then_some(&text),
+            ino: Some(number.cast_signed()),
+            // Only in the middle of the file, and then for a while not.
+            comm: (10_000..10_003).contains(&seq).then_some("x"),
+            // Whose bits a signed column has.
+            bytes_read: Some(number),
+            cwd: (seq == records - 1).then_some(""),
+            ..Record::default()
+        };
+        bytes.clear();
+        record::encode_into(&record, &mut bytes).unwrap();
+        writer.push(&bytes).unwrap();
+        tree.push(Records::leaf(&bytes));
+    }
+    let root = tree.root();
+    (writer.finish("origin", 0, &root).unwrap(), root)
+}
+
+#[test]
+fn what_is_different_in_every_record_is_given_back() {
+    // Pages with and without a dictionary, and more than one row group.
+    for records in [1, 8191, 8193, 70_000] {
+        let (bytes, root) = varied(records);
+        assert_eq!(root_of(&file(&bytes)).unwrap(), root, "{records}");
+    }
+}
+
+#[test]
+fn what_a_file_claims_of_its_values_is_true() {
+    for (bytes, _) in [segment(1), segment(10_000), varied(1), varied(70_000)] {
+        SegmentFile::check_claims(&file(&bytes)).unwrap();
+    }
+}
+
+#[test]
+fn records_of_any_size_are_given_back() {
+    let mut writer = SegmentWriter::new(Vec::new()).unwrap();
+    let mut tree = RecordTree::default();
+    let mut bytes = Vec::new();
+    for seq in 0..200 {
+        let long = format!("{seq}").repeat(100_000);
+        let record = Record {
+            seq: Some(seq),
+            argv: Some(&long),
+            ..Record::default()
+        };
+        bytes.clear();
+        record::encode_into(&record, &mut bytes).unwrap();
+        writer.push(&bytes).unwrap();
+        tree.push(Records::leaf(&bytes));
+    }
+    let root = tree.root();
+    let file = file(&writer.finish("origin", 0, &root).unwrap());
+    assert_eq!(root_of(&file).unwrap(), root);
+    SegmentFile::check_claims(&file).unwrap();
+}
+
+#[test]
+fn what_is_no_record_is_not_written() {
+    let writer = || SegmentWriter::new(Vec::new()).unwrap();
+    // A number where the registry has text, and a field that it does not have.
+    for bytes in [
+        &[1, 1, 0, 4, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0][..],
+        &[1, 1, 0, 0xff, 0xff, 1, 0, 0, 0, 0, 0, 0, 0, 0],
+        &[],
+    ] {
+        assert!(matches!(writer().push(bytes), Err(WriteError::Record(_))));
     }
 }
 

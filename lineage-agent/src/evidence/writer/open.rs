@@ -13,7 +13,7 @@ use super::super::keys::EpochSigner;
 use super::super::layout::{HostDir, spool_name};
 use super::super::manifest::{Head, Reason};
 use super::super::schema::Record;
-use super::super::seal::SealJob;
+use super::super::seal::{SealJob, Sum};
 use super::super::spool::{push_commit, push_header, push_record, set_check};
 use super::super::tally::Tally;
 use super::super::tree::{BATCH, Hash, RecordTree, record_leaves};
@@ -37,6 +37,7 @@ pub(in super::super) struct Segment {
     pending: Vec<Range<usize>>,
     tree: RecordTree,
     tally: Tally,
+    sum: Sum,
     committed: u64,
     /// When it was closed, once its last commit is written.
     closed: Option<i64>,
@@ -70,6 +71,7 @@ impl Segment {
             pending: Vec::with_capacity(BATCH),
             tree: RecordTree::default(),
             tally: Tally::default(),
+            sum: Sum::default(),
             committed: 0,
             flushed: 0,
             closed: None,
@@ -147,6 +149,7 @@ impl Segment {
         self.tally.push(record)?;
         let before = self.buffer.len();
         let payload = push_record(record, &mut self.buffer)?;
+        self.sum.add(&self.buffer[payload.clone()]);
         self.pending.push(payload);
         self.bytes += (self.buffer.len() - before) as u64;
         if self.pending.len() == BATCH {
@@ -200,6 +203,8 @@ impl Segment {
             commit,
             seal,
             blocks: self.tree.clone().into_blocks(),
+            tally: self.tally.clone(),
+            sum: Some(self.sum.clone()),
             discarded: 0,
         })
     }
