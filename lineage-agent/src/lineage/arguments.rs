@@ -14,6 +14,9 @@ use numbers::{
     PROTECTION, REQUESTS, RESTRICT_FLAGS, SECCOMP,
 };
 
+/// What bits or numbers are called.
+type Names = &'static [(u64, &'static str)];
+
 /// How an argument reads.
 #[derive(Debug, Clone, Copy)]
 enum Form {
@@ -24,9 +27,9 @@ enum Form {
     /// Permission bits, in octal.
     Octal,
     /// One of these.
-    One(&'static [(u64, &'static str)]),
+    One(Names),
     /// Several of these.
-    Bits(&'static [(u64, &'static str)]),
+    Bits(Names),
     /// A signal.
     Signal,
 }
@@ -276,14 +279,14 @@ pub(super) fn of(name: &str, call: &Call) -> Map<String, Value> {
     told
 }
 
-/// `PROT_*` of a mapping (`include/uapi/asm-generic/mman-common.h`).
-pub(super) fn protection(raw: u32) -> Value {
-    PROTECTION.value(raw.into())
+/// Appends the `PROT_*` of a mapping (`include/uapi/asm-generic/mman-common.h`), as JSON.
+pub(super) fn protection_into(raw: u32, out: &mut String) {
+    PROTECTION.write(raw, out);
 }
 
-/// `MAP_*`. Those of huge pages have their size in the highest bits.
-pub(super) fn mapping(raw: u32) -> Value {
-    MAPPING.value(raw.into())
+/// Appends the `MAP_*`, likewise. Those of huge pages have their size in the highest bits.
+pub(super) fn mapping_into(raw: u32, out: &mut String) {
+    MAPPING.write(raw, out);
 }
 
 /// How a process or thread was created.
@@ -292,6 +295,14 @@ pub(super) fn clone3(flags: Clone3) -> Value {
 }
 
 impl Form {
+    /// Appends [`Self::value`] as text.
+    fn write(self, raw: u32, out: &mut String) {
+        match self {
+            Bits(names) => bits_into(names, raw.into(), out),
+            other => out.push_str(&other.value(raw.into()).to_string()),
+        }
+    }
+
     fn value(self, raw: u64) -> Value {
         // The kernel takes half a word of what it declares as `int`.
         #[expect(clippy::cast_possible_truncation, reason = "as the kernel does")]
@@ -314,19 +325,35 @@ impl Form {
 }
 
 /// The names of the bits that are set; what has no name, in hexadecimal.
-fn bits(names: &[(u64, &str)], raw: u64) -> Value {
-    let mut rest = raw;
+fn bits(names: Names, raw: u64) -> Value {
     let mut told = Vec::new();
+    each_bit(names, raw, |name| told.push(json!(name)));
+    Value::Array(told)
+}
+
+/// [`bits`] as text. The names need no escape.
+fn bits_into(names: Names, raw: u64, out: &mut String) {
+    out.push('[');
+    each_bit(names, raw, |name| {
+        if !out.ends_with('[') {
+            out.push(',');
+        }
+        out.extend(["\"", name, "\""]);
+    });
+    out.push(']');
+}
+
+fn each_bit(names: Names, raw: u64, mut tell: impl FnMut(&str)) {
+    let mut rest = raw;
     for (bit, name) in names {
         if rest & bit == *bit {
-            told.push(json!(name));
+            tell(name);
             rest &= !bit;
         }
     }
     if rest != 0 {
-        told.push(json!(format!("{rest:#x}")));
+        tell(&format!("{rest:#x}"));
     }
-    Value::Array(told)
 }
 
 #[cfg(test)]

@@ -12,6 +12,7 @@ use std::{
     sync::Arc,
 };
 
+use foldhash::fast::RandomState;
 use lineage_common::frame::{Held, Socket};
 
 use super::address::{IPPROTO_TCP, family};
@@ -40,9 +41,9 @@ pub(super) struct Connections {
     /// `seq` of those that are closed.
     closed: BTreeSet<u64>,
     /// `seq` by the inode number of the socket.
-    by_ino: HashMap<u64, u64>,
+    by_ino: HashMap<u64, u64, RandomState>,
     /// `seq` by both addresses of TCP.
-    by_addresses: HashMap<Addresses, u64>,
+    by_addresses: HashMap<Addresses, u64, RandomState>,
 }
 
 /// An end, and what tells which connection it is one of.

@@ -133,6 +133,7 @@ impl Fold {
     /// Sets what records are recognised by, from here on; nothing is at first.
     pub fn recognise_by(&mut self, recognisers: Recognisers) {
         self.recognisers = recognisers;
+        self.found = Found::default();
     }
 
     /// Sets what to add to boot time to get UTC, in nanoseconds, from here on.

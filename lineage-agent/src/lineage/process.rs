@@ -6,6 +6,7 @@ use std::{
     sync::Arc,
 };
 
+use foldhash::fast::RandomState;
 use lineage_common::tally::Class;
 
 use super::identity::Birth;
@@ -191,7 +192,7 @@ pub struct ExecutableState {
 /// All live processes by id in the initial pid namespace.
 #[derive(Debug, Default)]
 pub struct Processes {
-    by_pid: HashMap<u32, Process>,
+    by_pid: HashMap<u32, Process, RandomState>,
     /// Descriptors kept, of all processes.
     opened: usize,
     /// Bytes of their text.

@@ -10,6 +10,7 @@ mod file;
 mod index;
 mod invocation;
 mod pattern;
+mod remembered;
 mod rule;
 #[cfg(test)]
 mod tests;
@@ -23,6 +24,7 @@ use self::{
     file::Definitions,
     index::Index,
     invocation::{Entry, Facts, Invocation, Language},
+    remembered::Remembered,
     rule::Rule,
 };
 use super::text::some;
@@ -84,6 +86,8 @@ pub struct Found {
     entry: String,
     /// Whether the entry is a file.
     script: bool,
+    /// What was found for paths.
+    paths: Remembered,
 }
 
 impl Found {
@@ -175,14 +179,18 @@ impl Recognisers {
         let Some(of_kind) = record.kind.and_then(|name| self.of_kind(name)) else {
             return;
         };
+        let Found { hits, paths, .. } = found;
         let mut ask = |number: usize| {
             let (rule, label) = &self.rules[number];
             if rule.holds(record, invocation.as_ref()) {
-                found.hits.push(*label);
+                hits.push(*label);
             }
         };
         if let Some(path) = record.path {
-            of_kind.by_path.search(path, &mut ask);
+            let matching = paths.of(of_kind.name, path, |numbers| {
+                of_kind.by_path.search(path, |number| numbers.push(number));
+            });
+            matching.iter().copied().for_each(&mut ask);
         }
         of_kind.others.iter().copied().for_each(ask);
         found.hits.sort_unstable();

@@ -43,7 +43,7 @@ pub(super) struct Scratch {
     pub(super) target: String,
     /// Directory the second path starts from.
     pub(super) target_dir: String,
-    /// Text of a call that is no path.
+    /// Text of a call that is no path; what is told of a mapping, as JSON.
     pub(super) text: String,
     /// The container of a new image, as JSON.
     pub(super) container: String,

@@ -1,10 +1,6 @@
 //! Records of files mapped and of memory made executable.
 
-use lineage_common::{
-    calls,
-    frame::{Behind, Header, Map, NO_CALL},
-};
-use serde_json::{Value, json};
+use std::fmt::Write as _;
 
 use super::{Fold, Sink, file::set_version, found::EXECUTABLE};
 use crate::{
@@ -16,6 +12,10 @@ use crate::{
         text::{protection, some, stat_dev},
     },
     names::OpenFlags,
+};
+use lineage_common::{
+    calls,
+    frame::{Behind, Header, Map, NO_CALL},
 };
 
 /// `PROT_*`, whose lower bits are those of `VM_*`; `MAP_SHARED` (`include/uapi/linux/mman.h`), and
@@ -36,7 +36,7 @@ impl Fold {
     ) -> Result<(), S::Error> {
         let file = event.file;
         let call = calls::named(map.number).map(|call| call.name);
-        let detail = tell(map, header.result >= 0).to_string();
+        tell(map, header.result >= 0, &mut self.scratch.text);
         let shown = protection(state(map));
         self.scratch.set_file_flags(header.flags, file.fs_magic);
         if map.behind != Behind::FILE {
@@ -51,7 +51,7 @@ impl Fold {
                 .emit(header, kind, sink, |text, record| {
                     record.call = call;
                     record.protection = Some(shown);
-                    record.detail = Some(&detail);
+                    record.detail = Some(&text.text);
                     record.truncated = some(&text.truncated);
                 })
                 .map(drop);
@@ -69,7 +69,7 @@ impl Fold {
             record.ino = Some(file.ino.cast_signed());
             record.offset = i64::try_from(map.offset).ok();
             record.protection = Some(shown);
-            record.detail = Some(&detail);
+            record.detail = Some(&text.text);
             record.truncated = some(&text.truncated);
             record.notes = some(&text.notes);
             set_version(record, &file.version);
@@ -103,22 +103,24 @@ fn state(map: &Map) -> u64 {
     u64::from(map.protection & PROTECTION) | shared
 }
 
-/// Where it is, and what was asked for.
-fn tell(map: &Map, succeeded: bool) -> Value {
-    let mut told = serde_json::Map::new();
-    let mut address = |name: &str, at: u64| told.insert(name.to_owned(), json!(format!("{at:#x}")));
+/// Where it is, and what was asked for, as JSON. Programs map files all the time, so it is written at once.
+fn tell(map: &Map, succeeded: bool, out: &mut String) {
+    out.clear();
+    out.push('{');
     if succeeded || map.start != 0 {
-        address("start", map.start);
-        address("end", map.end);
+        let (start, end) = (map.start, map.end);
+        // Text takes whatever is written.
+        let _ = write!(out, r#""start":"{start:#x}","end":"{end:#x}","#);
     }
     if map.number == NO_CALL {
-        told.insert("what".to_owned(), json!("interpreter"));
-        return Value::Object(told);
+        out.push_str(r#""what":"interpreter"}"#);
+        return;
     }
-    let asked = arguments::protection(map.protection);
-    told.insert("protection".to_owned(), asked);
+    out.push_str(r#""protection":"#);
+    arguments::protection_into(map.protection, out);
     if map.flags != 0 {
-        told.insert("flags".to_owned(), arguments::mapping(map.flags));
+        out.push_str(r#","flags":"#);
+        arguments::mapping_into(map.flags, out);
     }
-    Value::Object(told)
+    out.push('}');
 }

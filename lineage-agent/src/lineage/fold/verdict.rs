@@ -26,6 +26,9 @@ const REASONS: [(u32, &str); 5] = [
 /// Names what a frame's decision is about: the operations, and behind them the path, if it was looked up by one; as
 /// `lineage policy explain` takes it, escaped.
 pub(super) fn name(header: &Header, judged: Judged<'_>, bytes: &mut Vec<u8>, out: &mut String) {
+    if header.outcome == Outcome::UNGOVERNED {
+        return out.clear();
+    }
     operations(header, out);
     bytes.clear();
     judged.write_to(bytes);

@@ -19,7 +19,7 @@ type Numbered = Vec<(Pattern, usize)>;
 pub(super) struct Index {
     /// By last byte; empty, or one entry for each byte.
     by_last: Vec<Numbered>,
-    /// Those that may match whatever a path ends with, by the bytes it begins with.
+    /// Those that may match whatever a path ends with, by the bytes it begins with, in their order.
     by_first: Vec<([u8; FIRST_BYTES], Numbered)>,
     /// All others.
     any: Numbered,
@@ -43,10 +43,12 @@ impl Index {
     }
 
     fn of_first(&mut self, first: [u8; FIRST_BYTES]) -> &mut Numbered {
-        let known = self.by_first.iter().position(|(bytes, _)| *bytes == first);
-        let place = known.unwrap_or_else(|| {
-            self.by_first.push((first, Vec::new()));
-            self.by_first.len() - 1
+        let found = self
+            .by_first
+            .binary_search_by(|(bytes, _)| bytes.cmp(&first));
+        let place = found.unwrap_or_else(|place| {
+            self.by_first.insert(place, (first, Vec::new()));
+            place
         });
         &mut self.by_first[place].1
     }
@@ -56,12 +58,14 @@ impl Index {
         let last = path.bytes().last();
         let same = last.and_then(|byte| self.by_last.get(usize::from(byte)));
         let first = path.as_bytes().first_chunk();
-        let begun = self
-            .by_first
-            .iter()
-            .filter(|(bytes, _)| Some(bytes) == first);
-        let begun = begun.flat_map(|(_, patterns)| patterns);
-        let asked = same.into_iter().flatten().chain(begun).chain(&self.any);
+        let begun = first.and_then(|first| {
+            let found = self
+                .by_first
+                .binary_search_by(|(bytes, _)| bytes.cmp(first));
+            found.ok().map(|place| &self.by_first[place].1)
+        });
+        let both = same.into_iter().chain(begun).flatten();
+        let asked = both.chain(&self.any);
         let mut pairs = None;
         for (pattern, number) in asked {
             let pairs = pairs.get_or_insert_with(|| Pairs::of(path));

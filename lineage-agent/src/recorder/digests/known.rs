@@ -2,6 +2,8 @@
 
 use std::collections::{HashMap, VecDeque};
 
+use foldhash::fast::RandomState;
+
 use crate::host::digest::{Found, Identity};
 
 /// Most versions remembered; of one that was forgotten everything is found and told again.
@@ -44,7 +46,7 @@ enum State {
 /// Versions of files, the oldest forgotten first.
 #[derive(Debug, Default)]
 pub(super) struct Known {
-    entries: HashMap<Identity, Entry>,
+    entries: HashMap<Identity, Entry, RandomState>,
     order: VecDeque<Identity>,
 }
 
