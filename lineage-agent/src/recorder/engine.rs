@@ -44,8 +44,10 @@ use super::{
 
 /// Longest a frame stays in a ring that is not filling up.
 const DRAIN_EVERY: Duration = Duration::from_millis(20);
-/// How often what was recorded is signed and made durable.
-const COMMIT_EVERY: Duration = Duration::from_millis(500);
+/// How often what was recorded is signed, and out of reach of whoever ends this process. A signature takes some 30 µs.
+const COMMIT_EVERY: Duration = Duration::from_millis(75);
+/// How often those are told who ask how far it has come.
+const TELL_EVERY: Duration = Duration::from_millis(500);
 /// Scheduling priority of the engine: it must keep up when every CPU is busy with the workload.
 const NICE: i32 = -15;
 /// Most commands that wait for the engine; beyond, whoever has another waits.
@@ -198,6 +200,7 @@ struct Work {
     order: Order,
     recording: Option<Recording>,
     committed: Instant,
+    told: Instant,
     watched: Arc<Watched>,
 }
 
@@ -223,6 +226,7 @@ impl Work {
             order: Order::default(),
             recording: None,
             committed: Instant::now(),
+            told: Instant::now(),
             watched,
         }
     }
@@ -320,7 +324,10 @@ impl Work {
         writer.commit(&counters)?;
         recording.fold.set_utc_offset(writer.offset_ns());
         let lost = counters.cpus.iter().map(CpuCount::lost_total).sum();
-        recording.tell(lost, missing);
+        if self.told.elapsed() >= TELL_EVERY {
+            self.told = Instant::now();
+            recording.tell(lost, missing);
+        }
         Ok(())
     }
 }

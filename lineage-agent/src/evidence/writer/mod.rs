@@ -34,6 +34,10 @@ use super::tree::Hash;
 use rotate::{SKEW_NS, seal_of};
 use threads::Threads;
 
+/// Between two times at which what was committed is made durable: a disk takes milliseconds for it, and a power cut is
+/// rarer than the end of a process.
+const SYNC_EVERY_NS: i64 = 500_000_000;
+
 /// When a segment is full.
 #[derive(Debug, Clone, Copy)]
 pub struct Limits {
@@ -105,6 +109,10 @@ pub struct Writer {
     segment: Segment,
     counters: Counters,
     threads: Threads,
+    /// Boot time at which what was committed was last made durable, in nanoseconds, and whether anything was committed
+    /// since.
+    synced_ns: i64,
+    unsynced: bool,
     /// The last words are said: nothing can be written any more.
     given_up: bool,
 }
@@ -188,9 +196,9 @@ impl Writer {
         Artifacts(Arc::clone(&self.dir))
     }
 
-    /// Signs what was appended so far, starts making it durable without waiting, and seals when it
-    /// is time to. To be called about twice a second, and at once after records that must not be
-    /// lost.
+    /// Signs what was appended so far, and hands it to the operating system, which has it when this process is killed;
+    /// starts making it durable without waiting, when that was done last some time ago; and seals when it is time to. To
+    /// be called many times a second, and at once after records that must not be lost.
     ///
     /// # Errors
     ///
@@ -211,7 +219,11 @@ impl Writer {
         if self.segment.has_uncommitted() || (changed && self.segment.has_records()) {
             let signer = &self.signer;
             self.segment.commit(signer, &self.counters, time, None)?;
+            self.unsynced = true;
+        }
+        if self.unsynced && now.boot_ns.saturating_sub(self.synced_ns) >= SYNC_EVERY_NS {
             self.threads.sync(self.segment.file());
+            (self.unsynced, self.synced_ns) = (false, now.boot_ns);
         }
         self.follow_clock(now)?;
         if let Some(reason) = self.segment.is_due(&self.limits, self.time(now)) {

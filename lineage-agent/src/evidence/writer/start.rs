@@ -198,6 +198,8 @@ impl Writer {
             epoch: window,
             segment,
             counters,
+            synced_ns: 0,
+            unsynced: false,
             given_up: false,
         };
         writer.follow_clock(now)?;
