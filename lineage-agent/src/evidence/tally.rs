@@ -30,6 +30,9 @@ impl Tally {
     #[inline]
     #[must_use]
     pub fn is_full_for(&self, record: &Record<'_>) -> bool {
+        if self.lineages.len() < LINEAGES_MAX && self.contexts.len() < CONTEXTS_MAX {
+            return false;
+        }
         let full = |present: bool, len, max| !present && len == max;
         record.lineage.is_some_and(|lineage| {
             full(
@@ -54,12 +57,10 @@ impl Tally {
     #[inline]
     pub fn push(&mut self, record: &Record<'_>) -> Result<(), RecordError> {
         let time_ns = check(record)?;
-        let lineage = match (record.lineage, record.lineage_seq) {
-            (Some(lineage), Some(seq)) => Some((lineage, seq)),
-            _ => None,
-        };
-        if let Some((lineage, found)) = lineage {
-            match self.find_lineage(lineage) {
+        let mut lineage = None;
+        if let (Some(name), Some(found)) = (record.lineage, record.lineage_seq) {
+            let at = self.find_lineage(name);
+            match at {
                 Some(at) if self.lineages[at].last + 1 != found => {
                     return Err(RecordError::OutOfOrder {
                         field: "lineage_seq",
@@ -67,9 +68,10 @@ impl Tally {
                         found,
                     });
                 }
-                None => check_lineage(record, lineage)?,
+                None => check_lineage(record, name)?,
                 Some(_) => {}
             }
+            lineage = Some((name, at, found));
         }
         if let Some(context) = record.context {
             match self.find_context(context) {
@@ -77,8 +79,8 @@ impl Tally {
                 None => self.add_context(record, context)?,
             }
         }
-        if let Some((lineage, seq)) = lineage {
-            self.extend_lineage(lineage, seq);
+        if let Some((name, at, seq)) = lineage {
+            self.extend_lineage(name, at, seq);
         }
         let (min, max) = self.times.unwrap_or((time_ns, time_ns));
         self.times = Some((min.min(time_ns), max.max(time_ns)));
@@ -133,8 +135,8 @@ impl Tally {
         (0..self.contexts.len()).find(|at| is(*at))
     }
 
-    fn extend_lineage(&mut self, lineage: &str, seq: u64) {
-        self.last_lineage = self.find_lineage(lineage).unwrap_or_else(|| {
+    fn extend_lineage(&mut self, lineage: &str, at: Option<usize>, seq: u64) {
+        self.last_lineage = at.unwrap_or_else(|| {
             self.lineages.push(LineageRange {
                 lineage: lineage.to_owned(),
                 first: seq,

@@ -5,9 +5,10 @@
 )]
 
 use core::arch::x86_64::{
-    __m256i, __m512i, _mm256_add_epi32, _mm256_or_si256, _mm256_set_epi8, _mm256_set1_epi32,
-    _mm256_shuffle_epi8, _mm256_slli_epi32, _mm256_srli_epi32, _mm256_xor_si256, _mm512_add_epi32,
-    _mm512_ror_epi32, _mm512_set1_epi32, _mm512_xor_si512,
+    __m256i, __m512i, _mm256_add_epi32, _mm256_or_si256, _mm256_permute2x128_si256,
+    _mm256_set_epi8, _mm256_set1_epi32, _mm256_shuffle_epi8, _mm256_slli_epi32, _mm256_srli_epi32,
+    _mm256_unpackhi_epi32, _mm256_unpackhi_epi64, _mm256_unpacklo_epi32, _mm256_unpacklo_epi64,
+    _mm256_xor_si256, _mm512_add_epi32, _mm512_ror_epi32, _mm512_set1_epi32, _mm512_xor_si512,
 };
 
 use super::sse2::{CHUNK_END, CHUNK_START, IV, KEYED_HASH, ROOT, SCHEDULE};
@@ -18,19 +19,19 @@ use super::{BLOCK_BYTES, CHUNK_BYTES, Hash};
 pub(super) enum Width {
     /// AVX2
     Eight,
-    /// AVX-512
+    /// AVX-512; there is AVX2 as well.
     Sixteen,
 }
 
 impl Width {
     /// The widest this processor has.
     pub(super) fn detect() -> Option<Self> {
-        if is_x86_feature_detected!("avx512f") {
-            Some(Self::Sixteen)
-        } else if is_x86_feature_detected!("avx2") {
-            Some(Self::Eight)
-        } else {
+        if !is_x86_feature_detected!("avx2") {
             None
+        } else if is_x86_feature_detected!("avx512f") {
+            Some(Self::Sixteen)
+        } else {
+            Some(Self::Eight)
         }
     }
 }
@@ -110,16 +111,14 @@ fn input<const N: usize>(inputs: &[&[u8]; N], last: &[usize; N], block: usize) -
         lens: [0; N],
         flags: [KEYED_HASH; N],
     };
-    for (lane, input) in inputs.iter().enumerate() {
+    let mut padded = [[0; BLOCK_BYTES]; N];
+    let mut blocks: [&[u8; BLOCK_BYTES]; N] = [&[0; BLOCK_BYTES]; N];
+    for ((lane, input), padded) in inputs.iter().enumerate().zip(&mut padded) {
         let rest = input.get(block * BLOCK_BYTES..).unwrap_or_default();
-        let mut padded = [0; BLOCK_BYTES];
-        let bytes: &[u8; BLOCK_BYTES] = rest.first_chunk().unwrap_or_else(|| {
+        blocks[lane] = rest.first_chunk().unwrap_or_else(|| {
             padded[..rest.len()].copy_from_slice(rest);
-            &padded
+            padded
         });
-        for (words, bytes) in gathered.message.iter_mut().zip(bytes.as_chunks().0) {
-            words[lane] = u32::from_le_bytes(*bytes);
-        }
         gathered.lens[lane] = rest.len().min(BLOCK_BYTES) as u32;
         gathered.flags[lane] |= if block == 0 { CHUNK_START } else { 0 };
         gathered.flags[lane] |= if block == last[lane] {
@@ -128,7 +127,45 @@ fn input<const N: usize>(inputs: &[&[u8]; N], last: &[usize; N], block: usize) -
             0
         };
     }
+    for (group, blocks) in blocks.as_chunks().0.iter().enumerate() {
+        // SAFETY: there is AVX2 in every width.
+        let words = unsafe { transpose(blocks) };
+        for (lanes, words) in gathered.message.iter_mut().zip(words) {
+            lanes[8 * group..8 * (group + 1)].copy_from_slice(&words);
+        }
+    }
     gathered
+}
+
+/// The words of eight blocks, those at the same place together. Rows become columns in three steps, in each of which
+/// pairs of registers exchange halves of twice the size.
+#[target_feature(enable = "avx2")]
+fn transpose(blocks: &[&[u8; BLOCK_BYTES]; 8]) -> [Words<8>; 16] {
+    let mut words = [[0; 8]; 16];
+    for (half, words) in words.as_chunks_mut::<8>().0.iter_mut().enumerate() {
+        let row = |lane: usize| {
+            let bytes: [u8; 32] = blocks[lane].as_chunks().0[half];
+            // SAFETY: both are nothing but bits, and as many.
+            unsafe { core::mem::transmute::<[u8; 32], __m256i>(bytes) }
+        };
+        let twos = |a, b| (_mm256_unpacklo_epi32(a, b), _mm256_unpackhi_epi32(a, b));
+        let fours = |a, b| (_mm256_unpacklo_epi64(a, b), _mm256_unpackhi_epi64(a, b));
+        let (a0, a1) = twos(row(0), row(1));
+        let (b0, b1) = twos(row(2), row(3));
+        let (c0, c1) = twos(row(4), row(5));
+        let (d0, d1) = twos(row(6), row(7));
+        let ((e0, e1), (e2, e3)) = (fours(a0, b0), fours(a1, b1));
+        let ((f0, f1), (f2, f3)) = (fours(c0, d0), fours(c1, d1));
+        for (at, e, f) in [(0, e0, f0), (1, e1, f1), (2, e2, f2), (3, e3, f3)] {
+            let first = _mm256_permute2x128_si256::<0x20>(e, f);
+            let second = _mm256_permute2x128_si256::<0x31>(e, f);
+            for (at, column) in [(at, first), (at + 4, second)] {
+                // SAFETY: as above.
+                words[at] = unsafe { core::mem::transmute::<__m256i, Words<8>>(column) };
+            }
+        }
+    }
+    words
 }
 
 /// One compression in every lane.
