@@ -41,7 +41,7 @@ pub const PEERS_MAX: u32 = 16_384;
 pub const COMM_BYTES: usize = 16;
 
 /// Processes that can be tracked at one time.
-pub const TASKS_MAX: u32 = 65_536;
+pub const TASKS_MAX: u32 = 1 << 17;
 
 /// Process ids are below this: `PID_MAX_LIMIT` (`include/linux/threads.h`).
 pub const PIDS_MAX: u32 = 1 << 22;
