@@ -26,7 +26,12 @@ impl Actor {
     /// The current thread, if its process is tracked.
     #[inline(always)]
     pub(crate) fn current() -> Result<Self, Skip> {
-        let thread = current();
+        Self::of(current())
+    }
+
+    /// This thread, which is the current one, if its process is tracked.
+    #[inline(always)]
+    pub(crate) fn of(thread: Typed) -> Result<Self, Skip> {
         match tracked::task(pid(thread)) {
             Some(task) => Ok(Self {
                 thread,

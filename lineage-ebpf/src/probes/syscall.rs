@@ -70,9 +70,15 @@ pub(crate) fn returned(
     if action == Action::NONE {
         return Err(Skip::Untraced);
     }
-    let actor = Actor::current()?;
+    let thread = task::current();
+    let of_other_table = || task::compat(thread) || maps::foreign(number);
+    // The native ones of these are of no interest, whoever makes them: to see that takes less than to see who it is.
+    if action == Action::COMPAT_ONLY && !maps::governs() && !of_other_table() {
+        return Err(Skip::Untraced);
+    }
+    let actor = Actor::of(thread)?;
     judge::condemned(&actor);
-    if task::compat(actor.thread) || maps::foreign(number) {
+    if of_other_table() {
         hook::settle();
         return compat(&actor, number, result);
     }
