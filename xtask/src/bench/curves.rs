@@ -52,6 +52,8 @@ struct Point {
     command: String,
     workload_ns: Spread,
     recorder_ns: Spread,
+    /// Of the recorder where nothing happens: its start, its end, and what there is at this size.
+    idle_ns: Spread,
     events: f64,
     /// Lost, or left out for want of room, in all rounds.
     missing: f64,
@@ -119,6 +121,7 @@ impl Point {
             command: String::new(),
             workload_ns: Spread::default(),
             recorder_ns: Spread::default(),
+            idle_ns: Spread::default(),
             events: 0.0,
             missing: 0.0,
         }
@@ -136,6 +139,7 @@ impl Point {
             .push(of(|run| run.workload_ns, self.opens.into()));
         let events = busy.events - idle.events;
         self.recorder_ns.0.push(of(|run| run.recorder_ns, events));
+        self.idle_ns.0.push(idle.start_ns + idle.recorder_ns);
         self.events = events;
         self.missing += idle.missing + busy.missing;
         self.command = busy.command;
@@ -158,6 +162,7 @@ impl Point {
             "lost_or_missing_in_all_rounds": self.missing,
             "workload_cpu_ns_per_open_close": self.workload_ns.json(),
             "recorder_cpu_ns_per_event": self.recorder_ns.json(),
+            "recorder_cpu_ns_idle": self.idle_ns.json(),
         })
     }
 }
@@ -180,7 +185,7 @@ impl Cost {
     fn what(self) -> &'static str {
         match self {
             Self::Workload => "CPU of open+close",
-            Self::Recorder => "recorder's CPU per event",
+            Self::Recorder => "CPU of the recorder per event",
         }
     }
 }
@@ -212,7 +217,7 @@ impl Curve {
         let files = Cost::ALL.map(|cost| {
             let points = self.points.iter();
             let points = points.map(|point| (point.size.into(), point.of(cost).median()));
-            let title = format!("{} by {}", cost.what(), self.unit);
+            let title = format!("{}, by {}", cost.what(), self.unit);
             let plot = Plot {
                 title: &title,
                 across: self.unit,
@@ -226,26 +231,22 @@ impl Curve {
         files.into_iter().collect()
     }
 
-    /// As a person reads it.
+    /// As a person reads it: the workload's CPU time, the recorder's, and its own where nothing happens.
     fn shown(&self) -> String {
         let mut text = format!(
-            "\n{}\n  {:>10}{:>26}{:>30}{:>14}{:>10}\n",
-            self.name,
-            "",
-            "workload: ns/open+close",
-            "recorder: ns/event, to seal",
-            "events",
-            "missing"
+            "\n{:<34}{:>14}{:>14}{:>14}{:>14}{:>10}\n",
+            self.name, "ns/open+close", "ns/event", "idle seconds", "events", "missing"
         );
         for point in &self.points {
             text += &format!(
-                "  {:>10}{:>26.0}{:>30.0}{:>14}{:>10} {}\n",
+                "  {:>8} {:<23}{:>14.0}{:>14.0}{:>14.2}{:>14.0}{:>10.0}\n",
                 short(point.size.into()),
+                self.unit,
                 point.workload_ns.median(),
                 point.recorder_ns.median(),
+                point.idle_ns.median() / 1e9,
                 point.events,
                 point.missing,
-                self.unit
             );
         }
         text

@@ -37,6 +37,8 @@ pub(super) trait Axis {
 pub(super) struct Run {
     pub(super) command: String,
     pub(super) workload_ns: f64,
+    /// CPU time of the recorder until the workload began.
+    pub(super) start_ns: f64,
     /// From when the workload began to the end of the seal.
     pub(super) recorder_ns: f64,
     pub(super) events: f64,
@@ -46,13 +48,15 @@ pub(super) struct Run {
 
 impl Run {
     pub(super) fn of(traced: &Traced) -> Result<Self> {
-        let before = traced.workload.parent_cpu_ns;
-        let all = traced.cpu_ns.zip(before).map(|(all, before)| all - before);
+        let all = traced.cpu_ns.context("the recorder's CPU time")?;
+        let start = traced.workload.parent_cpu_ns;
+        let start_ns = start.context("the recorder's CPU time before")?;
         let missing = traced.lost.zip(traced.missing);
         Ok(Self {
             command: traced.command.clone(),
             workload_ns: traced.workload.cpu_ns,
-            recorder_ns: all.context("the recorder's CPU time")?,
+            start_ns,
+            recorder_ns: all - start_ns,
             events: traced.events.context("the events are counted")?,
             missing: missing
                 .map(|(lost, missing)| lost + missing)

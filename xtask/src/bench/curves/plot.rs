@@ -9,6 +9,8 @@ const LEFT: f64 = 90.0;
 const RIGHT: f64 = 50.0;
 const TOP: f64 = 60.0;
 const BOTTOM: f64 = 70.0;
+/// Between the axis and the first point, whose number would be on it.
+const INSET: f64 = 30.0;
 
 /// Lines across, at most.
 const GRID_LINES: f64 = 5.0;
@@ -65,9 +67,9 @@ impl Plot<'_> {
     fn place(&self, (across, up): (f64, f64)) -> (f64, f64) {
         let (first, last) = (self.scaled(self.least()), self.scaled(self.most()));
         let part = (self.scaled(across) - first) / (last - first).max(f64::MIN_POSITIVE);
-        let (width, height) = (WIDTH - LEFT - RIGHT, HEIGHT - TOP - BOTTOM);
+        let (width, height) = (WIDTH - LEFT - INSET - RIGHT, HEIGHT - TOP - BOTTOM);
         (
-            LEFT + part * width,
+            LEFT + INSET + part * width,
             HEIGHT - BOTTOM - up / self.ceiling() * height,
         )
     }
@@ -92,11 +94,15 @@ impl Plot<'_> {
         self.points.last().map_or(1.0, |(across, _)| *across)
     }
 
-    /// The distance of two lines across: a power of ten, or two or five of it.
-    fn step(&self) -> f64 {
+    fn highest(&self) -> f64 {
         let values = self.points.iter().map(|(_, value)| *value);
         let highest = values.filter(|value| value.is_finite()).fold(0.0, f64::max);
-        let least = if highest > 0.0 { highest } else { 1.0 } / GRID_LINES;
+        if highest > 0.0 { highest } else { 1.0 }
+    }
+
+    /// The distance of two lines across: a power of ten, or two or five of it.
+    fn step(&self) -> f64 {
+        let least = self.highest() / GRID_LINES;
         let power = 10_f64.powf(least.log10().floor());
         let steps = [1.0, 2.0, 5.0, 10.0].map(|part| part * power);
         steps
@@ -107,7 +113,8 @@ impl Plot<'_> {
 
     /// What the area reaches up to, with room for a number above the highest point.
     fn ceiling(&self) -> f64 {
-        self.step() * (GRID_LINES + 0.5)
+        let lines = (self.highest() / self.step()).ceil();
+        self.step() * (lines + 0.5)
     }
 
     fn axes(&self, svg: &mut String) {
@@ -222,10 +229,10 @@ mod tests {
     fn decades_are_equally_far_apart() {
         let svg = plot(&[(0.0, 10.0), (1.0, 20.0), (10.0, 10.0), (100.0, 0.0)]).svg();
         let circles = circles(&svg);
-        let (width, height) = (WIDTH - LEFT - RIGHT, HEIGHT - TOP - BOTTOM);
+        let (width, height) = (WIDTH - LEFT - INSET - RIGHT, HEIGHT - TOP - BOTTOM);
         for (index, (x, _)) in (0_u8..).zip(&circles) {
             assert!(
-                (x - LEFT - width * f64::from(index) / 3.0).abs() < 0.1,
+                (x - LEFT - INSET - width * f64::from(index) / 3.0).abs() < 0.1,
                 "{x}"
             );
         }
@@ -239,8 +246,8 @@ mod tests {
     #[test]
     fn a_short_way_is_not_by_powers() {
         let circles = circles(&plot(&[(0.0, 1.0), (1.0, 1.0), (4.0, 1.0)]).svg());
-        let quarter = (WIDTH - LEFT - RIGHT) / 4.0;
-        assert!((circles[1].0 - LEFT - quarter).abs() < 0.1);
+        let quarter = (WIDTH - LEFT - INSET - RIGHT) / 4.0;
+        assert!((circles[1].0 - LEFT - INSET - quarter).abs() < 0.1);
     }
 
     #[test]
