@@ -260,3 +260,60 @@ impl Curve {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn point(size: u32, recorder_ns: &[f64], missing: f64) -> Point {
+        Point {
+            recorder_ns: Spread(recorder_ns.to_vec()),
+            missing,
+            ..Point::new(size)
+        }
+    }
+
+    fn growth(points: Vec<Point>) -> Figure {
+        let curve = Curve {
+            name: "events",
+            unit: "events",
+            points,
+        };
+        curve.growth(Cost::Recorder)
+    }
+
+    #[test]
+    fn growth_is_of_the_ends_in_the_same_round() {
+        // A machine that is half as fast from one round to the next changes nothing.
+        let first = point(100_000, &[800.0, 1600.0, 800.0], 0.0);
+        let between = point(1_000_000, &[9000.0, 9000.0, 9000.0], 0.0);
+        let last = point(10_000_000, &[880.0, 1760.0, 1600.0], 0.0);
+        let figure = growth(vec![first, between, last]);
+        assert!((figure.value - 1.1).abs() < 1e-9, "{}", figure.value);
+        assert!(
+            figure.name.ends_with("10 M / 100 k events"),
+            "{}",
+            figure.name
+        );
+    }
+
+    #[test]
+    fn what_was_not_measured_does_not_pass() {
+        assert!(!growth(Vec::new()).met());
+        let unmeasured = positive(-5.0);
+        let ends = vec![point(1, &[800.0], 0.0), point(10, &[unmeasured], 0.0)];
+        assert!(!growth(ends).met());
+        assert!(growth(vec![point(1, &[800.0], 0.0), point(10, &[900.0], 0.0)]).met());
+    }
+
+    #[test]
+    fn a_size_at_which_something_is_missing_was_not_reached() {
+        let points = vec![point(1, &[], 0.0), point(10, &[], 2.0)];
+        let curve = Curve {
+            name: "processes",
+            unit: "tracked processes",
+            points,
+        };
+        assert_eq!(curve.complete(), [1]);
+    }
+}
