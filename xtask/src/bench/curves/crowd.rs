@@ -40,16 +40,16 @@ pub(super) struct Processes {
     _room: Option<Room>,
 }
 
-/// The kernel's table has room for 65,536 (`TASKS_MAX` in `lineage-common`), of which some are needed for what
+/// The kernel's table has room for 131,072 (`TASKS_MAX` in `lineage-common`), of which some are needed for what
 /// surrounds the crowd.
-const SIZES: [u32; 5] = [10, 100, 1000, 10_000, 60_000];
+const SIZES: [u32; 5] = [10, 100, 1000, 10_000, 100_000];
 /// So many are to be recorded at once.
 const REACHED: Budget = Budget::AtLeast {
     limit: 100_000.0,
     aim: 100_000.0,
 };
 /// Memory that an idle process takes in the kernel, and a margin: some 90 KB were measured.
-const PROCESS_KIB: u64 = 160;
+const PROCESS_KIB: u64 = 128;
 /// Process ids for all else on the host.
 const OTHERS: u32 = 4096;
 
