@@ -4,6 +4,7 @@
 //! budget that is missed is reported as missed; nothing is turned off for the benchmark that is on by default.
 
 mod compare;
+mod curves;
 mod emulated;
 mod figure;
 mod host;
@@ -55,7 +56,7 @@ enum Needs {
 }
 
 /// Parts of the benchmark, by name.
-const PARTS: [(&str, Needs, Measure); 9] = [
+const PARTS: [(&str, Needs, Measure); 10] = [
     ("compare", Needs::Root, Measure::Tables(compare::measure)),
     ("kernel", Needs::Root, Measure::Tables(kernel::measure)),
     ("host", Needs::Root, Measure::Rounds(host::figures)),
@@ -65,6 +66,7 @@ const PARTS: [(&str, Needs, Measure); 9] = [
         Measure::Figures(saturation::figures),
     ),
     ("window", Needs::Root, Measure::Figures(window::figures)),
+    ("curves", Needs::Root, Measure::Tables(curves::measure)),
     (
         "emulated",
         Needs::Agent,

@@ -64,7 +64,7 @@ impl Spread {
         )
     }
 
-    fn json(&self) -> Value {
+    pub(super) fn json(&self) -> Value {
         json!({ "median": self.median(), "quartile_1": self.at(0.25), "quartile_3": self.at(0.75), "rounds": self.0 })
     }
 }

@@ -14,6 +14,7 @@ Parts:
   host        what is not recorded, while something else is
   saturation  all CPUs busy: losses, memory, CPU time, size of the evidence
   window      the recorder is killed: what was complete and is missing
+  curves      cost as events, history, lineages, processes and rules grow; plots in target/bench/curves
   emulated    instructions of calls on every kernel, in QEMU: the same on every host
   micro       each stage from a frame to a verdict by itself, timed
   instructions  the same, by their instructions, next to those that were committed
@@ -22,7 +23,8 @@ Parts:
 Options:
   --rounds N           rounds of each comparison [default: 7]
   --workload NAME      only this one of compare: compile, git, agent, open, transfer, exec, tcp, udp, mixed
-                       (may be repeated); of host: compile, call, transfer
+                       (may be repeated); of host: compile, call, transfer; of curves: events, history, lineages,
+                       processes, policy
   --tracer NAME        only this one of compare, as the table names it (may be repeated)
   --install-peers      installs the tracers that Debian has and that are absent: strace, bpftrace, libbpf-tools
   --audit              compares with auditd, too. Once used, the kernel looks at the rules of its audit system for

@@ -26,6 +26,8 @@ pub(super) struct Cost {
     pub(super) peak_rss_bytes: f64,
     /// Of the process that started it: inside of a tracer, that is the tracer.
     pub(super) parent_peak_rss_bytes: Option<f64>,
+    /// CPU time that one had used when the command began.
+    pub(super) parent_cpu_ns: Option<f64>,
     pub(super) programs: Vec<Program>,
 }
 
@@ -104,6 +106,7 @@ impl Bench {
             cpu_ns: needed("cpu_ns")?,
             peak_rss_bytes: needed("peak_rss_bytes")?,
             parent_peak_rss_bytes: number("parent_peak_rss_bytes"),
+            parent_cpu_ns: number("parent_cpu_ns"),
             programs: programs.collect(),
         })
     }

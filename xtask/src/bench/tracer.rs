@@ -55,6 +55,8 @@ pub(super) struct Traced {
     pub(super) events: Option<f64>,
     /// Events that it says it has lost.
     pub(super) lost: Option<f64>,
+    /// What it says it has left out for want of room, or otherwise not recorded.
+    pub(super) missing: Option<f64>,
     /// What is stored.
     pub(super) bytes: Option<f64>,
     /// Of the opens that can be counted, those that are in the output.

@@ -9,6 +9,7 @@
 //! load mixed COUNT PROCESSES     some of all of these, likewise
 //! load call COUNT PROCESSES      makes a system call that is never recorded, likewise
 //! load nothing                   ends at once
+//! load crowd COUNT -- COMMAND    see `crowd`
 //! load paced DIRECTORY COUNT PER_SECOND FILE  see `paced`
 //! load measure FILE [OPTION]... -- COMMAND    see `measure`
 //! ```
@@ -18,6 +19,7 @@
 //! their own).
 
 mod bpf;
+mod crowd;
 mod measure;
 mod paced;
 mod repeat;
@@ -46,6 +48,9 @@ fn run(words: &[String]) -> Result<ExitCode> {
     match words.as_slice() {
         ["nothing"] => {}
         ["measure", file, rest @ ..] => return measure::run(Path::new(file), rest),
+        ["crowd", count, "--", command @ ..] => {
+            return crowd::run(count.parse().context("COUNT is a number")?, command);
+        }
         ["paced", directory, count, per_second, file] => paced::run(
             Path::new(directory),
             count.parse().context("COUNT is a number")?,
@@ -58,7 +63,7 @@ fn run(words: &[String]) -> Result<ExitCode> {
             several(what, count, processes)?;
         }
         _ => bail!(
-            "usage: load open|transfer|storm|tcp|udp|mixed|call COUNT PROCESSES, nothing, paced or measure"
+            "usage: load open|transfer|storm|tcp|udp|mixed|call COUNT PROCESSES, nothing, crowd, paced or measure"
         ),
     }
     Ok(ExitCode::SUCCESS)

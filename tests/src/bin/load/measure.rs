@@ -1,7 +1,7 @@
 //! `load measure FILE [OPTION]... -- COMMAND`: what a command and all that it started cost.
 //!
 //! FILE gets one line of JSON when the command has ended. Inside of a tracer it tells of the workload
-//! alone; around a tracer, of both.
+//! alone, and what the tracer itself had used when that began (`parent_cpu_ns`); around a tracer, of both.
 //!
 //! ```text
 //! --until-input-ends INT|TERM  sends the command this signal when standard input ends: whoever started
@@ -86,6 +86,7 @@ fn measured(options: &Options, command: &[&str]) -> Result<Value> {
         parent.cast_unsigned()
     };
     let before = bpf::programs(holder)?;
+    let parent_cpu_ns = cpu_ns(parent)?;
     let (cpu, started) = (children()?.cpu, Instant::now());
     let mut child = Command::new(program);
     let mut child = child.args(arguments).spawn();
@@ -106,7 +107,7 @@ fn measured(options: &Options, command: &[&str]) -> Result<Value> {
     };
     Ok(json!({
         "wall_ns": ns(wall), "cpu_ns": ns(used.cpu.saturating_sub(cpu)), "peak_rss_bytes": used.peak_rss_bytes,
-        "parent_peak_rss_bytes": peak_rss_bytes(parent), "programs": programs,
+        "parent_peak_rss_bytes": peak_rss_bytes(parent), "parent_cpu_ns": parent_cpu_ns, "programs": programs,
         "status": status.code().unwrap_or(255),
     }))
 }
@@ -139,6 +140,29 @@ fn peak_rss_bytes(pid: i32) -> Option<u64> {
         .find_map(|line| line.strip_prefix("VmHWM:"))?;
     let kibibytes: u64 = line.trim().trim_end_matches(" kB").parse().ok()?;
     Some(kibibytes * 1024)
+}
+
+/// CPU time that a process has used so far, with all its threads: what had been used at the beginning is
+/// known better than by taking another run's away.
+#[allow(unsafe_code)] // clocks of other processes have no safe form
+fn cpu_ns(pid: i32) -> Result<u64> {
+    let mut clock: libc::clockid_t = 0;
+    let mut time = std::mem::MaybeUninit::<libc::timespec>::zeroed();
+    // SAFETY: both calls fill what they are given, and zeroes are a value of it.
+    let time = unsafe {
+        let error = libc::clock_getcpuclockid(pid, &raw mut clock);
+        if error != 0 {
+            return Err(std::io::Error::from_raw_os_error(error).into());
+        }
+        if libc::clock_gettime(clock, time.as_mut_ptr()) != 0 {
+            return Err(std::io::Error::last_os_error().into());
+        }
+        time.assume_init()
+    };
+    let seconds = Duration::from_secs(u64::try_from(time.tv_sec)?);
+    Ok(ns(
+        seconds + Duration::from_nanos(u64::try_from(time.tv_nsec)?)
+    ))
 }
 
 struct Used {

@@ -14,6 +14,8 @@ use crate::{paths, sh};
 /// A way of recording.
 pub(crate) struct Lineage {
     name: &'static str,
+    /// What starts the recorder, if not the benchmark does.
+    before: Vec<String>,
     options: Vec<String>,
     /// The only workload it is of use for, if it is not of use for all.
     only: Option<&'static str>,
@@ -30,9 +32,22 @@ impl Lineage {
     pub(crate) fn observe() -> Self {
         Self {
             name: "lineage",
+            before: Vec::new(),
             options: Vec::new(),
             only: None,
         }
+    }
+
+    /// The same with these options, too.
+    pub(crate) fn with(mut self, options: &[&str]) -> Self {
+        let options = options.iter().map(|&option| option.to_owned());
+        self.options.extend(options);
+        self
+    }
+
+    /// The same, started by what these words begin.
+    pub(crate) fn within(self, before: Vec<String>) -> Self {
+        Self { before, ..self }
     }
 
     /// Under a policy of so many rules, which allows everything the workloads do.
@@ -53,6 +68,7 @@ impl Lineage {
         let options = ["--policy".to_owned(), file.display().to_string()].to_vec();
         Ok(Self {
             name,
+            before: Vec::new(),
             options,
             only,
         })
@@ -61,7 +77,8 @@ impl Lineage {
     /// The words in front of what is recorded.
     pub(crate) fn command(&self, bench: &Bench) -> Vec<String> {
         let lineage = paths::lineage().display().to_string();
-        let mut words = vec![lineage];
+        let mut words = self.before.clone();
+        words.push(lineage);
         words.extend(["record", "--json", "-o"].map(str::to_owned));
         words.extend([bench.word("evidence"), "--keys".into(), bench.word("keys")]);
         words.extend_from_slice(&self.options);
@@ -76,8 +93,18 @@ impl Lineage {
         work: &Workload,
         options: &[&str],
     ) -> Result<Recorded> {
+        remove(&bench.place.join("evidence"))?;
+        self.go_on(bench, work, options)
+    }
+
+    /// The same with the evidence that is there, if any is.
+    pub(crate) fn go_on(
+        &self,
+        bench: &Bench,
+        work: &Workload,
+        options: &[&str],
+    ) -> Result<Recorded> {
         let evidence = bench.place.join("evidence");
-        remove(&evidence)?;
         let (mut traced, said) = wrapped(bench, work, &self.command(bench), options)?;
         let mut lines = said.lines().rev();
         let summary: Value = lines
@@ -89,6 +116,8 @@ impl Lineage {
         };
         traced.events = Some(number("records")?);
         traced.lost = Some(number("lost")?);
+        let missing = summary.get("missing").and_then(Value::as_object);
+        traced.missing = missing.map(|missing| missing.values().filter_map(Value::as_f64).sum());
         traced.peak_rss_bytes = Some(number("peak_rss_bytes")?);
         traced.bytes = Some(size(&evidence)?);
         Ok(Recorded { traced, evidence })
