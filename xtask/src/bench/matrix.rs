@@ -85,7 +85,9 @@ impl Row {
     /// CPU seconds of the tracer for a million stored events, without its start and end.
     fn cpu_s_per_million(&self) -> Option<f64> {
         let idle = self.idle_cpu_ns?;
-        self.middle(|run| Some((run.cpu_ns? - idle).max(0.0) / SECOND_NS / run.events? * 1e6))
+        // Less than when it has nothing to do is no measure of what it does.
+        let busy = |run: &Traced| Some(run.cpu_ns? - idle).filter(|ns| *ns > 0.0);
+        self.middle(|run| Some(busy(run)? / SECOND_NS / run.events? * 1e6))
     }
 
     fn bytes_per_event(&self) -> Option<f64> {

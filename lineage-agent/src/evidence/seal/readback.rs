@@ -2,7 +2,8 @@
 //!
 //! A disk or a hand may have changed it since, and what is sealed cannot be put right later. The hashes of all records
 //! tell, but to take them once more is a good part of what sealing costs. Who has written the records remembers instead a
-//! sum of them that nobody else can know how to keep: its key is random, and never leaves this process.
+//! sum of them, under a key that never leaves this process. It is no cryptographic one: whoever could change the spool
+//! and keep the sum would have evidence sealed that no verifier takes, because the root is of what was recorded.
 
 use std::hash::BuildHasher as _;
 

@@ -6,11 +6,38 @@ use std::fs::File;
 use std::io::Write as _;
 use std::ops::ControlFlow;
 
+/// Records on their way into a segment and into the tree that it is known by.
+struct Written {
+    writer: SegmentWriter<Vec<u8>>,
+    tree: RecordTree,
+    bytes: Vec<u8>,
+}
+
+impl Written {
+    fn new() -> Self {
+        Self {
+            writer: SegmentWriter::new(Vec::new()).unwrap(),
+            tree: RecordTree::default(),
+            bytes: Vec::new(),
+        }
+    }
+
+    fn push(&mut self, record: &Record<'_>) {
+        self.bytes.clear();
+        record::encode_into(record, &mut self.bytes).unwrap();
+        self.writer.push(&self.bytes).unwrap();
+        self.tree.push(Records::leaf(&self.bytes));
+    }
+
+    fn finish(self) -> (Vec<u8>, Hash) {
+        let root = self.tree.root();
+        (self.writer.finish("origin", 0, &root).unwrap(), root)
+    }
+}
+
 /// A segment of records that use every type, nulls, empty and long texts.
 fn segment(records: u64) -> (Vec<u8>, Hash) {
-    let mut writer = SegmentWriter::new(Vec::new()).unwrap();
-    let mut tree = RecordTree::default();
-    let mut bytes = Vec::new();
+    let mut written = Written::new();
     let long = "x".repeat(100_000);
     for seq in 0..records {
         let path = format!("/srv/file-{}", seq % 97);
@@ -31,13 +58,9 @@ fn segment(records: u64) -> (Vec<u8>, Hash) {
             comm: Some(if seq % 2 == 0 { "" } else { "π\\x1b" }),
             ..Record::default()
         };
-        bytes.clear();
-        record::encode_into(&record, &mut bytes).unwrap();
-        writer.push(&bytes).unwrap();
-        tree.push(Records::leaf(&bytes));
+        written.push(&record);
     }
-    let root = tree.root();
-    (writer.finish("origin", 0, &root).unwrap(), root)
+    written.finish()
 }
 
 fn file(bytes: &[u8]) -> File {
@@ -68,9 +91,8 @@ fn rows_give_back_the_root() {
 
 /// A segment of records that each say what no other says, or nothing at all.
 fn varied(records: u64) -> (Vec<u8>, Hash) {
-    let mut writer = SegmentWriter::new(Vec::new()).unwrap();
-    let mut tree = RecordTree::default();
-    let mut bytes = Vec::new();
+    let mut written = Written::new();
+    let highest = "\u{10ffff}".repeat(20);
     for seq in 0..records {
         // In no order, and of both signs.
         let number = seq.wrapping_mul(0x9e37_79b9_7f4a_7c15);
@@ -85,18 +107,16 @@ fn varied(records: u64) -> (Vec<u8>, Hash) {
             ino: Some(number.cast_signed()),
             // Only in the middle of the file, and then for a while not.
             comm: (10_000..10_003).contains(&seq).then_some("x"),
+            // Whose largest text has no short bound above it.
+            cwd: (seq % 2 == 0).then_some(if seq == 0 { "" } else { &highest }),
             // Whose bits a signed column has.
             bytes_read: Some(number),
-            cwd: (seq == records - 1).then_some(""),
+            exe: (seq == records - 1).then_some(""),
             ..Record::default()
         };
-        bytes.clear();
-        record::encode_into(&record, &mut bytes).unwrap();
-        writer.push(&bytes).unwrap();
-        tree.push(Records::leaf(&bytes));
+        written.push(&record);
     }
-    let root = tree.root();
-    (writer.finish("origin", 0, &root).unwrap(), root)
+    written.finish()
 }
 
 #[test]
@@ -117,9 +137,7 @@ fn what_a_file_claims_of_its_values_is_true() {
 
 #[test]
 fn records_of_any_size_are_given_back() {
-    let mut writer = SegmentWriter::new(Vec::new()).unwrap();
-    let mut tree = RecordTree::default();
-    let mut bytes = Vec::new();
+    let mut written = Written::new();
     for seq in 0..200 {
         let long = format!("{seq}").repeat(100_000);
         let record = Record {
@@ -127,13 +145,10 @@ fn records_of_any_size_are_given_back() {
             argv: Some(&long),
             ..Record::default()
         };
-        bytes.clear();
-        record::encode_into(&record, &mut bytes).unwrap();
-        writer.push(&bytes).unwrap();
-        tree.push(Records::leaf(&bytes));
+        written.push(&record);
     }
-    let root = tree.root();
-    let file = file(&writer.finish("origin", 0, &root).unwrap());
+    let (bytes, root) = written.finish();
+    let file = file(&bytes);
     assert_eq!(root_of(&file).unwrap(), root);
     SegmentFile::check_claims(&file).unwrap();
 }

@@ -2,6 +2,11 @@
 
 use std::fmt::Write as _;
 
+use lineage_common::{
+    calls,
+    frame::{Behind, Header, Map, NO_CALL},
+};
+
 use super::{Fold, Sink, file::set_version, found::EXECUTABLE};
 use crate::{
     event::FileEvent,
@@ -12,10 +17,6 @@ use crate::{
         text::{protection, some, stat_dev},
     },
     names::OpenFlags,
-};
-use lineage_common::{
-    calls,
-    frame::{Behind, Header, Map, NO_CALL},
 };
 
 /// `PROT_*`, whose lower bits are those of `VM_*`; `MAP_SHARED` (`include/uapi/linux/mman.h`), and

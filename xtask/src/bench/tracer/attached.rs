@@ -6,7 +6,9 @@ use std::process::{Child, ChildStdin, Stdio};
 
 use anyhow::{Context, Result, bail};
 
+use super::{Traced, untraced};
 use crate::bench::run::{Bench, Cost, command};
+use crate::bench::workload::Workload;
 use crate::sh;
 
 /// Commands that a tracer may miss before it is given up: each takes some milliseconds, and output waits
@@ -103,6 +105,28 @@ impl Drop for Attached {
         // Nobody is left to tell of an error.
         let _ = self.child.wait();
     }
+}
+
+/// Has a tracer of the whole host look on while a workload runs; what it said to standard error.
+pub(crate) fn look_on(
+    bench: &Bench,
+    work: &Workload,
+    tracer: &[String],
+    output: &Path,
+) -> Result<(Traced, String)> {
+    let mut attached = Attached::start(bench, tracer, "INT", output)?;
+    attached.canary(bench, "canary-begin", &[], output)?;
+    let workload = untraced(bench, work)?;
+    attached.canary(bench, "canary-end", &[], output)?;
+    let (cost, said) = attached.end(bench)?;
+    let traced = Traced {
+        command: tracer.join(" "),
+        workload,
+        cpu_ns: Some(cost.cpu_ns),
+        peak_rss_bytes: Some(cost.peak_rss_bytes),
+        ..Traced::default()
+    };
+    Ok((traced, said))
 }
 
 /// The same command where tracefs is mounted where it belongs: in a mount namespace of its own, so that

@@ -4,7 +4,7 @@ use std::fs;
 
 use anyhow::Result;
 
-use super::attached::{Attached, with_tracefs};
+use super::attached::{look_on, with_tracefs};
 use super::strace::lines;
 use super::{Traced, Tracer};
 use crate::bench::run::Bench;
@@ -29,19 +29,8 @@ impl Tracer for Bpftrace {
         // Everything that this process starts from now on is looked at.
         let root = std::process::id().to_string();
         let tracer = with_tracefs(&["bpftrace", &script, &root]);
-        let mut attached = Attached::start(bench, &tracer, "INT", &output)?;
-        attached.canary(bench, "canary-begin", &[], &output)?;
-        let cost = super::untraced(bench, work)?;
-        attached.canary(bench, "canary-end", &[], &output)?;
-        let (tracer_cost, said) = attached.end(bench)?;
-        let traced = Traced {
-            command: tracer.join(" "),
-            workload: cost,
-            cpu_ns: Some(tracer_cost.cpu_ns),
-            peak_rss_bytes: Some(tracer_cost.peak_rss_bytes),
-            lost: Some(lost(&said) + lost(&fs::read_to_string(&output)?)),
-            ..Traced::default()
-        };
+        let (mut traced, said) = look_on(bench, work, &tracer, &output)?;
+        traced.lost = Some(lost(&said) + lost(&fs::read_to_string(&output)?));
         lines(traced, &output, work, count)
     }
 }

@@ -2,7 +2,7 @@
 
 use anyhow::Result;
 
-use super::attached::{Attached, with_tracefs};
+use super::attached::{look_on, with_tracefs};
 use super::strace::lines;
 use super::{Traced, Tracer};
 use crate::bench::run::Bench;
@@ -30,18 +30,7 @@ impl Tracer for Snoop {
     fn run(&self, bench: &Bench, work: &Workload, count: bool) -> Result<Traced> {
         let output = bench.place.join("snoop.out");
         let tracer = with_tracefs(&[self.program]);
-        let mut attached = Attached::start(bench, &tracer, "INT", &output)?;
-        attached.canary(bench, "canary-begin", &[], &output)?;
-        let cost = super::untraced(bench, work)?;
-        attached.canary(bench, "canary-end", &[], &output)?;
-        let (tracer_cost, _) = attached.end(bench)?;
-        let traced = Traced {
-            command: tracer.join(" "),
-            workload: cost,
-            cpu_ns: Some(tracer_cost.cpu_ns),
-            peak_rss_bytes: Some(tracer_cost.peak_rss_bytes),
-            ..Traced::default()
-        };
+        let (traced, _) = look_on(bench, work, &tracer, &output)?;
         lines(traced, &output, work, count)
     }
 }

@@ -32,19 +32,18 @@ impl Texts {
 
     /// What the footer says of them, and of so many nulls.
     pub(super) fn finish(self, nulls: u64) -> Statistics {
-        let (min, max) = self.bounds.unzip();
-        let min = min.map(below);
-        let max = max.map(above);
-        let is_exact = |bound: &Option<Bound>| bound.as_ref().is_some_and(|bound| bound.is_exact);
-        let exact = (is_exact(&min), is_exact(&max));
-        let bytes = |bound: Option<Bound>| bound.map(|bound| ByteArray::from(bound.bytes));
         // Without an upper bound none is told: engines want both.
-        let both = min.zip(max.filter(|max| !max.bytes.is_empty() || max.is_exact));
+        let both = self
+            .bounds
+            .and_then(|(min, max)| Some((below(min), above(max)?)));
+        let exact = both.as_ref().map(|(min, max)| (min.is_exact, max.is_exact));
+        let (min_is_exact, max_is_exact) = exact.unwrap_or_default();
         let (min, max) = both.unzip();
+        let bytes = |bound: Option<Bound>| bound.map(|bound| ByteArray::from(bound.bytes));
         Statistics::ByteArray(
             ValueStatistics::new(bytes(min), bytes(max), None, Some(nulls), false)
-                .with_min_is_exact(exact.0)
-                .with_max_is_exact(exact.1),
+                .with_min_is_exact(min_is_exact)
+                .with_max_is_exact(max_is_exact),
         )
     }
 }
@@ -69,31 +68,24 @@ fn below(text: Vec<u8>) -> Bound {
     }
 }
 
-/// A text that is not smaller; empty and not exact when there is none that is short.
-fn above(text: Vec<u8>) -> Bound {
+/// A text that is not smaller, if there is one that is short.
+fn above(text: Vec<u8>) -> Option<Bound> {
     let Some(cut) = cut(&text) else {
-        return Bound {
+        return Some(Bound {
             bytes: text,
             is_exact: true,
-        };
-    };
-    let mut bytes = Vec::new();
-    for (at, last) in cut.char_indices().rev() {
-        // The next one, beyond the numbers that stand for no character.
-        let next = (u32::from(last) + 1..).find_map(|next| match next {
-            0x11_0000.. => Some(None),
-            _ => char::from_u32(next).map(Some),
         });
-        if let Some(Some(next)) = next {
-            bytes = cut.as_bytes()[..at].to_vec();
-            bytes.extend_from_slice(next.encode_utf8(&mut [0; 4]).as_bytes());
-            break;
-        }
-    }
-    Bound {
-        bytes,
-        is_exact: false,
-    }
+    };
+    // The last character that another one comes after, in its place that other one.
+    cut.char_indices().rev().find_map(|(at, last)| {
+        let next = (last..=char::MAX).nth(1)?;
+        let mut bytes = cut.as_bytes()[..at].to_vec();
+        bytes.extend_from_slice(next.encode_utf8(&mut [0; 4]).as_bytes());
+        Some(Bound {
+            bytes,
+            is_exact: false,
+        })
+    })
 }
 
 /// The whole characters at the beginning of a text that is too long.
@@ -133,22 +125,22 @@ mod tests {
     #[test]
     fn long_texts_have_short_bounds() {
         let of = |text: &str| {
-            let (min, max) = (below(text.into()), above(text.into()));
+            let (min, max) = (below(text.into()), above(text.into())?);
             let text_of = |bytes| String::from_utf8(bytes).unwrap();
             assert_eq!(min.is_exact, max.is_exact);
-            (text_of(min.bytes), text_of(max.bytes), min.is_exact)
+            Some((text_of(min.bytes), text_of(max.bytes), min.is_exact))
         };
+        let of_some = |text: &str| of(text).unwrap();
         let short = "a".repeat(64);
-        assert_eq!(of(&short), (short.clone(), short.clone(), true));
-        let (min, max, exact) = of(&"a".repeat(65));
+        assert_eq!(of_some(&short), (short.clone(), short.clone(), true));
+        let (min, max, exact) = of_some(&"a".repeat(65));
         assert_eq!((min, max, exact), (short, "a".repeat(63) + "b", false));
         // Characters are not cut in the middle, and the one after the last has the next number.
-        let (min, max, _) = of(&("a".repeat(61) + "ππ"));
+        let (min, max, _) = of_some(&("a".repeat(61) + "ππ"));
         assert_eq!((min, max), ("a".repeat(61) + "π", "a".repeat(61) + "ρ"));
         // There is none after the last character of all.
-        let (_, max, _) = of(&("b".to_owned() + &"\u{10ffff}".repeat(16)));
+        let (_, max, _) = of_some(&("b".to_owned() + &"\u{10ffff}".repeat(16)));
         assert_eq!(max, "c");
-        let (_, max, _) = of(&"\u{10ffff}".repeat(17));
-        assert_eq!(max, "");
+        assert_eq!(of(&"\u{10ffff}".repeat(17)), None);
     }
 }

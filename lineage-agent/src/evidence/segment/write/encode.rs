@@ -99,7 +99,8 @@ pub(super) fn delta(values: &[i64], out: &mut Vec<u8>) {
 fn delta_block(deltas: &[i64], out: &mut Vec<u8>) {
     let least = deltas.iter().copied().min().unwrap_or(0);
     zigzag(least, out);
-    // What is beyond the end is as the least: it takes no bits, and parts that have no values no width.
+    // What is beyond the end is as the least: parts that have no values need no bits and are not written.
+    debug_assert!(!deltas.is_empty());
     let mut more = [0u64; BLOCK];
     for (more, delta) in more.iter_mut().zip(deltas) {
         *more = delta.wrapping_sub(least).cast_unsigned();
@@ -114,8 +115,6 @@ fn delta_block(deltas: &[i64], out: &mut Vec<u8>) {
             pack(part, width, out);
         }
     }
-    // Parts without values are not written.
-    debug_assert!(!deltas.is_empty());
 }
 
 /// Bits that hold every value up to this one.
