@@ -11,6 +11,7 @@ pub mod evidence;
 pub mod flow;
 pub mod governed;
 pub mod group;
+pub mod hook;
 pub mod invariants;
 pub mod oracle;
 pub mod outsider;

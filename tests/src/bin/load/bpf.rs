@@ -1,4 +1,4 @@
-//! What of BPF a measurement needs: a program that does nothing, and how long programs ran.
+//! How long the BPF programs of a process ran.
 #![allow(unsafe_code)] // system calls without a safe form
 
 use std::fs;
@@ -8,45 +8,14 @@ use anyhow::{Context as _, Result, bail};
 use serde_json::{Value, json};
 
 // Commands and types of include/uapi/linux/bpf.h.
-const PROG_LOAD: libc::c_long = 5;
 const PROG_GET_FD_BY_ID: libc::c_long = 13;
 const OBJ_GET_INFO_BY_FD: libc::c_long = 15;
-const RAW_TRACEPOINT_OPEN: libc::c_long = 17;
 const ENABLE_STATS: libc::c_long = 32;
 const STATS_RUN_TIME: u64 = 0;
-const RAW_TRACEPOINT: u64 = 17;
 
 /// Where a program's name is among what the kernel says of it, and how long names are.
 const NAME_AT: usize = 64;
 const NAME_BYTES: usize = 16;
-
-/// `r0 = 0; exit`.
-const NOTHING: [u64; 2] = [0x0000_0000_0000_00b7, 0x0000_0000_0000_0095];
-
-/// A program that does nothing at the return of every system call, as long as this lives.
-pub(crate) struct EmptyHook {
-    _program: OwnedFd,
-    _link: OwnedFd,
-}
-
-impl EmptyHook {
-    /// Loads and attaches it.
-    pub(crate) fn attach() -> Result<Self> {
-        let (licence, name) = (c"GPL", c"sys_exit");
-        let program = [
-            RAW_TRACEPOINT | (NOTHING.len() as u64) << 32,
-            NOTHING.as_ptr() as u64,
-            licence.as_ptr() as u64,
-        ];
-        let program = opened(PROG_LOAD, &program).context("cannot load the empty hook")?;
-        let link = [name.as_ptr() as u64, descriptor(&program)];
-        let link = opened(RAW_TRACEPOINT_OPEN, &link).context("cannot attach the empty hook")?;
-        Ok(Self {
-            _program: program,
-            _link: link,
-        })
-    }
-}
 
 /// Has the kernel measure programs, as long as the result lives: it ends with this process, however that ends.
 pub(crate) fn enable_stats() -> Result<OwnedFd> {

@@ -19,6 +19,7 @@ use std::process::{Child, Command, ExitCode};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
+use lineage_tests::hook::{self, Kind};
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::io::Errno;
 use rustix::process::{Pid, PidfdFlags, Signal, getppid, pidfd_open, pidfd_send_signal};
@@ -74,7 +75,7 @@ fn measured(options: &Options, command: &[&str]) -> Result<Value> {
     let stats = options.profile.then(bpf::enable_stats).transpose()?;
     let hook = options
         .empty_hook
-        .then(bpf::EmptyHook::attach)
+        .then(|| hook::attach(Kind::of_the_recorder()))
         .transpose()?;
     if let Some(loginuid) = &options.loginuid {
         fs::write("/proc/self/loginuid", loginuid).context("cannot have that loginuid")?;

@@ -1,8 +1,6 @@
 //! An empty program where system calls return: what no tracer that sees all of them can be cheaper than.
 //!
-//! The program is two instructions, `r0 = 0; exit`, loaded with bpf(2) itself. `raw` attaches it to the raw tracepoint
-//! `sys_exit`: the kernel calls it by the same way as a program that is handed typed structures (`tp_btf`), and needs no
-//! type information to load it. `event` attaches it to the trace event `raw_syscalls:sys_exit`.
+//! The program is two instructions, `r0 = 0; exit`, loaded with bpf(2) itself.
 #![expect(
     unsafe_code,
     reason = "bpf(2) and perf_event_open(2) have no safe form"
@@ -11,9 +9,11 @@
 use std::{
     fs, io,
     os::fd::{AsRawFd as _, FromRawFd as _, OwnedFd, RawFd},
+    str::FromStr,
 };
 
 use anyhow::{Context, Result, bail};
+use rustix::system::uname;
 
 /// `BPF_PROG_LOAD`, `BPF_RAW_TRACEPOINT_OPEN`; program types (`include/uapi/linux/bpf.h`).
 const PROG_LOAD: libc::c_int = 5;
@@ -28,6 +28,9 @@ const PERF_SET_BPF: libc::Ioctl = 0x4004_2408;
 
 /// `PERF_FLAG_FD_CLOEXEC`.
 const PERF_CLOEXEC: libc::c_ulong = 1 << 3;
+
+/// The first major version of Linux on which the recorder uses the trace event.
+const EVENT_SINCE: u32 = 7;
 
 /// Where the number of the trace event is told.
 const EVENT: &str = "/sys/kernel/tracing/events/raw_syscalls/sys_exit/id";
@@ -66,18 +69,62 @@ struct PerfEvent {
     rest: [u64; 6],
 }
 
-/// Attached as long as this lives.
-pub(crate) struct Hook {
+/// How an empty program is attached.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// To the raw tracepoint `sys_exit`. The kernel calls it by the same way as a program that is handed typed structures
+    /// (`tp_btf`), and needs no type information to load it.
+    Raw,
+    /// To the trace event `raw_syscalls:sys_exit`.
+    Event,
+}
+
+impl Kind {
+    /// The kind that the recorder uses on this kernel.
+    pub fn of_the_recorder() -> Self {
+        Self::on(&uname().release().to_string_lossy())
+    }
+
+    fn on(release: &str) -> Self {
+        let major = release
+            .split('.')
+            .next()
+            .and_then(|major| major.parse().ok());
+        if major.is_some_and(|major: u32| major >= EVENT_SINCE) {
+            Self::Event
+        } else {
+            Self::Raw
+        }
+    }
+}
+
+impl FromStr for Kind {
+    type Err = anyhow::Error;
+
+    fn from_str(word: &str) -> Result<Self> {
+        match word {
+            "raw" => Ok(Self::Raw),
+            "event" => Ok(Self::Event),
+            other => bail!("`{other}` is no kind of hook"),
+        }
+    }
+}
+
+/// An empty program, attached as long as this lives.
+pub struct Hook {
     _program: OwnedFd,
     _attached: OwnedFd,
 }
 
 /// Loads and attaches it.
-pub(crate) fn attach(kind: &str) -> Result<Hook> {
+///
+/// # Errors
+///
+/// Without the right to load programs, or where the kernel has no such hook.
+pub fn attach(kind: Kind) -> Result<Hook> {
     let (program_type, attached): (_, fn(RawFd) -> Result<OwnedFd>) = match kind {
-        "raw" => (TYPE_RAW_TRACEPOINT, raw),
-        "event" => (TYPE_TRACEPOINT, event),
-        other => bail!("`{other}` is no kind of hook"),
+        Kind::Raw => (TYPE_RAW_TRACEPOINT, raw),
+        Kind::Event => (TYPE_TRACEPOINT, event),
     };
     let program = bpf(
         PROG_LOAD,
@@ -158,5 +205,18 @@ fn descriptor(result: libc::c_long) -> io::Result<OwnedFd> {
         // SAFETY: the kernel has just made it for us.
         Ok(number) if number >= 0 => Ok(unsafe { OwnedFd::from_raw_fd(number) }),
         _ => Err(io::Error::last_os_error()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Kind;
+
+    #[test]
+    fn the_kind_depends_on_the_major_version() {
+        assert_eq!(Kind::on("6.18.44"), Kind::Raw);
+        assert_eq!(Kind::on("7.0.0-rc1"), Kind::Event);
+        assert_eq!(Kind::on("10.1"), Kind::Event);
+        assert_eq!(Kind::on("unknown"), Kind::Raw);
     }
 }
