@@ -287,6 +287,10 @@ pub struct Derived {
     pub event_opcode: u32,
     /// Bits of an address within a page.
     pub page_shift: u32,
+    /// Type id of the kernel's `bpf_rdonly_cast`; 0 where there is none (before 6.2).
+    pub cast_function: u32,
+    /// Type id of a structure that is nothing but words, at least [`CAST_BYTES`] of them; 0 where there is none.
+    pub cast_words: u32,
 }
 
 impl Derived {
@@ -308,8 +312,16 @@ impl Derived {
         event_interp: ABSENT,
         event_opcode: ABSENT,
         page_shift: ABSENT,
+        cast_function: 0,
+        cast_words: 0,
     };
 }
+
+/// Number of a helper that the object calls and no kernel has: the agent puts a call of `bpf_rdonly_cast` there.
+pub const CAST_CALL: u32 = 0x6c63_6173;
+
+/// Most bytes that are read of a structure whose type the verifier does not know.
+pub const CAST_BYTES: usize = INODE_WINDOW;
 
 /// Bytes of `struct file` read at once: all `file_*` members that every open file is asked for lie in
 /// them.
@@ -500,5 +512,5 @@ impl Action {
 
 const _: () = {
     assert!(size_of::<KernelLayout>() == FIELDS.len() * 4 + size_of::<Derived>());
-    assert!(size_of::<Derived>() == 84);
+    assert!(size_of::<Derived>() == 92);
 };

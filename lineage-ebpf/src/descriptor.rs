@@ -309,15 +309,18 @@ pub(crate) fn unfollowed(actor: &Actor) {
 #[inline(always)]
 pub(crate) fn leads_to(actor: &Actor, descriptor: *mut Descriptor, file: u64) -> bool {
     // SAFETY: map values stay readable.
-    unsafe {
-        (*descriptor).file == file
-            && ((*actor.task).shared == 0
-                || facts::identity(file).is_some_and(|identity| {
-                    identity.ino == (*descriptor).ino
-                        && identity.dev == (*descriptor).dev
-                        && ((*descriptor).inode == 0 || identity.inode == (*descriptor).inode)
-                }))
-    }
+    unsafe { (*descriptor).file == file && ((*actor.task).shared == 0 || is_of(descriptor, file)) }
+}
+
+/// Whether a descriptor in the table leads to the inode of `file`. Not inlined: its stack is free otherwise.
+#[inline(never)]
+fn is_of(descriptor: *mut Descriptor, file: u64) -> bool {
+    // SAFETY: map values stay readable.
+    facts::identity(file).is_some_and(|identity| unsafe {
+        identity.ino == (*descriptor).ino
+            && identity.dev == (*descriptor).dev
+            && ((*descriptor).inode == 0 || identity.inode == (*descriptor).inode)
+    })
 }
 
 /// Ends a descriptor that is in the table: takes it out and records its close, with its totals.

@@ -108,7 +108,7 @@ impl FileFacts {
             self.flags = window.get(offset!(file_flags));
             self.mnt = window.get(offset!(file_mnt));
             self.dentry = window.get(offset!(file_dentry));
-            Some(window.get(offset!(file_inode)))
+            nonzero(window.get(offset!(file_inode)))
         }
     }
 
@@ -122,7 +122,7 @@ impl FileFacts {
         let sb: u64 = unsafe {
             self.mode = u32::from(window.get::<u16>(offset!(inode_mode)));
             self.ino = window.get(offset!(inode_ino));
-            window.get(offset!(inode_sb))
+            nonzero(window.get(offset!(inode_sb)))?
         };
         self.version = version::of(inode, window);
         self.dev = root.dev;
@@ -164,6 +164,12 @@ impl FileFacts {
             (*body).other_len = 0;
         }
     }
+}
+
+/// A pointer that is always there, unless it cannot be read.
+#[inline(always)]
+fn nonzero(pointer: u64) -> Option<u64> {
+    (pointer != 0).then_some(pointer)
 }
 
 /// `S_IFMT`, `S_IFREG` (`include/uapi/linux/stat.h`).

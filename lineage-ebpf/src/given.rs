@@ -19,7 +19,7 @@ use crate::{
     key,
     maps::{self, Scratch},
     path::{self, AT_FDCWD},
-    read::{mask_frame, offset, typed},
+    read::{Typed, mask_frame, offset, typed},
     task,
 };
 
@@ -85,6 +85,12 @@ extern "C" fn judge_given(
     }
 }
 
+/// The `struct file` behind a descriptor; 0 when there is none. Not inlined: its stack is free otherwise.
+#[inline(never)]
+fn opened(thread: Typed, fd: i32) -> u64 {
+    task::file(task::files(thread), fd).unwrap_or(0)
+}
+
 /// Walks to where a name starts from as the host sees it; why that cannot be judged, if it cannot.
 #[inline(always)]
 unsafe fn start(scratch: *mut Scratch, dirfd: i32, absolute: bool, at: u64) -> u32 {
@@ -101,7 +107,7 @@ unsafe fn start(scratch: *mut Scratch, dirfd: i32, absolute: bool, at: u64) -> u
             (*scratch).facts.mnt = typed(fs, offset!(fs_pwd_mnt));
             (*scratch).facts.dentry = typed(fs, offset!(fs_pwd_dentry));
         } else {
-            let file = task::file(task::files(thread), dirfd).unwrap_or(0);
+            let file = opened(thread, dirfd);
             if file == 0 || !facts::read(scratch, file) {
                 return Outcome::CUT;
             }

@@ -195,6 +195,10 @@ unsafe extern "C" fn step(_index: u64, context: *mut c_void) -> i64 {
         let parent: u64 = window.get(offset!(dentry_parent));
         let len: u32 = window.get(offset!(dentry_name_len));
         let name: u64 = window.get(offset!(dentry_name));
+        if parent == 0 {
+            // No dentry is without: this one cannot be read.
+            return end(walk, Flags::PATH_CUT);
+        }
         let first = (*walk).at == (*walk).start;
         if parent == dentry && !first {
             // Not below its mount any more (renamed out of a bind mount).
@@ -241,8 +245,8 @@ fn is_short(dentry: u64, name: u64) -> bool {
 
 /// Appends one component that lies in the window.
 ///
-/// Copies all bytes a short name can have, in words, and then goes on after those it has: cheaper
-/// than a copy of the exact length. The frame has room for more than any path.
+/// Copies more bytes than most have, or all that a short name can have, in words, and then goes on after those it has:
+/// cheaper than a copy of the exact length. The frame has room for more than any path.
 #[inline(always)]
 unsafe fn short_name_append(scratch: *mut Scratch, window: Filled, len: u64) -> bool {
     if offset!(dentry_short_name) == ABSENT as usize || len >= SHORT_NAME_BYTES as u64 {
@@ -259,9 +263,11 @@ unsafe fn short_name_append(scratch: *mut Scratch, window: Filled, len: u64) -> 
         let name = offset!(dentry_short_name);
         store(to, window.get(name));
         store(to.add(8), window.get(name + 8));
-        store(to.add(16), window.get(name + 16));
-        store(to.add(24), window.get(name + 24));
-        store(to.add(32), window.get(name + 32));
+        if len >= 16 {
+            store(to.add(16), window.get(name + 16));
+            store(to.add(24), window.get(name + 24));
+            store(to.add(32), window.get(name + 32));
+        }
         *to.add(mask_name(len) as usize) = 0;
         (*walk).at = at + len + 1;
         true

@@ -2,14 +2,17 @@
 //!
 //! There are two ways. A *typed* pointer comes from a probe's arguments or from another typed
 //! pointer, and the verifier knows which structure it points to: [`typed`] and [`follow`] read it
-//! with a plain load that a fault turns into 0. Any other address is *untyped* and read through a
-//! helper: [`Window`] takes all interesting members of a structure at once, [`untyped`] one value.
+//! with a plain load that a fault turns into 0. Any other address is *untyped*: [`Window`] shows all
+//! interesting members of a structure, [`untyped`] reads one value. Where the kernel can take any address
+//! for a typed pointer, they are plain loads, too, and what cannot be read is 0; elsewhere a helper copies.
 
 use core::{ffi::c_void, mem::MaybeUninit};
 
 use aya_ebpf::helpers::generated::{
     bpf_probe_read_kernel, bpf_probe_read_kernel_str, bpf_probe_read_user, bpf_probe_read_user_str,
 };
+
+use lineage_common::layout::CAST_CALL;
 
 use crate::maps::Scratch;
 
@@ -61,12 +64,43 @@ pub(crate) fn number(pointer: Typed) -> Option<u64> {
     let mut place = MaybeUninit::<Typed>::uninit();
     // SAFETY: the place is ours; volatile, because the helper reads it behind the compiler's back.
     unsafe { place.as_mut_ptr().write_volatile(pointer) };
-    untyped(place.as_ptr() as u64)
+    copied(place.as_ptr() as u64)
+}
+
+/// Whether any address can be taken for a typed pointer.
+#[inline(always)]
+fn casts() -> bool {
+    offset!(derived.cast_function) != 0
+}
+
+/// An address, as a pointer to words that may not be there. Only where [`casts`] says so.
+///
+/// `bpf_rdonly_cast` ([`kernel/bpf/helpers.c`](https://elixir.bootlin.com/linux/v6.12/source/kernel/bpf/helpers.c#L2565)) is
+/// no call in the end: the kernel moves a register instead. What it replaces is a helper that calls three functions.
+#[inline(always)]
+fn cast(address: u64) -> Typed {
+    // SAFETY: the agent puts the call of a function with this signature in place of that of the helper; it accepts any
+    // number for an address.
+    unsafe {
+        let cast: unsafe extern "C" fn(u64, u64) -> Typed =
+            core::mem::transmute(CAST_CALL as usize);
+        cast(address, offset!(derived.cast_words) as u64)
+    }
 }
 
 /// A value at any kernel address.
 #[inline(always)]
 pub(crate) fn untyped<T: Copy>(address: u64) -> Option<T> {
+    if casts() {
+        // SAFETY: the verifier takes any part of the words for numbers.
+        return Some(unsafe { cast(address).cast::<T>().read_volatile() });
+    }
+    copied(address)
+}
+
+/// A value at any address of the kernel or of the probe itself.
+#[inline(always)]
+fn copied<T: Copy>(address: u64) -> Option<T> {
     let mut value = MaybeUninit::<T>::uninit();
     // SAFETY: the destination is exactly `T` in size; the helper tolerates any source.
     let failed = unsafe {
@@ -76,16 +110,18 @@ pub(crate) fn untyped<T: Copy>(address: u64) -> Option<T> {
             address as *const c_void,
         )
     };
-    if failed != 0 {
-        return None;
-    }
-    // SAFETY: the helper wrote every byte.
-    Some(unsafe { value.assume_init() })
+    // SAFETY: the helper wrote every byte, zeros when it failed. That is read in any case: what the compiler thinks is
+    // never looked at, it may leave a register without a value for, of which the verifier does not approve.
+    let value = unsafe { value.assume_init() };
+    (failed == 0).then_some(value)
 }
 
 /// A word at any kernel address; 0 when it cannot be read.
 #[inline(always)]
 pub(crate) fn word(address: u64) -> u64 {
+    if casts() {
+        return untyped(address).unwrap_or(0);
+    }
     let mut word = 0u64;
     // SAFETY: the destination has the size of a word; the helper tolerates any source, and clears the
     // destination when it cannot read.
@@ -209,14 +245,14 @@ pub(crate) unsafe fn copy_user_to(to: *mut u8, len: u64, from: u64) -> bool {
     unsafe { bpf_probe_read_user(to.cast(), len as u32, from as *const c_void) == 0 }
 }
 
-/// Room for a part of a kernel structure. It lives in [`Scratch`] and not on the stack, because all
+/// Room for a part of a kernel structure, where it is copied. It lives in [`Scratch`] and not on the stack, because all
 /// frames of a probe together have 512 bytes of that.
 #[repr(C)]
 pub(crate) struct Window<const WORDS: usize> {
     words: [u64; WORDS],
 }
 
-/// A window with the part of a structure that was copied there last.
+/// The part of a structure that a window was opened on last.
 #[derive(Clone, Copy)]
 pub(crate) struct Filled {
     bytes: *const u8,
@@ -229,9 +265,13 @@ pub(crate) const fn words(bytes: usize) -> usize {
 }
 
 impl<const WORDS: usize> Window<WORDS> {
-    /// Copies the first `bytes` bytes from offset `start` of the structure at `address`.
+    /// Opens it on the first `bytes` bytes from offset `start` of the structure at `address`.
     #[inline(always)]
     pub(crate) fn fill(&mut self, address: u64, start: usize, bytes: usize) -> Option<Filled> {
+        if casts() {
+            let bytes = cast(address + start as u64);
+            return Some(Filled { bytes, start });
+        }
         let to = (&raw mut self.words).cast::<u8>();
         // SAFETY: no caller asks for more than the window has, and the verifier checks that.
         let copied = unsafe { copy_kernel(to, bytes as u64, address + start as u64) };

@@ -17,7 +17,7 @@ use lineage_common::{
 use zerocopy::{FromZeros, IntoBytes};
 
 use super::{
-    Options, ProbeError,
+    Options, ProbeError, cast,
     catalog::Entry,
     counters::Counters,
     governance::Governing,
@@ -156,8 +156,20 @@ impl Loading<'_> {
             .map_max_entries("SCRATCH", self.cpus + spare)
             .map_max_entries("WAITING", waiting)
             .verifier_log_level(VerifierLogLevel::DEBUG);
-        uninterrupted(self.entry, || loader.load(OBJECT))
+        let object = self.object()?;
+        uninterrupted(self.entry, || loader.load(object.as_bytes()))
             .map_err(|error| ProbeError::Load(error.into()))
+    }
+
+    /// The object as this kernel takes it, in words: it is read in place.
+    fn object(&self) -> Result<Vec<u64>, ProbeError> {
+        let mut object = vec![0; OBJECT.len().div_ceil(size_of::<u64>())];
+        object.as_mut_bytes()[..OBJECT.len()].copy_from_slice(OBJECT);
+        let function = self.layout.derived.cast_function;
+        if function != 0 && cast::put(object.as_mut_bytes(), function) == 0 {
+            return Err(ProbeError::Object("bpf_rdonly_cast"));
+        }
+        Ok(object)
     }
 
     /// How many scratches there are for hooks, which can be preempted while they use one.

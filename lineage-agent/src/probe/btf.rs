@@ -139,10 +139,24 @@ impl<'a> Btf<'a> {
         self.structures(name).next().map(|ty| ty.size_or_type)
     }
 
+    /// Id and size in bytes of a structure.
+    #[must_use]
+    pub fn structure(&self, name: &str) -> Option<(u32, u32)> {
+        let (id, ty) = self.identified(name).find(|(_, ty)| ty.kind() == STRUCT)?;
+        Some((id, ty.size_or_type))
+    }
+
+    /// Id of a function.
+    #[must_use]
+    pub fn function(&self, name: &str) -> Option<u32> {
+        let (id, _) = self.identified(name).find(|(_, ty)| ty.kind() == FUNC)?;
+        Some(id)
+    }
+
     /// Whether the kernel has a function of that name.
     #[must_use]
     pub fn has_function(&self, name: &str) -> bool {
-        self.named(name).any(|ty| ty.kind() == FUNC)
+        self.function(name).is_some()
     }
 
     /// Whether the kernel has a variable of that name. Only those that exist once per processor are
@@ -169,11 +183,16 @@ impl<'a> Btf<'a> {
     }
 
     fn named(&self, name: &str) -> impl Iterator<Item = Type> + '_ {
+        self.identified(name).map(|(_, ty)| ty)
+    }
+
+    /// Types of a name, with their ids.
+    fn identified(&self, name: &str) -> impl Iterator<Item = (u32, Type)> + '_ {
         self.names
             .get(name.as_bytes())
             .into_iter()
             .flatten()
-            .filter_map(|id| self.get(*id))
+            .filter_map(|id| Some((*id, self.get(*id)?)))
     }
 
     fn structures(&self, name: &str) -> impl Iterator<Item = Type> + '_ {

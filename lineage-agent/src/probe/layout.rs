@@ -2,8 +2,8 @@
 
 use lineage_common::calls::Machine;
 use lineage_common::layout::{
-    ABSENT, DENTRY_WINDOW, Derived, FIELDS, FILE_WINDOW, INODE_WINDOW, KernelLayout, MTIME_WINDOW,
-    SHORT_NAME_BYTES, SUPER_WINDOW,
+    ABSENT, CAST_BYTES, DENTRY_WINDOW, Derived, FIELDS, FILE_WINDOW, INODE_WINDOW, KernelLayout,
+    MTIME_WINDOW, SHORT_NAME_BYTES, SUPER_WINDOW,
 };
 use zerocopy::{FromBytes, IntoBytes};
 
@@ -82,6 +82,7 @@ fn derive(btf: &Btf<'_>, machine: Machine, l: &KernelLayout) -> Result<Derived, 
             AARCH64_COMPAT,
         ),
     };
+    let (cast_function, cast_words) = casts(btf).unwrap_or((0, 0));
     Ok(Derived {
         file_window: window(
             "file",
@@ -135,13 +136,22 @@ fn derive(btf: &Btf<'_>, machine: Machine, l: &KernelLayout) -> Result<Derived, 
             btf.tracepoint_arguments("sched_process_exit")
                 .is_some_and(|arguments| arguments >= 2),
         ),
-        // Only where the probes read events; see `events`.
-        event_child_pid: ABSENT,
-        event_filename: ABSENT,
-        event_interp: ABSENT,
-        event_opcode: ABSENT,
         page_shift: rustix::param::page_size().trailing_zeros(),
+        cast_function,
+        cast_words,
+        // What is in events only where the probes read these; see `events`.
+        ..Derived::UNKNOWN
     })
+}
+
+/// Type ids of `bpf_rdonly_cast` and of a structure that is nothing but words: what a debugger sees of the registers,
+/// which is an interface to programs (`arch/x86/include/asm/user_64.h`, `arch/arm64/include/uapi/asm/ptrace.h`).
+fn casts(btf: &Btf<'_>) -> Option<(u32, u32)> {
+    let function = btf.function("bpf_rdonly_cast")?;
+    let (words, size) = ["user_regs_struct", "user_pt_regs"]
+        .into_iter()
+        .find_map(|name| btf.structure(name))?;
+    (size as usize >= CAST_BYTES).then_some((function, words))
 }
 
 fn mtime_window(layout: &KernelLayout) -> Result<u32, LayoutError> {

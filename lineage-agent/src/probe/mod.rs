@@ -22,6 +22,7 @@ use zerocopy::IntoBytes;
 
 mod attach;
 pub mod btf;
+mod cast;
 pub mod catalog;
 mod check;
 mod counters;

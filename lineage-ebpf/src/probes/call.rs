@@ -23,7 +23,7 @@ use crate::{
         ioctl,
         syscall::{Returned, argument},
     },
-    read::{Typed, copy_user_string, follow, mask_frame, offset, typed, user},
+    read::{Typed, copy_user_string, follow, mask_frame, offset, same, typed, user},
     skip::Skip,
     start,
     task::{self, Actor},
@@ -440,10 +440,12 @@ unsafe fn process(body: *mut Call, actor: &Actor, shape: Shape, action: Action) 
     }
 }
 
-/// Whether the process calls itself `pid`. Language runtimes signal their own threads all the time.
-#[inline(always)]
+/// Whether the process calls itself `pid`. Language runtimes signal their own threads all the time. Not inlined: its
+/// stack is free otherwise.
+#[inline(never)]
 fn own(actor: &Actor, pid: u64) -> bool {
     // SAFETY: a thread is typed; the member is a pointer.
     let leader: u64 = unsafe { typed(actor.thread, offset!(task_group_leader)) };
-    task::own_number(leader).is_some_and(|(number, _)| number == pid as u32)
+    // Compared where the compiler cannot do it ahead, of a number that was not read.
+    task::own_number(leader).is_some_and(|(number, _)| same(number.into(), pid as u32 as u64) == 1)
 }
