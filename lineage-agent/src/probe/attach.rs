@@ -142,6 +142,8 @@ impl Loading<'_> {
         let scratches = [self.cpus, spare];
         let mut loader = EbpfLoader::new();
         loader
+            // The kernel's types are megabytes, and nothing in the object is moved by them: that is what the layout is for.
+            .btf(None)
             .map_max_entries("INTERPRETERS", interpreters)
             .override_global("LAYOUT", self.layout.as_bytes(), true)
             .override_global("SYSCALLS", table.as_bytes(), true)
