@@ -317,6 +317,10 @@ impl Derived {
     };
 }
 
+/// The number that stands in the object for the first word of [`KernelLayout`], and those after it for the others: the
+/// agent puts what they are in its place.
+pub const FIRST_WORD: u32 = 0x6c61_0000;
+
 /// Number of a helper that the object calls and no kernel has: the agent puts a call of `bpf_rdonly_cast` there.
 pub const CAST_CALL: u32 = 0x6c63_6173;
 

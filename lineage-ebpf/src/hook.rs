@@ -351,13 +351,13 @@ pub(crate) fn action() -> Action {
     maps::action(u64::from(call(task::current())))
 }
 
-/// An argument of the call that a thread is in; `n` is one that it has.
+/// An argument of the call that a thread is in.
 #[inline(always)]
-pub(crate) fn argument(thread: Typed, n: usize) -> u64 {
+pub(crate) fn argument<const N: usize>(thread: Typed) -> u64 {
     // SAFETY: the thread is typed; its registers always exist, and every argument is one of them.
     unsafe {
         let regs = bpf_task_pt_regs(thread.cast_mut().cast()) as Typed;
-        typed(regs, offset!(derived.regs_arguments[n]))
+        typed(regs, offset!(derived.regs_arguments[N]))
     }
 }
 

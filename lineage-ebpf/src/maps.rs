@@ -11,7 +11,7 @@ use aya_ebpf::{
 use lineage_common::{
     calls::{SHAPES, SHAPES_COUNT, Shape},
     frame::{CpuCounters, Kind, Other, WIRE_MARK, WIRE_VERSION},
-    layout::{Action, KernelLayout, SYSCALLS_MAX},
+    layout::{Action, SYSCALLS_MAX},
     limits::{
         ADDRESS_BYTES_MAX, ADDRESS_RULES_MAX, BLOCKS_MAX, BUDGETS_MAX, BULK_RING_BYTES,
         CONTROL_RING_BYTES, CPUS_MAX, DECIDED_MAX, DESCRIPTORS_MAX, FRAME_BYTES_MAX,
@@ -56,10 +56,6 @@ pub(crate) const MMAPABLE: u32 = 1 << 10;
 /// Version of the frames this object writes, for the agent to compare.
 #[unsafe(no_mangle)]
 static LINEAGE_WIRE_VERSION: ([u8; 16], u32) = (WIRE_MARK, WIRE_VERSION);
-
-/// Where the kernel's fields are; set by the agent before loading.
-#[unsafe(no_mangle)]
-static LAYOUT: KernelLayout = KernelLayout::UNKNOWN;
 
 /// What to do at the return of each system call; set by the agent before loading.
 #[unsafe(no_mangle)]
@@ -126,12 +122,6 @@ pub(crate) fn judged_call(number: u32) -> Option<Operation> {
 pub(crate) fn governs() -> bool {
     // SAFETY: volatile because the agent replaces it before the object is loaded.
     unsafe { (&raw const GOVERNS).read_volatile() != 0 }
-}
-
-/// Address of [`LAYOUT`], for [`crate::read::offset`].
-#[inline(always)]
-pub(crate) fn layout() -> *const KernelLayout {
-    &raw const LAYOUT
 }
 
 /// Whether `number` is of the x32 table: `__X32_SYSCALL_BIT`

@@ -16,13 +16,28 @@ use lineage_common::layout::CAST_CALL;
 
 use crate::maps::Scratch;
 
-/// The offset of a member on the running kernel, a constant to the verifier.
+/// What a word of the layout says of the running kernel, mostly the offset of a member: a number in an instruction, which
+/// the agent puts there.
 macro_rules! offset {
     ($($field:tt)+) => {{
-        // SAFETY: the global lives as long as the program; volatile because the agent replaces it
-        // before the object is loaded.
+        let value: u64;
+        // SAFETY: a member of what is at `start`, of which nothing is read; and one instruction, which puts a number into a
+        // register.
         #[allow(unused_unsafe, reason = "often used inside another unsafe block")]
-        unsafe { core::ptr::read_volatile(&raw const (*$crate::maps::layout()).$($field)+) as usize }
+        unsafe {
+            core::arch::asm!(
+                "{value} = {word}",
+                value = out(reg) value,
+                word = const {
+                    let layout = core::mem::MaybeUninit::<lineage_common::layout::KernelLayout>::uninit();
+                    let start = layout.as_ptr();
+                    let bytes = (&raw const (*start).$($field)+).byte_offset_from(start);
+                    lineage_common::layout::FIRST_WORD + bytes as u32 / 4
+                },
+                options(nomem, nostack)
+            );
+        }
+        value as usize
     }};
 }
 pub(crate) use offset;

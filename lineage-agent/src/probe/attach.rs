@@ -17,8 +17,9 @@ use lineage_common::{
 use zerocopy::{FromZeros, IntoBytes};
 
 use super::{
-    Options, ProbeError, cast,
+    Options, ProbeError,
     catalog::Entry,
+    constants,
     counters::Counters,
     governance::Governing,
     hooks,
@@ -145,7 +146,6 @@ impl Loading<'_> {
             // The kernel's types are megabytes, and nothing in the object is moved by them: that is what the layout is for.
             .btf(None)
             .map_max_entries("INTERPRETERS", interpreters)
-            .override_global("LAYOUT", self.layout.as_bytes(), true)
             .override_global("SYSCALLS", table.as_bytes(), true)
             .override_global("FACILITIES", &facilities, true)
             .override_global("JUDGED_CALLS", judged.as_slice(), true)
@@ -167,9 +167,9 @@ impl Loading<'_> {
     fn object(&self) -> Result<Vec<u64>, ProbeError> {
         let mut object = vec![0; OBJECT.len().div_ceil(size_of::<u64>())];
         object.as_mut_bytes()[..OBJECT.len()].copy_from_slice(OBJECT);
-        let function = self.layout.derived.cast_function;
-        if function != 0 && cast::put(object.as_mut_bytes(), function) == 0 {
-            return Err(ProbeError::Object("bpf_rdonly_cast"));
+        let put = constants::put(object.as_mut_bytes(), self.layout);
+        if put.words == 0 || put.calls == 0 && self.layout.derived.cast_function != 0 {
+            return Err(ProbeError::Object("the layout"));
         }
         Ok(object)
     }

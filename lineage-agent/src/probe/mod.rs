@@ -22,9 +22,9 @@ use zerocopy::IntoBytes;
 
 mod attach;
 pub mod btf;
-mod cast;
 pub mod catalog;
 mod check;
+mod constants;
 mod counters;
 mod error;
 mod events;

@@ -447,5 +447,6 @@ fn own(actor: &Actor, pid: u64) -> bool {
     // SAFETY: a thread is typed; the member is a pointer.
     let leader: u64 = unsafe { typed(actor.thread, offset!(task_group_leader)) };
     // Compared where the compiler cannot do it ahead, of a number that was not read.
-    task::own_number(leader).is_some_and(|(number, _)| same(number.into(), pid as u32 as u64) == 1)
+    task::own_number(leader)
+        .is_some_and(|(number, _)| same(number.into(), u64::from(pid as u32)) == 1)
 }

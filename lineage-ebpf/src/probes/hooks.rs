@@ -385,12 +385,12 @@ fn signalled(thread: Typed, signal: i32, sender: Typed) -> Asked {
         return None;
     }
     let reach = match hook::action() {
-        Action::SIGNAL => match hook::argument(current, 0) as i32 {
+        Action::SIGNAL => match hook::argument::<0>(current) as i32 {
             -1 => Reach::ALL,
             ..=0 => Reach::GROUP,
             _ => Reach::ONE,
         },
-        Action::SIGNAL_PIDFD if hook::argument(current, 3) as u32 & call::SIGNAL_GROUP != 0 => {
+        Action::SIGNAL_PIDFD if hook::argument::<3>(current) as u32 & call::SIGNAL_GROUP != 0 => {
             Reach::GROUP
         }
         Action::SIGNAL_THREAD | Action::SIGNAL_PIDFD => Reach::ONE,
