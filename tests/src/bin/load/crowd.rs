@@ -5,7 +5,7 @@
 //! `lineage record -p {} …`.
 //!
 //! The kernel ends them with this process, however that ends. They wait for nothing else: where all wait for the same, such
-//! as the end of a pipe, each one that ends wakes all others, which takes minutes for a hundred thousand.
+//! as the end of a pipe, each one that ends wakes all others.
 #![allow(unsafe_code)] // fork has no safe form
 
 use std::process::{Command, ExitCode};
