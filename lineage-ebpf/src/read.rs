@@ -90,7 +90,7 @@ fn casts() -> bool {
 
 /// An address, as a pointer to words that may not be there. Only where [`casts`] says so.
 ///
-/// `bpf_rdonly_cast` ([`kernel/bpf/helpers.c`](https://elixir.bootlin.com/linux/v6.12/source/kernel/bpf/helpers.c#L2565)) is
+/// `bpf_rdonly_cast` ([`kernel/bpf/helpers.c`](https://elixir.bootlin.com/linux/v6.12/source/kernel/bpf/helpers.c)) is
 /// no call in the end: the kernel moves a register instead. What it replaces is a helper that calls three functions.
 #[inline(always)]
 fn cast(address: u64) -> Typed {
