@@ -130,6 +130,21 @@ fn functions_and_tracepoints() {
 }
 
 #[test]
+fn ids_are_of_the_kind_that_was_asked_for() {
+    let mut w = Writer::new();
+    let int = w.int("int");
+    let structure = w.aggregate(STRUCT, "name", 12, &[("a", int, 0)]);
+    let prototype = w.begin(FUNC_PROTO, "", 0, int);
+    let function = w.begin(FUNC, "name", 0, prototype);
+    let bytes = w.finish();
+    let btf = Btf::parse(&bytes).unwrap();
+    assert_eq!(btf.structure("name"), Some((structure, 12)));
+    assert_eq!(btf.function("name"), Some(function));
+    assert_eq!(btf.structure("int"), None);
+    assert_eq!(btf.function("int"), None);
+}
+
+#[test]
 fn a_structure_that_contains_itself_ends() {
     let mut w = Writer::new();
     // An anonymous member of the structure's own type, which no compiler can write.
@@ -176,6 +191,7 @@ fn ask(bytes: &[u8]) {
             let _ = btf.offset("outer", path);
         }
         let _ = btf.size("inner");
+        let _ = btf.structure("inner");
         let _ = btf.has_function("helper");
         let _ = btf.tracepoint_arguments("thing");
     }
