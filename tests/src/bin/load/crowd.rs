@@ -1,24 +1,25 @@
 //! `load crowd COUNT -- COMMAND`: a command among processes that do nothing.
 //!
-//! Forks COUNT processes that wait, runs COMMAND when all are there, and ends them after it. A word `{}` of COMMAND
+//! Starts COUNT processes that wait, runs COMMAND when all are there, and ends them after it. A word `{}` of COMMAND
 //! stands, with the word before it, once for each of them with its process id, so that COMMAND can be about them:
 //! `lineage record -p {} …`.
 //!
-//! The kernel ends them with this process, however that ends. They wait for nothing else: where all wait for the same, such
-//! as the end of a pipe, each one that ends wakes all others.
-#![allow(unsafe_code)] // fork has no safe form
+//! They have this process's memory, as after `vfork`: with a copy each, every page that none of them writes would be
+//! mapped so many times, and whatever looks for the users of such a page, as the kernel does to find idle memory, would
+//! walk through them all. The kernel ends them with this process, however that ends. They wait for nothing else: where
+//! all wait for the same, such as the end of a pipe, each one that ends wakes all others.
+#![allow(unsafe_code)] // clone has no safe form
 
+use std::ffi::{c_int, c_void};
+use std::io;
 use std::process::{Command, ExitCode};
+use std::ptr::without_provenance_mut;
 
 use anyhow::{Context, Result};
-use rustix::process::{Pid, Signal, WaitOptions, getpid, kill_process, wait};
+use rustix::process::{Pid, Signal, WaitOptions, getpid, kill_process, waitpid};
 
 pub(crate) fn run(count: u32, command: &[&str]) -> Result<ExitCode> {
-    let mut crowd = Vec::with_capacity(count as usize);
-    for number in 1..=count {
-        let pid = idle().with_context(|| format!("cannot have process {number} of {count}"))?;
-        crowd.push(pid);
-    }
+    let crowd = gathered(count)?;
     let names: Vec<String> = crowd.iter().map(libc::pid_t::to_string).collect();
     let words = expanded(command, &names);
     let (program, arguments) = words.split_first().context("a command after --")?;
@@ -27,32 +28,51 @@ pub(crate) fn run(count: u32, command: &[&str]) -> Result<ExitCode> {
         .status()
         .with_context(|| format!("cannot start {program}"))?;
     for pid in crowd.into_iter().filter_map(Pid::from_raw) {
-        // One that ended before is there until it is waited for.
+        // One that ended before is there until it is waited for; to wait for any, the kernel looks at them all.
         kill_process(pid, Signal::KILL)?;
+        waitpid(Some(pid), WaitOptions::empty())?;
     }
-    while wait(WaitOptions::empty()).is_ok() {}
     let status = status.code().and_then(|code| u8::try_from(code).ok());
     Ok(ExitCode::from(status.unwrap_or(u8::MAX)))
 }
 
-/// Forks a process that waits until it is ended.
-fn idle() -> Result<libc::pid_t> {
+/// Where a member of the crowd has its calls. It takes memory when that runs.
+#[repr(align(4096))]
+struct Stack(#[expect(dead_code, reason = "only the kernel is told of it")] [u8; 4096]);
+
+/// Starts so many processes that wait until they are ended.
+fn gathered(count: u32) -> Result<Vec<libc::pid_t>> {
+    // It is never freed: members may run for as long as this process is there.
+    let stacks = Box::leak(Box::<[Stack]>::new_uninit_slice(count as usize));
     let parent = getpid().as_raw_nonzero().get();
-    // SAFETY: this process has one thread, and the child makes system calls only.
-    let pid = unsafe { libc::fork() };
-    match pid {
-        -1 => Err(std::io::Error::last_os_error().into()),
-        // SAFETY: the calls take numbers, and the last one ends the process without what its parent has at its end.
-        0 => unsafe {
-            let tied = libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL) == 0;
-            // A parent that had ended by then sends nothing.
-            while tied && libc::getppid() == parent {
-                libc::pause();
-            }
-            libc::_exit(0)
-        },
-        pid => Ok(pid),
+    let started = stacks.iter_mut().zip(1..).map(|(stack, number)| {
+        // A stack grows downwards.
+        let top = std::ptr::from_mut(stack).wrapping_add(1).cast();
+        let shared = libc::CLONE_VM | libc::SIGCHLD;
+        // SAFETY: no other one runs on this stack, and `member` needs less than it has.
+        let pid =
+            unsafe { libc::clone(member, top, shared, without_provenance_mut(parent as usize)) };
+        if pid < 0 {
+            let error = io::Error::last_os_error();
+            return Err(error).with_context(|| format!("cannot have process {number} of {count}"));
+        }
+        Ok(pid)
+    });
+    started.collect()
+}
+
+/// Waits until it is ended. It makes system calls only, of which none returns with an error, because where libc would
+/// put that is its parent's.
+extern "C" fn member(parent: *mut c_void) -> c_int {
+    // SAFETY: the calls take numbers.
+    unsafe {
+        libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL);
+        // A parent that had ended by then sends nothing.
+        while libc::getppid() as usize == parent.addr() {
+            libc::pause();
+        }
     }
+    0
 }
 
 /// The words, with all that stands for the crowd in its place.
