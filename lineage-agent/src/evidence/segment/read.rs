@@ -174,11 +174,8 @@ impl SegmentFile {
             let columns = columns(&batch)?;
             for row in 0..batch.num_rows() {
                 let mut record = Record::default();
-                for (column, reader) in &columns {
-                    let field = &FIELDS[*column];
-                    if let Some(value) = reader.value(row, field)? {
-                        record.set(field.id, value);
-                    }
+                for (column, cells) in &columns {
+                    cells.set(row, &FIELDS[*column], &mut record)?;
                 }
                 if let std::ops::ControlFlow::Break(value) = visit(&record) {
                     return Ok(Some(value));
