@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::path::Path;
+use std::process::{Child, Stdio};
 
 use anyhow::{Context, Result};
 
@@ -114,9 +115,10 @@ fn crowd(bench: &Bench, count: u32) -> Vec<String> {
     [load, "crowd".to_owned(), count.to_string(), "--".to_owned()].to_vec()
 }
 
-/// More process ids than the kernel gives by default on a small machine. The old limit comes back with its end.
+/// More process ids than the kernel gives by default on a small machine. The old limit comes back when the benchmark
+/// ends, however that is: it is a shell that sets it, as soon as nobody holds the other end of its input.
 struct Room {
-    before: String,
+    after: Child,
 }
 
 impl Room {
@@ -129,6 +131,15 @@ impl Room {
         if now >= ids {
             return Ok(None);
         }
+        let script = format!(
+            "trap '' HUP INT TERM; read -r _; echo {now} > {}",
+            Self::FILE
+        );
+        let mut shell = sh::command("sh", ["-c", &script]);
+        let after = shell.stdin(Stdio::piped()).spawn();
+        let room = Self {
+            after: after.context("cannot start sh")?,
+        };
         if let Err(error) = fs::write(Self::FILE, ids.to_string()) {
             sh::say("Keeping", format!("kernel.pid_max at {now}: {error}"));
             return Ok(None);
@@ -137,18 +148,15 @@ impl Room {
             "Raising",
             format!("kernel.pid_max from {now} to {ids}, for now"),
         );
-        Ok(Some(Self { before }))
+        Ok(Some(room))
     }
 }
 
 impl Drop for Room {
     fn drop(&mut self) {
-        if let Err(error) = fs::write(Self::FILE, &self.before) {
-            let before = self.before.trim();
-            sh::say(
-                "Failing",
-                format!("to set kernel.pid_max to {before} again: {error}"),
-            );
+        // To wait for it closes its input.
+        if !self.after.wait().is_ok_and(|status| status.success()) {
+            sh::say("Failing", format!("to set {} again", Self::FILE));
         }
     }
 }
