@@ -43,6 +43,28 @@ fn the_first_to_each_address() {
     }
 }
 
+/// An IPv4 address ends in padding, and the kernel takes more bytes than it needs.
+#[test]
+fn what_is_left_behind_an_address_tells_none_apart() {
+    let socket = UdpSocket::bind("127.0.0.1:0").expect("loopback");
+    let port = socket.local_addr().expect("bound").port();
+    let [high, low] = port.to_be_bytes();
+    // `AF_INET`, the port, the address.
+    let address = i64::from_le_bytes([2, 0, high, low, 127, 0, 0, 1]);
+    let given = ["0 16", "7 16", "7,9 24", "-1,-1 20"].map(|behind| {
+        let (left, len) = behind.split_once(' ').expect("two words");
+        format!("call @r sendto @s =letters 7 0 #{address},{left} {len} ;")
+    });
+    let run = Recorder::new().script(&format!(
+        "socket @s inet dgram {} sendto @s 5 127.0.0.1:{port} close @s",
+        given.join(" ")
+    ));
+    assert_eq!(peers(&run, "net.send"), [(i64::from(port), 7)]);
+    run.rows
+        .only("net.close", &json!({ "transport": "udp" }))
+        .expect(&json!({ "bytes_written": 33 }));
+}
+
 #[test]
 fn a_program_has_news_of_its_own() {
     let socket = UdpSocket::bind("127.0.0.1:0").expect("loopback");

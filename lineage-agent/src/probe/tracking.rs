@@ -129,7 +129,7 @@ impl Tracking {
             let listed = list(ebpf)?;
             // After the list: a process that lost its parent before it was listed has its link.
             let links = self.read_links()?;
-            let mut members: HashSet<u32> = self.tasks.keys().filter_map(Result::ok).collect();
+            let mut members: HashSet<u32> = self.pids().into_iter().collect();
             members.insert(pid);
             let mut newcomers = newcomers(&listed, &links, &members);
             // Recording what recording does would never end.

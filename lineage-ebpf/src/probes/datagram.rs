@@ -18,7 +18,7 @@ use crate::{
     emit::{self, Frame, What},
     endpoints::{self, INET, INET6, PACKET},
     hook, judge,
-    maps::{self, PEERS},
+    maps::{self, PEERS, Peer},
     probes::{
         sock_addr,
         syscall::{Returned, argument},
@@ -206,7 +206,7 @@ extern "C" fn first_message(fd: i32, kind: u16, result: i64, at: u64, len: u64) 
     }
     // SAFETY: the scratch is ours until the frame is sent or released.
     let peer = unsafe { &raw mut (*frame.scratch).peer };
-    // SAFETY: as above; no more is copied than there is room.
+    // SAFETY: as above.
     let known = unsafe {
         (*peer).ino = target.ino;
         (*peer).start = (*actor.task).start;
@@ -214,11 +214,7 @@ extern "C" fn first_message(fd: i32, kind: u16, result: i64, at: u64, len: u64) 
         (*peer).exec = (*actor.task).exec;
         (*peer).failed = result.min(0) as i32;
         (*peer).kind = kind.0;
-        (*peer).address = [0; ADDRESS_BYTES_MAX / 8];
-        let len = significant(&address);
-        (*peer).len = len as u16;
-        let to = (&raw mut (*peer).address).cast::<u8>();
-        if len > ADDRESS_BYTES_MAX as u64 || !copy_user_to(to, mask_name(len), address.at) {
+        if !copy_address(peer, &address) {
             frame.release();
             return 1;
         }
@@ -296,17 +292,29 @@ fn refused(messages: &Messages, all: u64) {
     );
 }
 
-/// Bytes of an address that tell it apart: behind them a caller may leave anything.
+/// Copies an address, without what tells none apart: `struct sockaddr_in` ends in padding, in which a caller may leave
+/// anything. False when it cannot be read. In one go, because a look at user memory takes longer than all else here.
 #[inline(always)]
-fn significant(address: &Address) -> u64 {
-    let family: u16 = user(address.at).unwrap_or(0);
-    // `struct sockaddr_in` ends in padding.
-    let most = if family == INET {
-        8
-    } else {
-        ADDRESS_BYTES_MAX as u64
-    };
-    address.len.min(most)
+unsafe fn copy_address(peer: *mut Peer, address: &Address) -> bool {
+    /// Bytes of `struct sockaddr_in` before the padding.
+    const INET_BYTES: u64 = 8;
+    // SAFETY: the peer is the caller's; no more is copied than there is room.
+    unsafe {
+        let to = &raw mut (*peer).address;
+        *to = [0; ADDRESS_BYTES_MAX / 8];
+        let len = address.len;
+        if len > ADDRESS_BYTES_MAX as u64 || !copy_user_to(to.cast(), mask_name(len), address.at) {
+            return false;
+        }
+        (*peer).len = len as u16;
+        if to.cast::<u16>().read() == INET && len > INET_BYTES {
+            (*peer).len = INET_BYTES as u16;
+            for word in 1..ADDRESS_BYTES_MAX / 8 {
+                (*to)[word] = 0;
+            }
+        }
+        true
+    }
 }
 
 /// State of a walk over messages, on the stack of [`told`].
