@@ -180,7 +180,7 @@ const CGROUP: Probe = Probe {
 
 const TYPED: &[Probe] = &[
     Probe {
-        name: "sched_process_exit",
+        name: "process_exit",
         group: "",
         hook: "sched_process_exit",
         since: "5.5",
@@ -188,7 +188,7 @@ const TYPED: &[Probe] = &[
         may_warn: false,
     },
     Probe {
-        name: "sched_process_fork",
+        name: "process_fork",
         group: "",
         hook: "sched_process_fork",
         since: "5.5",
@@ -196,7 +196,7 @@ const TYPED: &[Probe] = &[
         may_warn: false,
     },
     Probe {
-        name: "sched_process_exec",
+        name: "process_exec",
         group: "",
         hook: "sched_process_exec",
         since: "5.5",
@@ -216,7 +216,7 @@ const TYPED: &[Probe] = &[
 
 const GUARDED: &[Probe] = &[
     Probe {
-        name: "guarded_process_exit",
+        name: "guarded_exit",
         group: "sched",
         hook: "sched_process_exit",
         since: "5.15",
@@ -224,7 +224,7 @@ const GUARDED: &[Probe] = &[
         may_warn: false,
     },
     Probe {
-        name: "guarded_process_fork",
+        name: "guarded_fork",
         group: "sched",
         hook: "sched_process_fork",
         since: "5.15",
@@ -232,7 +232,7 @@ const GUARDED: &[Probe] = &[
         may_warn: false,
     },
     Probe {
-        name: "guarded_prepare_exec",
+        name: "guarded_prepare",
         group: "sched",
         hook: "sched_prepare_exec",
         since: "6.10",
@@ -240,7 +240,7 @@ const GUARDED: &[Probe] = &[
         may_warn: true,
     },
     Probe {
-        name: "guarded_process_exec",
+        name: "guarded_exec",
         group: "sched",
         hook: "sched_process_exec",
         since: "5.15",

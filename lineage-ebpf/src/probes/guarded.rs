@@ -67,7 +67,7 @@ pub(crate) fn guarded_sys_exit(ctx: TracePointContext) -> u32 {
 
 /// `sched:sched_process_fork`: names and numbers of the creator and of the new task.
 #[tracepoint]
-pub(crate) fn guarded_process_fork(ctx: TracePointContext) -> u32 {
+pub(crate) fn guarded_fork(ctx: TracePointContext) -> u32 {
     // SAFETY: the agent took the offset from the event's format.
     let Ok(tid) = (unsafe { ctx.read_at::<u32>(offset!(derived.event_child_pid)) }) else {
         return 0;
@@ -107,7 +107,7 @@ fn not_found() {
 /// `sched:sched_prepare_exec`, since 6.10: names, when it is known who will be the interpreter and
 /// the new image is about to be put in place.
 #[tracepoint]
-pub(crate) fn guarded_prepare_exec(ctx: TracePointContext) -> u32 {
+pub(crate) fn guarded_prepare(ctx: TracePointContext) -> u32 {
     let _ = prepared(&ctx);
     0
 }
@@ -147,7 +147,7 @@ fn text(ctx: &TracePointContext, at: usize) -> Option<(u64, u32)> {
 
 /// `sched:sched_process_exec`: the name the new image was executed by.
 #[tracepoint]
-pub(crate) fn guarded_process_exec(ctx: TracePointContext) -> u32 {
+pub(crate) fn guarded_exec(ctx: TracePointContext) -> u32 {
     if let Ok(actor) = process_exec::executed(|actor| image(actor, &ctx)) {
         let _ = INTERPRETERS.remove(actor.pid());
     }
@@ -183,7 +183,7 @@ fn image(actor: &Actor, ctx: &TracePointContext) -> Option<Image> {
 
 /// `sched:sched_process_exit`.
 #[tracepoint]
-pub(crate) fn guarded_process_exit(_ctx: TracePointContext) -> u32 {
+pub(crate) fn guarded_exit(_ctx: TracePointContext) -> u32 {
     if let Some(pid) = process_exit::ended(task::current()) {
         // There is one when the process was killed while it executed something.
         let _ = INTERPRETERS.remove(pid);

@@ -46,7 +46,7 @@ const STRINGS: u64 = BODY + size_of::<Exec>() as u64;
 /// Runs when the new image is in place and has not run yet: the credentials, the executable and
 /// the argument block are the new ones.
 #[btf_tracepoint(function = "sched_process_exec")]
-pub(crate) fn sched_process_exec(ctx: BtfTracePointContext) -> i32 {
+pub(crate) fn process_exec(ctx: BtfTracePointContext) -> i32 {
     let bprm: Typed = ctx.arg(2);
     let _ = executed(|_| {
         // SAFETY: the argument is a `struct linux_binprm`; the members have these types.

@@ -36,7 +36,7 @@ const IO_WORKER: u32 = 0x10;
 ///
 /// Runs in the ending thread, before its files are closed and its children are given away.
 #[btf_tracepoint(function = "sched_process_exit")]
-pub(crate) fn sched_process_exit(ctx: BtfTracePointContext) -> i32 {
+pub(crate) fn process_exit(ctx: BtfTracePointContext) -> i32 {
     ended(ctx.arg(0));
     0
 }

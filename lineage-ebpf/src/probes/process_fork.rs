@@ -34,7 +34,7 @@ const LEN: u64 = BODY + size_of::<Fork>() as u64;
 /// Runs in the creator, before the child can run: nothing the child does precedes its entry in
 /// the task map.
 #[btf_tracepoint(function = "sched_process_fork")]
-pub(crate) fn sched_process_fork(ctx: BtfTracePointContext) -> i32 {
+pub(crate) fn process_fork(ctx: BtfTracePointContext) -> i32 {
     let child: Typed = ctx.arg(1);
     // SAFETY: the argument is a `struct task_struct`; the member has this type.
     let start = unsafe { typed(child, offset!(task_start_boottime)) };

@@ -117,6 +117,11 @@ fn tracers(bench: &Bench, options: &Options) -> Result<Vec<Box<dyn Tracer>>> {
             program: PathBuf::from(program),
         }));
     }
+    let here: Vec<String> = tracers
+        .iter()
+        .map(|tracer| tracer.name().to_owned())
+        .collect();
+    options.knows_tracers(&here)?;
     tracers.retain(|tracer| options.wants_tracer(tracer.name()));
     Ok(tracers)
 }
@@ -230,17 +235,34 @@ fn of_opens(open: &Table) -> Vec<Figure> {
             figures.push(times(what.to_owned(), row, ratio).within(budget));
         }
     }
-    let peers = open.rows.iter().filter(|row| row.same);
-    let best = peers.min_by(|a, b| a.cpu.median().total_cmp(&b.cpu.median()));
-    match best.zip(observes) {
-        Some((best, ours)) => {
-            let name = format!("open+close, what is added / what {} adds", best.tracer);
-            let ratio = (ours.cpu.median() - 1.0) / (best.cpu.median() - 1.0);
-            figures.push(times(name, ours, ratio).within(budget::PEERS));
-        }
-        None => sh::say("Missing", "a peer that records the same, to compare with"),
+    if let Some(ours) = observes {
+        figures.extend(to_peers(open, ours));
     }
     figures
+}
+
+/// What is added, to what each peer adds that records the same. The budget is next to the one of those that were seen to,
+/// which adds least.
+fn to_peers(open: &Table, ours: &Row) -> Vec<Figure> {
+    let added = |row: &Row| row.cpu.median() - 1.0;
+    let mut peers: Vec<&Row> = open.rows.iter().filter(|row| row.same).collect();
+    peers.sort_by(|a, b| added(a).total_cmp(&added(b)));
+    let best = peers.iter().position(|peer| open.is_whole(peer));
+    if best.is_none() {
+        sh::say(
+            "Missing",
+            "a peer in whose output all opens are, to compare with",
+        );
+    }
+    let figures = peers.iter().enumerate().map(|(at, peer)| {
+        let name = format!("open+close, what is added / what {} adds", peer.tracer);
+        let figure = times(name, ours, added(ours) / added(peer));
+        match Some(at) == best {
+            true => figure.within(budget::PEERS),
+            false => figure,
+        }
+    });
+    figures.collect()
 }
 
 fn times(name: String, row: &Row, value: f64) -> Figure {

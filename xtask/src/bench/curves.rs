@@ -27,7 +27,7 @@ use super::workload::Workload;
 use crate::{paths, sh};
 
 /// What grows, as files and results name it.
-const NAMES: [&str; 5] = ["events", "history", "lineages", "processes", "policy"];
+pub(super) const NAMES: [&str; 5] = ["events", "history", "lineages", "processes", "policy"];
 /// Each is of all sizes in turns.
 const ROUNDS: usize = 3;
 

@@ -75,6 +75,11 @@ impl Figure {
         Self { budget, ..self }
     }
 
+    /// Whether something must be reached.
+    pub(super) fn has_budget(&self) -> bool {
+        self.budget != Budget::None
+    }
+
     /// Whether what must be reached is.
     pub(super) fn met(&self) -> bool {
         self.budget.met(self.value)
@@ -90,7 +95,7 @@ impl Figure {
             (true, false) => "met",
             (false, _) => "MISSED",
         };
-        let line = format!("{name:<64} {value:>14.3} {unit:<8}");
+        let line = format!("{name:<80} {value:>14.3} {unit:<8}");
         match self.budget {
             Budget::None => line.trim_end().to_owned(),
             Budget::AtMost { limit, aim } => {

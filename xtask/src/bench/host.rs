@@ -16,6 +16,9 @@ use super::tracer::{untraced, untraced_as};
 use super::workload::{Workload, on_cpu};
 use crate::{paths, sh};
 
+/// What is not recorded, by name.
+pub(super) const NAMES: [&str; 3] = ["compile", "call", "transfer"];
+
 /// Calls of a round.
 const CALLS: u64 = 3_000_000;
 const TRANSFERS: u64 = 500_000;
@@ -44,10 +47,10 @@ pub(super) fn figures(options: &Options) -> Result<Vec<Figure>> {
     let calls = bench.load("call", CALLS, 1);
     let transfers = bench.load("transfer", TRANSFERS, 1);
     let works = [
-        ("compilation (make -j)", Workload::named("compile", &bench)?),
-        ("calls never recorded", Workload::plain("call", calls)),
+        ("unrecorded make -j", Workload::named("compile", &bench)?),
+        ("unrecorded calls", Workload::plain("call", calls)),
         (
-            "1-byte writes+reads",
+            "unrecorded 1-byte writes+reads",
             Workload::plain("transfer", transfers),
         ),
     ];
@@ -119,7 +122,7 @@ fn beside(
     }
     let figure = |to, value| {
         Figure::told(
-            format!("unrecorded {what} beside {whom}, CPU / {to}"),
+            format!("{what}, beside {whom} that is recorded, CPU / {to}"),
             &shown,
             value,
             "times",

@@ -105,6 +105,11 @@ impl Table {
         self.rows.iter().find(|row| row.tracer == tracer)
     }
 
+    /// Whether all opens are in a tracer's output.
+    pub(super) fn is_whole(&self, row: &Row) -> bool {
+        row.found(self.opens).is_some_and(|found| found >= 1.0)
+    }
+
     /// As a person reads it.
     pub(super) fn shown(&self) -> String {
         let seconds = |of: fn(&Cost) -> f64| {
@@ -117,7 +122,7 @@ impl Table {
             seconds(|cost| cost.wall_ns)
         );
         text += &format!(
-            "  {:<24}{:>20}{:>20}{:>10}{:>8}{:>8}{:>12}{:>9}{:>9}\n",
+            "  {:<24}{:>24}{:>24}{:>10}{:>8}{:>8}{:>12}{:>9}{:>9}\n",
             "tracer",
             "CPU ratio",
             "wall ratio",
@@ -130,7 +135,7 @@ impl Table {
         );
         for row in &self.rows {
             text += &format!(
-                "  {:<24}{:>20}{:>20}{:>10}{:>8}{:>8}{:>12}{:>9}{:>9}\n",
+                "  {:<24}{:>24}{:>24}{:>10}{:>8}{:>8}{:>12}{:>9}{:>9}\n",
                 row.tracer,
                 row.cpu.shown(),
                 row.wall.shown(),

@@ -6,23 +6,25 @@ pub(super) const HELP: &str = "\
 Usage: cargo xtask bench [PART]... [OPTIONS]
 
 What recording costs, how fast reviewers have their answers, and whether the budgets are met: a table, and all
-of it with its commands in target/bench/results.json. Needs root for most. Without PART everything is measured.
+of it with its commands in target/bench/results.json, where each part stays until it is measured again. Needs root
+for most. Without PART everything is measured, which takes an hour.
 
-Parts:
-  compare     workloads under `lineage` and under other tracers that are here, in turns with no tracer
-  kernel      how long the probes run for an event, next to a hook that does nothing
-  host        what is not recorded, while something else is
-  saturation  all CPUs busy: losses, memory, CPU time, size of the evidence
-  window      the recorder is killed: what was complete and is missing
-  curves      cost as events, history, lineages, processes and rules grow; plots in target/bench/curves
-  emulated    instructions of calls on every kernel, in QEMU: the same on every host
-  micro       each stage from a frame to a verdict by itself, timed
-  instructions  the same, by their instructions, next to those that were committed
-  review      questions, verification, pages
+Parts, and some minutes they take on two CPUs:
+  compare      28  workloads under `lineage` and under other tracers that are here, in turns with no tracer
+  kernel        2  how long the probes run for an event, next to a hook that does nothing
+  host          5  what is not recorded, while something else is
+  saturation    1  all CPUs busy: losses, memory, CPU time, size of the evidence
+  window        2  the recorder is killed: what was complete and is missing
+  curves        6  cost as events, history, lineages, processes and rules grow; plots in target/bench/curves.
+                   Raises kernel.pid_max as long as it has 100,000 processes
+  emulated      2  instructions of calls on every kernel, in QEMU: the same on every host. Downloads the kernels
+  micro         1  each stage from a frame to a verdict by itself, timed
+  instructions  3  the same, by their instructions, next to those that were committed
+  review        3  questions, verification, pages
 
 Options:
-  --rounds N           rounds of each comparison [default: 7]
-  --workload NAME      only this one of compare: compile, git, agent, open, transfer, exec, tcp, udp, mixed
+  --rounds N           rounds of each comparison of compare and host [default: 7]; the others have their own number
+  --workload NAME      only this one of compare and kernel: compile, git, agent, open, transfer, exec, tcp, udp, mixed
                        (may be repeated); of host: compile, call, transfer; of curves: events, history, lineages,
                        processes, policy
   --tracer NAME        only this one of compare, as the table names it (may be repeated)
@@ -32,11 +34,15 @@ Options:
   --check              measures nothing but whether a stage needs more instructions than were committed, by over 3 %
   --bless              with --check: commits what is needed now
   --peer NAME=PROGRAM  compares with this one, too: `PROGRAM OUTPUT-DIRECTORY -- COMMAND...` must record COMMAND
-                       while that runs, and end after it (may be repeated)
+                       while that runs, and end after it (may be repeated). What it stored is not looked into
 
 Reading the table: ratios are of the workload alone, to the runs without a tracer right before and after, as median
-(quartiles). `events` and `lost` are what the tracer says, `found` is how many percent of the opens are in its output,
-`s/M events` the tracer's own CPU seconds for a million stored events without its start and end.
+(quartiles). `events` and `lost` are what the tracer says, `lost` in all rounds, `found` is how many percent of the
+opens are in its output, `s/M events` the tracer's own CPU seconds for a million stored events without its start and
+end.
+
+Reading the figures below: behind each that has a budget is the least that must be reached and, in brackets, what is
+aimed at. A budget that is missed says MISSED, and the command fails; docs/cost.md tells which are known to be, and why.
 
 A machine that does other things shows larger quartiles; the medians are still of use.";
 
@@ -101,12 +107,40 @@ impl Options {
         Ok(options)
     }
 
+    /// Refuses workloads that are none of these: what nobody measures must not look as if it had been.
+    pub(super) fn knows_workloads(&self, known: &[&str]) -> Result<()> {
+        let known: Vec<String> = known.iter().map(|&name| name.to_owned()).collect();
+        refuse_others("workload", &self.workloads, &known)
+    }
+
+    /// Likewise of tracers.
+    pub(super) fn knows_tracers(&self, known: &[String]) -> Result<()> {
+        refuse_others("tracer", &self.tracers, known)
+    }
+
     pub(super) fn wants_workload(&self, name: &str) -> bool {
         self.workloads.is_empty() || self.workloads.iter().any(|wanted| wanted == name)
     }
 
     pub(super) fn wants_tracer(&self, name: &str) -> bool {
         self.tracers.is_empty() || self.tracers.iter().any(|wanted| wanted == name)
+    }
+}
+
+fn refuse_others(what: &str, asked: &[String], known: &[String]) -> Result<()> {
+    match asked.iter().find(|name| !known.contains(name)) {
+        None => Ok(()),
+        Some(other) if known.is_empty() => {
+            bail!("`--{what} {other}`: nothing that is measured has a {what}")
+        }
+        Some(other) => {
+            // Names of tracers have commas in them.
+            let known: Vec<String> = known.iter().map(|name| format!("`{name}`")).collect();
+            bail!(
+                "`{other}` is no {what} of what is measured: {}",
+                known.join(", ")
+            )
+        }
     }
 }
 
@@ -127,6 +161,16 @@ mod tests {
         assert_eq!(options.peers, [("a".to_owned(), "/b/c".to_owned())]);
         assert!(options.wants_workload("open") && !options.wants_workload("tcp"));
         assert!(options.wants_tracer("strace"));
+    }
+
+    #[test]
+    fn what_nobody_measures_is_refused() {
+        let options = parse("--workload open --tracer strace").expect("good");
+        assert!(options.knows_workloads(&["open", "tcp"]).is_ok());
+        assert!(options.knows_workloads(&["tcp"]).is_err());
+        assert!(options.knows_tracers(&["strace".to_owned()]).is_ok());
+        assert!(options.knows_tracers(&[]).is_err());
+        assert!(parse("").expect("good").knows_tracers(&[]).is_ok());
     }
 
     #[test]

@@ -112,12 +112,15 @@ impl Bench {
     }
 }
 
-/// A command as a person would run it: cargo has its tasks look for libraries in its own directories, and
-/// everything that they start would search there, too.
+/// A command in an environment that is the same in every shell: what programs look for, and with that how many events
+/// they make, depends on it.
 pub(super) fn command(words: &[String]) -> Result<Command> {
     let (program, arguments) = words.split_first().context("a command")?;
     let mut command = sh::command(program, arguments);
-    command.env_remove("LD_LIBRARY_PATH");
+    command.env_clear();
+    for name in ["PATH", "HOME"] {
+        command.envs(std::env::var_os(name).map(|value| (name, value)));
+    }
     Ok(command)
 }
 
