@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use anyhow::Result;
+use anyhow::{Result, bail};
 
 use super::Tables;
 use super::figure::{Budget, Figure};
@@ -121,6 +121,16 @@ fn tracers(bench: &Bench, options: &Options) -> Result<Vec<Box<dyn Tracer>>> {
         .iter()
         .map(|tracer| tracer.name().to_owned())
         .collect();
+    if let Some((at, twice)) = here
+        .iter()
+        .enumerate()
+        .find(|(at, name)| here[..*at].contains(name))
+    {
+        bail!(
+            "tracer {} has the name `{twice}`, as another one has: give it one of its own",
+            at + 1
+        );
+    }
     options.knows_tracers(&here)?;
     tracers.retain(|tracer| options.wants_tracer(tracer.name()));
     Ok(tracers)

@@ -92,6 +92,13 @@ impl Options {
                     let (name, program) = value()?
                         .split_once('=')
                         .context("`--peer` is NAME=PROGRAM")?;
+                    let is_plain =
+                        |letter: char| letter.is_ascii_alphanumeric() || "-_.".contains(letter);
+                    if name.is_empty() || !name.chars().all(is_plain) {
+                        bail!(
+                            "a name of `--peer` has letters, digits, `-`, `_` and `.`, not {name:?}"
+                        );
+                    }
                     options.peers.push((name.to_owned(), program.to_owned()));
                 }
                 other if other.starts_with('-') => bail!("`{other}` is no option; see --help"),
@@ -180,6 +187,8 @@ mod tests {
             "--rounds 0",
             "--rounds x",
             "--peer a",
+            "--peer =/b",
+            "--peer a\u{1b}=/b",
             "--fast",
             "--bless",
         ] {

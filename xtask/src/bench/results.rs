@@ -3,9 +3,9 @@
 //! A part that is measured again replaces what it said before, as soon as it has ended, and leaves the others alone: a
 //! whole run takes an hour, and must survive a look at one part, and its own end before time.
 
-use std::fs;
+use std::fs::{self, File};
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 use serde_json::{Map, Value, json};
@@ -18,17 +18,23 @@ pub(super) struct Results {
     pub(super) file: PathBuf,
     source: Value,
     machine: Value,
+    /// As long as it is held.
+    _lock: File,
 }
 
 impl Results {
     pub(super) fn open() -> Result<Self> {
         let place = paths::target("bench");
-        fs::create_dir_all(&place)?;
-        Ok(Self {
+        fs::create_dir_all(&place).with_context(|| format!("cannot create {}", place.display()))?;
+        let results = Self {
             file: place.join("results.json"),
             source: source(),
             machine: machine()?,
-        })
+            _lock: lock(&place)?,
+        };
+        // To find out after an hour that it cannot be kept would be late.
+        results.before()?;
+        Ok(results)
     }
 
     /// Keeps what a part has measured, and the words it was asked with.
@@ -66,6 +72,15 @@ impl Results {
             Err(error) => Err(error).with_context(|| format!("cannot read {}", file.display())),
         }
     }
+}
+
+/// Two at once would measure each other, and write over each other's evidence.
+fn lock(place: &Path) -> Result<File> {
+    let path = place.join("lock");
+    let file = File::create(&path).with_context(|| format!("cannot write {}", path.display()))?;
+    file.try_lock()
+        .with_context(|| format!("another benchmark runs in {}", place.display()))?;
+    Ok(file)
 }
 
 /// Which source it was built from, if that is known.

@@ -12,6 +12,7 @@
 
 use std::ffi::{c_int, c_void};
 use std::io;
+use std::mem::ManuallyDrop;
 use std::process::{Command, ExitCode};
 use std::ptr::without_provenance_mut;
 
@@ -19,20 +20,16 @@ use anyhow::{Context, Result};
 use rustix::process::{Pid, Signal, WaitOptions, getpid, kill_process, waitpid};
 
 pub(crate) fn run(count: u32, command: &[&str]) -> Result<ExitCode> {
-    let crowd = gathered(count)?;
-    let names: Vec<String> = crowd.iter().map(libc::pid_t::to_string).collect();
-    let words = expanded(command, &names);
-    let (program, arguments) = words.split_first().context("a command after --")?;
-    let status = Command::new(program)
-        .args(arguments)
-        .status()
-        .with_context(|| format!("cannot start {program}"))?;
-    for pid in crowd.into_iter().filter_map(Pid::from_raw) {
-        // One that ended before is there until it is waited for; to wait for any, the kernel looks at them all.
-        kill_process(pid, Signal::KILL)?;
-        waitpid(Some(pid), WaitOptions::empty())?;
-    }
-    let status = status.code().and_then(|code| u8::try_from(code).ok());
+    let mut crowd = Vec::new();
+    let status = gather(count, &mut crowd).and_then(|()| {
+        let names: Vec<String> = crowd.iter().map(libc::pid_t::to_string).collect();
+        let words = expanded(command, &names);
+        let (program, arguments) = words.split_first().context("a command after --")?;
+        let status = Command::new(program).args(arguments).status();
+        status.with_context(|| format!("cannot start {program}"))
+    });
+    end(&crowd)?;
+    let status = status?.code().and_then(|code| u8::try_from(code).ok());
     Ok(ExitCode::from(status.unwrap_or(u8::MAX)))
 }
 
@@ -41,24 +38,38 @@ pub(crate) fn run(count: u32, command: &[&str]) -> Result<ExitCode> {
 struct Stack(#[expect(dead_code, reason = "only the kernel is told of it")] [u8; 4096]);
 
 /// Starts so many processes that wait until they are ended.
-fn gathered(count: u32) -> Result<Vec<libc::pid_t>> {
+fn gather(count: u32, crowd: &mut Vec<libc::pid_t>) -> Result<()> {
+    let mut stacks = Vec::<Stack>::new();
+    stacks
+        .try_reserve_exact(count as usize)
+        .context("no room for their stacks")?;
     // It is never freed: members may run for as long as this process is there.
-    let stacks = Box::leak(Box::<[Stack]>::new_uninit_slice(count as usize));
+    let mut stacks = ManuallyDrop::new(stacks);
     let parent = getpid().as_raw_nonzero().get();
-    let started = stacks.iter_mut().zip(1..).map(|(stack, number)| {
+    for (stack, number) in stacks.spare_capacity_mut().iter_mut().zip(1..=count) {
         // A stack grows downwards.
         let top = std::ptr::from_mut(stack).wrapping_add(1).cast();
         let shared = libc::CLONE_VM | libc::SIGCHLD;
+        let parent = without_provenance_mut(parent as usize);
         // SAFETY: no other one runs on this stack, and `member` needs less than it has.
-        let pid =
-            unsafe { libc::clone(member, top, shared, without_provenance_mut(parent as usize)) };
+        let pid = unsafe { libc::clone(member, top, shared, parent) };
         if pid < 0 {
             let error = io::Error::last_os_error();
             return Err(error).with_context(|| format!("cannot have process {number} of {count}"));
         }
-        Ok(pid)
-    });
-    started.collect()
+        crowd.push(pid);
+    }
+    Ok(())
+}
+
+/// Ends them, and returns when they are gone.
+fn end(crowd: &[libc::pid_t]) -> Result<()> {
+    for pid in crowd.iter().filter_map(|pid| Pid::from_raw(*pid)) {
+        // One that ended before is there until it is waited for; to wait for any, the kernel looks at them all.
+        kill_process(pid, Signal::KILL)?;
+        waitpid(Some(pid), WaitOptions::empty())?;
+    }
+    Ok(())
 }
 
 /// Waits until it is ended. It makes system calls only, of which none returns with an error, because where libc would

@@ -131,14 +131,12 @@ impl Room {
         if now >= ids {
             return Ok(None);
         }
-        let script = format!(
-            "trap '' HUP INT TERM; read -r _; echo {now} > {}",
-            Self::FILE
-        );
-        let mut shell = sh::command("sh", ["-c", &script]);
+        let script = format!("read -r _; echo {now} > {}", Self::FILE);
+        // A session of its own: what ends the benchmark, as a key of the terminal does, must not end it.
+        let mut shell = sh::command("setsid", ["sh", "-c", &script]);
         let after = shell.stdin(Stdio::piped()).spawn();
         let room = Self {
-            after: after.context("cannot start sh")?,
+            after: after.context("cannot start setsid")?,
         };
         if let Err(error) = fs::write(Self::FILE, ids.to_string()) {
             sh::say("Keeping", format!("kernel.pid_max at {now}: {error}"));
