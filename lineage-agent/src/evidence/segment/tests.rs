@@ -135,6 +135,27 @@ fn what_a_file_claims_of_its_values_is_true() {
     }
 }
 
+/// What is read here is the same, but other programs see a null or give up.
+#[test]
+fn a_level_above_the_highest_is_found() {
+    let (mut bytes, root) = segment(100);
+    let mut found = 0;
+    for at in 0..bytes.len() {
+        if bytes[at] != 1 {
+            continue;
+        }
+        bytes[at] = 5;
+        let damaged = file(&bytes);
+        if root_of(&damaged).is_ok_and(|again| again == root)
+            && let Err(SegmentError::Disagree(what)) = SegmentFile::check_claims(&damaged)
+        {
+            found += usize::from(what.contains("which values are null"));
+        }
+        bytes[at] = 1;
+    }
+    assert!(found > 0, "no page of this segment has levels");
+}
+
 #[test]
 fn records_of_any_size_are_given_back() {
     let mut written = Written::new();

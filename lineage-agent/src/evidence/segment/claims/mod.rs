@@ -8,6 +8,7 @@ mod arrow;
 mod bloom;
 mod bounds;
 mod index;
+mod runs;
 
 use std::collections::HashSet;
 use std::fs::File;
@@ -82,6 +83,7 @@ fn check_chunk(place: &Place<'_>, chunk: &Chunk<'_>, column: &Column<'_>) -> Sca
         // Nobody signed what is in it; that is a finding of its own.
         return Ok(());
     };
+    runs::check(place)?;
     let pages = page_claims(place.file, chunk, column)?;
     let of_all = Claim {
         text_bytes: chunk.sizes.text_bytes,
