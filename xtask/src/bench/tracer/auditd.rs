@@ -77,7 +77,6 @@ impl Auditd {
         let wrap: Vec<&str> = wrap.iter().map(String::as_str).collect();
         let output = self.place.join("auditd.out");
         let mut attached = Attached::start(bench, tracer, "TERM", &output)?;
-        attached.says("listening on port", &output.with_extension("err"))?;
         control(&["-b", BACKLOG])?;
         let auid = format!("auid={LOGINUID}");
         control(&[
@@ -119,7 +118,7 @@ impl Tracer for Auditd {
     fn run(&self, bench: &Bench, work: &Workload, count: bool) -> Result<Traced> {
         self.configure()?;
         let place = self.place.display().to_string();
-        let tracer = ["auditd", "-f", "-s", "enable", "-c", &place].map(str::to_owned);
+        let tracer = ["auditd", "-n", "-s", "enable", "-c", &place].map(str::to_owned);
         let traced = self.attached(bench, work, &tracer);
         control(&["-D"])?;
         control(&["-e", "0"])?;
