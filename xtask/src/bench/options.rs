@@ -111,6 +111,10 @@ impl Options {
         if options.bless && !options.check {
             bail!("`--bless` goes with `--check`");
         }
+        let chosen = [&options.parts, &options.workloads, &options.tracers];
+        if options.check && chosen.iter().any(|chosen| !chosen.is_empty()) {
+            bail!("`--check` goes by itself: it looks at all stages");
+        }
         Ok(options)
     }
 
@@ -191,6 +195,8 @@ mod tests {
             "--peer a\u{1b}=/b",
             "--fast",
             "--bless",
+            "--check host",
+            "--check --workload open",
         ] {
             assert!(parse(line).is_err(), "{line}");
         }

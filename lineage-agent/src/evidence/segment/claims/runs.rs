@@ -124,7 +124,13 @@ fn each(
             }
             let (packed, rest) = rest.split_at_checked(length as usize * width as usize)?;
             let here = left.min(length.saturating_mul(8));
-            if !(0..here).all(|at| good(bits(packed, at as usize * width as usize, width), 1)) {
+            // Of no bits a few bytes tell as many values as they like.
+            let fits = if width == 0 {
+                good(0, here)
+            } else {
+                (0..here).all(|at| good(bits(packed, at as usize * width as usize, width), 1))
+            };
+            if !fits {
                 return None;
             }
             left -= here;
@@ -203,6 +209,8 @@ mod tests {
         assert!(!fits(&[9, 4, 0x2c, 1], 2, 300));
         assert!(!fits(&[9, 4, 0, 2], 2, 1000), "wider than it says");
         assert!(fits(&[0, 4], 2, 1), "one value needs no bits");
+        // At once, and not value by value.
+        assert!(fits(&[0, 0xff, 0xff, 0xff, 0xff, 0xf], u32::MAX, 1));
         assert!(!fits(&[33, 4, 0, 0, 0, 0, 0], 2, 1));
         assert!(fits(&[], 0, 0) && fits(&[0], 0, 0));
     }
