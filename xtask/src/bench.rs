@@ -108,9 +108,6 @@ pub(crate) fn run(args: &[String]) -> Result<()> {
     if needs(Needs::Root) && !sh::is_root() {
         bail!("recording loads programs into the kernel, which needs root");
     }
-    if needs(Needs::Agent) {
-        build::all()?;
-    }
     let workloads: Vec<&str> = wanted
         .iter()
         .flat_map(|part| workloads(part.0))
@@ -119,6 +116,9 @@ pub(crate) fn run(args: &[String]) -> Result<()> {
     options.knows_workloads(&workloads)?;
     if !wanted.iter().any(|part| part.0 == "compare") {
         options.knows_tracers(&[])?;
+    }
+    if needs(Needs::Agent) {
+        build::all()?;
     }
     let results = Results::open()?;
     let mut figures = Vec::new();
